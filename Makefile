@@ -1,0 +1,38 @@
+# `make demo` and `make test` need Python 3.11 or newer and make: each sets up its own environment.
+PYTHON ?= python3
+DATA ?=
+DEMO_ARGS = $(if $(DATA),--data $(DATA))
+# one thread a test process: two busy OpenMP runtimes on the same cores spin against each other
+TEST_ENV = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+JOBS ?= 2
+
+.PHONY: demo test test-oldest lint clean
+
+demo: .venv/installed
+	.venv/bin/python examples/quickstart.py $(DEMO_ARGS)
+
+test: .venv/installed
+	$(TEST_ENV) .venv/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+test-oldest: .venv-oldest/installed
+	$(TEST_ENV) .venv-oldest/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+lint: .venv/installed
+	.venv/bin/python -m pip install -q -c constraints/tested.txt ruff
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+.venv/installed: CONSTRAINTS = constraints/tested.txt
+.venv-oldest/installed: CONSTRAINTS = constraints/oldest.txt
+.venv/installed: constraints/tested.txt
+.venv-oldest/installed: constraints/oldest.txt
+
+.venv/installed .venv-oldest/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "skvae needs Python 3.11 or newer, $(PYTHON) is older: make PYTHON=python3.11 ..."; exit 1; }
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-oldest build dist demo-output

@@ -1,0 +1,32 @@
+"""Variational autoencoders for recommendation, in the manner of scikit-learn."""
+
+from . import core, datasets, metrics, model_selection
+from .baselines import PopularityRecommender
+from .evaluation import Evaluation, evaluate
+from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
+from .multdae import MultDAERecommender
+from .multvae import MultVAERecommender
+from .ranking import recommend, top_k
+from .scoring import RankingScorer, ndcg_scorer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Evaluation",
+    "MultDAERecommender",
+    "MultVAERecommender",
+    "PopularityRecommender",
+    "RankingScorer",
+    "UserKFold",
+    "UserShuffleSplit",
+    "core",
+    "datasets",
+    "evaluate",
+    "fold_in_split",
+    "metrics",
+    "model_selection",
+    "ndcg_scorer",
+    "recommend",
+    "strong_generalization_split",
+    "top_k",
+]

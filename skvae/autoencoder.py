@@ -1,0 +1,467 @@
+"""What both autoencoders share: parameters, fit, and inference through the torch half."""
+
+import copy
+import functools
+import numbers
+import warnings
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from .core.batches import UserRows
+from .core.inference import Inference
+from .core.likelihoods import LIKELIHOODS
+from .core.networks import ACTIVATIONS, Decoder, Encoder, initialize
+from .core.training import make_optimizer, train
+from .model_selection import MIN_INTERACTIONS, count_interactions
+from .ranking import users_per_block
+from .recommender import BaseRecommender
+from .scoring import hide_items, score_users
+
+# Validation users from which "auto" stops early. With fewer, the standard error of NDCG@100 is
+# above .03 and the best epoch is mostly luck.
+MIN_VALIDATION_USERS = 50
+VALIDATION_METRIC = "ndcg@100"
+N_BOUND_DRAWS = 10
+FORMAT_VERSION = 1
+
+# Fitted estimator -> (its weights_, device, inference): inference writes nothing to the estimator
+_inferences = WeakKeyDictionary()
+
+
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRecommender):
+    """Base of MultVAERecommender and MultDAERecommender.
+
+    A subclass has ``__init__``, ``_build_objective`` (its network and loss), ``_kl_schedule``
+    and ``_check_own_parameters``.
+    """
+
+    def fit(self, X, y=None, *, X_val=None):
+        """Train on the users of X.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            Non-negative interactions; users without any are skipped.
+        y : ignored
+        X_val : matrix of shape (n_validation_users, n_items), or pair, default=None
+            Validation users, of whom items are hidden, or a pair (fold_in, held_out). The epoch
+            with the best NDCG@100 on them is kept.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Where a parameter is out of range, X is negative, not finite or without any
+            interaction, or the loss stops being finite.
+        TypeError
+            Where a parameter has the wrong type.
+        """
+        self._check_parameters()
+        X = self._check_interactions(X, reset=True)
+        train_users, validation = self._hold_out_users(X, X_val)
+        rows = UserRows(X[train_users] if len(train_users) < X.shape[0] else X, device=self._device())
+        if not (self.warm_start and self._can_continue(X)):
+            self._start(rows)
+        return self._train(rows, self.max_iter, validation)
+
+    def partial_fit(self, X, y=None):
+        """One more pass over the users of X, going on from the weights and the update counter.
+
+        Nothing is validated and no epoch is restored. Optimizer state is kept from one
+        partial_fit to the next, but not in a saved model.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            The same items as before.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
+        self._check_parameters()
+        first = not hasattr(self, "weights_")
+        X = self._check_interactions(X, reset=first)
+        if X.nnz == 0:
+            raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+        rows = UserRows(X, device=self._device())
+        if first:
+            self._start(rows)
+            self.early_stopping_ = False
+        return self._train(rows, 1, None, keep_state=True)
+
+    def decision_function(self, X):
+        """Score of every item for every user: the decoder's output.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            The users' interactions; users that fit never saw are rows like any other.
+
+        Returns
+        -------
+        float32 array of shape (n_users, n_items)
+            Logits, higher is better; the items in X included.
+        """
+        check_is_fitted(self)
+        return self._inference().decision_function(self._check_interactions(X, reset=False))
+
+    def transform(self, X):
+        """Code of each user: the posterior mean of the VAE, the code of the DAE.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+        Returns
+        -------
+        float32 array of shape (n_users, n_components)
+        """
+        check_is_fitted(self)
+        return self._inference().codes(self._check_interactions(X, reset=False))
+
+    def inverse_transform(self, X):
+        """What the likelihood expects of each item, given codes.
+
+        Parameters
+        ----------
+        X : array of shape (n_users, n_components)
+            Codes, as `transform` gives them.
+
+        Returns
+        -------
+        float32 array of shape (n_users, n_items)
+            multinomial: item probabilities (softmax of the logits), rows summing to 1; logistic:
+            the probability of each interaction (sigmoid); gaussian: the mean itself.
+
+        Raises
+        ------
+        ValueError
+            Where the codes do not have n_components columns.
+        """
+        check_is_fitted(self)
+        codes = check_array(X, dtype=np.float32, order="C")
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"The codes have {codes.shape[1]} columns, {type(self).__name__} has "
+                f"{self._n_features_out} components: pass what transform returned."
+            )
+        return self._inference().item_means(codes)
+
+    def score_samples(self, X):
+        """Log-likelihood of each user's interactions, or its lower bound.
+
+        The DAE gives log p(x | code(x)), the VAE the evidence lower bound with beta = 1, averaged
+        over ten draws of z that are the same for each user. Terms in x alone are dropped.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+        Returns
+        -------
+        float32 array of shape (n_users,)
+        """
+        check_is_fitted(self)
+        X = self._check_interactions(X, reset=False)
+        noise = np.random.default_rng(self._seed).standard_normal(
+            (N_BOUND_DRAWS, self._n_features_out), np.float32
+        )
+        return self._inference().log_likelihood(X, noise)
+
+    @property
+    def _n_features_out(self):
+        """Components of the fitted code, which get_feature_names_out counts."""
+        first = "decoder.layers.0.weight"
+        return self.weights_[first if first in self.weights_ else "decoder.item_weight"].shape[1]
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "weights_")
+
+    # -- training
+
+    def _start(self, rows):
+        """Set everything that a fit begins with: seed, weights, counters, what "auto" means."""
+        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        n_users = len(rows.non_empty())
+        self.batch_size_ = _auto_batch_size(n_users) if self.batch_size == "auto" else self.batch_size
+        self._set_kl_schedule(self.max_iter * -(-n_users // self.batch_size_))
+        objective = self._objective(rows.n_items)
+        initialize(objective, torch.Generator().manual_seed(self._seed))
+        self.weights_ = _to_numpy(objective)
+        self.n_iter_ = self.n_updates_ = 0
+        self.loss_curve_, self.beta_curve_ = [], []
+        self.validation_scores_ = self.best_validation_score_ = None
+        self._training_state = None
+
+    def _train(self, rows, n_epochs, validation, keep_state=False):
+        """Train from ``weights_`` on and store what came of it."""
+        device = rows.offsets.device
+        objective = _load(self._objective(rows.n_items), self.weights_, copy=True).to(device)
+        optimizer = make_optimizer(objective, self.learning_rate, self.l2_regularization)
+        generator = torch.Generator(device).manual_seed((self._seed + self.n_updates_) % 2**63)
+        if self._training_state is not None:
+            optimizer.load_state_dict(self._training_state["optimizer"])
+            generator.set_state(self._training_state["generator"])
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate
+        history = train(
+            objective,
+            rows,
+            optimizer=optimizer,
+            generator=generator,
+            batch_size=self.batch_size_,
+            n_epochs=n_epochs,
+            kl_weight=self._kl_weight,
+            first_update=self.n_updates_,
+            half_precision=self.precision == "bfloat16",
+            validate=validation and functools.partial(self._validate, objective, validation),
+            on_epoch=functools.partial(self._on_epoch, n_epochs),
+        )
+        self._store(objective, history)
+        restored = history.best_epoch < len(history.losses)
+        self._training_state = None
+        if (keep_state or self.warm_start) and not restored:
+            state = copy.deepcopy(optimizer.state_dict())
+            self._training_state = {"optimizer": state, "generator": generator.get_state()}
+        return self
+
+    def _store(self, objective, history):
+        self.weights_ = _to_numpy(objective)
+        self.best_iter_ = self.n_iter_ + history.best_epoch
+        self.n_iter_ += len(history.losses)
+        self.n_updates_ = history.n_updates
+        self.loss_curve_ = [*self.loss_curve_, *history.losses]
+        self.beta_curve_ = [*self.beta_curve_, *history.betas]
+        if history.validation_scores:
+            self.validation_scores_ = [*(self.validation_scores_ or []), *history.validation_scores]
+            self.best_validation_score_ = history.validation_scores[history.best_epoch - 1]
+
+    def _validate(self, objective, validation):
+        """NDCG@100 of the network in training on the validation users."""
+        model = Inference(objective, users_per_block(validation[0].shape[1]), self.precision == "bfloat16")
+        return float(np.nanmean(score_users(model, *validation, VALIDATION_METRIC)[VALIDATION_METRIC]))
+
+    def _on_epoch(self, n_epochs, history):
+        """Report the epoch; True where early stopping has run out of patience."""
+        epoch, scores = len(history.losses), history.validation_scores
+        if self.verbose:
+            score = f"  {VALIDATION_METRIC} {scores[-1]:.4f}" if scores else ""
+            print(
+                f"[{type(self).__name__}] epoch {epoch}/{n_epochs}  loss {history.losses[-1]:.3f}"
+                f"  beta {history.betas[-1]:.3f}{score}"
+            )
+        if not (self.early_stopping_ and scores):
+            return False
+        # before beta is at its cap the objective still changes, and NDCG with it
+        first = next((i for i, beta in enumerate(history.betas) if beta >= self._final_beta), epoch)
+        waited_since = max(history.best_epoch, first)
+        return epoch - waited_since >= self.n_iter_no_change
+
+    def _hold_out_users(self, X, X_val):
+        """Rows to train on, and the validation pair (fold_in, held_out) or None."""
+        everyone = np.arange(X.shape[0])
+        if X_val is not None:
+            validation = self._validation_pair(X_val)
+            self.early_stopping_ = validation is not None and self.early_stopping is not False
+            return everyone, validation
+        users = np.flatnonzero(count_interactions(X) >= MIN_INTERACTIONS)
+        n_validation = int(self.validation_fraction * len(users))
+        if self.early_stopping == "auto" and n_validation < MIN_VALIDATION_USERS:
+            n_validation = 0
+        elif self.early_stopping is True and len(users):
+            n_validation = max(1, n_validation)
+        self.early_stopping_ = self.early_stopping is not False and 0 < n_validation < X.shape[0]
+        if not self.early_stopping_:
+            if self.early_stopping is True:
+                _warn_no_validation()
+            return everyone, None
+        held_out_users = check_random_state(0).permutation(users)[:n_validation]
+        return np.setdiff1d(everyone, held_out_users), hide_items(X[np.sort(held_out_users)])
+
+    def _validation_pair(self, X_val):
+        if isinstance(X_val, (tuple, list)) and len(X_val) == 2:
+            fold_in, held_out = (self._check_interactions(part, reset=False) for part in X_val)
+            fold_in, held_out = hide_items(fold_in, held_out)
+        else:
+            fold_in, held_out = hide_items(self._check_interactions(X_val, reset=False))
+        if held_out.nnz == 0:
+            _warn_no_validation()
+            return None
+        return fold_in, held_out
+
+    def _can_continue(self, X):
+        if not hasattr(self, "weights_"):
+            return False
+        n_items = len(self.weights_["decoder.item_bias"])
+        if n_items != X.shape[1]:
+            raise ValueError(
+                f"warm_start=True goes on from a model of {n_items} items, X has {X.shape[1]}: pass the "
+                "same items, or warm_start=False."
+            )
+        return True
+
+    # -- the network
+
+    def _objective(self, n_items):
+        """The objective with weights still to be set: initialized or loaded."""
+        likelihood = LIKELIHOODS[self.likelihood]() if isinstance(self.likelihood, str) else self.likelihood
+        return self._build_objective(n_items, ACTIVATIONS[self.activation], likelihood)
+
+    def _encoder_and_decoder(self, n_items, code_width, activation, output_activation):
+        sizes = list(self.hidden_layer_sizes)
+        encoder = Encoder(n_items, [*sizes, code_width], activation(), output_activation)
+        return encoder, Decoder([self.n_components, *reversed(sizes)], n_items, activation())
+
+    def _inference(self):
+        """The network around ``weights_`` on the device of inference, made once a device."""
+        device = self._inference_device()
+        cached = _inferences.get(self)
+        if cached is None or cached[0] is not self.weights_ or cached[1:3] != (device, self.precision):
+            n_items = len(self.weights_["decoder.item_bias"])
+            with torch.device("meta"):
+                objective = self._objective(n_items)
+            objective = _load(objective, self.weights_).requires_grad_(False).to(device)
+            inference = Inference(objective, users_per_block(n_items), self.precision == "bfloat16")
+            cached = self.weights_, device, self.precision, inference
+            _inferences[self] = cached
+        return cached[3]
+
+    def _device(self):
+        """Device of training, torch.device."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+    def _inference_device(self):
+        if not _is_present(self.device):
+            warnings.warn(
+                f'device="{self.device}" is not present on this machine: {type(self).__name__} answers on '
+                'the CPU. Use set_params(device="cpu") to say so.',
+                UserWarning,
+                stacklevel=4,
+            )
+            return torch.device("cpu")
+        return self._device()
+
+    # -- parameters
+
+    def _check_parameters(self):
+        check_scalar(self.n_components, "n_components", numbers.Integral, min_val=1)
+        check_scalar(self.max_iter, "max_iter", numbers.Integral, min_val=1)
+        check_scalar(self.n_iter_no_change, "n_iter_no_change", numbers.Integral, min_val=1)
+        check_scalar(self.dropout, "dropout", numbers.Real, min_val=0, max_val=1, include_boundaries="left")
+        check_scalar(self.learning_rate, "learning_rate", numbers.Real, min_val=0, include_boundaries="neither")
+        check_scalar(self.l2_regularization, "l2_regularization", numbers.Real, min_val=0)
+        check_scalar(
+            self.validation_fraction,
+            "validation_fraction",
+            numbers.Real,
+            min_val=0,
+            max_val=1,
+            include_boundaries="neither",
+        )
+        if self.batch_size != "auto":
+            _check_number("batch_size", self.batch_size, numbers.Integral, 1)
+        self._check_choices()
+        self._check_own_parameters()
+
+    def _check_choices(self):
+        sizes = self.hidden_layer_sizes
+        if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes):
+            raise ValueError(f"hidden_layer_sizes must be a tuple of positive ints, such as (600,) or (), got {sizes!r}.")
+        _check_choice("activation", self.activation, sorted(ACTIVATIONS))
+        _check_choice("precision", self.precision, ["float32", "bfloat16"])
+        if isinstance(self.likelihood, str) or not all(hasattr(self.likelihood, m) for m in ("log_prob", "mean")):
+            _check_choice("likelihood", self.likelihood, sorted(LIKELIHOODS), ", or an object with log_prob and mean")
+        if self.early_stopping not in ("auto", True, False):
+            raise ValueError(f'early_stopping must be "auto", True or False, got {self.early_stopping!r}.')
+        if not isinstance(self.device, str):
+            raise TypeError(f'device must be a str such as "auto", "cpu" or "cuda", got {self.device!r}.')
+        if not _is_present(self.device):
+            raise ValueError(f'device={self.device!r} is not present on this machine: use "auto" or "cpu".')
+
+    # -- persistence
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "_training_state" in state:
+            state["_training_state"] = None  # as large as two copies of the weights
+        return {**state, "_skvae_format": FORMAT_VERSION}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_skvae_format", FORMAT_VERSION)
+        if version > FORMAT_VERSION:
+            raise ValueError(
+                f"This model was saved in format {version}, this version of skvae reads up to "
+                f"{FORMAT_VERSION}: upgrade skvae."
+            )
+        super().__setstate__(state)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _auto_batch_size(n_users):
+    """Users a batch: a fortieth of them, at least 32 and at most the paper's 500."""
+    return int(np.clip(n_users // 40, 32, 500))
+
+
+def _check_number(name, value, kind, minimum):
+    """A number or the string "auto", said so."""
+    if isinstance(value, str):
+        raise ValueError(f'{name} must be a number or "auto", got {value!r}.')
+    check_scalar(value, name, kind, min_val=minimum)
+
+
+def _check_choice(name, value, choices, otherwise=""):
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}{otherwise}, got {value!r}.")
+
+
+def _is_present(device):
+    if device in ("auto", "cpu"):
+        return True
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # what torch raises for an unknown and an absent device
+        return False
+    return True
+
+
+def _warn_no_validation():
+    warnings.warn(
+        "No validation user can hide an item (that takes 5 interactions): training on all users for max_iter epochs, "
+        "without validation.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _load(objective, weights, copy=False):
+    """Make the named arrays the parameters of the objective, without a copy unless asked for."""
+    tensors = {name: torch.from_dlpack(np.array(w) if copy else w) for name, w in weights.items()}
+    objective.load_state_dict(tensors, assign=True)
+    return objective
+
+
+def _to_numpy(objective):
+    """Name -> float32 array on the CPU, C-contiguous."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in objective.state_dict().items()}

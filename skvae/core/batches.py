@@ -1,0 +1,111 @@
+"""CSR rows to device batches: the only place that touches the buffers of a CSR matrix."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class SparseBatch:
+    """The interactions of a batch of users, in CSR order.
+
+    Attributes
+    ----------
+    items : int64 tensor of shape (n_interactions,)
+    offsets : int64 tensor of shape (n_users + 1,)
+        User u owns the interactions ``offsets[u]:offsets[u + 1]``.
+    values : float tensor of shape (n_interactions,)
+    n_items : int
+    """
+
+    items: torch.Tensor
+    offsets: torch.Tensor
+    values: torch.Tensor
+    n_items: int
+
+    @property
+    def n_users(self):
+        return len(self.offsets) - 1
+
+    @property
+    def users(self):
+        """int64 tensor of shape (n_interactions,): who each interaction belongs to."""
+        return torch.repeat_interleave(
+            torch.arange(self.n_users, device=self.items.device), self.offsets.diff()
+        )
+
+    def sum_per_user(self, values):
+        """Sum one value an interaction into one value a user, of shape (n_users,)."""
+        sums = torch.zeros(self.n_users, dtype=values.dtype, device=values.device)
+        return sums.index_add_(0, self.users, values)
+
+    def normalized(self):
+        """Scale every user's row to Euclidean length 1; an empty row stays empty."""
+        # in double: the square of 1e-30 is 0 in float32, and the row would be divided by 0
+        lengths = self.sum_per_user(self.values.double().square()).sqrt()
+        return replace(self, values=(self.values / lengths[self.users]).to(self.values.dtype))
+
+    def dropped_out(self, rate, generator):
+        """Zero each value with probability ``rate`` and scale the others by 1 / (1 - rate).
+
+        Dropping a zero changes nothing, so that only the interactions need a draw.
+        """
+        if rate == 0:
+            return self
+        draws = torch.rand(
+            self.values.shape, generator=generator, device=self.values.device, dtype=self.values.dtype
+        )
+        return replace(self, values=self.values * (draws >= rate) / (1 - rate))
+
+    def to_dense(self):
+        """Dense tensor of shape (n_users, n_items), for a likelihood that cannot do without."""
+        dense = self.values.new_zeros(self.n_users, self.n_items)
+        dense[self.users, self.items] = self.values
+        return dense
+
+
+class UserRows:
+    """A canonical CSR matrix on a device, from which batches of users are gathered.
+
+    Parameters
+    ----------
+    X : CSR matrix of shape (n_users, n_items)
+        Sorted, without duplicates or explicit zeros; wrapped, not copied, where the dtype and
+        the device allow it.
+    dtype : torch.dtype
+    device : str or torch.device
+    """
+
+    def __init__(self, X, dtype=torch.float32, device="cpu"):
+        self.offsets = torch.from_numpy(X.indptr.astype(np.int64)).to(device)
+        # from_dlpack wraps read-only memory maps without a warning
+        self.items = torch.from_dlpack(X.indices).to(device)
+        self.values = torch.from_dlpack(X.data).to(device, dtype)
+        self.n_users, self.n_items = X.shape
+
+    def non_empty(self):
+        """Row numbers of the users with an interaction, int64 tensor."""
+        return torch.nonzero(self.offsets.diff()).flatten()
+
+    def batch(self, users):
+        """Gather ``users`` (int64 tensor of row numbers) as a SparseBatch, in that order."""
+        starts = self.offsets[users]
+        offsets = torch.zeros(len(users) + 1, dtype=torch.int64, device=users.device)
+        torch.cumsum(self.offsets[users + 1] - starts, 0, out=offsets[1:])
+        shifts = torch.repeat_interleave(starts - offsets[:-1], offsets.diff())
+        positions = torch.arange(len(shifts), device=users.device) + shifts
+        return SparseBatch(self.items[positions].long(), offsets, self.values[positions], self.n_items)
+
+    def shuffled_batches(self, batch_size, generator):
+        """Yield every non-empty user once in a random order; the last batch may be smaller."""
+        users = self.non_empty()
+        order = torch.randperm(len(users), generator=generator, device=generator.device)
+        for chunk in users[order].split(batch_size):
+            yield self.batch(chunk)
+
+    def blocks(self, block_size):
+        """Yield (first, last, batch) for all users in order, ``block_size`` at a time."""
+        for first in range(0, self.n_users, block_size):
+            last = min(first + block_size, self.n_users)
+            yield first, last, self.batch(torch.arange(first, last, device=self.offsets.device))

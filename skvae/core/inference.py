@@ -1,0 +1,70 @@
+"""A trained objective asked for codes, logits and likelihoods, a block of users at a time."""
+
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+
+from .batches import UserRows
+from .training import half_precision_products
+
+
+class Inference:
+    """What a trained objective says of users and codes; NumPy and CSR in, NumPy out.
+
+    Parameters
+    ----------
+    objective : module with ``code``, ``decoder``, ``likelihood`` and ``log_likelihood``
+    block_size : int
+        Users taken at once, which bounds the memory beside the result.
+    half_precision : bool
+        Matrix products in bfloat16.
+    """
+
+    def __init__(self, objective, block_size, half_precision=False):
+        self.objective, self.block_size, self.half_precision = objective, block_size, half_precision
+
+    @property
+    def device(self):
+        return self.objective.decoder.item_bias.device
+
+    def codes(self, X):
+        """float32 array of shape (n_users, n_components)."""
+        return self._by_user(X, self.objective.code, self.objective.decoder.n_components)
+
+    def decision_function(self, X):
+        """Logits, float32 array of shape (n_users, n_items)."""
+        return self._by_user(
+            X, lambda batch: self.objective.decoder(self.objective.code(batch)), X.shape[1]
+        )
+
+    def log_likelihood(self, X, noise):
+        """float32 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
+        noise = torch.from_numpy(noise).to(self.device)
+        return self._by_user(
+            X, lambda batch: self.objective.log_likelihood(batch, noise)[:, None], 1
+        ).ravel()
+
+    def item_means(self, codes):
+        """The likelihood's mean of every item, float32 array of shape (n_users, n_items)."""
+        means = np.empty((len(codes), len(self.objective.decoder.item_bias)), np.float32)
+        for first in range(0, len(codes), self.block_size):
+            block = torch.from_dlpack(codes[first : first + self.block_size]).to(self.device)
+            with self._context():
+                logits = self.objective.decoder(block).float()
+                means[first : first + self.block_size] = self.objective.likelihood.mean(logits).cpu()
+        return means
+
+    def _by_user(self, X, function, width):
+        rows = UserRows(X, device=self.device)
+        result = np.empty((X.shape[0], width), np.float32)
+        with self._context():
+            for first, last, batch in rows.blocks(self.block_size):
+                result[first:last] = function(batch).float().cpu()
+        return result
+
+    def _context(self):
+        stack = ExitStack()
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(half_precision_products(self.device.type, self.half_precision))
+        return stack

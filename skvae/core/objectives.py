@@ -1,0 +1,89 @@
+"""What training minimises, averaged over the users of a batch.
+
+Each objective owns its networks and answers, beside the loss, what inference asks of a trained
+one: ``code`` (no noise, no dropout), ``decoder`` and ``log_likelihood``.
+"""
+
+import torch
+from torch import nn
+
+
+class NegativeELBO(nn.Module):
+    r"""Negative evidence lower bound with a weighted KL term, of the variational autoencoder.
+
+    .. math:: -E_{q(z|x)}[\log p(x|z)] + \beta\, KL(q(z|x) \| p(z))
+
+    (Liang et al., "Variational Autoencoders for Collaborative Filtering", WWW 2018, equation 8),
+    with one draw of z a user.
+
+    Parameters
+    ----------
+    encoder : module, sparse batch to (n_users, 2 * n_components)
+    decoder : module, (n_users, n_components) to (n_users, n_items)
+    likelihood : object with ``log_prob`` and ``mean``
+    prior : object with ``kl_divergence``
+    dropout : float
+        Rate on the L2-normalised input.
+    """
+
+    def __init__(self, encoder, decoder, likelihood, prior, dropout):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.likelihood, self.prior, self.dropout = likelihood, prior, dropout
+
+    def forward(self, batch, beta, generator):
+        mean, log_variance = self.posterior(batch.normalized().dropped_out(self.dropout, generator))
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        code = mean + (0.5 * log_variance).exp() * noise
+        log_prob = self.likelihood.log_prob(self.decoder(code), batch)
+        return (beta * self.prior.kl_divergence(mean, log_variance, code) - log_prob).mean()
+
+    def posterior(self, inputs):
+        """Mean and log-variance of q(z|x), each of shape (n_users, n_components)."""
+        return self.encoder(inputs).chunk(2, -1)
+
+    def code(self, batch):
+        """Posterior mean, shape (n_users, n_components)."""
+        return self.posterior(batch.normalized())[0]
+
+    def log_likelihood(self, batch, noise):
+        """Lower bound (beta = 1) on log p(x) of each user, averaged over the draws in ``noise``.
+
+        ``noise`` has shape (n_draws, n_components): the same for every user, so that a user's
+        value does not depend on who else is in the batch.
+        """
+        mean, log_variance = self.posterior(batch.normalized())
+        bound = 0
+        for draw in noise:
+            code = mean + (0.5 * log_variance).exp() * draw
+            bound = bound + self.likelihood.log_prob(self.decoder(code), batch)
+            bound = bound - self.prior.kl_divergence(mean, log_variance, code)
+        return bound / len(noise)
+
+
+class NegativeLogLikelihood(nn.Module):
+    """-log p(x | code(x)), of the denoising autoencoder; no noise but dropout, no KL term.
+
+    Parameters
+    ----------
+    encoder : module, sparse batch to (n_users, n_components)
+    decoder, likelihood, dropout :
+        As in NegativeELBO.
+    """
+
+    def __init__(self, encoder, decoder, likelihood, dropout):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.likelihood, self.dropout = likelihood, dropout
+
+    def forward(self, batch, beta, generator):
+        code = self.encoder(batch.normalized().dropped_out(self.dropout, generator))
+        return -self.likelihood.log_prob(self.decoder(code), batch).mean()
+
+    def code(self, batch):
+        """The code, shape (n_users, n_components)."""
+        return self.encoder(batch.normalized())
+
+    def log_likelihood(self, batch, noise):
+        """log p(x | code(x)) of each user; a denoising autoencoder has no use for ``noise``."""
+        return self.likelihood.log_prob(self.decoder(self.code(batch)), batch)

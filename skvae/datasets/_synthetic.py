@@ -1,0 +1,50 @@
+"""Synthetic interactions with known properties."""
+
+import numbers
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_random_state, check_scalar
+
+
+def make_interactions(n_users=1000, n_items=200, *, n_groups=4, density=0.1, random_state=None):
+    """Users who like one group of items, and among its items the popular ones more.
+
+    Item i belongs to group i % n_groups, user u to a random group. A user has a random number of
+    items around density * n_items, at least 5 where that many exist; nine in ten come from the
+    user's own group, an item's weight falling with its index as 1 / (10 + index).
+
+    Parameters
+    ----------
+    n_users, n_items : int, default=1000, 200
+    n_groups : int, default=4
+    density : float, default=0.1
+        Interactions a user in the mean, as a share of n_items, in (0, 1].
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    float32 csr_array of shape (n_users, n_items)
+        Ones.
+
+    Examples
+    --------
+    >>> from skvae.datasets import make_interactions
+    >>> make_interactions(n_users=50, n_items=40, random_state=0).shape
+    (50, 40)
+    """
+    for value, name in ((n_users, "n_users"), (n_items, "n_items"), (n_groups, "n_groups")):
+        check_scalar(value, name, numbers.Integral, min_val=1)
+    check_scalar(density, "density", numbers.Real, min_val=0, max_val=1, include_boundaries="right")
+    random_state = check_random_state(random_state)
+    items = np.arange(n_items)
+    weights = 1 / (10 + items)
+    likes = items % n_groups == random_state.randint(n_groups, size=n_users)[:, None]
+    counts = np.clip(random_state.poisson(density * n_items, n_users), min(5, n_items), n_items)
+    indices = []
+    for liked, count in zip(likes, counts, strict=True):
+        p = weights * np.where(liked, 0.9 / weights[liked].sum(), 0.1 / max(weights[~liked].sum(), 1e-12))
+        indices.append(np.sort(random_state.choice(n_items, count, replace=False, p=p / p.sum())))
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    indices = np.concatenate(indices)
+    return sp.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(n_users, n_items))

@@ -1,0 +1,373 @@
+"""Which users are for testing (the splitters), and which of their items are hidden (fold_in_split)."""
+
+import numbers
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
+from sklearn.model_selection._split import _validate_shuffle_split
+from sklearn.utils import check_random_state, check_scalar
+
+MIN_INTERACTIONS = 5
+HELD_OUT_FRACTION = 0.2
+
+
+def fold_in_split(X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, random_state=0):
+    """Hide some items of every user: X = fold_in + held_out.
+
+    int(held_out_fraction * n) of a user's n items are held out, without replacement; users with
+    fewer than min_interactions keep all as fold-in (Liang et al., "Variational Autoencoders for
+    Collaborative Filtering", WWW 2018, section 4.3, and the authors' notebook).
+
+    The draw depends on the seed and the set of the user's items alone: not on values, row order,
+    container, index dtype, nor on who else is in X.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        Non-zero entries are interactions; not modified.
+    held_out_fraction : float, default=0.2
+        Share of each user's items to hide, in (0, 1).
+    min_interactions : int, default=5
+        Users with fewer items hide nothing.
+    random_state : int, default=0
+        Seed of the draw.
+
+    Returns
+    -------
+    fold_in : like X
+        X with the hidden entries zeroed (a DataFrame keeps its names) or, if sparse, removed.
+    held_out : sparse of shape (n_users, n_items)
+        The hidden entries with their values: of X's class if X is sparse, else a csr_array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.model_selection import fold_in_split
+    >>> X = np.array([[1, 1, 0, 1, 1, 1], [0, 1, 1, 0, 0, 0]])
+    >>> fold_in, held_out = fold_in_split(X)
+    >>> fold_in.sum(axis=1), held_out.sum(axis=1)
+    (array([4, 2]), array([1, 0]))
+    """
+    check_scalar(
+        held_out_fraction, "held_out_fraction", numbers.Real, min_val=0, max_val=1, include_boundaries="neither"
+    )
+    check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+    check_scalar(random_state, "random_state", numbers.Integral, min_val=0)
+    interactions = _interactions(X)
+    hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state)
+    if sp.issparse(X):
+        return type(X)(_part(interactions, ~hidden)), type(X)(_part(interactions, hidden))
+    held_out = _part(interactions, hidden)
+    return _without(X, held_out), held_out
+
+
+def _interactions(X):
+    """Canonical csr_array of the non-zero entries, a copy where X is not canonical."""
+    X = sp.csr_array(X if sp.issparse(X) else np.asarray(X))
+    if not X.has_canonical_format or not X.data.all():
+        X = X.copy()
+        X.sum_duplicates()
+        X.eliminate_zeros()
+    return X
+
+
+def _hidden(X, held_out_fraction, min_interactions, seed):
+    """Which entries to hide, bool (nnz,): of each user those with the smallest hashes."""
+    counts = np.diff(X.indptr)
+    users = np.repeat(np.arange(X.shape[0]), counts)
+    n_hidden = np.where(counts >= min_interactions, (held_out_fraction * counts).astype(np.int64), 0)
+    item_hashes = _mix(X.indices.astype(np.uint64) + _mix(np.uint64([seed])))
+    user_hashes = np.zeros(X.shape[0], np.uint64)
+    np.add.at(user_hashes, users, item_hashes)  # a sum: the same for every order of the items
+    order = np.lexsort((_mix(item_hashes ^ _mix(user_hashes)[users]), users))
+    ranks = np.arange(X.nnz) - X.indptr[users]
+    hidden = np.empty(X.nnz, bool)
+    hidden[order] = ranks < n_hidden[users]
+    return hidden
+
+
+def _mix(keys):
+    """The finaliser of SplitMix64 (Steele et al., OOPSLA 2014): uint64 to well-mixed uint64."""
+    keys = keys + np.uint64(0x9E3779B97F4A7C15)
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return keys ^ (keys >> np.uint64(31))
+
+
+def _part(X, kept):
+    """csr_array of the entries of X where kept is True."""
+    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr].astype(X.indptr.dtype)
+    return sp.csr_array((X.data[kept], X.indices[kept], indptr), shape=X.shape)
+
+
+def _without(X, held_out):
+    """Copy of a dense array or DataFrame with the held-out cells zeroed."""
+    rows, columns = held_out.nonzero()
+    values = np.array(X)
+    values[rows, columns] = 0
+    if not hasattr(X, "iloc"):
+        return values
+    # column by column, so that each keeps its dtype
+    return type(X)({name: values[:, i] for i, name in enumerate(X.columns)}, index=X.index).astype(X.dtypes)
+
+
+def count_interactions(X):
+    """Non-zero entries of each user, int64 array of shape (n_users,).
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+    Returns
+    -------
+    int64 array of shape (n_users,)
+
+    Examples
+    --------
+    >>> from skvae.model_selection import count_interactions
+    >>> count_interactions([[0, 2, 1], [0, 0, 0]])
+    array([2, 0])
+    """
+    return np.diff(_interactions(X).indptr).astype(np.int64)
+
+
+def eligible_users(X, min_interactions=MIN_INTERACTIONS):
+    """Row numbers of the users with enough interactions to hide some; int64 array.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    min_interactions : int, default=5
+
+    Returns
+    -------
+    int64 array of shape (n_eligible,)
+
+    Raises
+    ------
+    ValueError
+        Where no user has that many.
+
+    Examples
+    --------
+    >>> from skvae.model_selection import eligible_users
+    >>> eligible_users([[1, 1, 1], [0, 1, 0]], min_interactions=2)
+    array([0])
+    """
+    users = np.flatnonzero(count_interactions(X) >= min_interactions)
+    if not len(users):
+        raise ValueError(f"No user of X has min_interactions={min_interactions} interactions or more.")
+    return users
+
+
+def _warn_groups(groups, splitter):
+    if groups is not None:
+        warnings.warn(f"The groups parameter is ignored by {type(splitter).__name__}.", UserWarning, stacklevel=3)
+
+
+class UserKFold(BaseCrossValidator):
+    """K folds over the users who have enough interactions to hide some.
+
+    Users below min_interactions are in every training fold and in no test fold.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Folds, at least 2.
+    min_interactions : int, default=5
+        Interactions a user needs to be in a test fold.
+    shuffle : bool, default=True
+        Shuffle the users before splitting: the order of users in files is rarely random.
+    random_state : int, default=0
+        Seed of the shuffle, the same split for every candidate of a search.
+
+    Examples
+    --------
+    >>> from skvae import UserKFold
+    >>> from skvae.datasets import make_interactions
+    >>> X = make_interactions(n_users=100, n_items=50, random_state=0)
+    >>> for train, test in UserKFold(n_splits=2).split(X):
+    ...     print(len(train), len(test))
+    50 50
+    50 50
+    """
+
+    def __init__(self, n_splits=5, *, min_interactions=MIN_INTERACTIONS, shuffle=True, random_state=0):
+        self.n_splits = check_scalar(n_splits, "n_splits", numbers.Integral, min_val=2)
+        self.min_interactions = check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+        self.shuffle = shuffle
+        self.random_state = check_scalar(random_state, "random_state", numbers.Integral, min_val=0)
+
+    def split(self, X, y=None, groups=None):
+        """Yield (train, test) row numbers.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        y, groups : ignored
+
+        Yields
+        ------
+        train, test : int64 arrays
+
+        Raises
+        ------
+        ValueError
+            Where fewer users than folds have min_interactions.
+        """
+        _warn_groups(groups, self)
+        yield from super().split(X, y)
+
+    def _iter_test_indices(self, X, y=None, groups=None):
+        users = eligible_users(X, self.min_interactions)
+        if len(users) < self.n_splits:
+            raise ValueError(
+                f"n_splits={self.n_splits} is more than the {len(users)} users of X with at least "
+                f"{self.min_interactions} interactions: lower n_splits or min_interactions."
+            )
+        if self.shuffle:
+            users = check_random_state(self.random_state).permutation(users)
+        for fold in np.array_split(users, self.n_splits):
+            yield np.sort(fold)
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Number of folds, int.
+
+        Parameters
+        ----------
+        X, y, groups : ignored
+
+        Returns
+        -------
+        int
+        """
+        return self.n_splits
+
+
+class UserShuffleSplit(BaseShuffleSplit):
+    """Random test users among those who have enough interactions to hide some.
+
+    Users below min_interactions are in every training set and in no test set.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Draws.
+    test_size, train_size : float or int, default=None
+        Share or number of the users with min_interactions, as in
+        `sklearn.model_selection.ShuffleSplit`; test_size is 0.1 if neither is given.
+    min_interactions : int, default=5
+        Interactions a user needs to be in a test set.
+    random_state : int, default=0
+        Seed of the draws.
+
+    Examples
+    --------
+    >>> from skvae import UserShuffleSplit
+    >>> from skvae.datasets import make_interactions
+    >>> X = make_interactions(n_users=100, n_items=50, random_state=0)
+    >>> train, test = next(UserShuffleSplit(test_size=20).split(X))
+    >>> len(train), len(test)
+    (80, 20)
+    """
+
+    def __init__(
+        self, n_splits=10, *, test_size=None, train_size=None, min_interactions=MIN_INTERACTIONS, random_state=0
+    ):
+        super().__init__(n_splits, test_size=test_size, train_size=train_size, random_state=random_state)
+        self.min_interactions = check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+        self._default_test_size = 0.1
+
+    def split(self, X, y=None, groups=None):
+        """Yield (train, test) row numbers.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        y, groups : ignored
+
+        Yields
+        ------
+        train, test : int64 arrays
+
+        Raises
+        ------
+        ValueError
+            Where no user has min_interactions.
+        """
+        _warn_groups(groups, self)
+        yield from super().split(X, y)
+
+    def _iter_indices(self, X, y=None, groups=None):
+        counts = count_interactions(X)
+        users = eligible_users(X, self.min_interactions)
+        n_train, n_test = _validate_shuffle_split(
+            len(users), self.test_size, self.train_size, default_test_size=self._default_test_size
+        )
+        others = np.flatnonzero(counts < self.min_interactions)
+        random_state = check_random_state(self.random_state)
+        for _ in range(self.n_splits):
+            order = random_state.permutation(users)
+            train = np.concatenate([order[n_test : n_test + n_train], others])
+            yield np.sort(train), np.sort(order[:n_test])
+
+
+class UserSplit(NamedTuple):
+    """Train, validation and test users on the items of the training users.
+
+    Attributes
+    ----------
+    train, validation, test : sparse of shape (n_users of each, len(items))
+    items : int64 array
+        The columns of X that were kept.
+    """
+
+    train: sp.csr_array
+    validation: sp.csr_array
+    test: sp.csr_array
+    items: np.ndarray
+
+
+def strong_generalization_split(
+    X, *, validation_size=0.1, test_size=0.1, min_interactions=MIN_INTERACTIONS, random_state=0
+):
+    """Split the users into train, validation and test, and drop the items no training user has.
+
+    The protocol of Liang et al. (WWW 2018, section 4.1): models are trained on the training
+    users alone and tested on users that they never saw.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    validation_size, test_size : float or int, default=0.1
+        Share or number of the users with min_interactions.
+    min_interactions : int, default=5
+        Users with fewer are training users.
+    random_state : int, default=0
+
+    Returns
+    -------
+    UserSplit
+        ``train, validation, test, items``: three CSR matrices, and the kept columns of X.
+
+    Examples
+    --------
+    >>> from skvae.datasets import make_interactions
+    >>> from skvae.model_selection import strong_generalization_split
+    >>> X = make_interactions(n_users=100, n_items=50, random_state=0)
+    >>> train, validation, test, items = strong_generalization_split(X)
+    >>> train.shape[0], validation.shape[0], test.shape[0]
+    (80, 10, 10)
+    """
+    X = sp.csr_array(X if sp.issparse(X) else np.asarray(X))
+    holders = {"min_interactions": min_interactions, "random_state": random_state}
+    rest, test = next(UserShuffleSplit(1, test_size=test_size, **holders).split(X))
+    if not isinstance(validation_size, numbers.Integral):
+        validation_size = round(validation_size * len(eligible_users(X, min_interactions)))
+    train, validation = next(UserShuffleSplit(1, test_size=validation_size, **holders).split(X[rest]))
+    train, validation = rest[train], rest[validation]
+    items = np.flatnonzero(np.bincount(_interactions(X[train]).indices, minlength=X.shape[1]))
+    return UserSplit(*(X[users][:, items] for users in (train, validation, test)), items)

@@ -1,0 +1,156 @@
+"""The denoising autoencoder, Mult-DAE."""
+
+from .autoencoder import BaseAutoencoder
+from .core.objectives import NegativeLogLikelihood
+
+
+class MultDAERecommender(BaseAutoencoder):
+    """Recommend with a denoising autoencoder (Mult-DAE of Liang et al., 2018).
+
+    The encoder maps a user's interactions, some of them dropped, to a code, the decoder maps the
+    code to a score of every item. One encoder serves every user, so that users whom fit never
+    saw get recommendations without retraining.
+
+    Parameters
+    ----------
+    n_components : int, default=200
+        Size of the code.
+    hidden_layer_sizes : tuple of int, default=()
+        Hidden layers of the encoder; the decoder mirrors them. The default is the paper's
+        I-200-I.
+    activation : {"identity", "relu", "sigmoid", "swish", "tanh"}, default="tanh"
+        After each hidden layer and on the code.
+    likelihood : {"multinomial", "logistic", "gaussian"} or object, default="multinomial"
+        multinomial: values are counts, a 5 weighs five 1s (threshold them upstream, for example
+        with `sklearn.preprocessing.Binarizer`); logistic: the target is 1 where X > 0; gaussian:
+        the target is the value, with weight 10 on observed entries. Or an object with
+        ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
+    dropout : float, default=0.5
+        Rate on the L2-normalised input, in [0, 1).
+    learning_rate : float, default=1e-3
+        Of Adam.
+    l2_regularization : float, default=2e-5
+        lam of lam * sum of squared weights, biases excluded (as Adam weight decay of 2 lam).
+        The default is the paper's 0.01 / 500.
+    batch_size : int or "auto", default="auto"
+        Users an update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
+        small data need small batches more than anything else.
+    max_iter : int, default=200
+        Epochs at the most.
+    early_stopping : bool or "auto", default="auto"
+        Hold out users, score NDCG@100 on items hidden from them after each epoch, and stop when
+        it has not risen for n_iter_no_change epochs. "auto": where
+        validation_fraction gives at least 50 users. With X_val no users are held out, and
+        False means that all max_iter epochs run. Whenever there are validation users, the best
+        epoch is kept.
+    validation_fraction : float, default=0.1
+        Share of the users with at least 5 interactions to hold out.
+    n_iter_no_change : int, default=10
+        Patience, in epochs.
+    warm_start : bool, default=False
+        Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the matrix products; weights, sums and Adam are always float32.
+    device : str, default="auto"
+        A torch device such as "cpu" or "cuda"; "auto" is a GPU if there is one. Where a fitted
+        model's device is absent, it answers on the CPU with a warning.
+    random_state : int, RandomState instance or None, default=None
+        Of initial weights, batches, dropout and noise. No global generator is used.
+    verbose : int, default=0
+        Above 0, print a line an epoch.
+
+    Attributes
+    ----------
+    weights_ : dict of str to float32 array
+        All parameters of the network, on the CPU; ``encoder.item_weight`` and
+        ``decoder.item_weight`` have a row an item.
+    n_iter_ : int
+        Epochs trained.
+    n_updates_ : int
+        Updates made: batches over all epochs.
+    best_iter_ : int
+        Epoch, from 1, whose weights are kept.
+    loss_curve_ : list of float
+        Mean objective a user of each epoch, without the L2 term.
+    beta_curve_ : list of float
+        KL weight at the end of each epoch.
+    validation_scores_ : list of float or None
+        NDCG@100 of the validation users after each epoch.
+    best_validation_score_ : float or None
+    batch_size_ : int
+    early_stopping_ : bool
+        What "auto" came to.
+    n_features_in_ : int
+        n_items.
+    feature_names_in_ : array of str
+        Item names, where fit got a DataFrame.
+
+    References
+    ----------
+    Liang, Krishnan, Hoffman, Jebara, "Variational Autoencoders for Collaborative Filtering",
+    WWW 2018, https://arxiv.org/abs/1802.05814
+
+    Examples
+    --------
+    >>> from skvae import MultDAERecommender
+    >>> from skvae.datasets import make_interactions
+    >>> X = make_interactions(n_users=200, n_items=50, random_state=0)
+    >>> model = MultDAERecommender(16, max_iter=20, random_state=0)
+    >>> items, scores = model.fit(X[:150]).recommend(X[150:], k=5)  # users it never saw
+    >>> items.shape
+    (50, 5)
+    """
+
+    def __init__(
+        self,
+        n_components=200,
+        *,
+        hidden_layer_sizes=(),
+        activation="tanh",
+        likelihood="multinomial",
+        dropout=0.5,
+        learning_rate=1e-3,
+        l2_regularization=2e-5,
+        batch_size="auto",
+        max_iter=200,
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        warm_start=False,
+        precision="float32",
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.likelihood = likelihood
+        self.dropout = dropout
+        self.learning_rate = learning_rate
+        self.l2_regularization = l2_regularization
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.precision = precision
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _build_objective(self, n_items, activation, likelihood):
+        encoder, decoder = self._encoder_and_decoder(n_items, self.n_components, activation, activation())
+        return NegativeLogLikelihood(encoder, decoder, likelihood, self.dropout)
+
+    def _set_kl_schedule(self, planned_updates):
+        """A denoising autoencoder has no KL term."""
+
+    def _kl_weight(self, update):
+        return 0.0
+
+    _final_beta = 0.0
+
+    def _check_own_parameters(self):
+        """No parameter of its own."""

@@ -1,0 +1,211 @@
+"""Ranking items: the k best of a score matrix, and recommendations from any fitted model.
+
+NumPy in and out, torch inside; nothing else of skvae is needed here.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils import _safe_indexing, check_array, check_scalar
+from sklearn.utils.validation import _num_samples
+
+# Scores held at once, 64 MB of float32: larger blocks were not faster with 20 000 items.
+SCORES_PER_BLOCK = 2**24
+
+
+def users_per_block(n_items):
+    """Users whose scores fit into one block of memory; int, at least 1."""
+    return max(1, SCORES_PER_BLOCK // max(1, n_items))
+
+
+def top_k(scores, k):
+    """The k best items of each user, best first.
+
+    Equal scores rank by lower item index, at the k-th place too. A score of -inf is never
+    returned: where fewer than k items have a higher one, the rest is item -1 with score -inf.
+
+    Parameters
+    ----------
+    scores : array of shape (n_users, n_items), float
+        Higher is better; not modified.
+    k : int
+        At least 1; may exceed n_items.
+
+    Returns
+    -------
+    items : int64 array of shape (n_users, k)
+        Item indices, -1 where none is left.
+    scores : float array of shape (n_users, k)
+        In the dtype of ``scores``.
+
+    Raises
+    ------
+    ValueError
+        Where a score is NaN, or k is below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import top_k
+    >>> items, scores = top_k(np.array([[0.5, 2.0, 2.0, -np.inf]]), k=4)
+    >>> items
+    array([[ 1,  2,  0, -1]])
+    >>> scores
+    array([[ 2. ,  2. ,  0.5, -inf]])
+    """
+    check_scalar(k, "k", (int, np.integer), min_val=1)
+    scores = np.asarray(scores)
+    if scores.ndim != 2:
+        raise ValueError(f"scores must be of shape (n_users, n_items), got {scores.ndim} dimension(s).")
+    if not np.issubdtype(scores.dtype, np.floating):
+        scores = scores.astype(np.float32)
+    n_users, n_items = scores.shape
+    items = np.full((n_users, k), -1, np.int64)
+    best = np.full((n_users, k), -np.inf, scores.dtype)
+    n_ranked = min(k, n_items)
+    if n_users and n_ranked:
+        ranked = _top_k(torch.from_dlpack(np.ascontiguousarray(scores)), n_ranked)
+        best[:, :n_ranked], items[:, :n_ranked] = (part.numpy() for part in ranked)
+        items[best == -np.inf] = -1
+    return items, best
+
+
+def _top_k(scores, k):
+    """torch.topk with ties in index order; one place more than k shows a tie at the k-th."""
+    values, items = scores.topk(min(k + 1, scores.shape[1]))
+    if values[:, 0].isnan().any():
+        raise ValueError("scores must not contain NaN.")
+    equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -torch.inf)
+    tied = torch.nonzero(equal.any(1)).flatten()
+    values, items = values[:, :k], items[:, :k]
+    if len(tied):
+        values, items = values.contiguous(), items.contiguous()
+        values[tied], items[tied] = _top_k_among_ties(scores[tied], values[tied, -1:], k)
+    return values, items
+
+
+def _top_k_among_ties(scores, threshold, k):
+    """Above the k-th value all, of those equal to it the lowest indices; then a stable sort."""
+    above, equal = scores > threshold, scores == threshold
+    chosen = above | (equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True)))
+    items = chosen.nonzero()[:, 1].reshape(len(scores), k)
+    values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
+    return values, items.gather(1, order)
+
+
+def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=None):
+    """The k best items of each user by a fitted model's ``decision_function``.
+
+    Works for every fitted model whose ``decision_function`` scores all items: a recommender of
+    skvae, a Pipeline or a search around one. Users are scored a block at a time, so that memory
+    does not grow with their number.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        With ``decision_function(X)`` of shape (n_users, n_items).
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        The users' interactions; users that fit never saw are rows like any other.
+    k : int, default=10
+        Items a user.
+    exclude_seen : bool, default=True
+        Leave out the items that X itself holds.
+    candidates : array of int, default=None
+        The only item indices that may be recommended, for all users.
+    exclude : array of int, or sparse matrix of shape (n_users, n_items), default=None
+        Item indices that may not be recommended to anyone, or for each user the items that hold
+        a non-zero entry.
+
+    Returns
+    -------
+    items : int64 array of shape (n_users, k)
+        Best first; -1 where fewer than k items are left.
+    scores : float32 array of shape (n_users, k)
+        -inf where items is -1.
+
+    Raises
+    ------
+    ValueError
+        Where k, candidates or exclude are out of range, or the model's scores have another
+        number of columns than X.
+
+    Examples
+    --------
+    >>> from skvae import PopularityRecommender, recommend
+    >>> from skvae.datasets import make_interactions
+    >>> X = make_interactions(n_users=100, n_items=20, random_state=0)
+    >>> items, scores = recommend(PopularityRecommender().fit(X), X[:3], k=5)
+    >>> items.shape
+    (3, 5)
+    """
+    check_scalar(k, "k", (int, np.integer), min_val=1)
+    X = _row_sliceable(X)
+    n_users, n_items = X.shape
+    blocked = _blocked_items(candidates, exclude, n_items)
+    exclude = exclude.tocsr() if sp.issparse(exclude) else None
+    if exclude is not None and exclude.shape != X.shape:
+        raise ValueError(f"exclude has shape {exclude.shape}, X has {X.shape}: they must be the same.")
+    items = np.empty((n_users, k), np.int64)
+    scores = np.empty((n_users, k), np.float32)
+    for first in range(0, n_users, users_per_block(n_items)):
+        block = slice(first, min(first + users_per_block(n_items), n_users))
+        rows = _safe_indexing(X, block)
+        block_scores = _block_scores(model, rows)
+        if exclude_seen:
+            _mask(block_scores, rows)
+        if exclude is not None:
+            _mask(block_scores, exclude[block])
+        block_scores[:, blocked] = -np.inf
+        items[block], scores[block] = top_k(block_scores, k)
+    return items, scores
+
+
+def _row_sliceable(X):
+    if sp.issparse(X):
+        return X.tocsr()
+    return X if hasattr(X, "iloc") or hasattr(X, "dtype") else check_array(X)
+
+
+def _blocked_items(candidates, exclude, n_items):
+    """Item indices that nobody may get, int64 array."""
+    blocked = np.zeros(n_items, bool)
+    if candidates is not None:
+        blocked[:] = True
+        blocked[_item_indices(candidates, "candidates", n_items)] = False
+    if exclude is not None and not sp.issparse(exclude):
+        blocked[_item_indices(exclude, "exclude", n_items)] = True
+    return np.flatnonzero(blocked)
+
+
+def _item_indices(indices, name, n_items):
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or (len(indices) and not np.issubdtype(indices.dtype, np.integer)):
+        raise ValueError(
+            f"{name} must be a one-dimensional array of item indices, got dtype {indices.dtype} with "
+            f"shape {indices.shape}; for a boolean mask pass np.flatnonzero(mask)."
+        )
+    if len(indices) and not (0 <= indices.min() and indices.max() < n_items):
+        raise ValueError(
+            f"{name} holds item {indices.min() if indices.min() < 0 else indices.max()}; "
+            f"X has items 0 to {n_items - 1}."
+        )
+    return indices.astype(np.int64)
+
+
+def _block_scores(model, rows):
+    scores = np.require(model.decision_function(rows), np.float32, ["C", "W"])
+    if scores.shape != (_num_samples(rows), rows.shape[1]):
+        raise ValueError(
+            f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of "
+            f"shape {rows.shape}: recommend needs one score for each column of X. Does a step "
+            "before the recommender drop columns?"
+        )
+    return scores
+
+
+def _mask(scores, rows):
+    """Set the scores of the non-zero entries of rows to -inf, in place."""
+    # any entry is seen, the unsorted and the duplicate one as well; an explicit zero is none
+    rows = rows.tocoo() if sp.issparse(rows) else sp.coo_array(np.asarray(rows))
+    users, items = rows.row[rows.data != 0], rows.col[rows.data != 0]
+    scores[users, items] = -np.inf

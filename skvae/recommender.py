@@ -1,0 +1,119 @@
+"""What every recommender of skvae shares: recommend, predict and score from a decision_function."""
+
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+
+from .ranking import recommend
+from .scoring import hide_items, score_users
+
+
+class BaseRecommender(BaseEstimator):
+    """Base of all recommenders: a subclass needs ``fit`` and ``decision_function``.
+
+    X is a users x items matrix of non-negative values: sparse, dense or a DataFrame. An explicit
+    zero is no interaction.
+    """
+
+    def recommend(self, X, k=10, *, exclude_seen=True, candidates=None, exclude=None):
+        """The k best items of each user.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            The users' interactions; users that fit never saw are rows like any other.
+        k : int, default=10
+            Items a user; may exceed n_items.
+        exclude_seen : bool, default=True
+            Leave out the items that X itself holds.
+        candidates : array of int, default=None
+            The only item indices that may be recommended, for all users.
+        exclude : array of int, or sparse matrix of shape (n_users, n_items), default=None
+            Item indices that nobody may get, or for each user the items with a non-zero entry.
+
+        Returns
+        -------
+        items : int64 array of shape (n_users, k)
+            Best first, equal scores by lower index; -1 where fewer than k items are left.
+        scores : float32 array of shape (n_users, k)
+            -inf where items is -1.
+        """
+        return recommend(self, X, k, exclude_seen=exclude_seen, candidates=candidates, exclude=exclude)
+
+    def predict(self, X):
+        """The best unseen item of each user.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+        Returns
+        -------
+        int64 array of shape (n_users,)
+            -1 where a user has every item.
+        """
+        check_is_fitted(self)
+        return recommend(self, self._check_interactions(X, reset=False), 1)[0][:, 0]
+
+    def score(self, X, y=None):
+        """Mean NDCG@100 on hidden items.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            The users; with a matrix y their fold-in.
+        y : matrix of shape (n_users, n_items), or array of shape (n_users,), default=None
+            The held-out matrix. Without it, and with a one-dimensional y, which is ignored, a
+            fifth of each user's items is hidden with a fixed seed
+            (`skvae.model_selection.fold_in_split`).
+
+        Returns
+        -------
+        float
+            NaN, with a warning, where no user can hide an item.
+
+        Raises
+        ------
+        ValueError
+            Where a matrix y has another shape than X.
+        """
+        check_is_fitted(self)
+        fold_in, held_out = hide_items(self._check_interactions(X, reset=False), y)
+        scores = score_users(self, fold_in, held_out, "ndcg@100")["ndcg@100"]
+        if np.isnan(scores).all():
+            warnings.warn(
+                "No user of X can hide an item, so the score is NaN: a user needs 5 interactions.",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+            return float("nan")
+        return float(np.nanmean(scores))
+
+    def _check_interactions(self, X, *, reset):
+        """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched."""
+        if not reset and isinstance(X, _CheckedInteractions) and X.shape[1] == self.n_features_in_:
+            return X
+        X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=np.float32)
+        check_non_negative(X, type(self).__name__)
+        X = _CheckedInteractions(X)
+        if not X.has_canonical_format or not X.data.all():
+            X = X.copy()
+            X.sum_duplicates()
+            X.eliminate_zeros()
+        if reset and X.nnz == 0:
+            raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+        return X
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        return tags
+
+
+class _CheckedInteractions(sp.csr_array):
+    """Interactions that passed the checks: not checked again for each block of users."""
