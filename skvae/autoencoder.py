@@ -145,8 +145,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         Returns
         -------
         float32 array of shape (n_users, n_items)
-            multinomial: item probabilities (softmax of the logits), rows summing to 1; logistic:
-            the probability of each interaction (sigmoid); gaussian: the mean itself.
+            Item probabilities for multinomial (softmax of the logits, rows summing to 1), the
+            probability of each interaction for logistic (sigmoid), the mean itself for gaussian.
 
         Raises
         ------
@@ -174,13 +174,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
 
         Returns
         -------
-        float32 array of shape (n_users,)
+        float64 array of shape (n_users,)
         """
         check_is_fitted(self)
         X = self._check_interactions(X, reset=False)
-        noise = np.random.default_rng(self._seed).standard_normal(
-            (N_BOUND_DRAWS, self._n_features_out), np.float32
-        )
+        noise = np.random.default_rng(self._seed).standard_normal((N_BOUND_DRAWS, self._n_features_out), np.float32)
         return self._inference().log_likelihood(X, noise)
 
     @property
@@ -200,7 +198,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         n_users = len(rows.non_empty())
         self.batch_size_ = _auto_batch_size(n_users) if self.batch_size == "auto" else self.batch_size
         self._set_kl_schedule(self.max_iter * -(-n_users // self.batch_size_))
-        objective = self._objective(rows.n_items)
+        objective = self._objective(rows.n_items).to_empty(device="cpu")
         initialize(objective, torch.Generator().manual_seed(self._seed))
         self.weights_ = _to_numpy(objective)
         self.n_iter_ = self.n_updates_ = 0
@@ -320,7 +318,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
     def _objective(self, n_items):
         """The objective with weights still to be set: initialized or loaded."""
         likelihood = LIKELIHOODS[self.likelihood]() if isinstance(self.likelihood, str) else self.likelihood
-        return self._build_objective(n_items, ACTIVATIONS[self.activation], likelihood)
+        with torch.device("meta"):  # no memory, and none of torch's own initialization
+            return self._build_objective(n_items, ACTIVATIONS[self.activation], likelihood)
 
     def _encoder_and_decoder(self, n_items, code_width, activation, output_activation):
         sizes = list(self.hidden_layer_sizes)
@@ -333,9 +332,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         cached = _inferences.get(self)
         if cached is None or cached[0] is not self.weights_ or cached[1:3] != (device, self.precision):
             n_items = len(self.weights_["decoder.item_bias"])
-            with torch.device("meta"):
-                objective = self._objective(n_items)
-            objective = _load(objective, self.weights_).requires_grad_(False).to(device)
+            objective = _load(self._objective(n_items), self.weights_).requires_grad_(False).to(device)
             inference = Inference(objective, users_per_block(n_items), self.precision == "bfloat16")
             cached = self.weights_, device, self.precision, inference
             _inferences[self] = cached
@@ -364,6 +361,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         check_scalar(self.n_components, "n_components", numbers.Integral, min_val=1)
         check_scalar(self.max_iter, "max_iter", numbers.Integral, min_val=1)
         check_scalar(self.n_iter_no_change, "n_iter_no_change", numbers.Integral, min_val=1)
+        check_scalar(self.verbose, "verbose", numbers.Integral, min_val=0)
+        check_scalar(self.warm_start, "warm_start", (bool, np.bool_))
         check_scalar(self.dropout, "dropout", numbers.Real, min_val=0, max_val=1, include_boundaries="left")
         check_scalar(self.learning_rate, "learning_rate", numbers.Real, min_val=0, include_boundaries="neither")
         check_scalar(self.l2_regularization, "l2_regularization", numbers.Real, min_val=0)

@@ -15,7 +15,7 @@ class Evaluation:
     Two evaluations of the same users subtract to the evaluation of their per-user difference,
     whose standard error tells whether one model is better: ``evaluate(a, X) - evaluate(b, X)``.
 
-    Attributes
+    Parameters
     ----------
     per_user : dict of str to float64 array of shape (n_users,)
         NaN for a user without a held-out item.

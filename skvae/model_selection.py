@@ -318,9 +318,10 @@ class UserShuffleSplit(BaseShuffleSplit):
 class UserSplit(NamedTuple):
     """Train, validation and test users on the items of the training users.
 
-    Attributes
+    Parameters
     ----------
     train, validation, test : sparse of shape (n_users of each, len(items))
+        The users' interactions.
     items : int64 array
         The columns of X that were kept.
     """

@@ -14,7 +14,17 @@ SCORES_PER_BLOCK = 2**24
 
 
 def users_per_block(n_items):
-    """Users whose scores fit into one block of memory; int, at least 1."""
+    """Users whose scores fit into one block of memory.
+
+    Parameters
+    ----------
+    n_items : int
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
     return max(1, SCORES_PER_BLOCK // max(1, n_items))
 
 

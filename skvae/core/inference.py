@@ -39,10 +39,10 @@ class Inference:
         )
 
     def log_likelihood(self, X, noise):
-        """float32 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
+        """float64 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
         noise = torch.from_numpy(noise).to(self.device)
         return self._by_user(
-            X, lambda batch: self.objective.log_likelihood(batch, noise)[:, None], 1
+            X, lambda batch: self.objective.log_likelihood(batch, noise)[:, None], 1, torch.float64
         ).ravel()
 
     def item_means(self, codes):
@@ -55,13 +55,13 @@ class Inference:
                 means[first : first + self.block_size] = self.objective.likelihood.mean(logits).cpu()
         return means
 
-    def _by_user(self, X, function, width):
+    def _by_user(self, X, function, width, dtype=torch.float32):
         rows = UserRows(X, device=self.device)
-        result = np.empty((X.shape[0], width), np.float32)
+        result = torch.empty(X.shape[0], width, dtype=dtype)
         with self._context():
             for first, last, batch in rows.blocks(self.block_size):
-                result[first:last] = function(batch).float().cpu()
-        return result
+                result[first:last] = function(batch)
+        return result.numpy()
 
     def _context(self):
         stack = ExitStack()

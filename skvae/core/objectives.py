@@ -56,8 +56,10 @@ class NegativeELBO(nn.Module):
         bound = 0
         for draw in noise:
             code = mean + (0.5 * log_variance).exp() * draw
-            bound = bound + self.likelihood.log_prob(self.decoder(code), batch)
-            bound = bound - self.prior.kl_divergence(mean, log_variance, code)
+            # in double: sums over all items that must not depend on the order of users
+            log_prob = self.likelihood.log_prob(self.decoder(code).double(), batch)
+            kl = self.prior.kl_divergence(mean.double(), log_variance.double(), code.double())
+            bound = bound + log_prob - kl
         return bound / len(noise)
 
 
@@ -86,4 +88,4 @@ class NegativeLogLikelihood(nn.Module):
 
     def log_likelihood(self, batch, noise):
         """log p(x | code(x)) of each user; a denoising autoencoder has no use for ``noise``."""
-        return self.likelihood.log_prob(self.decoder(self.code(batch)), batch)
+        return self.likelihood.log_prob(self.decoder(self.code(batch)).double(), batch)

@@ -1,0 +1,56 @@
+"""Sparse batches against dense matrices."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from skvae.core.batches import UserRows
+
+
+@pytest.fixture
+def rows():
+    dense = np.random.default_rng(0).random((40, 15)) * (np.random.default_rng(1).random((40, 15)) < 0.3)
+    dense[7] = 0
+    return UserRows(sp.csr_array(dense.astype(np.float32))), dense.astype(np.float32)
+
+
+def test_a_batch_holds_the_rows_asked_for_in_that_order(rows):
+    rows, dense = rows
+    users = torch.tensor([3, 7, 39, 0, 3])
+    assert np.array_equal(rows.batch(users).to_dense(), dense[users])
+    assert np.array_equal(rows.batch(users[:0]).to_dense(), dense[:0])
+
+
+def test_normalized_rows_have_length_one_and_empty_rows_stay_empty(rows):
+    rows, dense = rows
+    normalized = rows.batch(torch.arange(40)).normalized().to_dense().numpy()
+    lengths = np.linalg.norm(normalized, axis=1)
+    np.testing.assert_allclose(np.delete(lengths, 7), 1, rtol=1e-6)
+    assert lengths[7] == 0
+    np.testing.assert_allclose(normalized * np.linalg.norm(dense, axis=1)[:, None], dense, rtol=1e-5)
+
+
+def test_dropout_keeps_the_mean_and_zeroes_the_stated_share():
+    rows = UserRows(sp.csr_array(np.ones((200, 500), np.float32)))
+    batch = rows.batch(torch.arange(200))
+    dropped = batch.dropped_out(0.3, torch.Generator().manual_seed(0)).values
+    assert set(np.unique(dropped)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    assert batch.dropped_out(0, None) is batch
+
+
+def test_an_epoch_visits_every_non_empty_user_once_and_keeps_the_last_partial_batch(rows):
+    rows, dense = rows
+    generator = torch.Generator().manual_seed(0)
+    first, second = ([b.to_dense().numpy() for b in rows.shuffled_batches(16, generator)] for _ in range(2))
+    assert [len(b) for b in first] == [16, 16, 7]
+    visited = np.concatenate(first)
+    assert np.array_equal(np.unique(visited, axis=0), np.unique(np.delete(dense, 7, axis=0), axis=0))
+    assert not np.array_equal(visited, np.concatenate(second))
+
+
+def test_the_buffers_of_the_matrix_are_wrapped_not_copied(rows):
+    X = sp.csr_array(rows[1])
+    assert UserRows(X).values.data_ptr() == X.data.ctypes.data
+    assert UserRows(X).items.data_ptr() == X.indices.ctypes.data

@@ -1,0 +1,495 @@
+"""What both estimators promise: calls, fitted attributes, training, early stopping, randomness."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, fold_in_split, ndcg_scorer
+from skvae.datasets import make_interactions
+
+LIKELIHOODS = ["multinomial", "logistic", "gaussian"]
+
+
+def _same_weights(one, other):
+    return all(np.array_equal(one.weights_[name], other.weights_[name]) for name in one.weights_)
+
+
+# -- shapes and values of what is returned
+
+
+def test_shapes_and_dtypes_are_those_of_the_contract(estimator, X):
+    model = estimator.fit(X[:400])
+    users = X[400:]
+    assert model.decision_function(users).shape == (100, 200)
+    assert model.decision_function(users).dtype == np.float32
+    items, scores = model.recommend(users, k=7)
+    assert (items.shape, items.dtype, scores.shape, scores.dtype) == ((100, 7), np.int64, (100, 7), np.float32)
+    assert (model.predict(users).shape, model.predict(users).dtype) == ((100,), np.int64)
+    assert (model.transform(users).shape, model.transform(users).dtype) == ((100, 8), np.float32)
+    assert (model.score_samples(users).shape, model.score_samples(users).dtype) == ((100,), np.float64)
+    assert isinstance(model.score(users), float)
+    for weight in model.weights_.values():
+        assert type(weight) is np.ndarray
+        assert weight.dtype == np.float32
+        assert weight.flags.c_contiguous
+    assert model.weights_["decoder.item_weight"].shape[0] == model.weights_["encoder.item_weight"].shape[0] == 200
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_inverse_transform_of_transform_is_the_mean_of_the_decision(estimator, X, likelihood):
+    model = estimator.set_params(likelihood=likelihood).fit(X)
+    mean = {"multinomial": lambda f: softmax(f, axis=1), "logistic": expit, "gaussian": lambda f: f}[likelihood]
+    expected = mean(model.decision_function(X).astype(np.float64))
+    np.testing.assert_allclose(model.inverse_transform(model.transform(X)), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_scores_are_those_of_a_dense_network_written_out(X):
+    model = MultVAERecommender(8, hidden_layer_sizes=(16, 12), max_iter=2, random_state=0).fit(X)
+    w = {name: weight.astype(np.float64) for name, weight in model.weights_.items()}
+    x = X.toarray() / np.sqrt(X.toarray().sum(1, keepdims=True))
+    h = np.tanh(x @ w["encoder.item_weight"] + w["encoder.item_bias"])
+    h = np.tanh(h @ w["encoder.layers.0.weight"].T + w["encoder.layers.0.bias"])
+    mean = (h @ w["encoder.layers.1.weight"].T + w["encoder.layers.1.bias"])[:, :8]
+    h = np.tanh(mean @ w["decoder.layers.0.weight"].T + w["decoder.layers.0.bias"])
+    h = np.tanh(h @ w["decoder.layers.1.weight"].T + w["decoder.layers.1.bias"])
+    np.testing.assert_allclose(model.transform(X), mean, rtol=1e-4, atol=1e-5)
+    logits = h @ w["decoder.item_weight"].T + w["decoder.item_bias"]
+    np.testing.assert_allclose(model.decision_function(X), logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_score_samples_of_the_dae_is_the_log_likelihood_written_out(X, likelihood):
+    model = MultDAERecommender(8, max_iter=2, random_state=0, likelihood=likelihood).fit(X)
+    x, f = X.toarray(), model.decision_function(X).astype(np.float64)
+    expected = {
+        "multinomial": (x * np.log(softmax(f, axis=1))).sum(1),
+        "logistic": (x * np.log(expit(f)) + (1 - x) * np.log(expit(-f))).sum(1),
+        "gaussian": (-np.where(x > 0, 10, 1) / 2 * (x - f) ** 2).sum(1),
+    }[likelihood]
+    np.testing.assert_allclose(model.score_samples(X), expected, rtol=1e-4)
+
+
+def test_score_is_the_ndcg_scorer(estimator, X):
+    model = estimator.fit(X[:400])
+    assert model.score(X[400:]) == ndcg_scorer(model, X[400:])
+    fold_in, held_out = fold_in_split(X[400:])
+    assert model.score(fold_in, held_out) == model.score(X[400:])
+    assert model.score(X[400:], np.zeros(100)) == model.score(X[400:])
+
+
+def test_score_is_nan_with_one_warning_where_nobody_can_hide_an_item(estimator, X):
+    model = estimator.fit(X)
+    few = sp.csr_array(np.eye(3, 200, dtype=np.float32))
+    with pytest.warns(UserWarning, match="No user of X can hide an item") as caught:
+        assert np.isnan(model.score(few))
+    assert len(caught) == 1
+
+
+def test_users_like_the_items_of_their_group_best(estimator):
+    """The checkerboard: even users have even items, odd users odd ones."""
+    board = (np.add.outer(np.arange(60), np.arange(40)) % 2 == 0).astype(np.float32)
+    hidden = board.copy()
+    hidden[np.arange(60), (np.arange(60) % 2) + 2 * (np.arange(60) // 2 % 20)] = 0
+    estimator.set_params(max_iter=100, early_stopping=False, learning_rate=0.01)
+    best = estimator.fit(hidden).predict(hidden)
+    assert (best % 2 == np.arange(60) % 2).all()
+    assert board[np.arange(60), best].all()
+
+
+# -- edge cases
+
+
+def test_users_never_seen_empty_rows_and_full_rows_have_defined_results(estimator, X):
+    model = estimator.fit(X)
+    users = sp.vstack([X[:1], sp.csr_array((1, 200)), np.ones((1, 200))], format="csr").astype(np.float32)
+    items, scores = model.recommend(users, k=5)
+    assert (items[1] >= 0).all()
+    assert np.isfinite(scores[1]).all()
+    assert (items[2] == -1).all()
+    assert (scores[2] == -np.inf).all()
+    assert model.predict(users)[2] == -1
+    for answer in (model.decision_function(users), model.transform(users), model.score_samples(users)):
+        assert np.isfinite(answer).all()
+
+
+def test_k_above_n_items_pads_and_never_repeats(estimator, X):
+    items, scores = estimator.fit(X).recommend(X, k=300)
+    n_seen = np.diff(X.indptr)
+    assert ((items >= 0).sum(1) == 200 - n_seen).all()
+    assert ((items == -1) == (scores == -np.inf)).all()
+    assert all(len(set(row[row >= 0])) == (row >= 0).sum() for row in items)
+
+
+def test_candidates_and_exclude_are_kept_to(estimator, X):
+    model = estimator.fit(X)
+    items, _ = model.recommend(X, k=5, candidates=[3, 1, 4, 15, 92])
+    assert set(np.unique(items)) <= {-1, 3, 1, 4, 15, 92}
+    assert not np.isin(model.recommend(X, k=50, exclude=np.arange(100))[0], np.arange(100)).any()
+    again, _ = model.recommend(X, k=5, exclude_seen=False)
+    assert X[np.arange(500), again[:, 0]].any()
+
+
+def test_very_small_and_very_large_values_stay_finite(estimator, X):
+    for scale in (1e-30, 1e30):
+        scores = estimator.fit(X).decision_function(X.astype(np.float64) * scale)
+        np.testing.assert_allclose(scores, estimator.decision_function(X), rtol=1e-4, atol=1e-5)
+
+
+# -- training
+
+
+def test_the_same_seed_gives_the_same_weights_to_the_bit(estimator, X):
+    first = clone(estimator).fit(X)
+    assert _same_weights(first, clone(estimator).fit(X))
+    assert _same_weights(first, clone(first).fit(X))
+    again = clone(estimator).fit(X).fit(X)
+    assert _same_weights(first, again)
+    assert (again.n_updates_, again.n_iter_) == (first.n_updates_, first.n_iter_)
+    assert again.beta_curve_ == first.beta_curve_
+    assert not _same_weights(first, clone(estimator).set_params(random_state=1).fit(X))
+
+
+def test_global_random_states_are_not_touched(estimator, X):
+    numpy_state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state().clone()  # noqa: NPY002
+    estimator.fit(X).recommend(X)
+    estimator.partial_fit(X)
+    estimator.score_samples(X)
+    assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(torch_state, torch.get_rng_state())
+
+
+def test_random_state_instances_and_none_are_accepted(estimator, X):
+    one = clone(estimator).set_params(random_state=np.random.RandomState(3)).fit(X)
+    assert _same_weights(one, clone(estimator).set_params(random_state=np.random.RandomState(3)).fit(X))
+    free = clone(estimator).set_params(random_state=None)
+    assert not _same_weights(clone(free).fit(X), clone(free).fit(X))
+
+
+def test_inference_leaves_the_estimator_as_it_was(estimator, X):
+    model = estimator.fit(X)
+    before = {name: (id(value), repr(value)) for name, value in vars(model).items()}
+    model.recommend(X)
+    model.transform(X)
+    model.score(X)
+    model.score_samples(X)
+    assert before == {name: (id(value), repr(value)) for name, value in vars(model).items()}
+
+
+def test_threads_share_a_fitted_model(estimator, X):
+    model = estimator.fit(X)
+    expected, answers = model.recommend(X)[0], {}
+    threads = [threading.Thread(target=lambda i=i: answers.update({i: model.recommend(X)[0]})) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 4
+    assert all(np.array_equal(expected, items) for items in answers.values())
+
+
+def test_n_calls_of_partial_fit_are_a_fit_of_n_epochs(estimator, X):
+    fitted = clone(estimator).set_params(max_iter=4, early_stopping=False).fit(X)
+    partly = clone(estimator).set_params(max_iter=4)
+    for _ in range(4):
+        partly.partial_fit(X)
+    assert _same_weights(fitted, partly)
+    assert partly.loss_curve_ == fitted.loss_curve_
+    assert partly.beta_curve_ == fitted.beta_curve_
+    assert (partly.n_iter_, partly.best_iter_, partly.n_updates_) == (4, 4, fitted.n_updates_)
+
+
+def test_partial_fit_goes_on_after_fit_and_leaves_older_weights_alone(estimator, X):
+    model = estimator.fit(X)
+    before = {name: weight.copy() for name, weight in model.weights_.items()}
+    held, n_updates = model.weights_, model.n_updates_
+    model.partial_fit(X[:100])
+    assert all(np.array_equal(held[name], before[name]) for name in before)
+    assert not np.array_equal(model.weights_["encoder.item_weight"], before["encoder.item_weight"])
+    assert model.n_iter_ == 6
+    assert len(model.loss_curve_) == 6
+    assert model.n_updates_ == n_updates + -(-100 // model.batch_size_)
+    assert np.abs(model.decision_function(X)).max() > 0
+
+
+def test_warm_start_goes_on_where_a_plain_fit_starts_afresh(estimator, X):
+    estimator.set_params(early_stopping=False, max_iter=3)
+    twice = clone(estimator).set_params(warm_start=True).fit(X).fit(X)
+    assert (twice.n_iter_, len(twice.loss_curve_)) == (6, 6)
+    assert estimator.fit(X).fit(X).n_iter_ == 3
+    assert twice.loss_curve_[:3] == estimator.loss_curve_
+    assert twice.loss_curve_[3] < twice.loss_curve_[2] or twice.beta_curve_[3] > twice.beta_curve_[2]
+
+
+def test_empty_users_are_skipped_in_training(estimator, X):
+    with_empty = sp.vstack([X, sp.csr_array((50, 200), dtype=np.float32)], format="csr")
+    model = estimator.set_params(early_stopping=False).fit(with_empty)
+    assert model.n_updates_ == model.n_iter_ * -(-500 // model.batch_size_)
+    assert all(np.isfinite(weight).all() for weight in model.weights_.values())
+
+
+def test_loss_goes_down(estimator, X):
+    curve = estimator.set_params(max_iter=10, anneal_cap=0.0) if hasattr(estimator, "anneal_cap") else estimator
+    curve = curve.fit(X).loss_curve_
+    assert curve[-1] < curve[0]
+
+
+@pytest.mark.parametrize(("n_users", "expected"), [(100, 32), (2000, 50), (40_000, 500)])
+def test_auto_batch_size_grows_with_the_users(n_users, expected):
+    X = sp.csr_array(np.ones((n_users, 2), np.float32))
+    model = MultDAERecommender(2, max_iter=1, early_stopping=False).fit(X)
+    assert model.batch_size_ == expected
+
+
+# -- annealing
+
+
+def test_auto_annealing_reaches_the_cap_at_half_of_the_planned_updates(X):
+    model = MultVAERecommender(4, hidden_layer_sizes=(), max_iter=10, early_stopping=False).fit(X)
+    planned = 10 * -(-500 // model.batch_size_)
+    assert model.n_updates_ == planned
+    assert model._kl_weight(planned // 2) == pytest.approx(0.2)
+    assert model._kl_weight(planned // 2 - 1) < 0.2
+    assert model.beta_curve_[-1] == 0.2
+    assert sorted(model.beta_curve_) == model.beta_curve_
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [(0, [0.2, 0.2, 0.2]), (100, [0.15, 0.2, 0.2]), (200_000, [15 / 200_000, 31 / 200_000, 47 / 200_000])],
+)
+def test_total_anneal_steps_in_updates_is_the_schedule_of_the_paper(X, steps, expected):
+    model = MultVAERecommender(
+        4, hidden_layer_sizes=(), max_iter=3, batch_size=32, total_anneal_steps=steps, early_stopping=False
+    ).fit(X)
+    assert model.beta_curve_ == pytest.approx(expected)
+
+
+def test_a_float_of_total_anneal_steps_is_a_share_of_the_planned_updates(X):
+    model = MultVAERecommender(
+        4, hidden_layer_sizes=(), max_iter=2, batch_size=50, total_anneal_steps=0.5, anneal_cap=9, early_stopping=False
+    ).fit(X)
+    assert model.total_anneal_steps_ == 10
+    assert model.beta_curve_ == [0.9, 1.9]
+
+
+# -- validation
+
+
+def test_early_stopping_is_on_by_itself_where_enough_users_can_be_held_out(estimator):
+    few, many = (make_interactions(n_users=n, n_items=60, random_state=0) for n in (490, 510))
+    assert not clone(estimator).fit(few).early_stopping_
+    assert clone(estimator).fit(few).validation_scores_ is None
+    model = clone(estimator).fit(many)
+    assert model.early_stopping_
+    assert len(model.validation_scores_) == model.n_iter_
+
+
+def test_the_best_epoch_is_restored_and_its_score_is_that_of_the_model(estimator, X):
+    fold_in, held_out = fold_in_split(X[400:])
+    estimator.set_params(learning_rate=0.03, max_iter=40, early_stopping=False)
+    model = estimator.fit(X[:400], X_val=(fold_in, held_out))
+    assert model.n_iter_ == 40
+    assert model.best_iter_ < 40
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert model.validation_scores_[model.best_iter_ - 1] == model.best_validation_score_
+    assert model.score(fold_in, held_out) == pytest.approx(model.best_validation_score_, abs=1e-9)
+
+
+def test_a_matrix_of_validation_users_is_split_as_fold_in_split_does(estimator, X):
+    pair = clone(estimator).fit(X[:400], X_val=fold_in_split(X[400:]))
+    matrix = clone(estimator).fit(X[:400], X_val=X[400:])
+    assert pair.validation_scores_ == matrix.validation_scores_
+    assert _same_weights(pair, matrix)
+
+
+def test_early_stopping_waits_for_the_cap_of_beta_and_then_for_its_patience(X):
+    parameters = {"hidden_layer_sizes": (), "max_iter": 60, "learning_rate": 0.02, "random_state": 0}
+    model = MultVAERecommender(8, **parameters, n_iter_no_change=3).fit(X[:400], X_val=X[400:])
+    at_cap = next(i for i, beta in enumerate(model.beta_curve_, start=1) if beta >= 0.2)
+    assert model.n_iter_ == max(at_cap - 1, model.best_iter_) + 3
+    assert model.n_iter_ < 60
+    dae = MultDAERecommender(8, max_iter=200, learning_rate=0.02, random_state=0, n_iter_no_change=4)
+    dae.fit(X[:400], X_val=X[400:])
+    assert dae.n_iter_ == dae.best_iter_ + 4
+
+
+def test_validation_users_are_not_trained_on(estimator, X):
+    model = estimator.set_params(early_stopping=True).fit(X)
+    assert model.n_updates_ == model.n_iter_ * -(-450 // model.batch_size_)
+
+
+def test_without_users_who_can_hide_an_item_all_are_trained_on_with_one_warning(estimator):
+    short = sp.csr_array(np.tile(np.eye(4, 20, dtype=np.float32), (10, 1)))
+    for parameters, arguments in (({"early_stopping": True}, {}), ({}, {"X_val": short})):
+        with pytest.warns(UserWarning, match="No validation user can hide an item") as caught:
+            model = clone(estimator).set_params(**parameters).fit(short, **arguments)
+        assert len(caught) == 1
+        assert model.validation_scores_ is None
+        assert model.best_validation_score_ is None
+        assert not model.early_stopping_
+        assert model.n_iter_ == 5
+
+
+# -- precision, device, messages
+
+
+def test_bfloat16_trains_to_about_the_same_loss(estimator, X):
+    full = clone(estimator).fit(X)
+    half = clone(estimator).set_params(precision="bfloat16").fit(X)
+    assert half.loss_curve_[-1] == pytest.approx(full.loss_curve_[-1], rel=0.02)
+    assert half.weights_["decoder.item_weight"].dtype == np.float32
+    assert half.decision_function(X).dtype == np.float32
+
+
+def test_a_device_that_is_gone_at_inference_is_replaced_by_the_cpu_with_one_warning(estimator, X):
+    model = estimator.fit(X)
+    expected = model.recommend(X)[0]
+    model.set_params(device="cuda:99")
+    with pytest.warns(UserWarning, match="is not present on this machine") as caught:
+        answers = model.recommend(X)[0]
+    assert len(caught) == 1
+    assert np.array_equal(answers, expected)
+    with pytest.raises(ValueError, match="not present on this machine: use"):
+        model.fit(X)
+
+
+def test_verbose_prints_a_line_an_epoch(estimator, X, capsys):
+    estimator.set_params(verbose=1).fit(X[:400], X_val=X[400:])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert all("ndcg@100" in line and "loss" in line for line in lines)
+    estimator.set_params(verbose=0).fit(X)
+    assert not capsys.readouterr().out
+
+
+# -- bad input
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"n_components": 0}, ValueError, "n_components == 0, must be >= 1"),
+        ({"n_components": 2.5}, TypeError, "n_components must be an instance of int"),
+        ({"hidden_layer_sizes": 600}, ValueError, "hidden_layer_sizes must be a tuple of positive ints"),
+        ({"hidden_layer_sizes": (0,)}, ValueError, "hidden_layer_sizes must be a tuple of positive ints"),
+        ({"activation": "gelu"}, ValueError, "activation must be one of identity, relu"),
+        ({"likelihood": "poisson"}, ValueError, "likelihood must be one of gaussian, logistic, multinomial, or an"),
+        ({"likelihood": 3}, ValueError, "likelihood must be one of"),
+        ({"dropout": 1.0}, ValueError, "dropout == 1.0, must be < 1"),
+        ({"dropout": -0.1}, ValueError, "dropout == -0.1, must be >= 0"),
+        ({"dropout": "half"}, TypeError, "dropout must be an instance of float"),
+        ({"learning_rate": 0}, ValueError, "learning_rate == 0, must be > 0"),
+        ({"l2_regularization": -1}, ValueError, "l2_regularization == -1, must be >= 0"),
+        ({"batch_size": 0}, ValueError, "batch_size == 0, must be >= 1"),
+        ({"batch_size": "all"}, ValueError, "batch_size must be a number or \"auto\", got 'all'"),
+        ({"batch_size": 1.5}, TypeError, "batch_size must be an instance of int"),
+        ({"max_iter": 0}, ValueError, "max_iter == 0, must be >= 1"),
+        ({"early_stopping": "yes"}, ValueError, 'early_stopping must be "auto", True or False'),
+        ({"validation_fraction": 1.0}, ValueError, "validation_fraction == 1.0, must be < 1"),
+        ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change == 0, must be >= 1"),
+        ({"warm_start": "yes"}, TypeError, "warm_start must be"),
+        ({"precision": "float64"}, ValueError, "precision must be one of float32, bfloat16, got 'float64'"),
+        ({"device": "abacus"}, ValueError, "device='abacus' is not present on this machine"),
+        ({"device": 0}, TypeError, "device must be a str"),
+        ({"random_state": "seed"}, ValueError, "cannot be used to seed"),
+        ({"verbose": "loud"}, TypeError, "verbose must be"),
+    ],
+)
+def test_a_parameter_out_of_type_or_range_is_said_in_one_sentence(estimator, X, parameters, error, message):
+    estimator.set_params(**parameters)
+    for fit in (estimator.fit, estimator.partial_fit):
+        with pytest.raises(error, match=message):
+            fit(X)
+    assert not hasattr(estimator, "weights_")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"anneal_cap": -0.1}, ValueError, "anneal_cap == -0.1, must be >= 0"),
+        ({"anneal_cap": "0.2"}, TypeError, "anneal_cap must be an instance of float"),
+        ({"total_anneal_steps": -1}, ValueError, "total_anneal_steps == -1, must be >= 0"),
+        ({"total_anneal_steps": "half"}, ValueError, 'total_anneal_steps must be a number or "auto"'),
+    ],
+)
+def test_an_annealing_parameter_out_of_range_is_said_in_one_sentence(X, parameters, error, message):
+    with pytest.raises(error, match=message):
+        MultVAERecommender(**parameters).fit(X)
+
+
+def _with(value):
+    X = np.ones((10, 8), np.float32)
+    X[3, 4] = value
+    return X
+
+
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (_with(-1), "Negative values in data passed to"),
+        (_with(np.nan), "contains NaN"),
+        (_with(np.inf), "contains infinity"),
+        (np.zeros((10, 8)), "holds no interaction: every entry is 0"),
+        (np.zeros((0, 8)), "0 sample"),
+    ],
+    ids=["negative", "nan", "inf", "no interaction", "no user"],
+)
+def test_bad_values_of_X_are_said_in_one_sentence(estimator, container, X, message):
+    for model in (estimator, PopularityRecommender()):
+        with pytest.raises(ValueError, match=message):
+            model.fit(container(X))
+
+
+def test_another_number_of_items_is_refused_everywhere(estimator, X):
+    model = estimator.fit(X)
+    narrow = X[:, :100]
+    for call in (model.decision_function, model.predict, model.transform, model.score, model.score_samples):
+        with pytest.raises(ValueError, match="X has 100 features, but"):
+            call(narrow)
+    for call in (model.recommend, model.partial_fit):
+        with pytest.raises(ValueError, match="X has 100 features, but"):
+            call(narrow)
+    with pytest.raises(ValueError, match="X has 100 features, but"):
+        estimator.fit(X, X_val=narrow)
+    with pytest.raises(ValueError, match="goes on from a model of 200 items, X has 100"):
+        model.set_params(warm_start=True).fit(narrow)
+    with pytest.raises(ValueError, match=r"codes have 5 columns, .* has 8 components"):
+        clone(estimator).set_params(warm_start=False).fit(X).inverse_transform(np.ones((2, 5)))
+
+
+def test_a_held_out_matrix_of_another_shape_is_refused(estimator, X):
+    model = estimator.fit(X)
+    with pytest.raises(ValueError, match=r"y has shape \(400, 200\), X has \(500, 200\)"):
+        model.score(X, X[:400])
+    with pytest.raises(ValueError, match=r"y has shape \(400, 200\), X has \(500, 200\)"):
+        estimator.fit(X, X_val=(X, X[:400]))
+
+
+def test_calling_before_fit_says_so(estimator, X):
+    for name in ("decision_function", "recommend", "predict", "transform", "score", "score_samples"):
+        for model in (estimator, PopularityRecommender()):
+            if hasattr(model, name):
+                with pytest.raises(NotFittedError, match="is not fitted yet"):
+                    getattr(model, name)(X)
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        estimator.inverse_transform(np.ones((2, 8)))
+
+
+def test_a_loss_that_is_not_finite_raises_with_epoch_and_learning_rate(X):
+    model = MultDAERecommender(8, likelihood="gaussian", learning_rate=1e30, max_iter=20, early_stopping=False)
+    with (
+        pytest.raises(
+            ValueError, match=r"The loss is (nan|inf) in epoch \d+: training diverged at learning_rate=1e\+30"
+        ),
+        warnings.catch_warnings(),
+    ):
+        model.fit(X)
+    assert not hasattr(model, "validation_scores_") or model.n_iter_ == 0

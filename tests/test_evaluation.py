@@ -1,0 +1,102 @@
+"""Evaluations against NumPy's mean and standard error."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from skvae import Evaluation, PopularityRecommender, evaluate, fold_in_split
+from skvae.datasets import make_interactions
+from skvae.metrics import ndcg_at_k, recall_at_k
+
+X = make_interactions(80, 30, density=0.25, random_state=0)
+LIGHT = sp.csr_array(np.eye(4, 30, dtype=np.float32))
+TEST = sp.csr_array(sp.vstack([LIGHT, X[50:]]))
+MODEL, OTHER = PopularityRecommender().fit(X[:50]), PopularityRecommender().fit(X[:3])
+METRICS = ("ndcg@10", "recall@5")
+
+
+def per_user(model):
+    fold_in, held_out = fold_in_split(TEST)
+    items, _ = model.recommend(fold_in, k=10)
+    return {
+        "ndcg@10": ndcg_at_k(held_out, items, per_user=True),
+        "recall@5": recall_at_k(held_out, items, k=5, per_user=True),
+    }
+
+
+def test_mean_and_standard_error_are_numpys_over_the_users_counted():
+    evaluation = evaluate(MODEL, TEST, METRICS)
+    for name, scores in per_user(MODEL).items():
+        np.testing.assert_array_equal(evaluation.per_user[name], scores)
+        counted = scores[4:]
+        assert evaluation.mean[name] == pytest.approx(np.mean(counted))
+        assert evaluation.standard_error[name] == pytest.approx(np.std(counted, ddof=1) / np.sqrt(30))
+    assert (evaluation.n_users, evaluation.n_left_out) == (30, 4)
+
+
+def test_the_default_metrics_are_the_papers():
+    assert list(evaluate(MODEL, TEST).mean) == ["ndcg@100", "recall@20", "recall@50"]
+
+
+def test_a_difference_is_paired_by_user():
+    difference = evaluate(MODEL, TEST, METRICS) - evaluate(OTHER, TEST, METRICS)
+    mine, others = per_user(MODEL), per_user(OTHER)
+    for name in METRICS:
+        paired = (mine[name] - others[name])[4:]
+        assert difference.mean[name] == pytest.approx(paired.mean())
+        assert difference.standard_error[name] == pytest.approx(paired.std(ddof=1) / np.sqrt(30))
+    assert (difference.n_users, difference.n_left_out) == (30, 4)
+
+
+def test_a_difference_changes_sign_and_vanishes_with_itself():
+    mine, others = evaluate(MODEL, TEST, METRICS), evaluate(OTHER, TEST, METRICS)
+    for name in METRICS:
+        assert (mine - others).mean[name] == -(others - mine).mean[name] != 0
+        assert (mine - mine).mean[name] == (mine - mine).standard_error[name] == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        evaluate(MODEL, TEST[:-1], METRICS),
+        evaluate(MODEL, TEST[::-1], METRICS),
+        evaluate(MODEL, TEST, "recall@5"),
+        evaluate(MODEL, TEST, METRICS, min_interactions=9),
+    ],
+    ids=["fewer users", "other users left out", "other metrics", "more users left out"],
+)
+def test_a_difference_of_other_users_or_metrics_raises(other):
+    with pytest.raises(ValueError, match="do not score ndcg@10 for the same users: evaluate both models with the same"):
+        evaluate(MODEL, TEST, METRICS) - other
+
+
+def test_an_evaluation_prints_its_numbers():
+    evaluation = evaluate(MODEL, TEST, METRICS)
+    lines = str(evaluation).splitlines()
+    for line, name in zip(lines, METRICS, strict=False):
+        assert line.startswith(name)
+        assert f"{evaluation.mean[name]:.4f}" in line
+        assert f"{evaluation.standard_error[name]:.4f}" in line
+    assert lines[2:] == ["30 users, 4 left out"]
+
+
+def test_the_standard_error_of_one_user_is_nan_without_a_warning():
+    evaluation = Evaluation({"ndcg@5": np.array([np.nan, 0.5])})
+    assert evaluation.mean == {"ndcg@5": 0.5}
+    assert np.isnan(evaluation.standard_error["ndcg@5"])
+    assert (evaluation.n_users, evaluation.n_left_out) == (1, 1)
+    assert "nan" in str(evaluation)
+
+
+def test_evaluations_of_different_models_are_unequal():
+    assert evaluate(MODEL, TEST) != evaluate(OTHER, TEST)
+
+
+@pytest.mark.parametrize(
+    ("users", "kwargs"),
+    [(LIGHT, {}), (X, {"min_interactions": 31}), (X, {"min_value": 1}), (X, {"y": sp.csr_array(X.shape)})],
+    ids=["light users", "min_interactions", "min_value", "empty y"],
+)
+def test_where_no_user_has_a_held_out_item_evaluate_raises(users, kwargs):
+    with pytest.raises(ValueError, match="No user of X has a held-out item: a user needs"):
+        evaluate(MODEL, users, **kwargs)

@@ -1,0 +1,413 @@
+"""The laws of the splits: what is hidden of a user, and which users are for testing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.model_selection import cross_validate
+
+from skvae import PopularityRecommender, UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
+from skvae import ndcg_scorer as scorer
+from skvae.datasets import make_interactions
+from skvae.model_selection import count_interactions, eligible_users
+
+matrices = arrays(
+    np.float64, st.tuples(st.integers(1, 7), st.integers(1, 30)), elements=st.sampled_from([0.0, 1.0, 1.0, 2.5])
+)
+seeds = st.integers(0, 2**32)
+X = make_interactions(40, 25, density=0.3, random_state=0).toarray().astype(np.float64)
+X[X > 0] = np.random.default_rng(0).integers(1, 6, np.count_nonzero(X))
+X[::7, 3:] = 0  # users below five interactions
+LIGHT = np.count_nonzero(X, axis=1) < 5
+
+
+def dense(matrix):
+    return matrix.toarray() if sp.issparse(matrix) else np.asarray(matrix)
+
+
+def hidden_items(matrix, **kwargs):
+    return dense(fold_in_split(matrix, **kwargs)[1]) != 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(matrix=matrices, seed=seeds, fraction=st.sampled_from([0.2, 0.3, 0.5, 0.99]), least=st.integers(1, 8))
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+def test_fold_in_and_held_out_are_disjoint_and_add_up_to_X(container, matrix, seed, fraction, least):
+    fold_in, held_out = fold_in_split(
+        container(matrix), held_out_fraction=fraction, min_interactions=least, random_state=seed
+    )
+    np.testing.assert_array_equal(dense(fold_in) + dense(held_out), matrix)
+    assert not (dense(fold_in) * dense(held_out)).any()
+    for row, hidden in zip(matrix, dense(held_out), strict=True):
+        n = np.count_nonzero(row)
+        assert np.count_nonzero(hidden) == (int(fraction * n) if n >= least else 0)
+
+
+@pytest.mark.parametrize(("n", "n_hidden"), [(0, 0), (1, 0), (4, 0), (5, 1), (9, 1), (10, 2), (14, 2), (15, 3)])
+def test_a_fifth_is_hidden_and_nothing_of_users_below_five(n, n_hidden):
+    assert hidden_items(np.arange(20)[None] < n).sum() == n_hidden
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrix=matrices, seed=seeds, data=st.data())
+def test_a_users_split_does_not_depend_on_other_users_order_or_values(matrix, seed, data):
+    hidden = hidden_items(matrix, random_state=seed)
+    users = data.draw(st.lists(st.integers(0, len(matrix) - 1), min_size=1))
+    np.testing.assert_array_equal(hidden_items(matrix[users], random_state=seed), hidden[users])
+    np.testing.assert_array_equal(hidden_items(np.sign(matrix) * 7, random_state=seed), hidden)
+    np.testing.assert_array_equal(hidden_items(matrix != 0, random_state=seed), hidden)
+    # nor on items that come after the last one
+    wider = np.pad(matrix, ((0, 0), (0, 3)))
+    np.testing.assert_array_equal(hidden_items(wider, random_state=seed)[:, : matrix.shape[1]], hidden)
+
+
+def read_only(values):
+    values = values.copy()
+    values.flags.writeable = False
+    return values
+
+
+def int64_csr():
+    csr = sp.csr_array(X)
+    csr.indices, csr.indptr = csr.indices.astype(np.int64), csr.indptr.astype(np.int64)
+    return csr
+
+
+def unsorted_csr(freeze=np.copy):
+    """X in CSR: items reversed, every entry in two halves, an explicit zero for each user."""
+    rows, columns = np.nonzero(X)
+    values = np.concatenate([X[rows, columns] / 2, X[rows, columns] / 2, np.zeros(len(X))])
+    rows, columns = np.concatenate([rows, rows, np.arange(len(X))]), np.concatenate([columns, columns, np.full(40, 24)])
+    order = np.lexsort((-columns, rows))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows))])
+    return sp.csr_array((freeze(values[order]), freeze(columns[order]), freeze(indptr)), shape=X.shape)
+
+
+def read_only_csr():
+    csr = sp.csr_array(X)
+    return sp.csr_array((read_only(csr.data), read_only(csr.indices), read_only(csr.indptr)), shape=X.shape)
+
+
+SPARSE = {
+    **{
+        kind.__name__: lambda kind=kind: kind(X)
+        for kind in (sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.csc_array, sp.coo_matrix, sp.coo_array)
+    },
+    "int64 indices": int64_csr,
+    "unsorted with duplicates and zeros": unsorted_csr,
+    "read-only": read_only_csr,
+    "read-only, unsorted with duplicates and zeros": lambda: unsorted_csr(freeze=read_only),
+}
+CONTAINERS = {
+    **SPARSE,
+    "array": X.copy,
+    "int8": lambda: X.astype(np.int8),
+    "Fortran": lambda: np.asfortranarray(X),
+    "read-only array": lambda: read_only(X),
+    "DataFrame": lambda: pd.DataFrame(X),
+}
+
+
+def buffers(matrix):
+    """Copies of what an in-place change would change."""
+    if sp.issparse(matrix):
+        parts = ("data", "row", "col") if matrix.format == "coo" else ("data", "indices", "indptr")
+        return [getattr(matrix, part).copy() for part in parts]
+    return [np.array(matrix)]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_container_splits_alike_and_is_left_alone(container):
+    expected_fold_in, expected_held_out = (dense(part) for part in fold_in_split(X))
+    matrix = CONTAINERS[container]()
+    before = buffers(matrix)
+    fold_in, held_out = fold_in_split(matrix)
+    np.testing.assert_array_equal(dense(fold_in), expected_fold_in)
+    np.testing.assert_array_equal(dense(held_out), expected_held_out)
+    for now, then in zip(buffers(matrix), before, strict=True):
+        np.testing.assert_array_equal(now, then, strict=True)
+    # nor can a change of the parts reach X
+    for part in (fold_in, held_out):
+        if sp.issparse(part):
+            part.data[:] = 99
+    np.testing.assert_array_equal(dense(matrix), X)
+
+
+@pytest.mark.parametrize("container", SPARSE)
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, bool])
+def test_both_parts_keep_class_and_dtype_and_store_no_zero(container, dtype):
+    matrix = SPARSE[container]().astype(dtype)
+    for part in fold_in_split(matrix):
+        assert type(part) is type(matrix)
+        assert part.dtype == dtype
+        assert part.nnz == part.count_nonzero()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, bool])
+def test_a_dense_fold_in_keeps_its_dtype(dtype):
+    fold_in, held_out = fold_in_split(X.astype(dtype))
+    assert type(fold_in) is np.ndarray
+    assert isinstance(held_out, sp.csr_array)
+    assert fold_in.dtype == held_out.dtype == dtype
+
+
+ITEM_NAMES, USER_NAMES = [f"item {i}" for i in range(25)], [f"user {u}" for u in range(40)]
+FRAMES = {
+    "named": pd.DataFrame(X, columns=ITEM_NAMES, index=USER_NAMES),
+    "named axes": pd.DataFrame(X, columns=pd.Index(ITEM_NAMES, name="item"), index=pd.Index(USER_NAMES, name="user")),
+    "int columns": pd.DataFrame(X, columns=range(100, 125), index=range(40, 0, -1)),
+    "number dtypes": pd.DataFrame(X, columns=ITEM_NAMES).astype({"item 0": np.int8, "item 7": np.float32}),
+    "bool": pd.DataFrame(X).astype(bool),
+    "bool and numbers": pd.DataFrame(X, columns=ITEM_NAMES).astype({"item 0": bool}),
+    "nullable integers": pd.DataFrame(X).astype("Int64"),
+    "sparse": pd.DataFrame.sparse.from_spmatrix(sp.csr_matrix(X)),
+    "names that repeat": pd.DataFrame(X, columns=["twice", "twice", *ITEM_NAMES[2:]]),
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_data_frame_keeps_names_index_and_dtypes(frame):
+    frame = FRAMES[frame]
+    before = frame.copy()
+    fold_in, held_out = fold_in_split(frame)
+    pd.testing.assert_frame_equal(frame, before)
+    pd.testing.assert_index_equal(fold_in.columns, frame.columns)
+    pd.testing.assert_index_equal(fold_in.index, frame.index)
+    assert fold_in.dtypes.tolist() == frame.dtypes.tolist()
+    hidden = dense(held_out) != 0
+    np.testing.assert_array_equal(hidden, hidden_items(X))
+    np.testing.assert_array_equal(fold_in.to_numpy(float), np.where(hidden, 0, frame.to_numpy(float)))
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another():
+    np.testing.assert_array_equal(hidden_items(X, random_state=1), hidden_items(X, random_state=1))
+    assert (hidden_items(X, random_state=0) != hidden_items(X, random_state=1)).any()
+
+
+def test_over_seeds_each_item_of_a_user_is_hidden_equally_often():
+    user = np.ones((1, 20))
+    times = sum(hidden_items(user, random_state=seed)[0].astype(int) for seed in range(1000))
+    # binomial(1000, 0.2): mean 200, standard deviation 12.6
+    assert times.sum() == 4000
+    np.testing.assert_allclose(times, 200, atol=5 * 12.6)
+
+
+def test_over_users_each_item_is_hidden_for_a_fifth_of_those_who_have_it():
+    users = np.argsort(np.random.default_rng(0).random((2000, 40)), axis=1) < 20
+    shares = hidden_items(users).sum(axis=0) / users.sum(axis=0)
+    # about 1000 users have an item: standard deviation 0.0126
+    np.testing.assert_allclose(shares, 0.2, atol=5 * 0.0126)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "sentence"),
+    [
+        ({"held_out_fraction": 0.0}, ValueError, "held_out_fraction == 0.0, must be > 0"),
+        ({"held_out_fraction": 1.0}, ValueError, "held_out_fraction == 1.0, must be < 1"),
+        ({"held_out_fraction": "half"}, TypeError, "held_out_fraction must be an instance of"),
+        ({"min_interactions": 0}, ValueError, "min_interactions == 0, must be >= 1"),
+        ({"min_interactions": 2.5}, TypeError, "min_interactions must be an instance of"),
+        ({"random_state": -1}, ValueError, "random_state == -1, must be >= 0"),
+        ({"random_state": None}, TypeError, "random_state must be an instance of .*, not NoneType"),
+    ],
+)
+def test_a_bad_argument_of_fold_in_split_raises_with_its_sentence(kwargs, error, sentence):
+    with pytest.raises(error, match=sentence):
+        fold_in_split(X, **kwargs)
+
+
+@settings(max_examples=50, deadline=None)
+@given(matrix=matrices, least=st.integers(1, 10))
+def test_interactions_are_counted_and_eligible_users_have_enough(matrix, least):
+    counts = [sum(value != 0 for value in row) for row in matrix]
+    assert count_interactions(matrix).tolist() == counts
+    assert count_interactions(sp.coo_array(matrix)).tolist() == counts
+    enough = [user for user, count in enumerate(counts) if count >= least]
+    if enough:
+        assert eligible_users(matrix, least).tolist() == enough
+    else:
+        with pytest.raises(ValueError, match=f"No user of X has min_interactions={least} interactions or more"):
+            eligible_users(matrix, least)
+
+
+SPLITTERS = {
+    "kfold": UserKFold(4),
+    "kfold in order": UserKFold(4, shuffle=False),
+    "shuffle split": UserShuffleSplit(5),
+    "shuffle split with a train size": UserShuffleSplit(5, test_size=0.3, train_size=10),
+}
+every_splitter = pytest.mark.parametrize("splitter", SPLITTERS.values(), ids=SPLITTERS)
+
+
+@every_splitter
+def test_no_user_is_in_train_and_test_and_light_users_are_always_in_train(splitter):
+    n_splits = 0
+    for train, test in splitter.split(X):
+        n_splits += 1
+        assert not set(train) & set(test)
+        assert len(set(train)) == len(train)
+        assert len(set(test)) == len(test) > 0
+        assert set(np.flatnonzero(LIGHT)) <= set(train)
+        assert not LIGHT[test].any()
+    assert n_splits == splitter.get_n_splits(X) == splitter.get_n_splits()
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("n_splits", [2, 3, 7, 34])
+def test_test_folds_partition_the_eligible_users_evenly(n_splits, shuffle):
+    folds = list(UserKFold(n_splits, shuffle=shuffle).split(X))
+    assert sorted(user for _, test in folds for user in test) == np.flatnonzero(~LIGHT).tolist()
+    assert max(len(test) for _, test in folds) - min(len(test) for _, test in folds) <= 1
+    assert all(len(train) + len(test) == 40 for train, test in folds)
+
+
+def test_folds_follow_the_order_of_users_without_shuffle_and_the_seed_with_it():
+    in_order = np.concatenate([test for _, test in UserKFold(3, shuffle=False).split(X)])
+    assert (np.diff(in_order) > 0).all()
+    first, again, other = (next(UserKFold(3, random_state=seed).split(X))[1].tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n_train", "n_test"),
+    [
+        ({}, 30, 4),
+        ({"test_size": 0.3}, 23, 11),
+        ({"test_size": 7}, 27, 7),
+        ({"train_size": 0.5}, 17, 17),
+        ({"test_size": 0.3, "train_size": 10}, 10, 11),
+    ],
+)
+def test_shuffle_split_sizes_count_eligible_users(sizes, n_train, n_test):
+    assert (~LIGHT).sum() == 34
+    for train, test in UserShuffleSplit(3, **sizes).split(X):
+        assert (len(train), len(test)) == (n_train + LIGHT.sum(), n_test)
+
+
+def test_shuffle_splits_differ_within_a_call():
+    tests = [tuple(test) for _, test in UserShuffleSplit(5, test_size=0.5).split(X)]
+    assert len(set(tests)) == 5
+
+
+@every_splitter
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_container_and_call_gives_the_same_folds(splitter, container):
+    for (train, test), (expected_train, expected_test) in zip(
+        splitter.split(CONTAINERS[container]()), splitter.split(X), strict=True
+    ):
+        np.testing.assert_array_equal(train, expected_train)
+        np.testing.assert_array_equal(test, expected_test)
+
+
+@every_splitter
+def test_groups_are_ignored_with_a_warning(splitter):
+    with pytest.warns(UserWarning, match=f"groups parameter is ignored by {type(splitter).__name__}"):
+        folds = list(splitter.split(X, groups=np.arange(40)))
+    np.testing.assert_array_equal(folds[0][1], next(splitter.split(X))[1])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (lambda: UserKFold(1), ValueError, "n_splits == 1, must be >= 2"),
+        (lambda: UserKFold(3.0), TypeError, "n_splits must be an instance of .*, not float"),
+        (lambda: UserKFold(min_interactions=0), ValueError, "min_interactions == 0, must be >= 1"),
+        (lambda: UserKFold(random_state=None), TypeError, "random_state must be an instance of .*, not NoneType"),
+        (lambda: UserShuffleSplit(min_interactions=1.5), TypeError, "min_interactions must be an instance of"),
+        (
+            lambda: next(UserKFold(35).split(X)),
+            ValueError,
+            "n_splits=35 is more than the 34 users of X with at least 5",
+        ),
+        (lambda: next(UserKFold(min_interactions=99).split(X)), ValueError, "No user of X has min_interactions=99"),
+        (lambda: next(UserShuffleSplit(min_interactions=99).split(X)), ValueError, "No user of X has min_interactions"),
+        (lambda: next(UserShuffleSplit(test_size=34).split(X)), ValueError, "test_size=34 should be .* samples 34"),
+    ],
+)
+def test_a_bad_argument_of_a_splitter_raises_with_its_sentence(make, error, sentence):
+    with pytest.raises(error, match=sentence):
+        make()
+
+
+@every_splitter
+@pytest.mark.parametrize("container", ["csr_array", "csr_matrix", "array", "DataFrame"])
+def test_splitters_work_in_cross_validate(splitter, container):
+    matrix = CONTAINERS[container]()
+    result = cross_validate(PopularityRecommender(), matrix, scoring=scorer, cv=splitter, error_score="raise")
+    by_hand = [scorer(PopularityRecommender().fit(X[train]), X[test]) for train, test in splitter.split(X)]
+    np.testing.assert_allclose(result["test_score"], by_hand, rtol=1e-12)
+
+
+# every value is its user's number + 1 and every user has item 24, so that users can be told from the rows
+NUMBERED = np.where(X != 0, np.arange(1, 41)[:, None], 0)
+NUMBERED[:, 24] = np.arange(1, 41)
+NUMBERED_LIGHT = np.count_nonzero(NUMBERED, axis=1) < 5
+
+
+def users_of(part):
+    return (dense(part).max(axis=1) - 1).astype(int).tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("validation_size", "test_size"), [(0.1, 0.1), (5, 0.2), (0.3, 7), (1, 1), (15, 15)])
+def test_strong_generalization_split_puts_each_user_into_one_part(seed, validation_size, test_size):
+    split = strong_generalization_split(
+        NUMBERED, validation_size=validation_size, test_size=test_size, random_state=seed
+    )
+    train, validation, test, items = split
+    users = [users_of(part) for part in (train, validation, test)]
+    assert sorted(users[0] + users[1] + users[2]) == list(range(40))
+    assert not NUMBERED_LIGHT[users[1] + users[2]].any()
+    n_eligible = (~NUMBERED_LIGHT).sum()
+    for part, size in ((validation, validation_size), (test, test_size)):
+        expected = size if isinstance(size, int) else size * n_eligible
+        assert abs(part.shape[0] - expected) < 1
+    for part, rows in zip((train, validation, test), users, strict=True):
+        np.testing.assert_array_equal(dense(part), NUMBERED[rows][:, items])
+    np.testing.assert_array_equal(items, np.flatnonzero(NUMBERED[users[0]].any(axis=0)))
+
+
+def test_an_item_that_no_training_user_has_is_dropped_also_where_it_is_an_explicit_zero():
+    matrix = sum(np.eye(60, k=shift) for shift in range(10))
+    every_cell = (matrix.ravel(), np.tile(np.arange(60), 60), np.arange(0, 3601, 60))
+    stored = sp.csr_array(every_cell, shape=(60, 60))
+    assert stored.nnz == 3600
+    for container in (matrix, stored, stored.tocoo()):
+        train, *others, items = strong_generalization_split(container, validation_size=20, test_size=20, random_state=3)
+        assert len(items) < 60
+        assert (dense(train) != 0).any(axis=0).all()
+        # a row holds ten items to the diagonal's right: what is dropped belongs to the others
+        assert sum(np.count_nonzero(dense(part)) for part in (train, *others)) < np.count_nonzero(matrix)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_strong_generalization_split_is_the_same_for_every_container_and_call(container):
+    matrix = CONTAINERS[container]()
+    before = buffers(matrix)
+    for part, expected in zip(strong_generalization_split(matrix), strong_generalization_split(X), strict=True):
+        np.testing.assert_array_equal(dense(part), dense(expected))
+    for now, then in zip(buffers(matrix), before, strict=True):
+        np.testing.assert_array_equal(now, then, strict=True)
+
+
+def test_another_seed_of_strong_generalization_split_gives_other_users():
+    splits = [users_of(strong_generalization_split(NUMBERED, random_state=seed).test) for seed in (0, 1)]
+    assert splits[0] != splits[1]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "sentence"),
+    [
+        ({"test_size": 40}, "test_size=40 should be"),
+        ({"validation_size": 40}, "validation_size"),
+        ({"validation_size": 0.001}, "validation_size"),
+        ({"validation_size": 0}, "validation_size"),
+        ({"min_interactions": 99}, "No user of X has min_interactions=99"),
+    ],
+)
+def test_a_bad_argument_of_strong_generalization_split_is_named(kwargs, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        strong_generalization_split(X, **kwargs)

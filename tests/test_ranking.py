@@ -1,0 +1,387 @@
+"""top_k against NumPy's lexsort, recommend against plain loops over the items left."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.feature_selection import SelectKBest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import Binarizer, FunctionTransformer
+
+from skvae import PopularityRecommender, UserKFold, ndcg_scorer, recommend, top_k
+from skvae.datasets import make_interactions
+
+LAYOUTS = {
+    "C": lambda scores: scores,
+    "Fortran": np.asfortranarray,
+    "strided": lambda scores: np.repeat(np.repeat(scores, 2, axis=0), 3, axis=1)[::2, ::3],
+    "reversed": lambda scores: scores[::-1, ::-1].copy()[::-1, ::-1],
+    "read-only": lambda scores: read_only(scores),
+}
+
+
+def read_only(values):
+    values = values.copy()
+    values.flags.writeable = False
+    return values
+
+
+def lexsorted_top_k(scores, k):
+    """The best k by (-score, index), independent of skvae."""
+    n_users, n_items = scores.shape
+    items, best = np.full((n_users, k), -1), np.full((n_users, k), -np.inf)
+    for user, row in enumerate(scores.astype(np.float64)):
+        order = np.lexsort((np.arange(n_items), -row))[:k]
+        order = order[row[order] > -np.inf]
+        items[user, : len(order)], best[user, : len(order)] = order, row[order]
+    return items, best
+
+
+few_values = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 1.0, 3.0])
+with_infinities = st.sampled_from([-np.inf, -1.0, 0.0, 2.0, np.inf])
+shapes = st.tuples(st.integers(0, 4), st.integers(0, 9))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@settings(max_examples=80, deadline=None)
+@given(
+    scores=arrays(np.float64, shapes, elements=few_values)
+    | arrays(np.float32, shapes, elements=with_infinities)
+    | arrays(np.float64, shapes, elements=with_infinities)
+    | arrays(np.float32, shapes, elements=st.floats(-5, 5, width=32))
+    | arrays(np.int64, shapes, elements=st.integers(-2, 2))
+    | arrays(np.uint8, shapes, elements=st.integers(0, 3)),
+    k=st.integers(1, 12),
+)
+def test_top_k_equals_a_sort_by_score_and_index(layout, scores, k):
+    scores = LAYOUTS[layout](scores)
+    before = scores.copy()
+    items, best = top_k(scores, k)
+    expected_items, expected_best = lexsorted_top_k(scores, k)
+    np.testing.assert_array_equal(items, expected_items)
+    np.testing.assert_array_equal(best, expected_best)
+    assert items.dtype == np.int64
+    assert best.dtype == (scores.dtype if scores.dtype.kind == "f" else np.float32)
+    np.testing.assert_array_equal(scores, before, strict=True)
+
+
+@pytest.mark.parametrize("k", [1, 7, 50, 99, 100, 101])
+def test_top_k_breaks_ties_at_the_kth_place_by_index_in_long_rows(k):
+    scores = np.random.default_rng(0).integers(0, 4, (30, 100)).astype(np.float32)
+    scores[:3] = 1  # all alike
+    items, best = top_k(scores, k)
+    expected_items, expected_best = lexsorted_top_k(scores, k)
+    np.testing.assert_array_equal(items, expected_items)
+    np.testing.assert_array_equal(best, expected_best)
+
+
+def test_top_k_ranks_integers_that_float32_cannot_tell_apart():
+    items, _ = top_k(np.array([[2**24, 2**24 + 1]]), 1)
+    assert items.tolist() == [[1]]
+
+
+@pytest.mark.parametrize("row", [[1, np.nan, 2], [np.nan] * 3, [np.inf, np.nan, 2], [-np.inf, 0, np.nan]])
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_top_k_raises_on_nan_wherever_it_is(row, k, dtype):
+    with pytest.raises(ValueError, match="scores must not contain NaN"):
+        top_k(np.array([[1, 2, 3], row], dtype), k)
+
+
+@pytest.mark.parametrize(
+    ("k", "error", "sentence"),
+    [
+        (0, ValueError, "k == 0, must be >= 1"),
+        (-3, ValueError, "k == -3, must be >= 1"),
+        (2.0, TypeError, "k must be an instance of .*int.*, not float"),
+        (None, TypeError, "k must be an instance of .*int.*, not NoneType"),
+    ],
+)
+def test_a_bad_k_raises_with_its_value(k, error, sentence):
+    with pytest.raises(error, match=sentence):
+        top_k(np.ones((1, 3)), k)
+    with pytest.raises(error, match=sentence):
+        recommend(Linear(np.eye(3)), np.eye(3), k)
+
+
+def test_top_k_raises_on_scores_of_another_dimension():
+    with pytest.raises(ValueError, match=r"scores must be of shape \(n_users, n_items\), got 1 dimension"):
+        top_k(np.ones(3), 1)
+
+
+class GivenScores:
+    """Scores that are given, for X as one block."""
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def decision_function(self, X):
+        return self.scores
+
+
+class Linear:
+    """Scores X @ weights + bias: the user's row alone decides them, in whatever container."""
+
+    def __init__(self, weights, bias=0.0):
+        self.weights, self.bias, self.blocks = weights, bias, []
+
+    def decision_function(self, X):
+        self.blocks.append(X.shape[0])
+        rows = X.toarray() if sp.issparse(X) else np.asarray(X, float)
+        return rows @ self.weights + self.bias
+
+
+def looped_recommend(scores, seen, k, allowed):
+    """Best items of each user with plain loops; allowed(user, item) says who may get what."""
+    ranked = []
+    for user, row in enumerate(scores):
+        left = [i for i in range(len(row)) if not seen[user][i] and allowed(user, i)]
+        left = sorted(left, key=lambda i, row=row: (-row[i], i))[:k]
+        ranked.append(left + [-1] * (k - len(left)))
+    return np.array(ranked).reshape(len(scores), k)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), n_users=st.integers(1, 5), n_items=st.integers(1, 8), k=st.integers(1, 10))
+def test_recommend_equals_plain_loops_over_the_items_left(data, n_users, n_items, k):
+    shape = (n_users, n_items)
+    X = data.draw(arrays(np.float64, shape, elements=st.sampled_from([0.0, 1.0, 0.5])))
+    scores = data.draw(arrays(np.float64, shape, elements=st.integers(-3, 1)))
+    some_items = st.none() | st.lists(st.integers(0, n_items - 1), max_size=n_items)
+    candidates, excluded = data.draw(some_items), data.draw(some_items)
+    excluded_of = data.draw(st.none() | arrays(np.int8, shape, elements=st.integers(0, 1)))
+    exclude_seen = data.draw(st.booleans())
+
+    def allowed(user, item):
+        wanted = candidates is None or item in candidates
+        if excluded_of is not None:
+            return wanted and not excluded_of[user, item]
+        return wanted and (excluded is None or item not in excluded)
+
+    items, best = recommend(
+        GivenScores(scores.astype(np.float32)),
+        X,
+        k,
+        exclude_seen=exclude_seen,
+        candidates=candidates,
+        exclude=sp.csr_array(excluded_of) if excluded_of is not None else excluded,
+    )
+    expected = looped_recommend(scores, (X != 0) & exclude_seen, k, allowed)
+    np.testing.assert_array_equal(items, expected)
+    expected_best = np.where(expected < 0, -np.inf, np.take_along_axis(scores, np.maximum(expected, 0), axis=1))
+    np.testing.assert_array_equal(best, expected_best)
+    assert items.dtype == np.int64
+    assert best.dtype == np.float32
+
+
+def test_a_seen_item_never_outranks_a_negative_logit():
+    X = np.array([[1, 1, 0, 0], [0, 0, 0, 1]])
+    items, scores = recommend(GivenScores(np.full((2, 4), -50.0)), X, 4)
+    assert items.tolist() == [[2, 3, -1, -1], [0, 1, 2, -1]]
+    assert scores[0].tolist() == [-50, -50, -np.inf, -np.inf]
+
+
+def test_where_fewer_than_k_items_are_left_the_rest_is_minus_one():
+    items, scores = recommend(GivenScores(np.arange(6.0).reshape(2, 3)), np.array([[1, 0, 1], [1, 1, 1]]), 5)
+    assert items.tolist() == [[1, -1, -1, -1, -1], [-1] * 5]
+    assert scores.tolist() == [[1] + [-np.inf] * 4, [-np.inf] * 5]
+
+
+def test_recommend_gives_seen_items_where_it_is_told_to():
+    items, _ = recommend(GivenScores(np.array([[3.0, 1, 2]])), np.array([[1, 0, 0]]), 2, exclude_seen=False)
+    assert items.tolist() == [[0, 2]]
+
+
+@pytest.mark.parametrize("nothing", [[], np.array([], int), np.array([])])
+def test_no_candidate_leaves_nothing_and_an_empty_exclude_leaves_all(nothing):
+    model = GivenScores(np.arange(3.0)[None])
+    assert recommend(model, np.zeros((1, 3)), 2, candidates=nothing)[0].tolist() == [[-1, -1]]
+    assert recommend(model, np.zeros((1, 3)), 2, exclude=nothing)[0].tolist() == [[2, 1]]
+
+
+def test_an_explicit_zero_in_exclude_excludes_nothing():
+    exclude = sp.coo_array((np.array([0, 1, 1]), (np.array([0, 0, 0]), np.array([2, 1, 1]))), shape=(1, 3))
+    items, _ = recommend(GivenScores(np.arange(3.0)[None]), np.zeros((1, 3)), 3, exclude=exclude)
+    assert items.tolist() == [[2, 0, -1]]
+
+
+X = make_interactions(30, 12, density=0.4, random_state=1).toarray()
+WEIGHTS = np.random.default_rng(2).integers(-3, 4, (12, 12)).astype(float)
+
+
+@pytest.mark.parametrize("scores_per_block", [1, 12, 25, 12 * 29, 12 * 30])
+def test_blocks_give_what_one_block_gives(monkeypatch, scores_per_block):
+    arguments = {"candidates": np.arange(1, 12), "exclude": sp.csc_array(X[::-1])}
+    expected = recommend(Linear(WEIGHTS), X, 5, **arguments)
+    monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", scores_per_block)
+    model = Linear(WEIGHTS)
+    items, scores = recommend(model, sp.csr_array(X), 5, **arguments)
+    np.testing.assert_array_equal(items, expected[0])
+    np.testing.assert_array_equal(scores, expected[1])
+    assert sum(model.blocks) == 30
+    assert max(model.blocks) == max(1, scores_per_block // 12)
+
+
+def unsorted_csr(with_duplicates):
+    """X in CSR with the items of each user reversed and explicit zeros; each entry in two halves if asked."""
+    rows, columns = (part[::-1] for part in np.indices(X.shape).reshape(2, -1))
+    values = X[rows, columns]
+    kept = (values != 0) | (columns % 3 == 0)
+    rows, columns, values = rows[kept], columns[kept], values[kept]
+    order = np.argsort(rows, kind="stable")
+    rows, columns, values = rows[order], columns[order], values[order]
+    if with_duplicates:
+        rows, columns, values = np.repeat(rows, 2), np.repeat(columns, 2), np.repeat(values / 2, 2)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(X)))])
+    unsorted = sp.csr_array((values, columns, indptr), shape=X.shape)
+    assert not unsorted.has_sorted_indices
+    return unsorted
+
+
+def int64_csr():
+    csr = sp.csr_array(X)
+    csr.indices, csr.indptr = csr.indices.astype(np.int64), csr.indptr.astype(np.int64)
+    return csr
+
+
+def read_only_csr():
+    csr = sp.csr_array(X)
+    csr.data, csr.indices, csr.indptr = (read_only(part) for part in (csr.data, csr.indices, csr.indptr))
+    return csr
+
+
+CONTAINERS = {
+    "array": lambda: X.copy(),
+    "list": lambda: X.tolist(),
+    "int8": lambda: X.astype(np.int8),
+    "bool": lambda: X.astype(bool),
+    "Fortran": lambda: np.asfortranarray(X),
+    "read-only": lambda: read_only(X),
+    "csr_matrix": lambda: sp.csr_matrix(X),
+    "csr_array": lambda: sp.csr_array(X),
+    "csc_array": lambda: sp.csc_array(X),
+    "csc_matrix": lambda: sp.csc_matrix(X),
+    "coo_array": lambda: sp.coo_array(X),
+    "coo_matrix": lambda: sp.coo_matrix(X),
+    "int64 indices": int64_csr,
+    "read-only csr": read_only_csr,
+    "unsorted with explicit zeros": lambda: unsorted_csr(with_duplicates=False),
+    "duplicates": lambda: unsorted_csr(with_duplicates=True),
+    "DataFrame": lambda: pd.DataFrame(X, columns=[f"item{i}" for i in range(12)]),
+    "DataFrame with a shuffled index": lambda: pd.DataFrame(X, index=np.arange(30)[::-1]),
+    "DataFrame of several dtypes": lambda: pd.DataFrame(X).astype({0: bool, 1: np.int8}),
+}
+
+
+def buffers(values):
+    """What an in-place change of values would change."""
+    if sp.issparse(values):
+        parts = ("data", "row", "col") if values.format == "coo" else ("data", "indices", "indptr")
+        return [getattr(values, part).copy() for part in parts]
+    return [np.array(values)]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("scores_per_block", [2**24, 80])
+def test_every_container_gives_the_same_and_is_left_alone(monkeypatch, container, scores_per_block):
+    expected = looped_recommend(X @ WEIGHTS, X != 0, 5, lambda user, item: item != 4)
+    monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", scores_per_block)
+    given_X = CONTAINERS[container]()
+    before = buffers(given_X)
+    items, _ = recommend(Linear(WEIGHTS), given_X, 5, exclude=[4])
+    np.testing.assert_array_equal(items, expected)
+    for now, then in zip(buffers(given_X), before, strict=True):
+        np.testing.assert_array_equal(now, then, strict=True)
+
+
+@pytest.mark.parametrize("container", [name for name, make in CONTAINERS.items() if sp.issparse(make())])
+def test_every_sparse_exclude_gives_the_same_and_is_left_alone(container):
+    exclude = CONTAINERS[container]()
+    before = buffers(exclude)
+    items, _ = recommend(Linear(WEIGHTS, bias=-100), X[::-1], 5, exclude=exclude)
+    expected = looped_recommend(X[::-1] @ WEIGHTS, X[::-1] != 0, 5, lambda user, item: not X[user, item])
+    np.testing.assert_array_equal(items, expected)
+    for now, then in zip(buffers(exclude), before, strict=True):
+        np.testing.assert_array_equal(now, then, strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_of_the_models_scores_is_ranked_and_left_alone(layout, dtype):
+    scores = LAYOUTS[layout]((X @ WEIGHTS).astype(dtype))
+    before = scores.copy()
+    items, _ = recommend(GivenScores(scores), X, 5)
+    np.testing.assert_array_equal(items, looped_recommend(before, X != 0, 5, lambda user, item: True))
+    np.testing.assert_array_equal(scores, before)
+
+
+def test_recommend_for_no_user_is_empty():
+    items, scores = recommend(Linear(WEIGHTS), sp.csr_array((0, 12)), 4)
+    assert items.shape == scores.shape == (0, 4)
+
+
+@pytest.mark.parametrize("name", ["candidates", "exclude"])
+@pytest.mark.parametrize(
+    ("indices", "sentence"),
+    [
+        ([0, 12], "holds item 12; X has items 0 to 11"),
+        ([0, -1], "holds item -1; X has items 0 to 11"),
+        ([[0, 1]], r"must be a one-dimensional array of item indices, got dtype int64 with shape \(1, 2\)"),
+        ([0.0, 1.0], "must be a one-dimensional array of item indices, got dtype float64"),
+        (np.ones(12, bool), r"for a boolean mask pass np.flatnonzero\(mask\)"),
+    ],
+)
+def test_bad_item_indices_raise_with_their_parameter(name, indices, sentence):
+    with pytest.raises(ValueError, match=f"{name}.*{sentence}"):
+        recommend(Linear(WEIGHTS), X, 3, **{name: np.array(indices)})
+
+
+def test_an_exclude_of_another_shape_raises():
+    with pytest.raises(ValueError, match=r"exclude has shape \(30, 11\), X has \(30, 12\)"):
+        recommend(Linear(WEIGHTS), X, 3, exclude=sp.csr_array((30, 11)))
+
+
+def test_scores_that_are_nan_raise():
+    with pytest.raises(ValueError, match="scores must not contain NaN"):
+        recommend(Linear(WEIGHTS, bias=np.nan), X, 3)
+
+
+@pytest.mark.parametrize("one_user", [X[0], X[0].tolist()])
+def test_an_X_of_one_dimension_raises_with_its_shape(one_user):
+    with pytest.raises(ValueError, match=r"2D array|dimension"):
+        recommend(Linear(WEIGHTS), one_user, 3)
+
+
+@pytest.mark.parametrize("shape", [(30, 11), (29, 12), (1, 12), (30,)])
+def test_scores_of_another_shape_raise(shape):
+    with pytest.raises(
+        ValueError, match=r"GivenScores.decision_function gave scores of shape .* one score for each column"
+    ):
+        recommend(GivenScores(np.zeros(shape)), X, 3)
+
+
+def test_a_pipeline_that_drops_columns_raises():
+    selected = SelectKBest(lambda rows, y: np.asarray(rows.sum(axis=0)).ravel(), k=5)
+    model = make_pipeline(selected, PopularityRecommender()).fit(X, np.zeros(30))
+    with pytest.raises(ValueError, match="Does a step before the recommender drop columns"):
+        recommend(model, X, 3)
+
+
+def test_recommend_works_through_a_pipeline_and_a_search():
+    ratings = X * np.random.default_rng(3).integers(1, 6, X.shape)
+    pipeline = Pipeline([("likes", Binarizer(threshold=3)), ("recommender", PopularityRecommender())])
+    search = GridSearchCV(pipeline, {"likes__threshold": [0, 3]}, scoring=ndcg_scorer, cv=UserKFold(3)).fit(ratings)
+    threshold = search.best_params_["likes__threshold"]
+    counts = np.tile((ratings > threshold).sum(axis=0), (30, 1))
+    expected = looped_recommend(counts, ratings > 0, 5, lambda user, item: True)
+    np.testing.assert_array_equal(recommend(search, ratings, 5)[0], expected)
+    np.testing.assert_array_equal(recommend(search.best_estimator_, sp.csr_array(ratings), 5)[0], expected)
+
+
+def test_a_step_that_keeps_its_columns_sees_each_users_own_row():
+    model = make_pipeline(FunctionTransformer(lambda rows: rows * 2), PopularityRecommender()).fit(X)
+    np.testing.assert_array_equal(recommend(model, X, 3)[0], PopularityRecommender().fit(X).recommend(X, 3)[0])
