@@ -36,8 +36,8 @@ _inferences = WeakKeyDictionary()
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRecommender):
     """Base of MultVAERecommender and MultDAERecommender.
 
-    A subclass has ``__init__``, ``_build_objective`` (its network and loss), ``_kl_schedule``
-    and ``_check_own_parameters``.
+    A subclass has ``__init__``, ``_build_objective`` (its network and loss),
+    ``_set_kl_schedule``, ``_kl_weight``, ``_final_beta`` and ``_check_own_parameters``.
     """
 
     def fit(self, X, y=None, *, X_val=None):
@@ -382,7 +382,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
     def _check_choices(self):
         sizes = self.hidden_layer_sizes
         if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes):
-            raise ValueError(f"hidden_layer_sizes must be a tuple of positive ints, such as (600,) or (), got {sizes!r}.")
+            raise ValueError(
+                f"hidden_layer_sizes must be a tuple of positive ints, such as (600,) or (), got {sizes!r}."
+            )
         _check_choice("activation", self.activation, sorted(ACTIVATIONS))
         _check_choice("precision", self.precision, ["float32", "bfloat16"])
         if isinstance(self.likelihood, str) or not all(hasattr(self.likelihood, m) for m in ("log_prob", "mean")):

@@ -8,7 +8,7 @@ from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
 from .scoring import hide_items, score_users
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """Scores of every user, and what they say of the model.
 
@@ -117,7 +117,5 @@ def evaluate(
     )
     evaluation = Evaluation(score_users(model, fold_in, held_out, metrics, min_value=min_value))
     if evaluation.n_users == 0:
-        raise ValueError(
-            f"No user of X has a held-out item: a user needs {min_interactions} interactions to hide one."
-        )
+        raise ValueError(f"No user of X has a held-out item: a user needs {min_interactions} interactions to hide one.")
     return evaluation

@@ -53,7 +53,7 @@ def ndcg_at_k(held_out, items, *, k=None, per_user=False):
     0.6934
     """
     hits, n_relevant, k = _hits(held_out, items, k)
-    discounts = 1 / np.log2(np.arange(2, max(k, 1) + 2))
+    discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(n_relevant, k)]
     return _result(hits @ discounts[: hits.shape[1]], ideal, n_relevant, per_user)
 
@@ -205,7 +205,7 @@ def _hits(held_out, items, k):
     if len(items) != len(n_relevant):
         raise ValueError(f"held_out has {len(n_relevant)} users, items has {len(items)}: they must be the same.")
     n_ranks = items.shape[1]
-    k = n_ranks if k is None else int(check_scalar(k, "k", (int, np.integer), min_val=1))
+    k = int(check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1))
     if n_ranks < min(k, n_items):
         raise ValueError(f"items holds {n_ranks} ranks a user, k={k} needs more: recommend at least k items.")
     items = items[:, :k]

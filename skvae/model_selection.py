@@ -51,11 +51,7 @@ def fold_in_split(X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MI
     >>> fold_in.sum(axis=1), held_out.sum(axis=1)
     (array([4, 2]), array([1, 0]))
     """
-    check_scalar(
-        held_out_fraction, "held_out_fraction", numbers.Real, min_val=0, max_val=1, include_boundaries="neither"
-    )
-    check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
-    check_scalar(random_state, "random_state", numbers.Integral, min_val=0)
+    check_hiding(held_out_fraction, min_interactions, random_state)
     interactions = _interactions(X)
     hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state)
     if sp.issparse(X):
@@ -64,9 +60,31 @@ def fold_in_split(X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MI
     return _without(X, held_out), held_out
 
 
+def check_hiding(held_out_fraction, min_interactions, random_state):
+    """Raise where a parameter of `fold_in_split` has the wrong type or is out of range.
+
+    Parameters
+    ----------
+    held_out_fraction, min_interactions, random_state :
+        As in `fold_in_split`.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    check_scalar(
+        held_out_fraction, "held_out_fraction", numbers.Real, min_val=0, max_val=1, include_boundaries="neither"
+    )
+    check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+    check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**64 - 1)
+
+
 def _interactions(X):
     """Canonical csr_array of the non-zero entries, a copy where X is not canonical."""
-    X = sp.csr_array(X if sp.issparse(X) else np.asarray(X))
+    if not sp.issparse(X):
+        X = np.asarray(X)
+        X = X.astype(np.float64) if X.dtype == object else X  # a DataFrame of bool and numbers
+    X = sp.csr_array(X)
     if not X.has_canonical_format or not X.data.all():
         X = X.copy()
         X.sum_duplicates()
@@ -106,12 +124,16 @@ def _part(X, kept):
 def _without(X, held_out):
     """Copy of a dense array or DataFrame with the held-out cells zeroed."""
     rows, columns = held_out.nonzero()
-    values = np.array(X)
-    values[rows, columns] = 0
     if not hasattr(X, "iloc"):
+        values = np.array(X)
+        values[rows, columns] = 0
         return values
     # column by column, so that each keeps its dtype
-    return type(X)({name: values[:, i] for i, name in enumerate(X.columns)}, index=X.index).astype(X.dtypes)
+    cells = {i: X.iloc[:, i].to_numpy(copy=True) for i in range(X.shape[1])}
+    for i in np.unique(columns):
+        cells[i][rows[columns == i]] = 0
+    fold_in = type(X)(cells, index=X.index).astype(dict(enumerate(X.dtypes)))
+    return fold_in.set_axis(X.columns, axis=1)
 
 
 def count_interactions(X):
@@ -364,11 +386,22 @@ def strong_generalization_split(
     (80, 10, 10)
     """
     X = sp.csr_array(X if sp.issparse(X) else np.asarray(X))
-    holders = {"min_interactions": min_interactions, "random_state": random_state}
-    rest, test = next(UserShuffleSplit(1, test_size=test_size, **holders).split(X))
-    if not isinstance(validation_size, numbers.Integral):
-        validation_size = round(validation_size * len(eligible_users(X, min_interactions)))
-    train, validation = next(UserShuffleSplit(1, test_size=validation_size, **holders).split(X[rest]))
-    train, validation = rest[train], rest[validation]
+    eligible = eligible_users(X, min_interactions)
+    n_test = _n_users("test_size", test_size, len(eligible))
+    n_validation = _n_users("validation_size", validation_size, len(eligible) - n_test, of=len(eligible))
+    order = check_random_state(random_state).permutation(eligible)
+    test, validation = np.sort(order[:n_test]), np.sort(order[n_test : n_test + n_validation])
+    train = np.setdiff1d(np.arange(X.shape[0]), order[: n_test + n_validation])
     items = np.flatnonzero(np.bincount(_interactions(X[train]).indices, minlength=X.shape[1]))
     return UserSplit(*(X[users][:, items] for users in (train, validation, test)), items)
+
+
+def _n_users(name, size, n_available, of=None):
+    """A share of ``of`` users, or a number of users, as a number below n_available."""
+    n = size if isinstance(size, numbers.Integral) else round(size * (of or n_available))
+    if not 0 < n < n_available:
+        raise ValueError(
+            f"{name}={size} should be a share or number of users that is at least one user and leaves some for "
+            f"training, of the {n_available} users that have enough interactions and no other use."
+        )
+    return int(n)

@@ -6,11 +6,12 @@ NumPy in and out, torch inside; nothing else of skvae is needed here.
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils import _safe_indexing, check_array, check_scalar
+from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import _num_samples
 
-# Scores held at once, 64 MB of float32: larger blocks were not faster with 20 000 items.
-SCORES_PER_BLOCK = 2**24
+# Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
+# blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
+SCORES_PER_BLOCK = 2**21
 
 
 def users_per_block(n_items):
@@ -68,7 +69,7 @@ def top_k(scores, k):
     if scores.ndim != 2:
         raise ValueError(f"scores must be of shape (n_users, n_items), got {scores.ndim} dimension(s).")
     if not np.issubdtype(scores.dtype, np.floating):
-        scores = scores.astype(np.float32)
+        scores = scores.astype(np.float64)  # integers above 2**24 are equal in float32
     n_users, n_items = scores.shape
     items = np.full((n_users, k), -1, np.int64)
     best = np.full((n_users, k), -np.inf, scores.dtype)
@@ -149,7 +150,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     (3, 5)
     """
     check_scalar(k, "k", (int, np.integer), min_val=1)
-    X = _row_sliceable(X)
+    X = row_sliceable(X)
     n_users, n_items = X.shape
     blocked = _blocked_items(candidates, exclude, n_items)
     exclude = exclude.tocsr() if sp.issparse(exclude) else None
@@ -170,10 +171,26 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     return items, scores
 
 
-def _row_sliceable(X):
-    if sp.issparse(X):
-        return X.tocsr()
-    return X if hasattr(X, "iloc") or hasattr(X, "dtype") else check_array(X)
+def row_sliceable(X):
+    """X in a form whose rows can be taken: CSR if sparse, an array if a list, else as it is.
+
+    Parameters
+    ----------
+    X : sparse matrix, array, list or DataFrame of shape (n_users, n_items)
+
+    Returns
+    -------
+    CSR matrix, array or DataFrame
+
+    Raises
+    ------
+    ValueError
+        Where X does not have two dimensions.
+    """
+    X = X.tocsr() if sp.issparse(X) else X if hasattr(X, "shape") else np.asarray(X)
+    if len(X.shape) != 2:
+        raise ValueError(f"X must have two dimensions, users and items, got shape {X.shape}.")
+    return X
 
 
 def _blocked_items(candidates, exclude, n_items):
@@ -194,7 +211,7 @@ def _item_indices(indices, name, n_items):
             f"{name} must be a one-dimensional array of item indices, got dtype {indices.dtype} with "
             f"shape {indices.shape}; for a boolean mask pass np.flatnonzero(mask)."
         )
-    if len(indices) and not (0 <= indices.min() and indices.max() < n_items):
+    if len(indices) and not (indices.min() >= 0 and indices.max() < n_items):
         raise ValueError(
             f"{name} holds item {indices.min() if indices.min() < 0 else indices.max()}; "
             f"X has items 0 to {n_items - 1}."
@@ -203,7 +220,8 @@ def _item_indices(indices, name, n_items):
 
 
 def _block_scores(model, rows):
-    scores = np.require(model.decision_function(rows), np.float32, ["C", "W"])
+    # a copy: they are masked in place, and may be the model's own
+    scores = np.array(model.decision_function(rows), np.float32, order="C")
     if scores.shape != (_num_samples(rows), rows.shape[1]):
         raise ValueError(
             f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of "
@@ -216,6 +234,6 @@ def _block_scores(model, rows):
 def _mask(scores, rows):
     """Set the scores of the non-zero entries of rows to -inf, in place."""
     # any entry is seen, the unsorted and the duplicate one as well; an explicit zero is none
-    rows = rows.tocoo() if sp.issparse(rows) else sp.coo_array(np.asarray(rows))
+    rows = rows.tocoo() if sp.issparse(rows) else sp.coo_array(np.asarray(rows) != 0)
     users, items = rows.row[rows.data != 0], rows.col[rows.data != 0]
     scores[users, items] = -np.inf

@@ -1,6 +1,5 @@
 """Scorers for cross-validation: hide items, recommend in blocks, score."""
 
-import numbers
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +7,12 @@ from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from .metrics import METRICS
-from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, fold_in_split
-from .ranking import recommend, users_per_block
+from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, fold_in_split
+from .ranking import recommend, row_sliceable, users_per_block
 
 
 def metric_functions(metrics):
@@ -42,12 +41,12 @@ def metric_functions(metrics):
     >>> list(functions), k
     (['ndcg@100', 'recall@20'], 100)
     """
+    if not len(metrics):
+        raise ValueError('metrics is empty: name at least one, such as "ndcg@100".')
     if isinstance(metrics, Mapping):
         return dict(metrics), 100
-    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    names = [metrics] if isinstance(metrics, str) else metrics
     parsed = {name: _parse_metric(name) for name in names}
-    if not parsed:
-        raise ValueError('metrics is empty: name at least one, such as "ndcg@100".')
     functions = {name: partial(METRICS[metric], k=k) for name, (metric, k) in parsed.items()}
     return functions, max(k for _, k in parsed.values())
 
@@ -94,6 +93,7 @@ def hide_items(X, y=None, *, held_out_fraction=HELD_OUT_FRACTION, min_interactio
         return fold_in_split(
             X, held_out_fraction=held_out_fraction, min_interactions=min_interactions, random_state=random_state
         )
+    X, y = row_sliceable(X), row_sliceable(y)
     if y.shape != X.shape:
         raise ValueError(f"y has shape {y.shape}, X has {X.shape}: a held-out matrix has the shape of the fold-in X.")
     return X, sp.csr_array(y if sp.issparse(y) else np.asarray(y))
@@ -128,7 +128,8 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0):
     (20,)
     """
     functions, k = metric_functions(metrics)
-    relevant = sp.csr_array(held_out, copy=True)
+    fold_in, relevant = row_sliceable(fold_in), sp.csr_array(held_out, copy=True)
+    relevant.sum_duplicates()
     relevant.data = (relevant.data > min_value).astype(np.int8)
     # only users who hide something are worth ranking
     users = np.flatnonzero(np.diff(relevant.indptr))
@@ -191,7 +192,7 @@ class RankingScorer:
 
     def __post_init__(self):
         metric_functions(self.metrics)
-        check_scalar(self.random_state, "random_state", numbers.Integral, min_val=0)
+        check_hiding(self.held_out_fraction, self.min_interactions, self.random_state)
 
     def __call__(self, estimator, X, y=None):
         """Score a fitted estimator.
@@ -213,12 +214,12 @@ class RankingScorer:
             min_interactions=self.min_interactions,
             random_state=self.random_state,
         )
-        if not (held_out.data > self.min_value).any():
+        scores = score_users(estimator, fold_in, held_out, self.metrics, min_value=self.min_value)
+        if all(np.isnan(values).all() for values in scores.values()):
             raise ValueError(
                 f"None of the {_num_samples(X)} users can hide an item above min_value={self.min_value}: a user "
                 f"needs {self.min_interactions} interactions. Pass users with more, or lower min_interactions."
             )
-        scores = score_users(estimator, fold_in, held_out, self.metrics, min_value=self.min_value)
         means = {name: float(np.nanmean(values)) for name, values in scores.items()}
         return means[self.metrics] if isinstance(self.metrics, str) else means
 

@@ -5,9 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from hypothesis import settings
 
 from skvae import MultDAERecommender, MultVAERecommender
 from skvae.datasets import make_interactions
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SKVAE_DATA") or ROOT.parent / "shared" / "data")

@@ -12,7 +12,6 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from skvae import PopularityRecommender
 from skvae.datasets import make_interactions
 
-
 # a list, not parametrize_with_checks: pytest 9 warns of the generator that scikit-learn 1.6 passes on
 CHECKS = list(estimator_checks_generator(PopularityRecommender()))
 
@@ -31,7 +30,7 @@ CONTAINERS = {
     "array": X,
     "list": X.tolist(),
     "bool": X > 0,
-    "DataFrame": pd.DataFrame(X, columns=list("abcd")),
+    "DataFrame": pd.DataFrame(X.copy(), columns=list("abcd")),
     "csr_array": sp.csr_array(X),
     "csc_matrix": sp.csc_matrix(X),
     "duplicates and explicit zeros": sp.coo_array(ENTRIES, shape=(3, 4)),

@@ -138,7 +138,7 @@ def _copy(X):
 def _unchanged(X, before):
     if hasattr(X, "indptr"):
         return all(np.array_equal(a, b) for a, b in zip((X.data, X.indices, X.indptr), before, strict=True))
-    return (X != before).nnz == 0 if sp.issparse(X) else np.array_equal(X, before)
+    return (before != X).nnz == 0 if sp.issparse(X) else np.array_equal(X, before)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

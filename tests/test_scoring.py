@@ -125,7 +125,7 @@ MATRICES = {
     "array": np.array,
     "bool": lambda matrix: matrix > 0,
     "list": np.ndarray.tolist,
-    "DataFrame": pd.DataFrame,
+    "DataFrame": lambda matrix: pd.DataFrame(matrix.copy()),
     "duplicates": lambda matrix: DUPLICATED if matrix is HELD_OUT else sp.coo_array(matrix),
 }
 

@@ -31,9 +31,7 @@ class SparseBatch:
     @property
     def users(self):
         """int64 tensor of shape (n_interactions,): who each interaction belongs to."""
-        return torch.repeat_interleave(
-            torch.arange(self.n_users, device=self.items.device), self.offsets.diff()
-        )
+        return torch.repeat_interleave(torch.arange(self.n_users, device=self.items.device), self.offsets.diff())
 
     def sum_per_user(self, values):
         """Sum one value an interaction into one value a user, of shape (n_users,)."""
@@ -53,9 +51,7 @@ class SparseBatch:
         """
         if rate == 0:
             return self
-        draws = torch.rand(
-            self.values.shape, generator=generator, device=self.values.device, dtype=self.values.dtype
-        )
+        draws = torch.rand(self.values.shape, generator=generator, device=self.values.device, dtype=self.values.dtype)
         return replace(self, values=self.values * (draws >= rate) / (1 - rate))
 
     def to_dense(self):

@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack
 
-import numpy as np
 import torch
 
 from .batches import UserRows
@@ -34,9 +33,7 @@ class Inference:
 
     def decision_function(self, X):
         """Logits, float32 array of shape (n_users, n_items)."""
-        return self._by_user(
-            X, lambda batch: self.objective.decoder(self.objective.code(batch)), X.shape[1]
-        )
+        return self._by_user(X, lambda batch: self.objective.decoder(self.objective.code(batch)), X.shape[1])
 
     def log_likelihood(self, X, noise):
         """float64 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
@@ -47,13 +44,13 @@ class Inference:
 
     def item_means(self, codes):
         """The likelihood's mean of every item, float32 array of shape (n_users, n_items)."""
-        means = np.empty((len(codes), len(self.objective.decoder.item_bias)), np.float32)
-        for first in range(0, len(codes), self.block_size):
-            block = torch.from_dlpack(codes[first : first + self.block_size]).to(self.device)
-            with self._context():
-                logits = self.objective.decoder(block).float()
-                means[first : first + self.block_size] = self.objective.likelihood.mean(logits).cpu()
-        return means
+        decoder, likelihood = self.objective.decoder, self.objective.likelihood
+        means = torch.empty(len(codes), len(decoder.item_bias))
+        with self._context():
+            for first in range(0, len(codes), self.block_size):
+                block = torch.from_dlpack(codes[first : first + self.block_size]).to(self.device)
+                means[first : first + self.block_size] = likelihood.mean(decoder(block).float())
+        return means.numpy()
 
     def _by_user(self, X, function, width, dtype=torch.float32):
         rows = UserRows(X, device=self.device)

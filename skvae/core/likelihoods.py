@@ -15,11 +15,13 @@ class _Multinomial(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch):
-        users, items = batch.users, batch.items
-        normalizers = logits.logsumexp(-1)
-        positives = logits[users, items] - normalizers[users]
-        ctx.batch, ctx.probabilities = batch, torch.softmax(logits, -1, out=logits)
-        return batch.sum_per_user(batch.values * positives)
+        users = batch.users
+        positives, highest = logits[users, batch.items], logits.amax(-1)
+        probabilities = torch.softmax(logits, -1, out=logits)
+        # log of the normaliser, from the item that cannot underflow: no second pass of exp
+        normalizers = highest - probabilities.amax(-1).log()
+        ctx.batch, ctx.probabilities = batch, probabilities
+        return batch.sum_per_user(batch.values * (positives - normalizers[users]))
 
     @staticmethod
     @once_differentiable

@@ -1,0 +1,247 @@
+"""From interactions to a tuned, tested and saved recommender.
+
+``python examples/quickstart.py`` runs on MovieLens small, ``--data FILE`` on your own interactions: a CSV, CSV.gz or
+Parquet file with the columns user and item, and optionally rating.
+"""
+
+import argparse
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from matplotlib.figure import Figure
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+import skvae
+from skvae.model_selection import MIN_INTERACTIONS, count_interactions
+
+MOVIELENS = Path(__file__).resolve().parent / "data" / "movielens-small"
+LIKED_MOVIES = ["Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)"]
+MIN_USERS = 50  # a tenth of them are test users: with fewer than five a standard error says nothing
+METRICS = ("ndcg@100", "recall@20", "recall@50")
+
+# Smaller networks and a higher learning rate than the paper's, for a few hundred users instead of its 100 000.
+# early_stopping=False: all epochs run, those of a search without validation users.
+SHARED = {"n_components": 100, "learning_rate": 3e-3, "batch_size": 50, "early_stopping": False, "random_state": 0}
+VAE_GRID = {"anneal_cap": [0.2, 0.5, 1.0], "dropout": [0.5, 0.7]}
+DAE_GRID = {"dropout": [0.3, 0.5, 0.7], "l2_regularization": [2e-5, 2e-4]}
+MODELS = {
+    "Mult-VAE": (skvae.MultVAERecommender(hidden_layer_sizes=(200,), **SHARED), VAE_GRID),
+    "Mult-DAE": (skvae.MultDAERecommender(**SHARED), DAE_GRID),
+}
+
+
+def main(argv=None):
+    start = time.perf_counter()
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if min(args.max_iter, args.jobs) < 1:
+        parser.error(f"--max-iter and --jobs must be at least 1, got {args.max_iter} and {args.jobs}.")
+    is_movielens = args.data is None
+    if is_movielens and args.min_rating is not None:
+        parser.error("--min-rating goes with --data: MovieLens counts ratings of at least 4.")
+    try:
+        interactions, item_names = read_movielens() if is_movielens else read_interactions(args)
+        X, item_ids = user_item_matrix(interactions)
+        train, validation, test, kept = split_users(X, is_movielens)
+        args.output.mkdir(parents=True, exist_ok=True)
+    except (DataError, OSError) as error:
+        parser.error(str(error))
+    names = item_names(item_ids[kept])
+    print(
+        f"{train.shape[0]} training, {validation.shape[0]} validation, {test.shape[0]} test users, {len(names)} items"
+    )
+
+    popularity = skvae.PopularityRecommender().fit(train)
+    models = {name: tune_and_fit(name, train, validation, args) for name in MODELS}
+    print_results(popularity, models, test)
+
+    name, best = max(models.items(), key=lambda pair: pair[1].best_validation_score_)
+    most_popular = np.argsort(-popularity.item_counts_, kind="stable")
+    liked = [names.index(movie) for movie in LIKED_MOVIES] if is_movielens else most_popular[:3]
+    print_recommendations(name, best, liked, names)
+    save_and_load(best, args.output / "model.joblib", test)
+    plot_validation(models, popularity.score(validation), args.output / "quickstart.png")
+    print(f"demo took {time.perf_counter() - start:.0f} s")
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(description="Tune, test and save recommenders on MovieLens or on your own data.")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="CSV, CSV.gz or Parquet: user, item[, rating]")
+    parser.add_argument("--min-rating", type=float, metavar="R", help="with --data: count ratings of at least R")
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="default: demo-output")
+    parser.add_argument("--max-iter", type=int, default=30, metavar="N", help="epochs a fit, default 30")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes of a search, default 2")
+    return parser
+
+
+class DataError(Exception):
+    """What is wrong with the user's file, in one sentence."""
+
+
+def read_movielens():
+    """Ratings of at least 4, as in the paper, and a function from movie ids to titles."""
+    ratings = pd.read_csv(MOVIELENS / "ratings.csv.gz").rename(columns={"userId": "user", "movieId": "item"})
+    movies = pd.read_csv(MOVIELENS / "movies.csv.gz", dtype={"year": "Int64"}).set_index("movieId")
+    titles = movies["title"].astype(str) + " (" + movies["year"].astype(str) + ")"
+    return ratings[ratings["rating"] >= 4], lambda ids: titles.loc[ids].tolist()
+
+
+def read_interactions(args):
+    """The rows of the user's file, and a function from item ids to what is printed: the ids."""
+    table = read_table(args.data)
+    check_values(table, args.data)
+    if args.min_rating is not None:
+        if "rating" not in table:
+            raise DataError(f"--min-rating needs a column rating, which {args.data} does not have.")
+        table = table[pd.to_numeric(table["rating"]) >= args.min_rating]
+    return table.astype({"user": str, "item": str}), list
+
+
+def read_table(path):
+    # ids stay the text that they are: 007 is not 7, and an item may be called NA
+    as_text = {"dtype": {"user": str, "item": str}, "keep_default_na": False, "na_values": [""], "low_memory": False}
+    readers = dict.fromkeys((".csv", ".csv.gz"), partial(pd.read_csv, **as_text)) | {".parquet": pd.read_parquet}
+    ending = next((ending for ending in readers if path.name.lower().endswith(ending)), None)
+    if not path.is_file():
+        raise DataError(f"{path} not found: --data needs the path of a file.")
+    if ending is None:
+        raise DataError(f"{path} has an unknown extension: use {', '.join(readers)}.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty: it needs the columns user and item.")
+    try:
+        return readers[ending](path)
+    except (OSError, EOFError, ValueError, ImportError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise DataError(f"{path} cannot be read: {first_line}") from error
+
+
+def check_values(table, path):
+    for column in ("user", "item"):
+        if column not in table:
+            raise DataError(f"{path} has no column {column}, its columns are: {', '.join(map(str, table.columns))}.")
+        if table.empty:
+            raise DataError(f"{path} has no rows below its header.")
+        n_missing = int(table[column].isna().sum())
+        if n_missing:
+            raise DataError(f"{path} has {n_missing} rows without a {column} id: fill or drop them.")
+    if "rating" in table:
+        wrong = table["rating"][pd.to_numeric(table["rating"], errors="coerce").isna()]
+        if len(wrong):
+            raise DataError(f"{path} has {len(wrong)} ratings that are not a number, the first is {wrong.iloc[0]!r}.")
+
+
+def user_item_matrix(interactions):
+    """Users x items CSR matrix of ones, and the item id of each column; users with fewer than 5 items are left out."""
+    interactions = interactions.drop_duplicates(["user", "item"])
+    n_items = interactions.groupby("user")["item"].transform("size")
+    interactions = interactions[n_items >= MIN_INTERACTIONS]
+    (users, user_ids), (items, item_ids) = (pd.factorize(interactions[column]) for column in ("user", "item"))
+    ones = np.ones(len(interactions), np.float32)  # the shape is said, as there may be no rows
+    return sp.csr_array((ones, (users, items)), shape=(len(user_ids), len(item_ids))), item_ids
+
+
+def split_users(X, is_movielens):
+    """Training, validation and test users; test users are never seen, neither by a fit nor by a search."""
+    if X.shape[0] < MIN_USERS:
+        raise DataError(f"{X.shape[0]} users have at least {MIN_INTERACTIONS} items each: {MIN_USERS} are needed.")
+    validation_size, test_size = (60, 80) if is_movielens else (0.1, 0.1)
+    split = skvae.strong_generalization_split(X, validation_size=validation_size, test_size=test_size)
+    if any((count_interactions(users) >= MIN_INTERACTIONS).sum() < 2 for users in (split.validation, split.test)):
+        raise DataError("Validation or test users share too few items with the training users to be scored.")
+    return split
+
+
+def tune_and_fit(name, train, validation, args):
+    """Search over the training users, then fit the best candidate, keeping its best epoch on the validation users."""
+    model, grid = clone(MODELS[name][0]).set_params(max_iter=args.max_iter), MODELS[name][1]
+    folds = skvae.UserKFold(n_splits=3)
+    search = GridSearchCV(model, grid, cv=folds, scoring=skvae.ndcg_scorer, n_jobs=args.jobs, refit=False)
+    print(f"\n{name}: searching {grid}", flush=True)
+    show_progress(search)
+    # one thread a process: networks this small do not gain from more
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        search.fit(train)
+    model.set_params(**search.best_params_).fit(train, X_val=validation)
+    # a search keeps all columns: a few hidden items, which no training user has, cannot be hit
+    print(f"best: {search.best_params_}, cross-validated NDCG@100 {search.best_score_:.3f}")
+    print(f"kept epoch {model.best_iter_} of {model.n_iter_}, validation NDCG@100 {model.best_validation_score_:.3f}")
+    return model
+
+
+def show_progress(search):
+    """A progress bar with scikit-learn 1.9 or newer and rich, a line with an older one."""
+    try:
+        from sklearn.callback import ProgressBar
+
+        # 0: bars of the search alone, its candidates have none
+        search.set_callbacks(ProgressBar(max_propagation_depth=0))
+    except ImportError:
+        search.set_params(verbose=1)
+
+
+def print_results(popularity, models, test):
+    floor = skvae.evaluate(popularity, test, METRICS)
+    evaluations = {name: skvae.evaluate(model, test, METRICS) for name, model in models.items()}
+    # the difference user by user: users who are easy for both models do not blur it
+    differences = {f"{name} - popularity": evaluation - floor for name, evaluation in evaluations.items()}
+    print(f"\nMean and standard error over {floor.n_users} test users, whom neither search nor fit has seen:")
+    print(" " * 24 + "".join(f"{metric:<18}" for metric in METRICS).rstrip())
+    for name, evaluation in {"popularity": floor, **evaluations, **differences}.items():
+        mean, error = evaluation.mean, evaluation.standard_error
+        print(f"{name:<22}" + "".join(f"  {mean[metric]:.4f} +- {error[metric]:.4f}" for metric in METRICS))
+    for name, difference in differences.items():
+        mean, error = difference.mean["ndcg@100"], difference.standard_error["ndcg@100"]
+        print(f"{name}: ndcg@100 is {'' if mean > 2 * error else 'not '}more than two standard errors above 0")
+
+
+def print_recommendations(name, model, liked, names):
+    """Ten items for a visitor who likes a few: a new row of the matrix is all it takes."""
+    visitor = sp.csr_array((np.ones(len(liked), np.float32), (np.zeros_like(liked), liked)), shape=(1, len(names)))
+    items, _ = model.recommend(visitor, k=10)
+    print(f"\nA new visitor likes {'; '.join(names[item] for item in liked)}. {name} recommends:")
+    for rank, item in enumerate(items[0][items[0] >= 0], 1):
+        print(f"{rank:3d}. {names[item]}")
+
+
+def save_and_load(model, path, X):
+    write_whole(path, lambda part: joblib.dump(model, part))
+    loaded = joblib.load(path)
+    pairs = zip(model.recommend(X), loaded.recommend(X), strict=True)
+    if not all(np.array_equal(before, after) for before, after in pairs):
+        raise SystemExit(f"The model loaded from {path} recommends other items than the one saved.")
+    print(f"\n{path}: the loaded model recommends the same items with the same scores")
+
+
+def plot_validation(models, floor, path):
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for name, model in models.items():
+        scores = model.validation_scores_
+        (line,) = axes.plot(range(1, len(scores) + 1), scores, label=f"{name}, best at epoch {model.best_iter_}")
+        axes.plot(model.best_iter_, model.best_validation_score_, "o", color=line.get_color(), markersize=8)
+    axes.axhline(floor, color="0.4", linestyle="--", label="popularity")
+    axes.set(xlabel="epoch", ylabel="NDCG@100 of the validation users", title="Validation score by epoch")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    write_whole(path, lambda part: figure.savefig(part, format="png", dpi=150))
+    print(f"{path}: validation NDCG@100 by epoch")
+
+
+def write_whole(path, write):
+    """Write beside the path and rename: whoever reads the file never sees half of it."""
+    part = path.with_name(path.name + ".part")
+    write(part)
+    os.replace(part, path)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,53 @@
+"""Peak resident memory on 200 000 users x 20 000 items, each call in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource
+import numpy as np
+import scipy.sparse as sp
+from skvae import MultDAERecommender, MultVAERecommender
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def interactions(n_users, n_items=20_000, per_user=20):
+    items = np.random.default_rng(0).integers(0, n_items, (n_users, per_user), dtype=np.int32)
+    items.sort(axis=1)
+    indptr = np.arange(n_users + 1, dtype=np.int32) * per_user
+    return sp.csr_array((np.ones(items.size, np.float32), items.ravel(), indptr), shape=(n_users, n_items))
+
+X = interactions(200_000)
+size = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+model = {model}
+if {fit}:
+    model.fit(X, X_val=X[:2000])
+    weights = sum(weight.nbytes for weight in model.weights_.values())
+    allowed = 4 * weights + size  # weights, gradients and the two moments of Adam
+else:
+    model.fit(X[:1000])
+    items, scores = model.recommend(X, k=10)
+    assert items.shape == (200_000, 10)
+    allowed = size + items.nbytes + scores.nbytes
+print((peak() - allowed) / 2**30)
+"""
+
+SIZES = "max_iter=1, batch_size=500, random_state=0"
+MODELS = {
+    "vae": f"MultVAERecommender(8, hidden_layer_sizes=(16,), {SIZES})",
+    "dae": f"MultDAERecommender(8, {SIZES})",
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "fit"), [("vae", True), ("dae", True), ("dae", False), ("vae", False)],
+    ids=["vae fit", "dae fit", "dae recommend", "vae recommend"],
+)  # fmt: skip
+def test_memory_stays_within_one_gibibyte_of_what_must_be_held(model, fit):
+    program = PROGRAM.format(model=MODELS[model], fit=fit)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout) < 1
