@@ -220,7 +220,7 @@ def test_a_model_of_a_later_format_is_refused(estimator, X, monkeypatch):
     monkeypatch.setattr(skvae.autoencoder, "FORMAT_VERSION", 99)
     saved = pickle.dumps(estimator.fit(X))
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="saved in format 99, .* upgrade skvae"):
+    with pytest.raises(ValueError, match=r"saved in format 99, .* upgrade skvae"):
         pickle.loads(saved)
 
 

@@ -1,5 +1,7 @@
 """The encoder, from sparse rows to a code, and the decoder, from a code to logits."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -76,7 +78,7 @@ class Decoder(nn.Module):
 
 
 def _linear_layers(sizes):
-    return nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+    return nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
 
 
 @torch.no_grad()
