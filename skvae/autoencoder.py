@@ -26,7 +26,6 @@ from .scoring import hide_items, score_users
 # above .03 and the best epoch is mostly luck.
 MIN_VALIDATION_USERS = 50
 VALIDATION_METRIC = "ndcg@100"
-N_BOUND_DRAWS = 10
 FORMAT_VERSION = 1
 
 # Fitted estimator -> (its weights_, device, inference): inference writes nothing to the estimator
@@ -70,7 +69,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         rows = UserRows(X[train_users] if len(train_users) < X.shape[0] else X, device=self._device())
         if not (self.warm_start and self._can_continue(X)):
             self._start(rows)
-        return self._train(rows, self.max_iter, validation)
+        self._train(rows, self.max_iter, validation)
+        self._warn_below_cap()
+        return self
 
     def partial_fit(self, X, y=None):
         """One more pass over the users of X, going on from the weights and the update counter.
@@ -162,15 +163,18 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
             )
         return self._inference().item_means(codes)
 
-    def score_samples(self, X):
+    def score_samples(self, X, *, n_draws=10):
         """Log-likelihood of each user's interactions, or its lower bound.
 
-        The DAE gives log p(x | code(x)), the VAE the evidence lower bound with beta = 1, averaged
-        over ten draws of z that are the same for each user. Terms in x alone are dropped.
+        The DAE gives log p(x | code(x)), the VAE the importance-weighted bound on log p(x) from
+        draws of the code that are the same for each user. Terms in x alone are dropped.
 
         Parameters
         ----------
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        n_draws : int, default=10
+            Draws of the code: one gives the evidence lower bound, more give a tighter one. The
+            DAE draws nothing.
 
         Returns
         -------
@@ -178,7 +182,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         """
         check_is_fitted(self)
         X = self._check_interactions(X, reset=False)
-        noise = np.random.default_rng(self._seed).standard_normal((N_BOUND_DRAWS, self._n_features_out), np.float32)
+        check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
+        noise = np.random.default_rng(self._seed).standard_normal((n_draws, self._n_features_out), np.float32)
         return self._inference().log_likelihood(X, noise)
 
     @property
@@ -237,6 +242,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
             state = copy.deepcopy(optimizer.state_dict())
             self._training_state = {"optimizer": state, "generator": generator.get_state()}
         return self
+
+    def _warn_below_cap(self):
+        """A denoising autoencoder has no cap; the VAE says so where beta did not reach it."""
 
     def _store(self, objective, history):
         self.weights_ = _to_numpy(objective)

@@ -1,14 +1,18 @@
 """The variational autoencoder, Mult-VAE."""
 
 import numbers
+import warnings
 
-from sklearn.utils import check_scalar
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from .autoencoder import BaseAutoencoder, _check_number
+from .autoencoder import BaseAutoencoder, _check_choice, _check_number
 from .core.annealing import linear_annealing
 from .core.objectives import NegativeELBO
-from .core.priors import StandardNormal
+from .core.priors import PRIORS
 
 
 class MultVAERecommender(BaseAutoencoder):
@@ -34,6 +38,9 @@ class MultVAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
+    prior : "standard_normal" or object, default="standard_normal"
+        Of the code. Or an object with ``log_prob(code)``, and ``kl_divergence(mean,
+        log_variance)`` where it has a closed form, as in `skvae.core.priors`.
     anneal_cap : float, default=0.2
         Ceiling of beta, the weight of the KL term; the paper's value on ML-20M. 1 is the plain
         VAE, 0 leaves the KL term out.
@@ -126,6 +133,7 @@ class MultVAERecommender(BaseAutoencoder):
         activation="tanh",
         likelihood="multinomial",
         dropout=0.5,
+        prior="standard_normal",
         anneal_cap=0.2,
         total_anneal_steps="auto",
         learning_rate=1e-3,
@@ -146,6 +154,7 @@ class MultVAERecommender(BaseAutoencoder):
         self.activation = activation
         self.likelihood = likelihood
         self.dropout = dropout
+        self.prior = prior
         self.anneal_cap = anneal_cap
         self.total_anneal_steps = total_anneal_steps
         self.learning_rate = learning_rate
@@ -161,9 +170,45 @@ class MultVAERecommender(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    def posterior(self, X):
+        """Mean and standard deviation of q(z|x), the distribution of each user's code.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+        Returns
+        -------
+        mean : float32 array of shape (n_users, n_components)
+            What `transform` returns.
+        standard_deviation : float32 array of shape (n_users, n_components)
+        """
+        check_is_fitted(self)
+        return self._inference().posterior(self._check_interactions(X, reset=False))
+
+    def sample_posterior(self, X, n_draws=1, *, random_state=None):
+        """Draw codes of each user from q(z|x).
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        n_draws : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        float32 array of shape (n_draws, n_users, n_components)
+            ``inverse_transform`` of a draw gives item probabilities.
+        """
+        check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
+        mean, standard_deviation = self.posterior(X)
+        noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
+        return (mean + standard_deviation * noise).astype(np.float32)
+
     def _build_objective(self, n_items, activation, likelihood):
+        prior = PRIORS[self.prior]() if isinstance(self.prior, str) else self.prior
         encoder, decoder = self._encoder_and_decoder(n_items, 2 * self.n_components, activation, nn.Identity())
-        return NegativeELBO(encoder, decoder, likelihood, StandardNormal(), self.dropout)
+        return NegativeELBO(encoder, decoder, likelihood, prior, self.dropout)
 
     def _set_kl_schedule(self, planned_updates):
         if self.total_anneal_steps == "auto":
@@ -182,7 +227,19 @@ class MultVAERecommender(BaseAutoencoder):
     def _final_beta(self):
         return self.anneal_cap
 
+    def _warn_below_cap(self):
+        if self.total_anneal_steps != "auto" and self.beta_curve_[-1] < self.anneal_cap:
+            warnings.warn(
+                f"beta ended at {self.beta_curve_[-1]:.3g}, below anneal_cap={self.anneal_cap}: "
+                f"total_anneal_steps={self.total_anneal_steps} is more than the {self.n_updates_} updates of this fit "
+                'allow. Use total_anneal_steps="auto", fewer steps, or more epochs.',
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
     def _check_own_parameters(self):
+        if isinstance(self.prior, str) or not hasattr(self.prior, "log_prob"):
+            _check_choice("prior", self.prior, sorted(PRIORS), ", or an object with log_prob")
         check_scalar(self.anneal_cap, "anneal_cap", numbers.Real, min_val=0)
         if self.total_anneal_steps != "auto":
             _check_number("total_anneal_steps", self.total_anneal_steps, numbers.Real, 0)

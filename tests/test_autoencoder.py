@@ -264,6 +264,7 @@ def test_auto_annealing_reaches_the_cap_at_half_of_the_planned_updates(X):
     ("steps", "expected"),
     [(0, [0.2, 0.2, 0.2]), (100, [0.15, 0.2, 0.2]), (200_000, [15 / 200_000, 31 / 200_000, 47 / 200_000])],
 )
+@pytest.mark.filterwarnings("ignore:beta ended at")
 def test_total_anneal_steps_in_updates_is_the_schedule_of_the_paper(X, steps, expected):
     model = MultVAERecommender(
         4, hidden_layer_sizes=(), max_iter=3, batch_size=32, total_anneal_steps=steps, early_stopping=False
@@ -273,7 +274,13 @@ def test_total_anneal_steps_in_updates_is_the_schedule_of_the_paper(X, steps, ex
 
 def test_a_float_of_total_anneal_steps_is_a_share_of_the_planned_updates(X):
     model = MultVAERecommender(
-        4, hidden_layer_sizes=(), max_iter=2, batch_size=50, total_anneal_steps=0.5, anneal_cap=9, early_stopping=False
+        4,
+        hidden_layer_sizes=(),
+        max_iter=2,
+        batch_size=50,
+        total_anneal_steps=0.5,
+        anneal_cap=1.9,
+        early_stopping=False,
     ).fit(X)
     assert model.total_anneal_steps_ == 10
     assert model.beta_curve_ == [0.9, 1.9]

@@ -31,6 +31,12 @@ class Inference:
         """float32 array of shape (n_users, n_components)."""
         return self._by_user(X, self.objective.code, self.objective.decoder.n_components)
 
+    def posterior(self, X):
+        """Mean and standard deviation of the code, two float32 arrays of shape (n_users, n_components)."""
+        width = self.objective.decoder.n_components
+        both = self._by_user(X, self.objective.posterior_parameters, 2 * width)
+        return both[:, :width], both[:, width:]
+
     def decision_function(self, X):
         """Logits, float32 array of shape (n_users, n_items)."""
         return self._by_user(X, lambda batch: self.objective.decoder(self.objective.code(batch)), X.shape[1])

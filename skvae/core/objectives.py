@@ -4,8 +4,12 @@ Each objective owns its networks and answers, beside the loss, what inference as
 one: ``code`` (no noise, no dropout), ``decoder`` and ``log_likelihood``.
 """
 
+import math
+
 import torch
 from torch import nn
+
+from .priors import kl_divergence, posterior_log_prob
 
 
 class NegativeELBO(nn.Module):
@@ -21,7 +25,7 @@ class NegativeELBO(nn.Module):
     encoder : module, sparse batch to (n_users, 2 * n_components)
     decoder : module, (n_users, n_components) to (n_users, n_items)
     likelihood : object with ``log_prob`` and ``mean``
-    prior : object with ``kl_divergence``
+    prior : object with ``log_prob`` and perhaps ``kl_divergence``
     dropout : float
         Rate on the L2-normalised input.
     """
@@ -36,31 +40,41 @@ class NegativeELBO(nn.Module):
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         code = mean + (0.5 * log_variance).exp() * noise
         log_prob = self.likelihood.log_prob(self.decoder(code), batch)
-        return (beta * self.prior.kl_divergence(mean, log_variance, code) - log_prob).mean()
+        return (beta * kl_divergence(self.prior, mean, log_variance, code) - log_prob).mean()
 
     def posterior(self, inputs):
         """Mean and log-variance of q(z|x), each of shape (n_users, n_components)."""
         return self.encoder(inputs).chunk(2, -1)
+
+    def posterior_parameters(self, batch):
+        """Mean and standard deviation of q(z|x) side by side, shape (n_users, 2 * n_components)."""
+        mean, log_variance = self.posterior(batch.normalized())
+        return torch.cat([mean, (0.5 * log_variance).exp()], -1)
 
     def code(self, batch):
         """Posterior mean, shape (n_users, n_components)."""
         return self.posterior(batch.normalized())[0]
 
     def log_likelihood(self, batch, noise):
-        """Lower bound (beta = 1) on log p(x) of each user, averaged over the draws in ``noise``.
+        r"""Importance-weighted lower bound on log p(x) of each user.
 
-        ``noise`` has shape (n_draws, n_components): the same for every user, so that a user's
-        value does not depend on who else is in the batch.
+        .. math:: \log \frac1S \sum_s p(x|z_s)\, p(z_s) / q(z_s|x)
+
+        (Burda, Grosse, Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016, equation 8):
+        one draw gives the evidence lower bound, more draws a tighter one. ``noise`` has shape
+        (n_draws, n_components), the same for every user, so that a user's value does not depend
+        on who else is in the batch.
         """
         mean, log_variance = self.posterior(batch.normalized())
-        bound = 0
+        log_weights = []
         for draw in noise:
             code = mean + (0.5 * log_variance).exp() * draw
             # in double: sums over all items that must not depend on the order of users
             log_prob = self.likelihood.log_prob(self.decoder(code).double(), batch)
-            kl = self.prior.kl_divergence(mean.double(), log_variance.double(), code.double())
-            bound = bound + log_prob - kl
-        return bound / len(noise)
+            mean_, log_variance_, code_ = mean.double(), log_variance.double(), code.double()
+            ratio = self.prior.log_prob(code_) - posterior_log_prob(code_, mean_, log_variance_)
+            log_weights.append(log_prob + ratio)
+        return torch.stack(log_weights).logsumexp(0) - math.log(len(noise))  # (n_users,)
 
 
 class NegativeLogLikelihood(nn.Module):

@@ -9,7 +9,8 @@ from torch.distributions import Bernoulli, Categorical, Normal, kl_divergence
 from skvae.core.annealing import linear_annealing
 from skvae.core.batches import UserRows
 from skvae.core.likelihoods import LIKELIHOODS
-from skvae.core.priors import StandardNormal
+from skvae.core.priors import StandardNormal, posterior_log_prob
+from skvae.core.priors import kl_divergence as kl_divergence_of
 
 
 def _oracle(name, logits, x):
@@ -67,7 +68,7 @@ def test_the_multinomial_does_not_change_when_logits_shift(problem):
 def test_closed_form_kl_is_that_of_torch_distributions_and_of_samples():
     mean, log_variance = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     posterior, prior = Normal(mean, (0.5 * log_variance).exp()), Normal(torch.zeros_like(mean), 1.0)
-    kl = StandardNormal().kl_divergence(mean, log_variance, None)
+    kl = StandardNormal().kl_divergence(mean, log_variance)
     torch.testing.assert_close(kl, kl_divergence(posterior, prior).sum(1))
     noise = torch.randn(200_000, 5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     code = mean + (0.5 * log_variance).exp() * noise
@@ -83,3 +84,24 @@ def test_beta_starts_at_zero_rises_linearly_and_stays_at_its_cap():
     assert set(betas[200:]) == {0.2}
     assert linear_annealing(0, 0.3, 0) == 0.3
     assert linear_annealing(10**9, 0.0, 5) == 0.0
+
+
+def test_a_prior_without_a_closed_form_is_taken_from_one_draw_which_is_right_in_the_mean():
+    class OnlyLogProb:
+        def log_prob(self, code):
+            return StandardNormal().log_prob(code)
+
+    mean, log_variance = torch.randn(2, 1, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = torch.randn(300_000, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    code = mean + (0.5 * log_variance).exp() * noise
+    sampled = kl_divergence_of(OnlyLogProb(), mean, log_variance, code).mean()
+    torch.testing.assert_close(
+        sampled, kl_divergence_of(StandardNormal(), mean, log_variance, code)[0], rtol=0.02, atol=0.02
+    )
+
+
+def test_log_densities_of_code_are_those_of_torch_distributions():
+    mean, log_variance, code = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = Normal(mean, (0.5 * log_variance).exp()).log_prob(code).sum(-1)
+    torch.testing.assert_close(posterior_log_prob(code, mean, log_variance), expected)
+    torch.testing.assert_close(StandardNormal().log_prob(code), Normal(0.0, 1.0).log_prob(code).sum(-1))
