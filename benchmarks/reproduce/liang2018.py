@@ -1,0 +1,368 @@
+"""Mult-VAE and Mult-DAE on ML-20M, Netflix and MSD, split as in the authors' notebook.
+
+``python benchmarks/reproduce/liang2018.py {ml-20m,netflix,msd} FOLDER [--model M] [--max-iter N] [--results DIR]``
+
+Liang, Krishnan, Hoffman, Jebara, "Variational Autoencoders for Collaborative Filtering", WWW 2018, section 4. FOLDER
+holds the official files, as README.md says. Users are permuted with the notebook's seed and items hidden with its
+draws: for the same rows, the split is the notebook's to the last interaction. On ML-20M popularity must score what is
+known of it before any model is trained. What is finished stays in DIR: a run that was cut off goes on from there.
+"""
+
+import argparse
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.base import clone
+
+import skvae
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = 98765
+MIN_ROWS_TO_HIDE, HIDDEN_SHARE = 5, 0.2
+METRICS = ("recall@20", "recall@50", "ndcg@100")
+POPULARITY_TOLERANCE = 0.001
+
+N_TEST_USERS = {"ml-20m": 10_000, "netflix": 40_000, "msd": 50_000}  # and as many validation users
+MIN_COUNTS = {"ml-20m": (5, 0), "netflix": (5, 0), "msd": (20, 200)}  # items of a user, users of an item
+EPOCHS = {"ml-20m": 200, "netflix": 100, "msd": 100}  # section 4.3
+# of the rows that the filters leave
+COUNTS = {"ml-20m": {"users": 136_677, "items": 20_720, "interactions": 9_990_682}}
+# in the order of METRICS: table 2 of the paper; popularity as in google-research/ials
+PUBLISHED = {
+    "ml-20m": {
+        "popularity": (0.162, 0.235, 0.191),
+        "mult-dae": (0.387, 0.524, 0.419),
+        "mult-vae": (0.395, 0.537, 0.426),
+    },
+    "netflix": {"mult-dae": (0.344, 0.438, 0.380), "mult-vae": (0.351, 0.444, 0.386)},
+    "msd": {"mult-dae": (0.266, 0.363, 0.313), "mult-vae": (0.266, 0.364, 0.316)},
+}
+# early_stopping=False: all epochs run, the best on the validation users is kept
+TRAINING = {"batch_size": 500, "learning_rate": 1e-3, "early_stopping": False, "random_state": 0, "verbose": 1}
+MODELS = {
+    "popularity": skvae.PopularityRecommender(),
+    "mult-dae": skvae.MultDAERecommender(200, l2_regularization=0.01 / 500, **TRAINING),
+    "mult-vae": skvae.MultVAERecommender(
+        200, hidden_layer_sizes=(600,), anneal_cap=0.2, total_anneal_steps=200_000, **TRAINING
+    ),
+}
+
+
+class DataError(Exception):
+    """What is wrong with the user's files, in one sentence."""
+
+
+class Split(NamedTuple):
+    """CSR matrices of ones; a user has one row in fold-in and held-out."""
+
+    train: sp.csr_array
+    validation_fold_in: sp.csr_array
+    validation_held_out: sp.csr_array
+    test_fold_in: sp.csr_array
+    test_held_out: sp.csr_array
+
+
+def main(argv=None):
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.max_iter is not None and args.max_iter < 1:
+        parser.error(f"--max-iter must be at least 1, got {args.max_iter}.")
+    try:
+        args.results.mkdir(parents=True, exist_ok=True)
+        split = load_split(args.data, args.folder, args.results)
+    except (DataError, OSError) as error:
+        parser.error(str(error))
+    print(f"{len(split.train.indptr) - 1} training users, {split.train.shape[1]} items, {split.train.nnz} interactions")
+    chosen = [name for name in MODELS if name == "popularity" or args.model in (name, "all")]
+    report = tables(args.data, {name: finished(name, split, args) for name in chosen})
+    write_whole(args.results / f"{args.data}.md", report.encode())
+    print(report)
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", choices=N_TEST_USERS)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds the official files")
+    default = ROOT / "benchmarks" / "results" / "liang2018"
+    parser.add_argument("--results", type=Path, default=default, metavar="DIR", help="results and matrices")
+    parser.add_argument("--model", default="all", choices=["mult-vae", "mult-dae", "all"])
+    parser.add_argument("--max-iter", type=int, metavar="N", help="epochs; default: the paper's 200, 100 or 100")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    return parser
+
+
+# -- the files: user and item of the rows that count, in the order of the file; users numbered in the order of their ids
+
+
+def read_movielens(folder):
+    columns = {"userId": np.int32, "movieId": np.int32, "rating": np.float32}
+    header = "userId,movieId,rating,timestamp"
+    table = read_table(folder / "ratings.csv", header, header, usecols=[*columns], dtype=columns)
+    liked = table["rating"].to_numpy() > 3.5
+    return table["userId"].to_numpy()[liked], table["movieId"].to_numpy()[liked]
+
+
+def read_netflix(folder):
+    """combined_data_1.txt to _4.txt of Kaggle, or the mv_*.txt of the original archive."""
+    paths = sorted((folder / "training_set").glob("mv_*.txt"))
+    paths = paths or [folder / f"combined_data_{part}.txt" for part in range(1, 5)]
+    users, movies = zip(*map(read_netflix_file, paths), strict=True)
+    return np.concatenate(users), np.concatenate(movies)
+
+
+def read_netflix_file(path):
+    """Blocks of a line "movie:" and its lines "user,rating,date"."""
+    dtype = {"user": "category", "rating": np.float32}
+    options = {"names": ["user", "rating", "date"], "usecols": [0, 1], "dtype": dtype}
+    table = read_table(path, "a movie and a colon, as in 1:", r"\d+:", **options)
+    ids, codes = table["user"].cat.categories, table["user"].cat.codes.to_numpy()
+    is_movie = ids.str.endswith(":").astype(bool)[codes]
+    try:
+        numbers = ids.str.removesuffix(":").astype(np.int32).to_numpy()[codes]
+    except ValueError as error:
+        raise DataError(f"{path} has a user or movie that is not a number: {error}.") from error
+    movies = numbers[is_movie][np.cumsum(is_movie, dtype=np.int32) - 1]
+    liked = ~is_movie & (table["rating"].to_numpy() >= 4)
+    return numbers[liked], movies[liked]
+
+
+def read_msd(folder):
+    options = {"sep": "\t", "names": ["user", "song", "count"], "usecols": [0, 1], "dtype": "category"}
+    path = folder / "train_triplets.txt"
+    table = read_table(path, "user, song and play count with tabs between", r"[^\t]+\t[^\t]+\t\d+", **options)
+    if table.isna().any(axis=None):
+        raise DataError(f"{path} has lines without a song.")
+    # pandas collects the categories in chunks, which leaves them out of order
+    ids = table["user"].cat.categories.to_numpy(dtype=object)
+    ranks = np.empty(len(ids), np.int32)
+    ranks[np.argsort(ids)] = np.arange(len(ids), dtype=np.int32)
+    return ranks[table["user"].cat.codes.to_numpy()], table["song"].cat.codes.to_numpy().astype(np.int32)
+
+
+def read_table(path, first_line, pattern, **options):
+    if not path.is_file():
+        raise DataError(f"{path} not found: FOLDER must hold the official files.")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        line = file.readline().rstrip()
+    if not re.fullmatch(pattern, line):
+        raise DataError(f"{path} must begin with the line {first_line}; it begins with {line[:80]!r}.")
+    try:
+        return pd.read_csv(path, keep_default_na=False, na_values={"rating": [""]}, **options)
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read: {str(error).strip().partition(chr(10))[0]}") from error
+
+
+READERS = {"ml-20m": read_movielens, "netflix": read_netflix, "msd": read_msd}
+
+
+# -- the split
+
+
+def load_split(name, folder, results):
+    """From the cache in results, or made from the files; only what passes the checks is cached."""
+    path = results / f"{name}.npz"
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder.")
+    if path.exists():
+        return read_split(path)
+    users, items = filter_by_count(*READERS[name](folder), *MIN_COUNTS[name])
+    check_counts(name, users, items)
+    split = split_users(users, items, N_TEST_USERS[name])
+    check_popularity(name, split)
+    write_split(split, path)
+    return split
+
+
+def filter_by_count(users, items, min_items, min_users):
+    """Items first, then users: some items may end up with fewer users than asked for."""
+    kept = np.bincount(items)[items] >= min_users
+    users, items = users[kept], items[kept]
+    kept = np.bincount(users)[users] >= min_items
+    return users[kept], items[kept]
+
+
+def split_users(users, items, n_test):
+    user_ids = np.flatnonzero(np.bincount(users))
+    n_train = len(user_ids) - 2 * n_test
+    if n_train < 1:
+        raise DataError(f"{len(user_ids)} users are left: {2 * n_test} are for validation and test alone.")
+    rows = positions(user_ids[np.random.RandomState(SEED).permutation(len(user_ids))])[users]
+    is_train = rows < n_train
+    item_ids = pd.unique(items[is_train])  # in the order of their first appearance
+    columns = positions(item_ids, length=items.max() + 1)[items]
+    train = ones(rows[is_train], columns[is_train], (n_train, len(item_ids)))
+    parts = [train]
+    for first in (n_train, n_train + n_test):
+        kept = (rows >= first) & (rows < first + n_test) & (columns >= 0)
+        rows_kept, columns_kept, hidden = rows[kept] - first, columns[kept], hidden_rows(users[kept])
+        parts += [ones(rows_kept[part], columns_kept[part], (n_test, len(item_ids))) for part in (~hidden, hidden)]
+    return Split(*parts)
+
+
+def positions(ids, length=None):
+    """Lookup table from id to its place in ids, -1 for any other id."""
+    table = np.full(ids.max() + 1 if length is None else length, -1, np.int32)
+    table[ids] = np.arange(len(ids), dtype=np.int32)
+    return table
+
+
+def hidden_rows(users):
+    """Which rows to hold out, bool: of each user with at least 5 a fifth, drawn in the order of the users' ids."""
+    draws = np.random.RandomState(SEED)
+    order = np.argsort(users, kind="stable")
+    _, starts, counts = np.unique(users[order], return_index=True, return_counts=True)
+    hidden = np.zeros(len(users), bool)
+    for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+        if count >= MIN_ROWS_TO_HIDE:
+            chosen = draws.choice(count, size=int(HIDDEN_SHARE * count), replace=False)
+            hidden[order[start + chosen]] = True
+    return hidden
+
+
+def ones(rows, columns, shape):
+    X = sp.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
+    X.data[:] = 1  # a pair listed twice counts once
+    return X
+
+
+def check_counts(name, users, items):
+    found = {"users": len(np.unique(users)), "items": len(np.unique(items)), "interactions": len(users)}
+    for what, expected in COUNTS.get(name, {}).items():
+        if found[what] != expected:
+            raise DataError(f"The files give {found[what]} {what}, {name} has {expected}: use the official files.")
+
+
+def check_popularity(name, split):
+    expected = PUBLISHED[name].get("popularity")
+    if expected is None:
+        return
+    mean = evaluate(clone(MODELS["popularity"]).fit(split.train), split).mean
+    for metric, value in zip(METRICS, expected, strict=True):
+        if abs(mean[metric] - value) > POPULARITY_TOLERANCE:
+            raise DataError(
+                f"Popularity has {metric} {mean[metric]:.4f} on this split of {name}, where {value} is known: "
+                "no model is trained on a split that differs from the paper's."
+            )
+
+
+def write_split(split, path):
+    arrays = {f"{name}_{part}": getattr(X, part) for name, X in split._asdict().items() for part in CSR_PARTS}
+    write_whole(path, arrays)
+
+
+def read_split(path):
+    with np.load(path) as arrays:
+        parts = [[arrays[f"{name}_{part}"] for part in CSR_PARTS] for name in Split._fields]
+    return Split(*(sp.csr_array((data, indices, indptr), shape=shape) for data, indices, indptr, shape in parts))
+
+
+CSR_PARTS = ("data", "indices", "indptr", "shape")
+
+
+# -- the models
+
+
+def finished(name, split, args):
+    """The result of a model: read where an earlier run has finished it, else trained and written."""
+    max_iter = args.max_iter or EPOCHS[args.data]
+    settings = "" if name == "popularity" else f"-{max_iter}-{args.precision}"
+    path = args.results / f"{args.data}-{name}{settings}.json"
+    if not path.exists():
+        model = clone(MODELS[name])
+        if name != "popularity":
+            model.set_params(max_iter=max_iter, precision=args.precision)
+        write_whole(path, json.dumps(trained(model, split), indent=1).encode())
+    return json.loads(path.read_text())
+
+
+def trained(model, split):
+    is_trained_by_epoch = "max_iter" in model.get_params()
+    validation = {"X_val": (split.validation_fold_in, split.validation_held_out)} if is_trained_by_epoch else {}
+    start = time.perf_counter()
+    model.fit(split.train, **validation)
+    seconds = time.perf_counter() - start
+    evaluation = evaluate(model, split)
+    return {
+        "mean": evaluation.mean,
+        "standard_error": evaluation.standard_error,
+        "n_users": evaluation.n_users,
+        "by_activity": by_activity(split.test_fold_in, evaluation.per_user["ndcg@100"]),
+        "best_epoch": getattr(model, "best_iter_", None),
+        "validation_scores": getattr(model, "validation_scores_", None),
+        "fit_seconds": seconds,
+        "parameters": model.get_params(),
+        "skvae": skvae.__version__,
+    }
+
+
+def evaluate(model, split):
+    return skvae.evaluate(model, split.test_fold_in, METRICS, y=split.test_held_out)
+
+
+def by_activity(fold_in, scores):
+    """NDCG@100 in the quintiles of the users' fold-in sizes; users of one size share a quintile, empty ones are left
+    out."""
+    scored = ~np.isnan(scores)
+    sizes, scores = np.diff(fold_in.indptr)[scored], scores[scored]
+    quintiles = np.digitize(sizes, np.quantile(sizes, [0.2, 0.4, 0.6, 0.8]), right=True)
+    results = []
+    for quintile in np.unique(quintiles):
+        members = quintiles == quintile
+        evaluation = skvae.Evaluation({"ndcg@100": scores[members]})
+        results.append(
+            {
+                "fold_in_items": [int(sizes[members].min()), int(sizes[members].max())],
+                "n_users": evaluation.n_users,
+                "mean": evaluation.mean["ndcg@100"],
+                "standard_error": evaluation.standard_error["ndcg@100"],
+            }
+        )
+    return results
+
+
+# -- the report
+
+
+def tables(data, results):
+    lines = [f"# {data}", "", "Mean +- standard error over the test users; in brackets what is published.", ""]
+    lines += ["| model | Recall@20 | Recall@50 | NDCG@100 | best epoch | minutes |", "|---|---|---|---|---|---|"]
+    for name, result in results.items():
+        published = PUBLISHED[data].get(name, [None] * len(METRICS))
+        cells = [cell(result, metric, value) for metric, value in zip(METRICS, published, strict=True)]
+        epoch = "" if result["best_epoch"] is None else result["best_epoch"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {epoch} | {result['fit_seconds'] / 60:.1f} |")
+    lines += ["", "NDCG@100 by the number of items that the model saw of a user, in quintiles.", ""]
+    lines += ["| model | fold-in items | users | NDCG@100 |", "|---|---|---|---|"]
+    for name, result in results.items():
+        for group in result["by_activity"]:
+            fewest, most = group["fold_in_items"]
+            score = f"{group['mean']:.4f} +- {group['standard_error']:.4f}"
+            lines.append(f"| {name} | {fewest} to {most} | {group['n_users']} | {score} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(result, metric, published):
+    known = "" if published is None else f" ({published:.3f})"
+    return f"{result['mean'][metric]:.4f} +- {result['standard_error'][metric]:.4f}{known}"
+
+
+def write_whole(path, content):
+    """Write bytes, or a dict of arrays, beside the path and rename: whoever reads it never sees half of it."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        if isinstance(content, dict):
+            np.savez(file, **content)
+        else:
+            file.write(content)
+    os.replace(part, path)
+
+
+if __name__ == "__main__":
+    main()

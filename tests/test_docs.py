@@ -1,0 +1,37 @@
+"""Code in the docs runs, and what they show as source is the source."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from skvae import MultDAERecommender, MultVAERecommender
+
+ROOT = Path(__file__).parents[1]
+EXTENDING = (ROOT / "docs" / "extending.md").read_text()
+SOURCES = re.findall(r"<!-- source: (\S+) -->\n```python\n(.*?)```", EXTENDING, re.DOTALL)
+
+
+@pytest.mark.parametrize(("name", "block"), SOURCES, ids=[name for name, _ in SOURCES])
+def test_what_the_docs_show_as_source_is_the_source(name, block):
+    module, _, member = name.rpartition(".")
+    assert block == inspect.getsource(getattr(importlib.import_module(module), member))
+
+
+def test_the_likelihoods_and_priors_of_the_docs_train(X):
+    own_code = re.sub(r"<!-- source.*?```python\n.*?```", "", EXTENDING, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", own_code, re.DOTALL)
+    names = {"MultDAERecommender": MultDAERecommender, "MultVAERecommender": MultVAERecommender, "X": X}
+    exec("\n".join(blocks), names)
+    dense = MultDAERecommender(16, likelihood=names["Poisson"](), max_iter=3, random_state=0).fit(X)
+    sparse = MultDAERecommender(16, likelihood=names["SparsePoisson"](), max_iter=3, random_state=0).fit(X)
+    assert sparse.loss_curve_ == pytest.approx(dense.loss_curve_, rel=1e-4)
+    assert names["model"].posterior(X)[0].shape == (500, 16)
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
