@@ -1,6 +1,5 @@
 """What both autoencoders share: parameters, fit, and inference through the torch half."""
 
-import copy
 import functools
 import numbers
 import warnings
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .core.batches import UserRows
 from .core.inference import Inference
 from .core.likelihoods import LIKELIHOODS
-from .core.networks import ACTIVATIONS, Decoder, Encoder, initialize
+from .core.networks import ACTIVATIONS, initialize
 from .core.training import make_optimizer, train
 from .model_selection import MIN_INTERACTIONS, count_interactions
 from .ranking import users_per_block
@@ -199,6 +198,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
 
     def _start(self, rows):
         """Set everything that a fit begins with: seed, weights, counters, what "auto" means."""
+        self._architecture = self._current_architecture()
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         n_users = len(rows.non_empty())
         self.batch_size_ = _auto_batch_size(n_users) if self.batch_size == "auto" else self.batch_size
@@ -217,9 +217,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         objective = _load(self._objective(rows.n_items), self.weights_, copy=True).to(device)
         optimizer = make_optimizer(objective, self.learning_rate, self.l2_regularization)
         generator = torch.Generator(device).manual_seed((self._seed + self.n_updates_) % 2**63)
-        if self._training_state is not None:
-            optimizer.load_state_dict(self._training_state["optimizer"])
-            generator.set_state(self._training_state["generator"])
+        # taken, not copied: after a training that failed the next one starts with fresh moments
+        state, self._training_state = self._training_state, None
+        if state is not None:
+            optimizer.load_state_dict(state["optimizer"])
+            generator.set_state(state["generator"])
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate
         history = train(
@@ -237,10 +239,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         )
         self._store(objective, history)
         restored = history.best_epoch < len(history.losses)
-        self._training_state = None
         if (keep_state or self.warm_start) and not restored:
-            state = copy.deepcopy(optimizer.state_dict())
-            self._training_state = {"optimizer": state, "generator": generator.get_state()}
+            self._training_state = {"optimizer": optimizer.state_dict(), "generator": generator.get_state()}
         return self
 
     def _warn_below_cap(self):
@@ -319,20 +319,32 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
                 f"warm_start=True goes on from a model of {n_items} items, X has {X.shape[1]}: pass the "
                 "same items, or warm_start=False."
             )
+        changed = [name for name, value in self._current_architecture().items() if value != self._architecture[name]]
+        if changed:
+            raise ValueError(
+                f"warm_start=True goes on from a fitted network, whose {' and '.join(changed)} cannot be changed: set "
+                f"{self._architecture[changed[0]]!r} again, or warm_start=False."
+            )
         return True
 
     # -- the network
 
     def _objective(self, n_items):
-        """The objective with weights still to be set: initialized or loaded."""
-        likelihood = LIKELIHOODS[self.likelihood]() if isinstance(self.likelihood, str) else self.likelihood
+        """The objective that fit began with, its weights still to be set: initialized or loaded."""
+        architecture = dict(self._architecture)
+        activation, likelihood = ACTIVATIONS[architecture.pop("activation")], architecture.pop("likelihood")
+        likelihood = LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
         with torch.device("meta"):  # no memory, and none of torch's own initialization
-            return self._build_objective(n_items, ACTIVATIONS[self.activation], likelihood)
+            return self._build_objective(n_items, activation, likelihood, **architecture)
 
-    def _encoder_and_decoder(self, n_items, code_width, activation, output_activation):
-        sizes = list(self.hidden_layer_sizes)
-        encoder = Encoder(n_items, [*sizes, code_width], activation(), output_activation)
-        return encoder, Decoder([self.n_components, *reversed(sizes)], n_items, activation())
+    def _current_architecture(self):
+        """The parameters that are fixed by the first fit: set_params does not reach a fitted network."""
+        return {
+            "n_components": self.n_components,
+            "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
+            "activation": self.activation,
+            "likelihood": self.likelihood,
+        }
 
     def _inference(self):
         """The network around ``weights_`` on the device of inference, made once a device."""

@@ -1,6 +1,7 @@
 """The denoising autoencoder, Mult-DAE."""
 
 from .autoencoder import BaseAutoencoder
+from .core.networks import Decoder, Encoder
 from .core.objectives import NegativeLogLikelihood
 
 
@@ -140,8 +141,9 @@ class MultDAERecommender(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _build_objective(self, n_items, activation, likelihood):
-        encoder, decoder = self._encoder_and_decoder(n_items, self.n_components, activation, activation())
+    def _build_objective(self, n_items, activation, likelihood, n_components, hidden_layer_sizes):
+        encoder = Encoder(n_items, [*hidden_layer_sizes, n_components], activation(), activation())
+        decoder = Decoder([n_components, *reversed(hidden_layer_sizes)], n_items, activation())
         return NegativeLogLikelihood(encoder, decoder, likelihood, self.dropout)
 
     def _set_kl_schedule(self, planned_updates):

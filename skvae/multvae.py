@@ -11,6 +11,7 @@ from torch import nn
 
 from .autoencoder import BaseAutoencoder, _check_choice, _check_number
 from .core.annealing import linear_annealing
+from .core.networks import Decoder, Encoder
 from .core.objectives import NegativeELBO
 from .core.priors import PRIORS
 
@@ -205,9 +206,13 @@ class MultVAERecommender(BaseAutoencoder):
         noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
         return (mean + standard_deviation * noise).astype(np.float32)
 
-    def _build_objective(self, n_items, activation, likelihood):
-        prior = PRIORS[self.prior]() if isinstance(self.prior, str) else self.prior
-        encoder, decoder = self._encoder_and_decoder(n_items, 2 * self.n_components, activation, nn.Identity())
+    def _current_architecture(self):
+        return super()._current_architecture() | {"prior": self.prior}
+
+    def _build_objective(self, n_items, activation, likelihood, n_components, hidden_layer_sizes, prior):
+        prior = PRIORS[prior]() if isinstance(prior, str) else prior
+        encoder = Encoder(n_items, [*hidden_layer_sizes, 2 * n_components], activation(), nn.Identity())
+        decoder = Decoder([n_components, *reversed(hidden_layer_sizes)], n_items, activation())
         return NegativeELBO(encoder, decoder, likelihood, prior, self.dropout)
 
     def _set_kl_schedule(self, planned_updates):

@@ -1,5 +1,6 @@
 """What both estimators promise: calls, fitted attributes, training, early stopping, randomness."""
 
+import pickle
 import threading
 import warnings
 
@@ -225,6 +226,17 @@ def test_warm_start_goes_on_where_a_plain_fit_starts_afresh(estimator, X):
     assert estimator.fit(X).fit(X).n_iter_ == 3
     assert twice.loss_curve_[:3] == estimator.loss_curve_
     assert twice.loss_curve_[3] < twice.loss_curve_[2] or twice.beta_curve_[3] > twice.beta_curve_[2]
+
+
+def test_parameters_set_after_fit_do_not_reach_the_fitted_network(estimator, X):
+    expected = estimator.fit(X).decision_function(X)
+    estimator.set_params(n_components=3, hidden_layer_sizes=(5,), activation="relu", likelihood="gaussian")
+    assert np.array_equal(estimator.decision_function(X), expected)
+    assert estimator.transform(X).shape == (500, 8)
+    assert np.array_equal(pickle.loads(pickle.dumps(estimator)).decision_function(X), expected)
+    with pytest.raises(ValueError, match="whose n_components and hidden_layer_sizes and activation and likelihood can"):
+        estimator.set_params(warm_start=True).fit(X)
+    assert estimator.set_params(warm_start=False).fit(X).transform(X).shape == (500, 3)
 
 
 def test_empty_users_are_skipped_in_training(estimator, X):

@@ -18,6 +18,7 @@ VAE = MultVAERecommender(8, hidden_layer_sizes=(16,), max_iter=4, batch_size=50,
 
 
 def _objective(model, n_items=200):
+    model._architecture = model._current_architecture()
     objective = model._objective(n_items).to_empty(device="cpu")
     initialize(objective, torch.Generator().manual_seed(0))
     return objective

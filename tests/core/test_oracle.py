@@ -86,6 +86,7 @@ def _problem(dtype):
 
 
 def _objective(model, dtype):
+    model._architecture = model._current_architecture()
     objective = model._objective(9).to_empty(device="cpu").to(dtype)
     initialize(objective, torch.Generator().manual_seed(3))
     return objective, {name: p.detach().clone().requires_grad_() for name, p in objective.named_parameters()}

@@ -1,0 +1,48 @@
+"""The paper's three likelihoods side by side, on real data; prints a Markdown table.
+
+``python benchmarks/likelihoods.py [NAME ...] [--seeds N]``. Data, splits and columns as in accuracy.py; the estimators
+have their defaults but for the likelihood and the number of epochs. The last column is the paired difference from
+multinomial on the same users.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+
+from accuracy import NAMES, average, load
+
+import skvae
+
+ESTIMATORS = {"MultDAE": skvae.MultDAERecommender, "MultVAE": skvae.MultVAERecommender}
+LIKELIHOODS = ("multinomial", "logistic", "gaussian")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", default=NAMES[:3], metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--max-iter", type=int, default=100, metavar="N", help="epochs at the most, default 100")
+    args = parser.parse_args()
+    print(f"{datetime.date.today()}, {os.cpu_count()} x {platform.machine()}, {args.seeds} seed(s)\n")
+    print("| data | model | likelihood | ndcg@100 | recall@20 | ndcg@100 above multinomial |")
+    print("|---|---|---|---|---|---|")
+    for name in args.names:
+        X = load(name)
+        for label, estimator in ESTIMATORS.items():
+            results = {likelihood: [] for likelihood in LIKELIHOODS}
+            for seed in range(args.seeds):
+                split = skvae.strong_generalization_split(X, random_state=seed)
+                for likelihood, evaluations in results.items():
+                    model = estimator(likelihood=likelihood, max_iter=args.max_iter, random_state=seed)
+                    model.fit(split.train, X_val=split.validation)
+                    evaluations.append(skvae.evaluate(model, split.test, ["ndcg@100", "recall@20"]))
+            for likelihood, evaluations in results.items():
+                pairs = zip(evaluations, results["multinomial"], strict=True)
+                difference = average([ours - theirs for ours, theirs in pairs], "ndcg@100")
+                cells = " | ".join(average(evaluations, metric) for metric in ("ndcg@100", "recall@20"))
+                print(f"| {name} | {label} | {likelihood} | {cells} | {difference} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
