@@ -13,8 +13,10 @@ import json
 import os
 import re
 import time
+from collections import namedtuple
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,34 +61,11 @@ class DataError(Exception):
     """What is wrong with the user's files, in one sentence."""
 
 
-class Split(NamedTuple):
-    """CSR matrices of ones; a user has one row in fold-in and held-out."""
-
-    train: sp.csr_array
-    validation_fold_in: sp.csr_array
-    validation_held_out: sp.csr_array
-    test_fold_in: sp.csr_array
-    test_held_out: sp.csr_array
+# CSR matrices of ones; a user has one row in fold-in and held-out
+Split = namedtuple("Split", "train validation_fold_in validation_held_out test_fold_in test_held_out")
 
 
 def main(argv=None):
-    parser = make_parser()
-    args = parser.parse_args(argv)
-    if args.max_iter is not None and args.max_iter < 1:
-        parser.error(f"--max-iter must be at least 1, got {args.max_iter}.")
-    try:
-        args.results.mkdir(parents=True, exist_ok=True)
-        split = load_split(args.data, args.folder, args.results)
-    except (DataError, OSError) as error:
-        parser.error(str(error))
-    print(f"{len(split.train.indptr) - 1} training users, {split.train.shape[1]} items, {split.train.nnz} interactions")
-    chosen = [name for name in MODELS if name == "popularity" or args.model in (name, "all")]
-    report = tables(args.data, {name: finished(name, split, args) for name in chosen})
-    write_whole(args.results / f"{args.data}.md", report.encode())
-    print(report)
-
-
-def make_parser():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", choices=N_TEST_USERS)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds the official files")
@@ -95,39 +74,45 @@ def make_parser():
     parser.add_argument("--model", default="all", choices=["mult-vae", "mult-dae", "all"])
     parser.add_argument("--max-iter", type=int, metavar="N", help="epochs; default: the paper's 200, 100 or 100")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
-    return parser
-
-
-# -- the files: user and item of the rows that count, in the order of the file; users numbered in the order of their ids
+    args = parser.parse_args(argv)
+    if args.max_iter is not None and args.max_iter < 1:
+        parser.error(f"--max-iter must be at least 1, got {args.max_iter}.")
+    try:
+        args.results.mkdir(parents=True, exist_ok=True)
+        split = load_split(args.data, args.folder, args.results)
+    except (DataError, OSError) as error:
+        parser.error(str(error))
+    print("{} training users, {} items, {} interactions".format(*split.train.shape, split.train.nnz), flush=True)
+    chosen = [name for name in MODELS if name == "popularity" or args.model in (name, "all")]
+    report = tables(args.data, {name: finished(name, split, args) for name in chosen})
+    write_whole(args.results / f"{args.data}.md", lambda file: file.write(report.encode()))
+    print(report)
 
 
 def read_movielens(folder):
     columns = {"userId": np.int32, "movieId": np.int32, "rating": np.float32}
     header = "userId,movieId,rating,timestamp"
     table = read_table(folder / "ratings.csv", header, header, usecols=[*columns], dtype=columns)
-    liked = table["rating"].to_numpy() > 3.5
-    return table["userId"].to_numpy()[liked], table["movieId"].to_numpy()[liked]
+    liked = table[table["rating"] > 3.5]
+    return liked["userId"].to_numpy(), liked["movieId"].to_numpy()
 
 
 def read_netflix(folder):
     """combined_data_1.txt to _4.txt of Kaggle, or the mv_*.txt of the original archive."""
     paths = sorted((folder / "training_set").glob("mv_*.txt"))
     paths = paths or [folder / f"combined_data_{part}.txt" for part in range(1, 5)]
-    users, movies = zip(*map(read_netflix_file, paths), strict=True)
-    return np.concatenate(users), np.concatenate(movies)
+    return map(np.concatenate, zip(*map(read_netflix_file, paths), strict=True))
 
 
 def read_netflix_file(path):
     """Blocks of a line "movie:" and its lines "user,rating,date"."""
-    dtype = {"user": "category", "rating": np.float32}
-    options = {"names": ["user", "rating", "date"], "usecols": [0, 1], "dtype": dtype}
-    table = read_table(path, "a movie and a colon, as in 1:", r"\d+:", **options)
+    options = {"names": ["user", "rating", "date"], "dtype": {"user": "category", "rating": np.float32}}
+    table = read_table(path, "a movie and a colon, as in 1:", r"\d+:", usecols=[0, 1], **options)
     ids, codes = table["user"].cat.categories, table["user"].cat.codes.to_numpy()
-    is_movie = ids.str.endswith(":").astype(bool)[codes]
-    try:
-        numbers = ids.str.removesuffix(":").astype(np.int32).to_numpy()[codes]
-    except ValueError as error:
-        raise DataError(f"{path} has a user or movie that is not a number: {error}.") from error
+    if not ids.str.fullmatch(r"\d+:?").all():
+        raise DataError(f"{path} has a user or movie that is not a number.")
+    is_movie = np.asarray(ids.str.endswith(":"), bool)[codes]
+    numbers = ids.str.removesuffix(":").astype(np.int32).to_numpy()[codes]
     movies = numbers[is_movie][np.cumsum(is_movie, dtype=np.int32) - 1]
     liked = ~is_movie & (table["rating"].to_numpy() >= 4)
     return numbers[liked], movies[liked]
@@ -137,9 +122,9 @@ def read_msd(folder):
     options = {"sep": "\t", "names": ["user", "song", "count"], "usecols": [0, 1], "dtype": "category"}
     path = folder / "train_triplets.txt"
     table = read_table(path, "user, song and play count with tabs between", r"[^\t]+\t[^\t]+\t\d+", **options)
-    if table.isna().any(axis=None):
+    if "" in table["song"].cat.categories:
         raise DataError(f"{path} has lines without a song.")
-    # pandas collects the categories in chunks, which leaves them out of order
+    # pandas 2 collects the categories in chunks, which leaves them out of order
     ids = table["user"].cat.categories.to_numpy(dtype=object)
     ranks = np.empty(len(ids), np.int32)
     ranks[np.argsort(ids)] = np.arange(len(ids), dtype=np.int32)
@@ -159,24 +144,24 @@ def read_table(path, first_line, pattern, **options):
         raise DataError(f"{path} cannot be read: {str(error).strip().partition(chr(10))[0]}") from error
 
 
+# user and item of each row that counts, in the order of the files; numbers of users are in the order of their ids
 READERS = {"ml-20m": read_movielens, "netflix": read_netflix, "msd": read_msd}
-
-
-# -- the split
 
 
 def load_split(name, folder, results):
     """From the cache in results, or made from the files; only what passes the checks is cached."""
-    path = results / f"{name}.npz"
+    path, n_test = results / f"{name}.npz", N_TEST_USERS[name]
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder.")
     if path.exists():
-        return read_split(path)
+        X = sp.load_npz(path)
+        cuts = [0, *range(X.shape[0] - 4 * n_test, X.shape[0] + 1, n_test)]
+        return Split(*(X[first:last] for first, last in pairwise(cuts)))
     users, items = filter_by_count(*READERS[name](folder), *MIN_COUNTS[name])
     check_counts(name, users, items)
-    split = split_users(users, items, N_TEST_USERS[name])
+    split = split_users(users, items, n_test)
     check_popularity(name, split)
-    write_split(split, path)
+    write_whole(path, partial(sp.save_npz, matrix=sp.vstack(split, format="csr"), compressed=False))
     return split
 
 
@@ -193,24 +178,17 @@ def split_users(users, items, n_test):
     n_train = len(user_ids) - 2 * n_test
     if n_train < 1:
         raise DataError(f"{len(user_ids)} users are left: {2 * n_test} are for validation and test alone.")
-    rows = positions(user_ids[np.random.RandomState(SEED).permutation(len(user_ids))])[users]
+    user_ids = user_ids[np.random.RandomState(SEED).permutation(len(user_ids))]
+    rows = pd.Index(user_ids).get_indexer(users)
     is_train = rows < n_train
     item_ids = pd.unique(items[is_train])  # in the order of their first appearance
-    columns = positions(item_ids, length=items.max() + 1)[items]
-    train = ones(rows[is_train], columns[is_train], (n_train, len(item_ids)))
-    parts = [train]
+    columns = pd.Index(item_ids).get_indexer(items)  # -1: no training user has it
+    parts = [ones(rows[is_train], columns[is_train], (n_train, len(item_ids)))]
     for first in (n_train, n_train + n_test):
         kept = (rows >= first) & (rows < first + n_test) & (columns >= 0)
-        rows_kept, columns_kept, hidden = rows[kept] - first, columns[kept], hidden_rows(users[kept])
-        parts += [ones(rows_kept[part], columns_kept[part], (n_test, len(item_ids))) for part in (~hidden, hidden)]
+        hidden, pairs = hidden_rows(users[kept]), np.stack([rows[kept] - first, columns[kept]])
+        parts += [ones(*pairs[:, part], (n_test, len(item_ids))) for part in (~hidden, hidden)]
     return Split(*parts)
-
-
-def positions(ids, length=None):
-    """Lookup table from id to its place in ids, -1 for any other id."""
-    table = np.full(ids.max() + 1 if length is None else length, -1, np.int32)
-    table[ids] = np.arange(len(ids), dtype=np.int32)
-    return table
 
 
 def hidden_rows(users):
@@ -240,66 +218,33 @@ def check_counts(name, users, items):
 
 
 def check_popularity(name, split):
-    expected = PUBLISHED[name].get("popularity")
-    if expected is None:
-        return
     mean = evaluate(clone(MODELS["popularity"]).fit(split.train), split).mean
-    for metric, value in zip(METRICS, expected, strict=True):
-        if abs(mean[metric] - value) > POPULARITY_TOLERANCE:
+    for metric, known in zip(METRICS, PUBLISHED[name].get("popularity", ()), strict=False):
+        if abs(mean[metric] - known) > POPULARITY_TOLERANCE:
             raise DataError(
-                f"Popularity has {metric} {mean[metric]:.4f} on this split of {name}, where {value} is known: "
+                f"Popularity has {metric} {mean[metric]:.4f} on this split of {name}, where {known} is known: "
                 "no model is trained on a split that differs from the paper's."
             )
 
 
-def write_split(split, path):
-    arrays = {f"{name}_{part}": getattr(X, part) for name, X in split._asdict().items() for part in CSR_PARTS}
-    write_whole(path, arrays)
-
-
-def read_split(path):
-    with np.load(path) as arrays:
-        parts = [[arrays[f"{name}_{part}"] for part in CSR_PARTS] for name in Split._fields]
-    return Split(*(sp.csr_array((data, indices, indptr), shape=shape) for data, indices, indptr, shape in parts))
-
-
-CSR_PARTS = ("data", "indices", "indptr", "shape")
-
-
-# -- the models
-
-
 def finished(name, split, args):
     """The result of a model: read where an earlier run has finished it, else trained and written."""
-    max_iter = args.max_iter or EPOCHS[args.data]
-    settings = "" if name == "popularity" else f"-{max_iter}-{args.precision}"
-    path = args.results / f"{args.data}-{name}{settings}.json"
+    settings = {} if name == "popularity" else {"max_iter": args.max_iter or EPOCHS[args.data]}
+    settings |= {"precision": args.precision} if settings else {}
+    path = args.results / f"{'-'.join(map(str, [args.data, name, *settings.values()]))}.json"
     if not path.exists():
-        model = clone(MODELS[name])
-        if name != "popularity":
-            model.set_params(max_iter=max_iter, precision=args.precision)
-        write_whole(path, json.dumps(trained(model, split), indent=1).encode())
+        model = clone(MODELS[name]).set_params(**settings)
+        validation = {"X_val": (split.validation_fold_in, split.validation_held_out)} if settings else {}
+        start = time.perf_counter()
+        model.fit(split.train, **validation)
+        seconds = time.perf_counter() - start
+        evaluation = evaluate(model, split)
+        result = {"fit_seconds": seconds, "best_epoch": getattr(model, "best_iter_", None)}
+        result |= {"mean": evaluation.mean, "standard_error": evaluation.standard_error, "n_users": evaluation.n_users}
+        result |= {"by_activity": by_activity(split.test_fold_in, evaluation.per_user["ndcg@100"])}
+        result |= {"parameters": model.get_params(), "skvae": skvae.__version__}
+        write_whole(path, lambda file: file.write(json.dumps(result, indent=1).encode()))
     return json.loads(path.read_text())
-
-
-def trained(model, split):
-    is_trained_by_epoch = "max_iter" in model.get_params()
-    validation = {"X_val": (split.validation_fold_in, split.validation_held_out)} if is_trained_by_epoch else {}
-    start = time.perf_counter()
-    model.fit(split.train, **validation)
-    seconds = time.perf_counter() - start
-    evaluation = evaluate(model, split)
-    return {
-        "mean": evaluation.mean,
-        "standard_error": evaluation.standard_error,
-        "n_users": evaluation.n_users,
-        "by_activity": by_activity(split.test_fold_in, evaluation.per_user["ndcg@100"]),
-        "best_epoch": getattr(model, "best_iter_", None),
-        "validation_scores": getattr(model, "validation_scores_", None),
-        "fit_seconds": seconds,
-        "parameters": model.get_params(),
-        "skvae": skvae.__version__,
-    }
 
 
 def evaluate(model, split):
@@ -307,60 +252,45 @@ def evaluate(model, split):
 
 
 def by_activity(fold_in, scores):
-    """NDCG@100 in the quintiles of the users' fold-in sizes; users of one size share a quintile, empty ones are left
-    out."""
-    scored = ~np.isnan(scores)
-    sizes, scores = np.diff(fold_in.indptr)[scored], scores[scored]
+    """NDCG@100 in the quintiles of the fold-in sizes; users of one size share a quintile, empty ones are left out."""
+    sizes, scores = np.diff(fold_in.indptr)[~np.isnan(scores)], scores[~np.isnan(scores)]
     quintiles = np.digitize(sizes, np.quantile(sizes, [0.2, 0.4, 0.6, 0.8]), right=True)
-    results = []
-    for quintile in np.unique(quintiles):
-        members = quintiles == quintile
-        evaluation = skvae.Evaluation({"ndcg@100": scores[members]})
-        results.append(
-            {
-                "fold_in_items": [int(sizes[members].min()), int(sizes[members].max())],
-                "n_users": evaluation.n_users,
-                "mean": evaluation.mean["ndcg@100"],
-                "standard_error": evaluation.standard_error["ndcg@100"],
-            }
-        )
-    return results
-
-
-# -- the report
+    groups = [(sizes[quintiles == q], skvae.Evaluation({"ndcg@100": scores[quintiles == q]})) for q in range(5)]
+    return [
+        {
+            "fold_in_items": [int(group.min()), int(group.max())],
+            "n_users": len(group),
+            "mean": evaluation.mean["ndcg@100"],
+            "standard_error": evaluation.standard_error["ndcg@100"],
+        }
+        for group, evaluation in groups
+        if len(group)
+    ]
 
 
 def tables(data, results):
     lines = [f"# {data}", "", "Mean +- standard error over the test users; in brackets what is published.", ""]
     lines += ["| model | Recall@20 | Recall@50 | NDCG@100 | best epoch | minutes |", "|---|---|---|---|---|---|"]
     for name, result in results.items():
-        published = PUBLISHED[data].get(name, [None] * len(METRICS))
-        cells = [cell(result, metric, value) for metric, value in zip(METRICS, published, strict=True)]
-        epoch = "" if result["best_epoch"] is None else result["best_epoch"]
-        lines.append(f"| {name} | {' | '.join(cells)} | {epoch} | {result['fit_seconds'] / 60:.1f} |")
-    lines += ["", "NDCG@100 by the number of items that the model saw of a user, in quintiles.", ""]
+        known = [f" ({value:.3f})" for value in PUBLISHED[data].get(name, ())] or [""] * len(METRICS)
+        means, errors = result["mean"], result["standard_error"]
+        cells = [f"{means[m]:.4f} +- {errors[m]:.4f}{value}" for m, value in zip(METRICS, known, strict=True)]
+        cells += [str(result["best_epoch"] or ""), f"{result['fit_seconds'] / 60:.1f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "NDCG@100 in quintiles of the fold-in items of a user.", ""]
     lines += ["| model | fold-in items | users | NDCG@100 |", "|---|---|---|---|"]
     for name, result in results.items():
         for group in result["by_activity"]:
-            fewest, most = group["fold_in_items"]
-            score = f"{group['mean']:.4f} +- {group['standard_error']:.4f}"
-            lines.append(f"| {name} | {fewest} to {most} | {group['n_users']} | {score} |")
+            cells = "{} to {} | {n_users} | {mean:.4f} +- {standard_error:.4f}".format(*group["fold_in_items"], **group)
+            lines.append(f"| {name} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
-def cell(result, metric, published):
-    known = "" if published is None else f" ({published:.3f})"
-    return f"{result['mean'][metric]:.4f} +- {result['standard_error'][metric]:.4f}{known}"
-
-
-def write_whole(path, content):
-    """Write bytes, or a dict of arrays, beside the path and rename: whoever reads it never sees half of it."""
+def write_whole(path, write):
+    """Write beside the path and rename: whoever reads the file never sees half of it."""
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        if isinstance(content, dict):
-            np.savez(file, **content)
-        else:
-            file.write(content)
+        write(file)
     os.replace(part, path)
 
 

@@ -78,6 +78,9 @@ def train(
         Where the loss of an epoch is not finite.
     """
     history = History(n_updates=first_update)
+    if not half_precision:
+        decoder = objective.decoder
+        decoder.logits_buffer = decoder.item_weight.new_empty(batch_size, rows.n_items, requires_grad=False)
     best_weights = None
     for epoch in range(1, n_epochs + 1):
         history.losses.append(
@@ -103,7 +106,7 @@ def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_
     total, n_users, beta = 0, 0, 0.0
     for batch in rows.shuffled_batches(batch_size, generator):
         beta = kl_weight(history.n_updates)
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=False)  # their memory is used again
         with half_precision_products(rows.offsets.device.type, half_precision):
             loss = objective(batch, beta, generator)
         loss.backward()
