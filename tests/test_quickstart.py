@@ -1,26 +1,19 @@
 """The quickstart example: what it writes and prints, and what it says of a file that it cannot use."""
 
-import importlib.util
-from pathlib import Path
-
 import joblib
 import numpy as np
 import pytest
+from conftest import load_script
 
 from skvae.datasets import make_interactions
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("matplotlib")
 
-SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "quickstart.py"
-
 
 @pytest.fixture(scope="module")
 def quickstart():
-    spec = importlib.util.spec_from_file_location("quickstart", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("examples/quickstart.py")
 
 
 def interactions_table(n_users=200):

@@ -1,18 +1,17 @@
 """The reproduction of Liang et al. (WWW 2018): the split against a slow oracle, resumption, checks, errors."""
 
-import importlib.util
 import json
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import load_script
 
 import skvae
 
 pytest.importorskip("pandas")
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "reproduce" / "liang2018.py"
+SCRIPT = "benchmarks/reproduce/liang2018.py"
 N_USERS, N_ITEMS, N_TEST = 270, 80, 25
 NAMES = ("ml-20m", "netflix", "msd")
 TINY = {"batch_size": 100, "n_components": 4, "verbose": 0}
@@ -21,9 +20,7 @@ TINY = {"batch_size": 100, "n_components": 4, "verbose": 0}
 @pytest.fixture
 def script(monkeypatch):
     """The script with few test users, small models, and nothing known of the data."""
-    spec = importlib.util.spec_from_file_location("liang2018", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(SCRIPT)
     for name in NAMES:
         monkeypatch.setitem(module.N_TEST_USERS, name, N_TEST)
     monkeypatch.setitem(module.COUNTS, "ml-20m", {})
@@ -187,9 +184,7 @@ def test_a_result_holds_what_evaluate_says_of_the_same_model(script, tmp_path):
 
 
 def test_models_have_the_settings_of_the_original():
-    spec = importlib.util.spec_from_file_location("liang2018", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(SCRIPT)
     shared = {"batch_size": 500, "learning_rate": 1e-3, "early_stopping": False, "n_components": 200, "dropout": 0.5}
     vae = {"hidden_layer_sizes": (600,), "total_anneal_steps": 200_000, "anneal_cap": 0.2, "l2_regularization": 0}
     dae = {"hidden_layer_sizes": (), "l2_regularization": 2e-5, "activation": "tanh"}
