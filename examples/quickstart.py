@@ -181,7 +181,7 @@ def show_progress(search):
     try:
         from sklearn.callback import ProgressBar
 
-        # 0: bars of the search alone, its candidates have none
+        # 0: the bar of the search alone, not one of each fit
         search.set_callbacks(ProgressBar(max_propagation_depth=0))
     except ImportError:
         search.set_params(verbose=1)

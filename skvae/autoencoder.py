@@ -21,6 +21,34 @@ from .ranking import users_per_block
 from .recommender import BaseRecommender
 from .scoring import hide_items, score_users
 
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9: the same calls without callbacks
+
+    class CallbackSupportMixin:
+        """Stands in for scikit-learn's."""
+
+        def _init_callback_context(self, **task):
+            return _NoCallbacks()
+
+    def with_callbacks(method):
+        """Stands in for scikit-learn's."""
+        return method
+
+
+class _NoCallbacks:
+    """A callback context that nobody listens to."""
+
+    def subcontext(self, **task):
+        return self
+
+    def call_on_fit_task_begin(self, **task):
+        return self
+
+    def call_on_fit_task_end(self, **task):
+        return False
+
+
 # Validation users from which "auto" stops early. With fewer, the standard error of NDCG@100 is
 # above .03 and the best epoch is mostly luck.
 MIN_VALIDATION_USERS = 50
@@ -31,13 +59,14 @@ FORMAT_VERSION = 1
 _inferences = WeakKeyDictionary()
 
 
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRecommender):
+class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRecommender):
     """Base of MultVAERecommender and MultDAERecommender.
 
     A subclass has ``__init__``, ``_build_objective`` (its network and loss),
     ``_set_kl_schedule``, ``_kl_weight``, ``_final_beta`` and ``_check_own_parameters``.
     """
 
+    @with_callbacks
     def fit(self, X, y=None, *, X_val=None):
         """Train on the users of X.
 
@@ -68,8 +97,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         rows = UserRows(X[train_users] if len(train_users) < X.shape[0] else X, device=self._device())
         if not (self.warm_start and self._can_continue(X)):
             self._start(rows)
-        self._train(rows, self.max_iter, validation)
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context.call_on_fit_task_begin(estimator=self)
+        self._train(rows, self.max_iter, validation, context)
         self._warn_below_cap()
+        context.call_on_fit_task_end(estimator=self)
         return self
 
     def partial_fit(self, X, y=None):
@@ -102,7 +134,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         if first:
             self._start(rows)
             self.early_stopping_ = False
-        return self._train(rows, 1, None, keep_state=True)
+        return self._train(rows, 1, None, _NoCallbacks(), keep_state=True)
 
     def decision_function(self, X):
         """Score of every item for every user: the decoder's output.
@@ -211,7 +243,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         self.validation_scores_ = self.best_validation_score_ = None
         self._training_state = None
 
-    def _train(self, rows, n_epochs, validation, keep_state=False):
+    def _train(self, rows, n_epochs, validation, callback_context, keep_state=False):
         """Train from ``weights_`` on and store what came of it."""
         device = rows.offsets.device
         objective = _load(self._objective(rows.n_items), self.weights_, copy=True).to(device)
@@ -224,6 +256,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
             generator.set_state(state["generator"])
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate
+        on_epoch_begin, on_epoch_end = self._epoch_hooks(objective, n_epochs, validation, callback_context)
         history = train(
             objective,
             rows,
@@ -235,7 +268,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
             first_update=self.n_updates_,
             half_precision=self.precision == "bfloat16",
             validate=validation and functools.partial(self._validate, objective, validation),
-            on_epoch=functools.partial(self._on_epoch, n_epochs),
+            on_epoch_begin=on_epoch_begin,
+            on_epoch_end=on_epoch_end,
         )
         self._store(objective, history)
         restored = history.best_epoch < len(history.losses)
@@ -261,6 +295,28 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRec
         """NDCG@100 of the network in training on the validation users."""
         model = Inference(objective, users_per_block(validation[0].shape[1]), self.precision == "bfloat16")
         return float(np.nanmean(score_users(model, *validation, VALIDATION_METRIC)[VALIDATION_METRIC]))
+
+    def _epoch_hooks(self, objective, n_epochs, validation, callback_context):
+        """What train calls around each epoch: scikit-learn's callbacks, the report, early stopping."""
+        # validation users for callbacks that score, and no users rather than those trained on
+        X, y = validation or (None, None)
+        task = None
+
+        def on_epoch_begin():
+            nonlocal task
+            task = callback_context.subcontext(task_name="epoch")
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+
+        def on_epoch_end(history):
+            stopped = task.call_on_fit_task_end(
+                estimator=self,
+                X=X,
+                y=y,
+                reconstruction_attributes=lambda: {"weights_": _to_numpy(objective, copy=True)},
+            )
+            return self._on_epoch(n_epochs, history) or stopped
+
+        return on_epoch_begin, on_epoch_end
 
     def _on_epoch(self, n_epochs, history):
         """Report the epoch; True where early stopping has run out of patience."""
@@ -483,6 +539,7 @@ def _load(objective, weights, copy=False):
     return objective
 
 
-def _to_numpy(objective):
-    """Name -> float32 array on the CPU, C-contiguous."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in objective.state_dict().items()}
+def _to_numpy(objective, copy=False):
+    """Name -> float32 array on the CPU, C-contiguous; shares its memory with the objective unless copied."""
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in objective.state_dict().items()}
+    return {name: array.copy() for name, array in arrays.items()} if copy else arrays

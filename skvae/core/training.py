@@ -44,7 +44,8 @@ def train(
     first_update=0,
     half_precision=False,
     validate=None,
-    on_epoch=None,
+    on_epoch_begin=None,
+    on_epoch_end=None,
 ):
     """Minimise ``objective`` over ``rows``.
 
@@ -65,7 +66,9 @@ def train(
         Matrix products in bfloat16; weights, sums and Adam stay in float32.
     validate : callable or None
         -> float, called after each epoch; the weights of the best epoch are put back at the end.
-    on_epoch : callable or None
+    on_epoch_begin : callable or None
+        Called without arguments.
+    on_epoch_end : callable or None
         (History) -> bool, True to stop.
 
     Returns
@@ -83,6 +86,8 @@ def train(
         decoder.logits_buffer = decoder.item_weight.new_empty(batch_size, rows.n_items, requires_grad=False)
     best_weights = None
     for epoch in range(1, n_epochs + 1):
+        if on_epoch_begin is not None:
+            on_epoch_begin()
         history.losses.append(
             _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, half_precision)
         )
@@ -94,7 +99,7 @@ def train(
             if history.validation_scores[-1] > best:
                 history.best_epoch = epoch
                 best_weights = _copy_weights(objective, best_weights)
-        if on_epoch is not None and on_epoch(history):
+        if on_epoch_end is not None and on_epoch_end(history):
             break
     if history.best_epoch < len(history.losses):
         objective.load_state_dict(best_weights)

@@ -1,0 +1,64 @@
+"""scikit-learn's callbacks (1.9 or newer): progress, scores by epoch, a stop from outside."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from skvae import RankingScorer, UserKFold, ndcg_scorer
+
+callback = pytest.importorskip("sklearn.callback")
+
+
+class StopAfter:
+    """Stops the fit at the end of an epoch, and counts what it was told."""
+
+    def __init__(self, n_epochs):
+        self.n_epochs, self.begun, self.ended, self.torn_down = n_epochs, 0, 0, 0
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.torn_down += 1
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begun += context.task_name == "epoch"
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.task_name != "epoch":
+            return False
+        self.ended += 1
+        self.estimator = fitted_estimator
+        return self.ended == self.n_epochs
+
+
+def test_a_callback_stops_the_fit_and_sees_a_fitted_estimator(estimator, X):
+    stop = StopAfter(3)
+    model = estimator.set_params(early_stopping=False).set_callbacks(stop).fit(X)
+    assert model.n_iter_ == stop.begun == stop.ended == 3
+    assert stop.torn_down == 1
+    assert np.array_equal(stop.estimator.recommend(X)[0], model.recommend(X)[0])
+    assert not any("callback" in name for name in vars(model) if name != "_skl_callbacks")
+
+
+def test_callbacks_are_torn_down_where_fit_fails(estimator, X):
+    stop = StopAfter(3)
+    with pytest.raises(ValueError, match="training diverged"):
+        estimator.set_params(learning_rate=1e30, likelihood="gaussian", max_iter=50).set_callbacks(stop).fit(X)
+    assert stop.torn_down == 1
+
+
+def test_the_scoring_monitor_logs_the_validation_score_of_each_epoch(estimator, X):
+    # a scorer that is no scorer of scikit-learn's must give a dict there: several metrics, or one in a list
+    monitor = callback.ScoringMonitor(scoring=RankingScorer(["ndcg@100"]))
+    model = clone(estimator).set_params(early_stopping=False).set_callbacks(monitor).fit(X[:400], X_val=X[400:])
+    assert [row["ndcg@100"] for row in monitor.get_logs().data] == pytest.approx(model.validation_scores_)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_progress_bar_goes_through_a_search(estimator, X, n_jobs, capsys):
+    pytest.importorskip("rich")
+    search = GridSearchCV(estimator, {"dropout": [0.0, 0.5]}, cv=UserKFold(2), scoring=ndcg_scorer, n_jobs=n_jobs)
+    search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X)
+    assert type(estimator).__name__ in capsys.readouterr().out
