@@ -95,11 +95,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         X = self._check_interactions(X, reset=True)
         train_users, validation = self._hold_out_users(X, X_val)
         rows = UserRows(X[train_users] if len(train_users) < X.shape[0] else X, device=self._device())
-        if not (self.warm_start and self._can_continue(X)):
-            self._start(rows)
+        weights = self.weights_ if self.warm_start and self._can_continue(X) else self._start(rows)
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self)
-        self._train(rows, self.max_iter, validation, context)
+        self._train(rows, weights, self.max_iter, validation, context)
         self._warn_below_cap()
         context.call_on_fit_task_end(estimator=self)
         return self
@@ -131,10 +130,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if X.nnz == 0:
             raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
         rows = UserRows(X, device=self._device())
+        weights = self._start(rows) if first else self.weights_
         if first:
-            self._start(rows)
             self.early_stopping_ = False
-        return self._train(rows, 1, None, _NoCallbacks(), keep_state=True)
+        return self._train(rows, weights, 1, None, _NoCallbacks(), keep_state=True)
 
     def decision_function(self, X):
         """Score of every item for every user: the decoder's output.
@@ -220,8 +219,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     @property
     def _n_features_out(self):
         """Components of the fitted code, which get_feature_names_out counts."""
-        first = "decoder.layers.0.weight"
-        return self.weights_[first if first in self.weights_ else "decoder.item_weight"].shape[1]
+        return self._architecture["n_components"]
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "weights_")
@@ -229,7 +227,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     # -- training
 
     def _start(self, rows):
-        """Set everything that a fit begins with: seed, weights, counters, what "auto" means."""
+        """Set what a fit begins with: seed, counters, what "auto" means; returns the initial weights."""
+        self.__dict__.pop("weights_", None)  # a fit that fails leaves no model
         self._architecture = self._current_architecture()
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         n_users = len(rows.non_empty())
@@ -237,25 +236,24 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         self._set_kl_schedule(self.max_iter * -(-n_users // self.batch_size_))
         objective = self._objective(rows.n_items).to_empty(device="cpu")
         initialize(objective, torch.Generator().manual_seed(self._seed))
-        self.weights_ = _to_numpy(objective)
         self.n_iter_ = self.n_updates_ = 0
         self.loss_curve_, self.beta_curve_ = [], []
         self.validation_scores_ = self.best_validation_score_ = None
         self._training_state = None
+        return _to_numpy(objective)
 
-    def _train(self, rows, n_epochs, validation, callback_context, keep_state=False):
-        """Train from ``weights_`` on and store what came of it."""
+    def _train(self, rows, weights, n_epochs, validation, callback_context, keep_state=False):
+        """Train from these weights on, which stay as they are, and store what came of it."""
         device = rows.offsets.device
-        objective = _load(self._objective(rows.n_items), self.weights_, copy=True).to(device)
+        objective = _load(self._objective(rows.n_items), weights, copy=True).to(device)
         optimizer = make_optimizer(objective, self.learning_rate, self.l2_regularization)
         generator = torch.Generator(device).manual_seed((self._seed + self.n_updates_) % 2**63)
         # taken, not copied: after a training that failed the next one starts with fresh moments
         state, self._training_state = self._training_state, None
         if state is not None:
-            optimizer.load_state_dict(state["optimizer"])
+            # the moments alone: learning rate and weight decay are those of today's parameters
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state["moments"]})
             generator.set_state(state["generator"])
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate
         on_epoch_begin, on_epoch_end = self._epoch_hooks(objective, n_epochs, validation, callback_context)
         history = train(
             objective,
@@ -274,7 +272,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         self._store(objective, history)
         restored = history.best_epoch < len(history.losses)
         if (keep_state or self.warm_start) and not restored:
-            self._training_state = {"optimizer": optimizer.state_dict(), "generator": generator.get_state()}
+            self._training_state = {"moments": optimizer.state_dict()["state"], "generator": generator.get_state()}
         return self
 
     def _warn_below_cap(self):

@@ -511,4 +511,24 @@ def test_a_loss_that_is_not_finite_raises_with_epoch_and_learning_rate(X):
         warnings.catch_warnings(),
     ):
         model.fit(X)
-    assert not hasattr(model, "validation_scores_") or model.n_iter_ == 0
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_a_fit_that_fails_leaves_no_model_of_before_under_new_parameters(estimator, X):
+    estimator.fit(X)
+    with pytest.raises(ValueError, match="training diverged"):
+        estimator.set_params(learning_rate=1e30, likelihood="gaussian", max_iter=50).fit(X)
+    with pytest.raises(NotFittedError):
+        estimator.predict(X)
+
+
+def test_parameters_of_the_optimizer_can_change_between_calls_of_partial_fit(estimator, X):
+    kept = clone(estimator).partial_fit(X).partial_fit(X)
+    changed = clone(estimator).partial_fit(X).set_params(l2_regularization=1.0).partial_fit(X)
+    slower = clone(estimator).partial_fit(X).set_params(learning_rate=1e-9).partial_fit(X)
+    assert np.linalg.norm(changed.weights_["decoder.item_weight"]) < np.linalg.norm(
+        kept.weights_["decoder.item_weight"]
+    )
+    once = clone(estimator).partial_fit(X)
+    np.testing.assert_allclose(slower.weights_["decoder.item_weight"], once.weights_["decoder.item_weight"], atol=1e-6)
