@@ -127,8 +127,9 @@ def check_values(table, path):
     for column in ("user", "item"):
         if column not in table:
             raise DataError(f"{path} has no column {column}, its columns are: {', '.join(map(str, table.columns))}.")
-        if table.empty:
-            raise DataError(f"{path} has no rows below its header.")
+    if table.empty:
+        raise DataError(f"{path} has no rows below its header.")
+    for column in ("user", "item"):
         n_missing = int(table[column].isna().sum())
         if n_missing:
             raise DataError(f"{path} has {n_missing} rows without a {column} id: fill or drop them.")

@@ -21,20 +21,6 @@ from .ranking import users_per_block
 from .recommender import BaseRecommender
 from .scoring import hide_items, score_users
 
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # scikit-learn before 1.9: the same calls without callbacks
-
-    class CallbackSupportMixin:
-        """Stands in for scikit-learn's."""
-
-        def _init_callback_context(self, **task):
-            return _NoCallbacks()
-
-    def with_callbacks(method):
-        """Stands in for scikit-learn's."""
-        return method
-
 
 class _NoCallbacks:
     """A callback context that nobody listens to."""
@@ -47,6 +33,23 @@ class _NoCallbacks:
 
     def call_on_fit_task_end(self, **task):
         return False
+
+
+class _NoCallbackSupport:
+    """The part of scikit-learn's CallbackSupportMixin that fit calls."""
+
+    def _init_callback_context(self, **task):
+        return _NoCallbacks()
+
+
+def _unchanged(method):
+    return method
+
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9: the same calls without callbacks
+    CallbackSupportMixin, with_callbacks = _NoCallbackSupport, _unchanged
 
 
 # Validation users from which "auto" stops early. With fewer, the standard error of NDCG@100 is

@@ -76,7 +76,7 @@ def _public():
     for module_name in MODULES:
         module = importlib.import_module(module_name)
         for name, member in vars(module).items():
-            if name.startswith("_") or getattr(member, "__module__", None) != module_name:
+            if getattr(member, "__module__", None) != module_name or getattr(member, "__name__", name).startswith("_"):
                 continue
             if inspect.isclass(member) or inspect.isfunction(member):
                 yield f"{module_name}.{name}", member

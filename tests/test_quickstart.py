@@ -77,6 +77,12 @@ def test_a_missing_column_is_named_with_those_found(quickstart, tmp_path, capsys
     assert "other" in sentence
 
 
+def test_a_missing_column_is_named_where_there_are_no_rows_either(quickstart, tmp_path, capsys):
+    path = tmp_path / "data.csv"
+    path.write_text("user,thing\n")
+    assert "has no column item, its columns are: user, thing" in error_sentence(quickstart, capsys, path)
+
+
 @pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
 def test_an_empty_file_is_said_to_be_empty(quickstart, tmp_path, capsys, name):
     path = tmp_path / name
