@@ -353,6 +353,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             if self.early_stopping is True:
                 _warn_no_validation()
             return everyone, None
+        # always the same users of an X: a warm start must not train on those it validates on
         held_out_users = check_random_state(0).permutation(users)[:n_validation]
         return np.setdiff1d(everyone, held_out_users), hide_items(X[np.sort(held_out_users)])
 

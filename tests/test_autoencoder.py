@@ -252,6 +252,11 @@ def test_loss_goes_down(estimator, X):
     assert curve[-1] < curve[0]
 
 
+def test_a_batch_size_above_the_number_of_users_is_one_batch_and_takes_no_more_memory(estimator, X):
+    one_batch = clone(estimator).set_params(batch_size=500, early_stopping=False).fit(X)
+    assert _same_weights(one_batch, estimator.set_params(batch_size=10**9, early_stopping=False).fit(X))
+
+
 @pytest.mark.parametrize(("n_users", "expected"), [(100, 32), (2000, 50), (40_000, 500)])
 def test_auto_batch_size_grows_with_the_users(n_users, expected):
     X = sp.csr_array(np.ones((n_users, 2), np.float32))

@@ -83,7 +83,8 @@ def train(
     history = History(n_updates=first_update)
     if not half_precision:
         decoder = objective.decoder
-        decoder.logits_buffer = decoder.item_weight.new_empty(batch_size, rows.n_items, requires_grad=False)
+        largest_batch = min(batch_size, rows.n_users)
+        decoder.logits_buffer = decoder.item_weight.new_empty(largest_batch, rows.n_items, requires_grad=False)
     best_weights = None
     for epoch in range(1, n_epochs + 1):
         if on_epoch_begin is not None:
