@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, fold_in_split, ndcg_scorer
+from skvae.core.likelihoods import Multinomial
 from skvae.datasets import make_interactions
 
 LIKELIHOODS = ["multinomial", "logistic", "gaussian"]
@@ -369,7 +370,24 @@ def test_bfloat16_trains_to_about_the_same_loss(estimator, X):
     half = clone(estimator).set_params(precision="bfloat16").fit(X)
     assert half.loss_curve_[-1] == pytest.approx(full.loss_curve_[-1], rel=0.02)
     assert half.weights_["decoder.item_weight"].dtype == np.float32
-    assert half.decision_function(X).dtype == np.float32
+    scores = half.decision_function(X)
+    assert scores.dtype == np.float32
+    in_full = half.set_params(precision="float32").decision_function(X)
+    assert 0 < np.abs(scores - in_full).max() < 2**-6 * np.abs(in_full).max()
+
+
+def test_a_likelihood_of_ones_own_gets_float32_in_bfloat16_training(estimator, X):
+    class Own(Multinomial):
+        takes_bfloat16 = False
+
+        def log_prob(self, logits, batch):
+            assert logits.dtype == torch.float32
+            return super().log_prob(logits, batch)
+
+    own = clone(estimator).set_params(precision="bfloat16", likelihood=Own()).fit(X)
+    assert own.loss_curve_ == pytest.approx(
+        clone(estimator).set_params(precision="bfloat16").fit(X).loss_curve_, rel=1e-2
+    )
 
 
 def test_a_device_that_is_gone_at_inference_is_replaced_by_the_cpu_with_one_warning(estimator, X):

@@ -1,11 +1,8 @@
 """A trained objective asked for codes, logits and likelihoods, a block of users at a time."""
 
-from contextlib import ExitStack
-
 import torch
 
 from .batches import UserRows
-from .training import half_precision_products
 
 
 class Inference:
@@ -21,7 +18,9 @@ class Inference:
     """
 
     def __init__(self, objective, block_size, half_precision=False):
-        self.objective, self.block_size, self.half_precision = objective, block_size, half_precision
+        self.objective, self.block_size = objective, block_size
+        if half_precision:
+            objective.decoder.use_half_precision()
 
     @property
     def device(self):
@@ -52,7 +51,7 @@ class Inference:
         """The likelihood's mean of every item, float32 array of shape (n_users, n_items)."""
         decoder, likelihood = self.objective.decoder, self.objective.likelihood
         means = torch.empty(len(codes), len(decoder.item_bias))
-        with self._context():
+        with torch.inference_mode():
             for first in range(0, len(codes), self.block_size):
                 block = torch.from_dlpack(codes[first : first + self.block_size]).to(self.device)
                 means[first : first + self.block_size] = likelihood.mean(decoder(block).float())
@@ -61,13 +60,7 @@ class Inference:
     def _by_user(self, X, function, width, dtype=torch.float32):
         rows = UserRows(X, device=self.device)
         result = torch.empty(X.shape[0], width, dtype=dtype)
-        with self._context():
+        with torch.inference_mode():
             for first, last, batch in rows.blocks(self.block_size):
                 result[first:last] = function(batch)
         return result.numpy()
-
-    def _context(self):
-        stack = ExitStack()
-        stack.enter_context(torch.inference_mode())
-        stack.enter_context(half_precision_products(self.device.type, self.half_precision))
-        return stack

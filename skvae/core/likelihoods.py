@@ -16,10 +16,10 @@ class _Multinomial(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, batch):
         users = batch.users
-        positives, highest = logits[users, batch.items], logits.amax(-1)
+        positives, highest = _at_least_single(logits[users, batch.items]), logits.amax(-1)
         probabilities = torch.softmax(logits, -1, out=logits)
         # log of the normaliser, from the item that cannot underflow: no second pass of exp
-        normalizers = highest - probabilities.amax(-1).log()
+        normalizers = highest - _at_least_single(probabilities.amax(-1)).log()
         ctx.batch, ctx.probabilities = batch, probabilities
         return batch.sum_per_user(batch.values * (positives - normalizers[users]))
 
@@ -27,8 +27,11 @@ class _Multinomial(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         batch, buffer = ctx.batch, ctx.probabilities
-        buffer.mul_((-grad * batch.sum_per_user(batch.values))[:, None])
-        return _add_at_positives(buffer, batch, grad[batch.users] * batch.values), None
+        totals = batch.sum_per_user(batch.values)
+        # rounded to the precision of the buffer for both terms, so that the gradient still sums to 0 over the items
+        scale = (grad * totals).to(buffer.dtype)
+        buffer.mul_(-scale[:, None])
+        return _add_at_positives(buffer, batch, (scale / totals)[batch.users] * batch.values), None
 
 
 class _Logistic(torch.autograd.Function):
@@ -36,7 +39,9 @@ class _Logistic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch):
-        log_prob = batch.sum_per_user(logits[batch.users, batch.items]) - F.softplus(logits).sum(-1)
+        log_prob = batch.sum_per_user(_at_least_single(logits[batch.users, batch.items])) - _sum_of_items(
+            F.softplus(logits)
+        )
         ctx.batch, ctx.probabilities = batch, logits.sigmoid_()
         return log_prob
 
@@ -44,7 +49,8 @@ class _Logistic(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         batch, buffer = ctx.batch, ctx.probabilities
-        return _add_at_positives(buffer.mul_(-grad[:, None]), batch, grad[batch.users]), None
+        scale = grad.to(buffer.dtype)
+        return _add_at_positives(buffer.mul_(-scale[:, None]), batch, scale[batch.users]), None
 
 
 class _Gaussian(torch.autograd.Function):
@@ -55,35 +61,42 @@ class _Gaussian(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch, alpha):
-        positives = logits[batch.users, batch.items]
+        positives = _at_least_single(logits[batch.users, batch.items])
         residuals = batch.values - positives
         observed = batch.sum_per_user(alpha * residuals.square() - positives.square())
         ctx.batch, ctx.outputs, ctx.correction = batch, logits, alpha * residuals + positives
-        return -0.5 * (observed + logits.square().sum(-1))
+        return -0.5 * (observed + _sum_of_items(logits.square()))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         batch, buffer = ctx.batch, ctx.outputs
-        buffer.mul_(-grad[:, None])
-        return _add_at_positives(buffer, batch, grad[batch.users] * ctx.correction), None, None
+        scale = grad.to(buffer.dtype)
+        buffer.mul_(-scale[:, None])
+        return _add_at_positives(buffer, batch, scale[batch.users] * ctx.correction), None, None
+
+
+def _at_least_single(tensor):
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _sum_of_items(terms):
+    """Sum over thousands of items, in more than the 8 bits of bfloat16."""
+    return terms.sum(-1, dtype=torch.promote_types(terms.dtype, torch.float32))
 
 
 def _add_at_positives(buffer, batch, values):
-    return buffer.index_put_((batch.users, batch.items), values, accumulate=True)
-
-
-def _at_least_single(logits):
-    # bfloat16 logits are summed over thousands of items: not in 8 bits
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+    return buffer.index_put_((batch.users, batch.items), values.to(buffer.dtype), accumulate=True)
 
 
 class Multinomial:
     """x_u ~ Multinomial(N_u, softmax(f_u)); the values are counts, a 5 weighs five 1s."""
 
+    takes_bfloat16 = True
+
     def log_prob(self, logits, batch):
         """sum_i x_ui log softmax(f_u)_i, shape (n_users,); the constant in x is dropped."""
-        return _Multinomial.apply(_at_least_single(logits), batch)
+        return _Multinomial.apply(logits, batch)
 
     def mean(self, logits):
         """Item probabilities, rows summing to 1, shape (n_users, n_items)."""
@@ -93,9 +106,11 @@ class Multinomial:
 class Logistic:
     """1[x_ui > 0] ~ Bernoulli(sigmoid(f_ui)), independently."""
 
+    takes_bfloat16 = True
+
     def log_prob(self, logits, batch):
         """sum_i t_ui log s(f_ui) + (1 - t_ui) log(1 - s(f_ui)), shape (n_users,)."""
-        return _Logistic.apply(_at_least_single(logits), batch)
+        return _Logistic.apply(logits, batch)
 
     def mean(self, logits):
         """Probability of each interaction, shape (n_users, n_items)."""
@@ -109,12 +124,14 @@ class Gaussian:
     Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, equation 3).
     """
 
+    takes_bfloat16 = True
+
     def __init__(self, alpha=10.0):
         self.alpha = alpha
 
     def log_prob(self, logits, batch):
         """-sum_i c_ui / 2 (x_ui - f_ui)^2, shape (n_users,); the normalising constant is dropped."""
-        return _Gaussian.apply(_at_least_single(logits), batch, self.alpha)
+        return _Gaussian.apply(logits, batch, self.alpha)
 
     def mean(self, logits):
         """The decoder's output itself, shape (n_users, n_items)."""

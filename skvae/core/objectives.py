@@ -39,7 +39,7 @@ class NegativeELBO(nn.Module):
         mean, log_variance = self.posterior(batch.normalized().dropped_out(self.dropout, generator))
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         code = mean + (0.5 * log_variance).exp() * noise
-        log_prob = self.likelihood.log_prob(self.decoder(code), batch)
+        log_prob = _log_prob(self.likelihood, self.decoder(code), batch)
         return (beta * kl_divergence(self.prior, mean, log_variance, code) - log_prob).mean()
 
     def posterior(self, inputs):
@@ -94,7 +94,7 @@ class NegativeLogLikelihood(nn.Module):
 
     def forward(self, batch, beta, generator):
         code = self.encoder(batch.normalized().dropped_out(self.dropout, generator))
-        return -self.likelihood.log_prob(self.decoder(code), batch).mean()
+        return -_log_prob(self.likelihood, self.decoder(code), batch).mean()
 
     def code(self, batch):
         """The code, shape (n_users, n_components)."""
@@ -103,3 +103,10 @@ class NegativeLogLikelihood(nn.Module):
     def log_likelihood(self, batch, noise):
         """log p(x | code(x)) of each user; a denoising autoencoder has no use for ``noise``."""
         return self.likelihood.log_prob(self.decoder(self.code(batch)).double(), batch)
+
+
+def _log_prob(likelihood, logits, batch):
+    """log p(x|z) of each user; only a likelihood that says so is given logits in bfloat16."""
+    if logits.dtype == torch.bfloat16 and not getattr(likelihood, "takes_bfloat16", False):
+        logits = logits.float()
+    return likelihood.log_prob(logits, batch)

@@ -1,6 +1,5 @@
 """The training loop: epochs of Adam updates, validation, early stopping, the best epoch kept."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -63,7 +62,7 @@ def train(
     first_update : int
         Updates made before this call.
     half_precision : bool
-        Matrix products in bfloat16; weights, sums and Adam stay in float32.
+        The products with the decoder's item matrix in bfloat16; everything else in float32.
     validate : callable or None
         -> float, called after each epoch; the weights of the best epoch are put back at the end.
     on_epoch_begin : callable or None
@@ -81,17 +80,12 @@ def train(
         Where the loss of an epoch is not finite.
     """
     history = History(n_updates=first_update)
-    if not half_precision:
-        decoder = objective.decoder
-        largest_batch = min(batch_size, rows.n_users)
-        decoder.logits_buffer = decoder.item_weight.new_empty(largest_batch, rows.n_items, requires_grad=False)
+    objective.decoder.prepare_training(min(batch_size, rows.n_users), half_precision)
     best_weights = None
     for epoch in range(1, n_epochs + 1):
         if on_epoch_begin is not None:
             on_epoch_begin()
-        history.losses.append(
-            _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, half_precision)
-        )
+        history.losses.append(_train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight))
         if validate is None:
             history.best_epoch = epoch
         else:
@@ -107,14 +101,13 @@ def train(
     return history
 
 
-def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, half_precision):
+def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight):
     """One pass over the users; returns the mean loss a user and counts updates and beta."""
     total, n_users, beta = 0, 0, 0.0
     for batch in rows.shuffled_batches(batch_size, generator):
         beta = kl_weight(history.n_updates)
-        optimizer.zero_grad(set_to_none=False)  # their memory is used again
-        with half_precision_products(rows.offsets.device.type, half_precision):
-            loss = objective(batch, beta, generator)
+        optimizer.zero_grad()
+        loss = objective(batch, beta, generator)
         loss.backward()
         optimizer.step()
         history.n_updates += 1
@@ -128,11 +121,6 @@ def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_
             "the largest values of X."
         )
     return mean_loss
-
-
-def half_precision_products(device_type, enabled):
-    """Context in which matrix products run in bfloat16, or nothing."""
-    return torch.autocast(device_type, torch.bfloat16) if enabled else nullcontext()
 
 
 @torch.no_grad()

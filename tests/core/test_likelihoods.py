@@ -1,5 +1,7 @@
 """Likelihoods against torch.distributions and autograd, priors and annealing against their formulas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -45,6 +47,22 @@ def test_log_prob_and_gradient_are_those_of_torch_distributions(name, problem):
     (log_prob * weights).sum().backward()
     torch.testing.assert_close(log_prob, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(ours.grad, expected_logits.grad, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_bfloat16_logits_give_the_log_prob_and_gradient_of_their_values(name, problem):
+    batch, x, logits = problem
+    batch = replace(batch, values=batch.values.float())
+    ours = logits.bfloat16().requires_grad_()
+    log_prob = LIKELIHOODS[name]().log_prob(ours * 1, batch)
+    log_prob.sum().backward()
+    assert log_prob.dtype == torch.float32
+    same_values = logits.bfloat16().double().requires_grad_()
+    expected = _oracle(name, same_values, x)
+    expected.sum().backward()
+    torch.testing.assert_close(log_prob.double(), expected, rtol=5e-3, atol=0.1)
+    largest = same_values.grad.abs().max()
+    assert (ours.grad.double() - same_values.grad).abs().max() < 2**-7 * largest
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
