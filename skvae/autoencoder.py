@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .core.batches import UserRows
 from .core.inference import Inference
 from .core.likelihoods import LIKELIHOODS
-from .core.networks import ACTIVATIONS, initialize
+from .core.networks import ACTIVATIONS, has_bfloat16_products, initialize
 from .core.training import make_optimizer, train
 from .model_selection import MIN_INTERACTIONS, count_interactions
 from .ranking import users_per_block
@@ -267,7 +267,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             n_epochs=n_epochs,
             kl_weight=self._kl_weight,
             first_update=self.n_updates_,
-            half_precision=self.precision == "bfloat16",
+            half_precision=self._half_precision(device),
             validate=validation and functools.partial(self._validate, objective, validation),
             on_epoch_begin=on_epoch_begin,
             on_epoch_end=on_epoch_end,
@@ -294,7 +294,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     def _validate(self, objective, validation):
         """NDCG@100 of the network in training on the validation users."""
-        model = Inference(objective, users_per_block(validation[0].shape[1]), self.precision == "bfloat16")
+        device = objective.decoder.item_bias.device
+        model = Inference(objective, users_per_block(validation[0].shape[1]), self._half_precision(device))
         return float(np.nanmean(score_users(model, *validation, VALIDATION_METRIC)[VALIDATION_METRIC]))
 
     def _epoch_hooks(self, objective, n_epochs, validation, callback_context):
@@ -411,7 +412,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if cached is None or cached[0] is not self.weights_ or cached[1:3] != (device, self.precision):
             n_items = len(self.weights_["decoder.item_bias"])
             objective = _load(self._objective(n_items), self.weights_).requires_grad_(False).to(device)
-            inference = Inference(objective, users_per_block(n_items), self.precision == "bfloat16")
+            inference = Inference(objective, users_per_block(n_items), self._half_precision(device))
             cached = self.weights_, device, self.precision, inference
             _inferences[self] = cached
         return cached[3]
@@ -421,6 +422,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
+
+    def _half_precision(self, device):
+        return self.precision == "bfloat16" or (self.precision == "auto" and has_bfloat16_products(device))
 
     def _inference_device(self):
         if not _is_present(self.device):
@@ -464,7 +468,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 f"hidden_layer_sizes must be a tuple of positive ints, such as (600,) or (), got {sizes!r}."
             )
         _check_choice("activation", self.activation, sorted(ACTIVATIONS))
-        _check_choice("precision", self.precision, ["float32", "bfloat16"])
+        _check_choice("precision", self.precision, ["auto", "bfloat16", "float32"])
         if isinstance(self.likelihood, str) or not all(hasattr(self.likelihood, m) for m in ("log_prob", "mean")):
             _check_choice("likelihood", self.likelihood, sorted(LIKELIHOODS), ", or an object with log_prob and mean")
         if self.early_stopping not in ("auto", True, False):

@@ -50,8 +50,9 @@ class MultDAERecommender(BaseAutoencoder):
         Patience, in epochs.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
-    precision : {"float32", "bfloat16"}, default="float32"
-        Of the matrix products; weights, sums and Adam are always float32.
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Of the products with the decoder's item matrix, which take most of the time; weights and
+        Adam are always float32. "auto" is bfloat16 where the processor or GPU has it in hardware.
     device : str, default="auto"
         A torch device such as "cpu" or "cuda"; "auto" is a GPU if there is one. Where a fitted
         model's device is absent, it answers on the CPU with a warning.

@@ -3,6 +3,8 @@
 NumPy in and out, torch inside; nothing else of skvae is needed here.
 """
 
+import math
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -83,7 +85,7 @@ def top_k(scores, k):
 
 def _top_k(scores, k):
     """torch.topk with ties in index order; one place more than k shows a tie at the k-th."""
-    values, items = scores.topk(min(k + 1, scores.shape[1]))
+    values, items = _top_k_of_groups(scores, min(k + 1, scores.shape[1]))
     if values[:, 0].isnan().any():
         raise ValueError("scores must not contain NaN.")
     equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -torch.inf)
@@ -93,6 +95,25 @@ def _top_k(scores, k):
         values, items = values.contiguous(), items.contiguous()
         values[tied], items[tied] = _top_k_among_ties(scores[tied], values[tied, -1:], k)
     return values, items
+
+
+def _top_k_of_groups(scores, k):
+    """torch.topk among the items of the k groups with the highest maxima, which hold the k best.
+
+    An item outside has k group maxima above it, or equal to it: then the k-th value is tied.
+    """
+    n_items = scores.shape[1]
+    width = math.isqrt(n_items // k)  # makes the groups, and the items in k of them, about equally many
+    if width < 4:
+        return scores.topk(k)
+    n_groups = n_items // width
+    in_groups = scores[:, : n_groups * width].unflatten(1, (width, n_groups))  # item i is in group i % n_groups
+    groups = in_groups.amax(1).topk(k, sorted=False).indices
+    items = (groups[:, None] + n_groups * torch.arange(width)[:, None]).flatten(1)
+    rest = torch.arange(n_groups * width, n_items).expand(len(scores), -1)
+    items = torch.cat([items, rest], 1)
+    values, order = scores.gather(1, items).topk(k)
+    return values, items.gather(1, order)
 
 
 def _top_k_among_ties(scores, threshold, k):

@@ -376,6 +376,13 @@ def test_bfloat16_trains_to_about_the_same_loss(estimator, X):
     assert 0 < np.abs(scores - in_full).max() < 2**-6 * np.abs(in_full).max()
 
 
+@pytest.mark.parametrize("present", [True, False])
+def test_auto_precision_is_bfloat16_where_the_processor_has_it(estimator, X, monkeypatch, present):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": present})
+    auto = clone(estimator).set_params(precision="auto").fit(X)
+    assert _same_weights(auto, clone(estimator).set_params(precision="bfloat16" if present else "float32").fit(X))
+
+
 def test_a_likelihood_of_ones_own_gets_float32_in_bfloat16_training(estimator, X):
     class Own(Multinomial):
         takes_bfloat16 = False
@@ -437,7 +444,7 @@ def test_verbose_prints_a_line_an_epoch(estimator, X, capsys):
         ({"validation_fraction": 1.0}, ValueError, "validation_fraction == 1.0, must be < 1"),
         ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change == 0, must be >= 1"),
         ({"warm_start": "yes"}, TypeError, "warm_start must be"),
-        ({"precision": "float64"}, ValueError, "precision must be one of float32, bfloat16, got 'float64'"),
+        ({"precision": "float64"}, ValueError, "precision must be one of auto, bfloat16, float32, got 'float64'"),
         ({"device": "abacus"}, ValueError, "device='abacus' is not present on this machine"),
         ({"device": 0}, TypeError, "device must be a str"),
         ({"random_state": "seed"}, ValueError, "cannot be used to seed"),

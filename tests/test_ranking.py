@@ -69,10 +69,12 @@ def test_top_k_equals_a_sort_by_score_and_index(layout, scores, k):
     np.testing.assert_array_equal(scores, before, strict=True)
 
 
-@pytest.mark.parametrize("k", [1, 7, 50, 99, 100, 101])
-def test_top_k_breaks_ties_at_the_kth_place_by_index_in_long_rows(k):
-    scores = np.random.default_rng(0).integers(0, 4, (30, 100)).astype(np.float32)
+@pytest.mark.parametrize("n_values", [4, 10**6])
+@pytest.mark.parametrize("k", [1, 2, 5, 7, 50, 99, 100, 101])
+def test_top_k_breaks_ties_at_the_kth_place_by_index_in_long_rows(k, n_values):
+    scores = np.random.default_rng(0).integers(0, n_values, (30, 103)).astype(np.float32)
     scores[:3] = 1  # all alike
+    scores[3:6, 20:] = -np.inf
     items, best = top_k(scores, k)
     expected_items, expected_best = lexsorted_top_k(scores, k)
     np.testing.assert_array_equal(items, expected_items)

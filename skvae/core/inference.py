@@ -28,23 +28,23 @@ class Inference:
 
     def codes(self, X):
         """float32 array of shape (n_users, n_components)."""
-        return self._by_user(X, self.objective.code, self.objective.decoder.n_components)
+        return self._by_user(X, lambda batch, _: self.objective.code(batch), self.objective.decoder.n_components)
 
     def posterior(self, X):
         """Mean and standard deviation of the code, two float32 arrays of shape (n_users, n_components)."""
         width = self.objective.decoder.n_components
-        both = self._by_user(X, self.objective.posterior_parameters, 2 * width)
+        both = self._by_user(X, lambda batch, _: self.objective.posterior_parameters(batch), 2 * width)
         return both[:, :width], both[:, width:]
 
     def decision_function(self, X):
         """Logits, float32 array of shape (n_users, n_items)."""
-        return self._by_user(X, lambda batch: self.objective.decoder(self.objective.code(batch)), X.shape[1])
+        return self._by_user(X, lambda batch, out: self.objective.decoder(self.objective.code(batch), out), X.shape[1])
 
     def log_likelihood(self, X, noise):
         """float64 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
         noise = torch.from_numpy(noise).to(self.device)
         return self._by_user(
-            X, lambda batch: self.objective.log_likelihood(batch, noise)[:, None], 1, torch.float64
+            X, lambda batch, _: self.objective.log_likelihood(batch, noise)[:, None], 1, torch.float64
         ).ravel()
 
     def item_means(self, codes):
@@ -54,13 +54,17 @@ class Inference:
         with torch.inference_mode():
             for first in range(0, len(codes), self.block_size):
                 block = torch.from_dlpack(codes[first : first + self.block_size]).to(self.device)
-                means[first : first + self.block_size] = likelihood.mean(decoder(block).float())
+                means[first : first + self.block_size] = likelihood.mean(decoder(block))
         return means.numpy()
 
     def _by_user(self, X, function, width, dtype=torch.float32):
+        """What function(batch, out) gives for each block of users; it may write into ``out`` and return that."""
         rows = UserRows(X, device=self.device)
         result = torch.empty(X.shape[0], width, dtype=dtype)
         with torch.inference_mode():
             for first, last, batch in rows.blocks(self.block_size):
-                result[first:last] = function(batch)
+                out = result[first:last]
+                values = function(batch, out if self.device == out.device else None)
+                if values is not out:
+                    out.copy_(values)
         return result.numpy()
