@@ -1,0 +1,137 @@
+"""What the benchmarks share: data, environments of the peers, runners in processes of their own, tables and files."""
+
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+RUNNERS = ROOT / "benchmarks" / "runners"
+ENVIRONMENTS = ROOT / "benchmarks" / ".envs"
+N_THREADS = 2
+THREAD_LIMITS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(N_THREADS))
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+def make_matrix(n_users, n_items, per_user=72, seed=0):
+    """Interactions with long tails: lognormal activity of users, popularity 1 / (10 + rank) of items.
+
+    Every user and every item has at least one, and a user ``per_user`` in the mean: of ML-20M as the paper has it,
+    20 108 items, 72 is the mean.
+    """
+    rng = np.random.default_rng(seed)
+    activity, popularity = rng.lognormal(size=n_users), 1 / (10 + rng.permutation(n_items))
+    everyone = np.arange(max(n_users, n_items))
+    pairs = everyone % n_users * n_items + everyone % n_items
+    while (missing := n_users * per_user - len(pairs)) > 0:
+        users = rng.choice(n_users, missing, p=activity / activity.sum())
+        items = rng.choice(n_items, missing, p=popularity / popularity.sum())
+        pairs = np.unique(np.concatenate([pairs, users * n_items + items]))
+    return sp.csr_array((np.ones(len(pairs), np.float32), np.divmod(pairs, n_items)), shape=(n_users, n_items))
+
+
+@contextmanager
+def saved(**matrices):
+    """A folder that holds each matrix as NAME.npz, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, X in matrices.items():
+            sp.save_npz(Path(folder) / f"{name}.npz", X)
+        yield Path(folder)
+
+
+def environment(name, folder=ENVIRONMENTS):
+    """Python of a peer's environment, made where it is missing or its requirements changed; else this Python."""
+    requirements = RUNNERS / "requirements" / f"{name}.txt"
+    if not requirements.exists():
+        return sys.executable
+    home = Path(folder).absolute() / name
+    python, made_from = home / "bin" / "python", home / "requirements.txt"
+    if not made_from.exists() or made_from.read_text() != requirements.read_text():
+        print(f"making {home}", flush=True)
+        shutil.rmtree(home, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-qq", "-r", requirements], check=True)
+        shutil.copy(requirements, made_from)
+    return python
+
+
+def run(runner, python, task, folder, **request):
+    """What runners/run_RUNNER.py says of the matrices in a folder, from a process of its own on N_THREADS cores."""
+    command = [python, "-W", "ignore", RUNNERS / f"run_{runner}.py", task, folder, json.dumps(request)]
+    cores = sorted(os.sched_getaffinity(0))[:N_THREADS]  # XLA has no other limit on its threads
+    with tempfile.TemporaryDirectory() as scratch:
+        process = subprocess.run(
+            command,
+            cwd=scratch,
+            env={**os.environ, **THREAD_LIMITS, "PYTHONPATH": str(ROOT)},
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            capture_output=True,
+            text=True,
+        )
+    if process.returncode:
+        raise RuntimeError(f"run_{runner}.py failed with {request}:\n{process.stderr[-3000:]}")
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def machine():
+    """What the numbers were measured on, and when."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    values = {key.strip(): value for key, _, value in (line.partition(": ") for line in cpuinfo.splitlines())}
+    flags = values.get("flags", "").split()
+    return {
+        "date": str(datetime.date.today()),
+        "processor": values.get("model name", platform.processor()),
+        "instructions": [name for name in INSTRUCTIONS if name in flags],
+        "cores": os.cpu_count(),
+        "threads": N_THREADS,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def describe(record):
+    """The machine and the versions of a record, as a paragraph."""
+    about = record["machine"]
+    runs = record["runs"]
+    versions = {}
+    for result in runs.values() if isinstance(runs, dict) else runs:
+        versions |= result["versions"]
+    return (
+        f"{about['date']}, {about['processor']} ({', '.join(about['instructions'])}), {about['cores']} cores, "
+        f"{about['threads']} threads for everyone. Python {about['python']}, "
+        f"{', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.\n"
+    )
+
+
+def markdown_table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+@contextmanager
+def replacing(path):
+    """A path beside ``path`` to write to, which takes its place at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    yield part
+    os.replace(part, path)
+
+
+def write(text, path):
+    with replacing(path) as part:
+        part.write_text(text)
+
+
+def save_figure(figure, path):
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=150)

@@ -1,0 +1,30 @@
+"""Runs irspack's MultVAERecommender; see common.py."""
+
+import common
+import jax
+from irspack.recommenders.multvae import MultVAERecommender
+from irspack.utils.id_mapping import retrieve_recommend_from_score
+
+
+def fit(X, parameters, clock):
+    model = MultVAERecommender(X, **parameters)
+    clock.start()
+    model.start_learning()
+    while True:
+        model.run_epoch()
+        jax.block_until_ready(model.trainer.params)  # JAX returns before it has computed
+        if clock.epoch_ended(model.get_score_cold_user):
+            return model
+
+
+def recommend(model, X, users, k):
+    size = model.minibatch_size
+    blocks = [X[users[first : first + size]] for first in range(0, len(users), size)]
+    return [
+        retrieve_recommend_from_score(model.get_score_cold_user_remove_seen(block), [], k, common.N_THREADS)
+        for block in blocks
+    ]
+
+
+if __name__ == "__main__":
+    common.main(fit, recommend)

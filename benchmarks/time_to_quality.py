@@ -1,0 +1,135 @@
+"""Validation NDCG@100 against seconds of training, beside three libraries, on real data.
+
+``python benchmarks/time_to_quality.py [NAME ...] [--limit SECONDS] [--redraw] [--results DIR] [--environments DIR]``.
+NAME is a contestant or the start of its name: those are measured, else all that the record lacks. Data are `anime`,
+80 / 10 / 10 per cent of the users, and everyone gets the same validation users with the same items hidden.
+
+Of skvae everything counts that the user of fit waits for: its own validation after each epoch, and putting the best
+epoch back. Of a peer the training alone counts; its validation users are scored while the clock stands still, and it
+goes on until NDCG@100 has not risen for 20 epochs, or for SECONDS. It runs once with its own defaults and once with
+the layers of the paper and the batches of skvae. DIR gets time_to_quality.json, .md and .png.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import accuracy
+import harness
+import matplotlib
+import numpy as np
+
+import skvae
+
+DATA = "anime"
+PATIENCE = 20
+BATCH_SIZE = 91  # what batch_size="auto" comes to on these data
+PAPER = f"600-200, batch {BATCH_SIZE}"
+# kind -> contestant -> runner and parameters; those of skvae are the untouched defaults
+CONTESTANTS = {
+    "Mult-VAE": {
+        "skvae MultVAE float32": ("skvae", {"model": "MultVAERecommender"}),
+        "skvae MultVAE bfloat16": ("skvae", {"model": "MultVAERecommender", "precision": "bfloat16"}),
+        "irspack, defaults": ("irspack", {}),
+        f"irspack, {PAPER}": ("irspack", {"dim_z": 200, "enc_hidden_dims": 600, "minibatch_size": BATCH_SIZE}),
+        "Cornac VAECF, defaults": ("cornac", {}),
+        f"Cornac VAECF, {PAPER}": ("cornac", {"k": 200, "autoencoder_structure": [600], "batch_size": BATCH_SIZE}),
+        "RecBole MultiVAE, defaults": ("recbole", {"model": "MultiVAE"}),
+        f"RecBole MultiVAE, {PAPER}": (
+            "recbole",
+            {"model": "MultiVAE", "latent_dimension": 400, "train_batch_size": BATCH_SIZE},
+        ),
+    },
+    "Mult-DAE": {
+        "skvae MultDAE float32": ("skvae", {"model": "MultDAERecommender"}),
+        "skvae MultDAE bfloat16": ("skvae", {"model": "MultDAERecommender", "precision": "bfloat16"}),
+        "RecBole MultiDAE, defaults": ("recbole", {"model": "MultiDAE"}),
+        f"RecBole MultiDAE, 200, batch {BATCH_SIZE}": (
+            "recbole",
+            {"model": "MultiDAE", "mlp_hidden_size": [], "latent_dimension": 200, "train_batch_size": BATCH_SIZE},
+        ),
+    },
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="contestants; default those the record lacks")
+    parser.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="of a peer's training")
+    parser.add_argument("--redraw", action="store_true", help="table and plot from the record alone")
+    parser.add_argument("--results", type=Path, default=harness.RESULTS / "time_to_quality", metavar="DIR")
+    parser.add_argument("--environments", type=Path, default=harness.ENVIRONMENTS, metavar="DIR")
+    args = parser.parse_args()
+    path = args.results / "time_to_quality.json"
+    record = json.loads(path.read_text()) if path.exists() else {"machine": harness.machine(), "runs": {}}
+    if not args.redraw:
+        measure(tuple(args.names), args.limit, args.environments, record, path)
+    text = "\n".join(["# Time to quality\n", harness.describe(record), *(table(kind, record) for kind in CONTESTANTS)])
+    print(text)
+    harness.write(text, args.results / "time_to_quality.md")
+    draw(record, args.results / "time_to_quality.png")
+
+
+def measure(names, limit, environments, record, path):
+    contestants = {name: entry for group in CONTESTANTS.values() for name, entry in group.items()}
+    split = skvae.strong_generalization_split(accuracy.load(DATA), random_state=0)
+    fold_in, held_out = skvae.fold_in_split(split.validation)
+    with harness.saved(train=split.train, fold_in=fold_in, held_out=held_out) as folder:
+        for name, (runner, parameters) in contestants.items():
+            if not name.startswith(names) if names else name in record["runs"]:
+                continue
+            python = harness.environment(runner, environments)
+            request = {"parameters": parameters, "limit": limit, "patience": PATIENCE}
+            record["runs"][name] = result = harness.run(runner, python, "curve", folder, **request)
+            harness.write(json.dumps(record, indent=1), path)
+            best, seconds = best_of(result)
+            print(f"{name}: {best:.4f} after {seconds:.1f} s", flush=True)
+
+
+def best_of(result):
+    """Best NDCG@100, and the seconds to it."""
+    best = int(np.argmax(result["scores"]))
+    return result["scores"][best], result["seconds"][best]
+
+
+def seconds_to(result, score):
+    """Seconds to the first epoch that is at least as good, None where there is none."""
+    reached = np.flatnonzero(np.array(result["scores"]) >= score)
+    return result["seconds"][reached[0]] if len(reached) else None
+
+
+def table(kind, record):
+    """A row a contestant: its best, and how soon ours are as good."""
+    runs = {name: record["runs"][name] for name in CONTESTANTS[kind] if name in record["runs"]}
+    ours = [name for name in runs if name.startswith("skvae")]
+    header = [kind, "best NDCG@100", "epochs", "seconds", *(f"{name} is there in" for name in ours)]
+    rows = []
+    for name, result in runs.items():
+        best, seconds = best_of(result)
+        row = [name, f"{best:.4f}", int(np.argmax(result["scores"])) + 1, f"{seconds:.1f}"]
+        for own in ours:
+            own_seconds = seconds_to(runs[own], best)
+            row.append("" if own_seconds is None else f"{own_seconds:.1f} s ({seconds / own_seconds:.1f} x)")
+        rows.append(row)
+    return harness.markdown_table(header, rows)
+
+
+def draw(record, path):
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(CONTESTANTS), figsize=(12, 5), sharey=True, layout="constrained")
+    for axis, (kind, contestants) in zip(axes, CONTESTANTS.items(), strict=True):
+        for name in contestants:
+            if name in record["runs"]:
+                result = record["runs"][name]
+                axis.plot(result["seconds"], result["scores"], label=name, linewidth=2 if "skvae" in name else 1)
+        axis.set(title=kind, xlabel="seconds", xscale="log")
+        axis.legend(fontsize="small", loc="lower right")
+    axes[0].set_ylabel(f"NDCG@100 of the validation users, {DATA}")
+    harness.save_figure(figure, path)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
