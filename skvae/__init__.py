@@ -1,7 +1,7 @@
 """Variational autoencoders for recommendation, in the manner of scikit-learn."""
 
 from . import core, datasets, metrics, model_selection
-from .baselines import PopularityRecommender
+from .baselines import EASERecommender, PopularityRecommender
 from .evaluation import Evaluation, evaluate
 from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
 from .multdae import MultDAERecommender
@@ -12,6 +12,7 @@ from .scoring import RankingScorer, ndcg_scorer
 __version__ = "0.1.0"
 
 __all__ = [
+    "EASERecommender",
     "Evaluation",
     "MultDAERecommender",
     "MultVAERecommender",
