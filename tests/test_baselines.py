@@ -187,7 +187,7 @@ def test_items_that_nobody_has_together_have_no_weight_and_a_user_without_items_
 
 def test_ease_is_tuned_by_a_search_pickles_and_beats_popularity(wide):
     grid = {"l2_regularization": [1e-3, 20.0]}
-    search = GridSearchCV(EASERecommender(), grid, cv=UserKFold(2), scoring=ndcg_scorer, n_jobs=2).fit(wide[:250])
+    search = GridSearchCV(EASERecommender(), grid, cv=UserKFold(2), scoring=ndcg_scorer).fit(wide[:250])
     assert search.best_params_ == {"l2_regularization": 20.0}
     model = search.best_estimator_
     assert np.array_equal(
