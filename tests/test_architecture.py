@@ -28,6 +28,7 @@ ARROWS = {
     "autoencoder": {"core", "recommender", "ranking", "scoring", "model_selection"},
     "multvae": {"autoencoder", "core"},
     "multdae": {"autoencoder", "core"},
+    "ensemble": {"autoencoder", "metrics", "model_selection", "ranking", "recommender"},
 }
 
 
@@ -111,6 +112,7 @@ ESTIMATORS = [
     skvae.MultDAERecommender(4, max_iter=1),
     skvae.EASERecommender(),
     skvae.PopularityRecommender(),
+    skvae.BlendRecommender([("popularity", skvae.PopularityRecommender()), ("ease", skvae.EASERecommender())]),
 ]
 
 
