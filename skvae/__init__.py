@@ -1,7 +1,8 @@
 """Variational autoencoders for recommendation, in the manner of scikit-learn."""
 
 from . import core, datasets, metrics, model_selection
-from .baselines import PopularityRecommender
+from .baselines import EASERecommender, PopularityRecommender
+from .ensemble import BlendRecommender
 from .evaluation import Evaluation, evaluate
 from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
 from .multdae import MultDAERecommender
@@ -12,6 +13,8 @@ from .scoring import RankingScorer, ndcg_scorer
 __version__ = "0.1.0"
 
 __all__ = [
+    "BlendRecommender",
+    "EASERecommender",
     "Evaluation",
     "MultDAERecommender",
     "MultVAERecommender",

@@ -360,11 +360,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return np.setdiff1d(everyone, held_out_users), hide_items(X[np.sort(held_out_users)])
 
     def _validation_pair(self, X_val):
-        if isinstance(X_val, (tuple, list)) and len(X_val) == 2:
-            fold_in, held_out = (self._check_interactions(part, reset=False) for part in X_val)
-            fold_in, held_out = hide_items(fold_in, held_out)
-        else:
-            fold_in, held_out = hide_items(self._check_interactions(X_val, reset=False))
+        fold_in, held_out = self._hide_items(X_val)
         if held_out.nnz == 0:
             _warn_no_validation()
             return None

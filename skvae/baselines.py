@@ -1,9 +1,17 @@
 """Recommenders to compare with."""
 
+import numbers
+import os
+
 import numpy as np
+from scipy.linalg.lapack import spotrf, spotri
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from .recommender import BaseRecommender
+
+# Rows of X'X computed at once: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
+ITEMS_PER_BLOCK = 256
 
 
 class PopularityRecommender(BaseRecommender):
@@ -58,3 +66,141 @@ class PopularityRecommender(BaseRecommender):
         check_is_fitted(self)
         X = self._check_interactions(X, reset=False)
         return np.tile(self.item_counts_, (X.shape[0], 1))
+
+
+class EASERecommender(BaseRecommender):
+    """Recommend by a linear regression of each item on all others (EASE^R of Steck, 2019).
+
+    The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that
+    no item explains itself. Of P = (X'X + l2_regularization I)^-1 they are in closed form
+
+        B_ij = -P_ij / P_jj for i != j,  B_jj = 0,
+
+    and the scores of a user are x_u B. There is no training loop, nothing random and one
+    parameter. The fit takes time in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB
+    and 8e12 floating-point operations for 20 000 items, whatever the number of users.
+
+    Parameters
+    ----------
+    l2_regularization : float, default=200
+        Above 0. Of the published values (500 on ML-20M, 1000 on Netflix, 200 on MSD) the one that
+        is also best, or within .001 of it, in NDCG@100 of validation users of anime,
+        movietweetings and MovieLens small; on msweb, of 285 items, 10 is better by .016. Times c
+        for each c more in X'X: twice the values need four times as much.
+
+    Attributes
+    ----------
+    weights_ : float32 array of shape (n_items, n_items)
+        B, from the item in the row to the item in the column.
+    n_features_in_ : int
+        n_items.
+    feature_names_in_ : array of str
+        Item names, where fit got a DataFrame.
+
+    References
+    ----------
+    Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019,
+    https://arxiv.org/abs/1905.03375, equation 8
+
+    Examples
+    --------
+    >>> from skvae import EASERecommender
+    >>> X = [[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
+    >>> model = EASERecommender(l2_regularization=1).fit(X)
+    >>> model.predict([[1, 0, 0, 0], [0, 0, 1, 0]])  # what goes with item 0, and with item 2
+    array([1, 3])
+    """
+
+    def __init__(self, *, l2_regularization=200.0):
+        self.l2_regularization = l2_regularization
+
+    def fit(self, X, y=None):
+        """Solve for the weights between items.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            Non-negative interactions.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        MemoryError
+            Where the n_items x n_items weights are larger than this machine's memory; before any
+            of the work.
+        ValueError
+            Where l2_regularization is not above 0, or so small beside X'X that float32 does not
+            resolve it.
+        """
+        check_scalar(self.l2_regularization, "l2_regularization", numbers.Real, min_val=0, include_boundaries="neither")
+        X = self._check_interactions(X, reset=True)
+        _check_memory(X.shape[1])
+        self.__dict__.pop("weights_", None)  # a refit does not hold two of them
+        inverse = _gram(X)
+        inverse[np.diag_indices_from(inverse)] += self.l2_regularization
+        if not _invert(inverse):
+            raise ValueError(
+                f"l2_regularization={self.l2_regularization} is too small beside the values of X: X'X + "
+                "l2_regularization I has no inverse in float32. Raise it, or scale X down."
+            )
+        inverse /= -inverse.diagonal()
+        np.fill_diagonal(inverse, 0)
+        self.weights_ = inverse
+        return self
+
+    def decision_function(self, X):
+        """Score of every item for every user: X B.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            The users' interactions; users that fit never saw are rows like any other.
+
+        Returns
+        -------
+        float32 array of shape (n_users, n_items)
+            Higher is better; the items in X included.
+        """
+        check_is_fitted(self)
+        return self._check_interactions(X, reset=False) @ self.weights_
+
+
+def _gram(X):
+    """X'X, float32 array of shape (n_items, n_items)."""
+    users_of_items = X.T.tocsr()
+    gram = np.empty((X.shape[1], X.shape[1]), np.float32)
+    for first in range(0, len(gram), ITEMS_PER_BLOCK):
+        block = slice(first, first + ITEMS_PER_BLOCK)
+        (users_of_items[block] @ X).toarray(out=gram[block])
+    return gram
+
+
+def _invert(gram):
+    """Invert a C-contiguous float32 symmetric matrix in place; False where it is not positive definite."""
+    # LAPACK reads rows as columns: its lower triangle, the only one it writes, is our upper one
+    _, failed = spotrf(gram.T, lower=1, clean=0, overwrite_a=1)
+    if failed or not np.isfinite(gram.diagonal()).all():
+        return False
+    spotri(gram.T, lower=1, overwrite_c=1)
+    for first in range(0, len(gram), ITEMS_PER_BLOCK):
+        block = slice(first, first + ITEMS_PER_BLOCK)
+        gram[block, :first] = gram[:first, block].T
+        gram[block, block] = np.triu(gram[block, block]) + np.triu(gram[block, block], 1).T
+    return True
+
+
+def _check_memory(n_items):
+    """Raise where n_items x n_items float32 are more than the machine has, as far as it says."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):  # Windows
+        return
+    needed, present = 4 * n_items**2, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > present:
+        raise MemoryError(
+            f"EASERecommender needs {needed / 2**30:.1f} GiB for weights between {n_items} items, this machine has "
+            f"{present / 2**30:.1f} GiB: keep the items with the most users, or use MultDAERecommender or "
+            "MultVAERecommender, whose memory grows with n_items alone."
+        )

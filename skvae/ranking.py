@@ -182,7 +182,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     for first in range(0, n_users, users_per_block(n_items)):
         block = slice(first, min(first + users_per_block(n_items), n_users))
         rows = _safe_indexing(X, block)
-        block_scores = _block_scores(model, rows)
+        block_scores = item_scores(model, rows)
         if exclude_seen:
             _mask(block_scores, rows)
         if exclude is not None:
@@ -190,6 +190,34 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
         block_scores[:, blocked] = -np.inf
         items[block], scores[block] = top_k(block_scores, k)
     return items, scores
+
+
+def item_scores(model, X):
+    """A model's score of every item, checked to be one for each column of X.
+
+    Parameters
+    ----------
+    model : fitted estimator with a ``decision_function``
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+    Returns
+    -------
+    float32 array of shape (n_users, n_items)
+        A copy: the scores may be the model's own.
+
+    Raises
+    ------
+    ValueError
+        Where the scores have another shape.
+    """
+    scores = np.array(model.decision_function(X), np.float32, order="C")
+    if scores.shape != (_num_samples(X), X.shape[1]):
+        raise ValueError(
+            f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of "
+            f"shape {X.shape}: recommend needs one score for each column of X. Does a step "
+            "before the recommender drop columns?"
+        )
+    return scores
 
 
 def row_sliceable(X):
@@ -238,18 +266,6 @@ def _item_indices(indices, name, n_items):
             f"X has items 0 to {n_items - 1}."
         )
     return indices.astype(np.int64)
-
-
-def _block_scores(model, rows):
-    # a copy: they are masked in place, and may be the model's own
-    scores = np.array(model.decision_function(rows), np.float32, order="C")
-    if scores.shape != (_num_samples(rows), rows.shape[1]):
-        raise ValueError(
-            f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of "
-            f"shape {rows.shape}: recommend needs one score for each column of X. Does a step "
-            "before the recommender drop columns?"
-        )
-    return scores
 
 
 def _mask(scores, rows):

@@ -108,6 +108,12 @@ class BaseRecommender(BaseEstimator):
             raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
         return X
 
+    def _hide_items(self, X_val):
+        """Checked fold_in and held_out of validation users: of a matrix, or the pair itself."""
+        if isinstance(X_val, (tuple, list)) and len(X_val) == 2:
+            return hide_items(*(self._check_interactions(part, reset=False) for part in X_val))
+        return hide_items(self._check_interactions(X_val, reset=False))
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 import skvae
 
@@ -28,6 +28,7 @@ ARROWS = {
     "autoencoder": {"core", "recommender", "ranking", "scoring", "model_selection"},
     "multvae": {"autoencoder", "core"},
     "multdae": {"autoencoder", "core"},
+    "ensemble": {"autoencoder", "metrics", "model_selection", "ranking", "recommender"},
 }
 
 
@@ -106,9 +107,18 @@ def test_every_module_says_what_it_is_for():
     assert all(inspect.getdoc(importlib.import_module(name)) for name in MODULES)
 
 
-@pytest.mark.parametrize("estimator", [skvae.MultVAERecommender, skvae.MultDAERecommender], ids=lambda e: e.__name__)
+ESTIMATORS = [
+    skvae.MultVAERecommender(4, max_iter=1),
+    skvae.MultDAERecommender(4, max_iter=1),
+    skvae.EASERecommender(),
+    skvae.PopularityRecommender(),
+    skvae.BlendRecommender([("popularity", skvae.PopularityRecommender()), ("ease", skvae.EASERecommender())]),
+]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 def test_every_parameter_is_documented_read_and_in_the_order_of_the_signature(estimator):
-    parameters = list(inspect.signature(estimator).parameters)
+    parameters = list(inspect.signature(type(estimator)).parameters)
     documented = [
         line.split(" : ")[0].strip()
         for line in estimator.__doc__.splitlines()
@@ -119,9 +129,9 @@ def test_every_parameter_is_documented_read_and_in_the_order_of_the_signature(es
     assert all(source.count(f"self.{name}") > 2 for name in parameters)
 
 
-@pytest.mark.parametrize("estimator", [skvae.MultVAERecommender, skvae.MultDAERecommender], ids=lambda e: e.__name__)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 def test_every_fitted_attribute_is_documented(estimator, X):
-    model = estimator(4, max_iter=1).fit(X)
+    model = clone(estimator).fit(X)
     fitted = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     assert all(f"    {name} : " in estimator.__doc__ for name in fitted)
     assert isinstance(model, BaseEstimator)

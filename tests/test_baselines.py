@@ -1,4 +1,6 @@
-"""The popularity floor against a hand count."""
+"""The popularity floor against a hand count, EASE against its formula in dense float64."""
+
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -7,17 +9,20 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skvae import PopularityRecommender
+from skvae import EASERecommender, PopularityRecommender, UserKFold, ndcg_scorer
 from skvae.datasets import make_interactions
 
 # a list, not parametrize_with_checks: pytest 9 warns of the generator that scikit-learn 1.6 passes on
-CHECKS = list(estimator_checks_generator(PopularityRecommender()))
+CHECKS = [pair for model in (PopularityRecommender(), EASERecommender()) for pair in estimator_checks_generator(model)]
 
 
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=[check.func.__name__ for _, check in CHECKS])
-def test_popularity_passes_scikit_learns_checks(estimator, check):
+@pytest.mark.parametrize(
+    ("estimator", "check"), CHECKS, ids=[f"{type(e).__name__} {c.func.__name__}" for e, c in CHECKS]
+)
+def test_baselines_pass_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
@@ -86,17 +91,126 @@ def test_the_popular_items_beat_the_unpopular_ones():
     assert model.score(interactions[150:]) > worst.score(interactions[150:])
 
 
+MODELS = [PopularityRecommender(), EASERecommender()]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
 @pytest.mark.parametrize("empty", [np.zeros((3, 4)), sp.csr_array((3, 4)), CONTAINERS["the same in csr"] * 0])
-def test_a_matrix_without_interactions_raises(empty):
+def test_a_matrix_without_interactions_raises(empty, model):
     with pytest.raises(ValueError, match=r"X of shape \(3, 4\) holds no interaction: every entry is 0"):
-        PopularityRecommender().fit(empty)
+        model.fit(empty)
 
 
-def test_negative_values_raise():
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_negative_values_raise(model):
     with pytest.raises(ValueError, match="Negative values"):
-        PopularityRecommender().fit(-X)
+        model.fit(-X)
 
 
-def test_another_number_of_items_raises():
-    with pytest.raises(ValueError, match="X has 3 features, but PopularityRecommender is expecting 4 features"):
-        PopularityRecommender().fit(X).recommend(X[:, :3])
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_another_number_of_items_raises(model):
+    with pytest.raises(ValueError, match=f"X has 3 features, but {type(model).__name__} is expecting 4 features"):
+        model.fit(X).recommend(X[:, :3])
+
+
+# -- EASE
+
+
+def _dense_ease(X, l2_regularization):
+    """Steck (2019), equation 8, in dense float64."""
+    X = (X.toarray() if sp.issparse(X) else np.asarray(X)).astype(np.float64)
+    P = np.linalg.inv(X.T @ X + l2_regularization * np.eye(X.shape[1]))
+    B = -P / np.diag(P)
+    B[np.diag_indices_from(B)] = 0
+    return B
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """300 users x 600 items, more items than a block of the fit."""
+    return make_interactions(n_users=300, n_items=600, density=0.03, random_state=0)
+
+
+@pytest.mark.parametrize("l2_regularization", [1, 20.0, 500])
+def test_ease_is_the_closed_form(wide, l2_regularization):
+    model = EASERecommender(l2_regularization=l2_regularization)
+    assert model.fit(wide[:250]) is model
+    expected = _dense_ease(wide[:250], l2_regularization)
+    assert model.weights_.dtype == np.float32
+    np.testing.assert_allclose(model.weights_, expected, rtol=1e-3, atol=1e-6)
+    assert not model.weights_.diagonal().any()
+    scores = model.decision_function(wide[250:])
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, wide[250:].toarray() @ expected, rtol=1e-3, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), n_items=st.integers(1, 6), l2_regularization=st.floats(0.1, 100))
+def test_no_weights_with_a_zero_diagonal_reconstruct_better(data, n_items, l2_regularization):
+    elements = st.sampled_from([0.0, 1.0, 2.0, 5.0])
+    ratings = data.draw(arrays(np.float64, st.tuples(st.integers(1, 8), st.just(n_items)), elements=elements))
+    ratings[0, -1] = 1
+    weights = EASERecommender(l2_regularization=l2_regularization).fit(ratings).weights_.astype(np.float64)
+    # the gradient of the loss that Steck minimises is zero off the diagonal
+    gradient = ratings.T @ (ratings @ weights - ratings) + l2_regularization * weights
+    np.fill_diagonal(gradient, 0)
+    assert abs(gradient).max() < 1e-4 * max(1, l2_regularization, (ratings**2).sum())
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_ease_takes_every_container(container):
+    model = EASERecommender(l2_regularization=2).fit(CONTAINERS[container])
+    values = CONTAINERS[container] if container == "bool" else X
+    np.testing.assert_allclose(model.weights_, _dense_ease(values, 2), rtol=1e-5, atol=1e-6)
+
+
+def test_reordering_the_items_reorders_the_weights(wide):
+    order = np.random.default_rng(0).permutation(600)
+    weights = EASERecommender().fit(wide).weights_
+    np.testing.assert_allclose(EASERecommender().fit(wide[:, order]).weights_, weights[order][:, order], atol=1e-6)
+
+
+def test_twice_the_values_with_four_times_the_regularization_and_each_user_twice_with_twice_are_the_same_model(wide):
+    weights = EASERecommender(l2_regularization=50).fit(wide).weights_
+    np.testing.assert_allclose(EASERecommender(l2_regularization=200).fit(2 * wide).weights_, weights, atol=1e-7)
+    doubled = sp.vstack([wide, wide])
+    np.testing.assert_allclose(EASERecommender(l2_regularization=100).fit(doubled).weights_, weights, atol=1e-7)
+
+
+def test_items_that_nobody_has_together_have_no_weight_and_a_user_without_items_scores_0():
+    checkerboard = np.kron(np.ones((5, 3)), np.eye(2))  # even users have the even items
+    model = EASERecommender(l2_regularization=1).fit(checkerboard)
+    assert not model.weights_[::2, 1::2].any()
+    assert model.recommend([[1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0]], k=2)[0].tolist() == [[2, 4], [1, 5]]
+    assert not model.decision_function(np.zeros((1, 6))).any()
+
+
+def test_ease_is_tuned_by_a_search_pickles_and_beats_popularity(wide):
+    grid = {"l2_regularization": [1e-3, 20.0]}
+    search = GridSearchCV(EASERecommender(), grid, cv=UserKFold(2), scoring=ndcg_scorer).fit(wide[:250])
+    assert search.best_params_ == {"l2_regularization": 20.0}
+    model = search.best_estimator_
+    assert np.array_equal(
+        pickle.loads(pickle.dumps(model)).decision_function(wide[250:]), model.decision_function(wide[250:])
+    )
+    assert model.score(wide[250:]) > PopularityRecommender().fit(wide[:250]).score(wide[250:])
+
+
+@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (-1, ValueError), ("1", TypeError)])
+def test_a_regularization_that_is_not_positive_raises(value, error):
+    with pytest.raises(error, match="l2_regularization"):
+        EASERecommender(l2_regularization=value).fit(X)
+
+
+@pytest.mark.parametrize("ratings", [100 * np.ones((3, 4)), 1e30 * X])
+def test_a_regularization_that_float32_does_not_resolve_raises_and_leaves_no_model(ratings):
+    model = EASERecommender().fit(X).set_params(l2_regularization=1e-9)
+    with pytest.raises(ValueError, match=r"l2_regularization=1e-09 is too small beside the values of X.*Raise it"):
+        model.fit(ratings)
+    assert not hasattr(model, "weights_")
+
+
+def test_more_items_than_fit_into_memory_raise_before_any_work():
+    million = sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
+    with pytest.raises(MemoryError, match=r"needs 3725.3 GiB for weights between 1000000 items, this machine has"):
+        EASERecommender().fit(million)

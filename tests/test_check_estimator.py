@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import SMALL_DAE, SMALL_VAE
+from conftest import SMALL_BLEND, SMALL_DAE, SMALL_VAE
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -28,7 +28,7 @@ def _variants():
 @pytest.mark.filterwarnings("ignore:No validation user can hide an item")
 @pytest.mark.filterwarnings("ignore:No user of X can hide an item")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(list(_variants()))
+@parametrize_with_checks([*_variants(), SMALL_BLEND])
 def test_scikit_learn_check_passes(estimator, check):
     check(estimator)
 

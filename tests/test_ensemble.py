@@ -1,0 +1,416 @@
+"""Blends against z-scores, searches and paired standard errors written out by hand."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import skops.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import zscore
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer, FunctionTransformer
+from sklearn.utils import estimator_html_repr, get_tags
+
+from skvae import (
+    BlendRecommender,
+    EASERecommender,
+    MultDAERecommender,
+    PopularityRecommender,
+    UserKFold,
+    UserShuffleSplit,
+    evaluate,
+    fold_in_split,
+    ndcg_scorer,
+    ranking,
+    recommend,
+)
+from skvae.datasets import make_interactions
+from skvae.ranking import users_per_block
+from skvae.recommender import BaseRecommender
+
+CV = UserKFold(2)
+DAE = MultDAERecommender(8, max_iter=5, learning_rate=1e-2, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def many():
+    """900 users x 100 items: enough users for weights to be learned."""
+    return make_interactions(n_users=900, n_items=100, density=0.1, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def members(many):
+    ease, popularity = EASERecommender(l2_regularization=20), PopularityRecommender()
+    return {"ease": ease.fit(many[:600]), "popularity": popularity.fit(many[:600]), "dae": clone(DAE).fit(many[:600])}
+
+
+def _blend(members, names="ease popularity", **parameters):
+    return BlendRecommender([(name, members[name]) for name in names.split()], prefit=True, **parameters)
+
+
+class Scores(BaseRecommender):
+    """A member that is nothing but a function of the users' interactions, dense, to scores."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def decision_function(self, X):
+        return np.asarray(self.function(X.toarray()), np.float32)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def _of_functions(X, *functions, **parameters):
+    pairs = [(f"m{i}", Scores(function)) for i, function in enumerate(functions)]
+    return BlendRecommender(pairs, prefit=True, **parameters).fit(X)
+
+
+def _random_scores(X):
+    """Random by the user's own items, so that a user's scores do not depend on who else is in X."""
+    return np.array([np.random.default_rng(np.flatnonzero(row)).normal(size=len(row)) for row in X])
+
+
+# -- scores
+
+
+@pytest.mark.parametrize("weights", [[1, 1], [0.2, 5.0]])
+def test_a_score_is_the_weighted_sum_of_z_scores_over_the_users_unseen_items(members, many, weights):
+    users = many[600:650]
+    expected = np.zeros(users.shape)
+    for name, weight in zip(("ease", "dae"), weights, strict=True):
+        scores = members[name].decision_function(users).astype(np.float64)
+        for user in range(len(expected)):
+            unseen = users[user : user + 1].toarray()[0] == 0
+            mean, deviation = scores[user, unseen].mean(), scores[user, unseen].std()
+            np.testing.assert_allclose((scores[user, unseen] - mean) / deviation, zscore(scores[user, unseen]))
+            expected[user] += weight / sum(weights) * (scores[user] - mean) / deviation
+    scores = _blend(members, "ease dae", weights=weights).fit(many[600:]).decision_function(users)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("weights", "name"), [([1, 0], "ease"), ([0, 3], "dae")])
+def test_with_all_weight_on_one_member_the_blend_ranks_as_that_member(members, many, weights, name):
+    blend = _blend(members, "ease dae", weights=weights).fit(many)
+    assert np.array_equal(blend.recommend(many, k=20)[0], members[name].recommend(many, k=20)[0])
+    assert blend.score(many) == pytest.approx(members[name].score(many), abs=1e-6)
+
+
+def test_only_the_ratios_of_weights_matter(members, many):
+    small, large = (_blend(members, weights=weights).fit(many) for weights in ([0.25, 0.75], [100, 300]))
+    assert small.weights_.tolist() == large.weights_.tolist() == [0.25, 0.75]
+    assert np.array_equal(small.decision_function(many), large.decision_function(many))
+
+
+@settings(max_examples=25)
+@given(log_scale=st.floats(-6, 6), shift=st.floats(-10, 10))
+def test_a_positive_affine_map_of_a_members_scores_by_user_changes_nothing(members, many, log_scale, shift):
+    users = many[600:610]
+
+    def mapped(X):
+        scale = np.exp(log_scale) * (1 + X.sum(axis=1, keepdims=True) % 7)  # another one for each user
+        return scale * (_random_scores(X) + shift)
+
+    other = members["ease"].decision_function
+    expected, scores = (
+        _of_functions(users, function, other, weights=[1, 2]).decision_function(users)
+        for function in (_random_scores, mapped)
+    )
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
+def test_what_a_member_makes_of_seen_items_does_not_change_the_others(many):
+    high, low = (
+        _of_functions(many, lambda X, c=c: _random_scores(X) + c * (X > 0), lambda X: -_random_scores(X[:, ::-1]))
+        for c in (1e4, -3)
+    )
+    assert np.array_equal(high.recommend(many, k=50)[0], low.recommend(many, k=50)[0])
+    unseen = many[:5].toarray() == 0
+    np.testing.assert_allclose(
+        high.decision_function(many[:5])[unseen], low.decision_function(many[:5])[unseen], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -1e6])
+def test_equal_scores_become_0_and_leave_the_ranking_to_the_others(many, constant):
+    blend = _of_functions(many, lambda X: np.full(X.shape, constant), _random_scores, weights=[5, 1])
+    alone = _of_functions(many, _random_scores, weights=[1])
+    np.testing.assert_allclose(6 * blend.decision_function(many), alone.decision_function(many), rtol=1e-5)
+    assert not _of_functions(many, lambda X: np.full(X.shape, constant), weights=[1]).decision_function(many).any()
+
+
+def test_an_item_that_a_member_forbids_is_not_recommended_unless_the_member_has_no_weight(many):
+    def forbid_even(X):
+        return np.where(np.arange(X.shape[1]) % 2, _random_scores(X), -np.inf)
+
+    items, _ = _of_functions(many, forbid_even, _random_scores, weights=[1, 2]).recommend(many, k=100)
+    assert (items[items >= 0] % 2 == 1).all()
+    without = _of_functions(many, forbid_even, _random_scores, weights=[0, 2])
+    assert np.array_equal(without.recommend(many)[0], _of_functions(many, _random_scores).recommend(many)[0])
+    nothing = _of_functions(many, lambda X: np.full(X.shape, -np.inf), _random_scores, weights=[1, 1])
+    assert (nothing.predict(many) == -1).all()
+
+
+def test_users_with_no_item_and_with_every_item_have_finite_scores(members, many):
+    blend = _blend(members, "ease dae").fit(many)
+    extremes = np.vstack([np.zeros(100), np.ones(100)])
+    assert np.isfinite(blend.decision_function(extremes)).all()
+    assert blend.predict(extremes)[0] >= 0
+    assert blend.predict(extremes)[1] == -1
+
+
+def test_scores_and_learned_weights_do_not_depend_on_the_size_of_blocks(members, many, monkeypatch):
+    whole = _blend(members).fit(many)
+    scores = whole.decision_function(many)
+    monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 7000)
+    blocks = _blend(members).fit(many)
+    assert np.array_equal(blocks.weights_, whole.weights_)
+    assert np.array_equal(blocks.decision_function(many), scores)
+    assert np.array_equal(blocks.recommend(many)[0], recommend(whole, many)[0])
+
+
+def test_members_are_asked_for_one_block_of_users_at_a_time(many, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 2000)
+    blend = _of_functions(many, lambda X: asked.append(len(X)) or _random_scores(X), _random_scores)
+    blend.recommend(many)
+    blend.decision_function(many)
+    assert max(asked) == users_per_block(100) == 20
+
+
+# -- learned weights
+
+
+def _ndcg(members, weights, users):
+    evaluation = evaluate(_blend(members, " ".join(members), weights=weights).fit(users), users, "ndcg@100")
+    return evaluation.per_user["ndcg@100"]
+
+
+@pytest.mark.parametrize("names", ["ease popularity", "dae popularity", "ease dae"])
+def test_two_weights_are_the_best_of_21_moved_towards_equal_by_one_paired_standard_error(members, many, names):
+    users, pair = many[600:], {name: members[name] for name in names.split()}
+    shares = np.linspace(0, 1, 21)
+    curve = np.array([_ndcg(pair, [share, 1 - share], users) for share in shares])
+    best = shares[np.nanmean(curve, axis=1).argmax()]
+    for step in np.linspace(0, 1, 21):
+        share = 0.5 + step * (best - 0.5)
+        behind = np.nanmax(np.nanmean(curve, axis=1)) - np.nanmean(scores := _ndcg(pair, [share, 1 - share], users))
+        paired = _ndcg(pair, [best, 1 - best], users) - scores
+        if behind <= np.nanstd(paired, ddof=1) / np.sqrt(np.sum(~np.isnan(paired))):
+            break
+    blend = _blend(members, names).fit(users)
+    np.testing.assert_allclose(blend.weights_, [share, 1 - share], atol=1e-12)
+    assert blend.best_validation_score_ == pytest.approx(np.nanmean(scores), abs=1e-6)
+
+
+@pytest.mark.parametrize("names", ["ease popularity", "ease dae", "popularity ease dae"])
+def test_learned_weights_are_at_most_one_standard_error_behind_the_best_member(members, many, names):
+    users = many[600:]
+    blend = _blend(members, names).fit(users)
+    assert blend.weights_.sum() == pytest.approx(1)
+    for name in names.split():
+        difference = evaluate(members[name], users, "ndcg@100") - evaluate(blend, users, "ndcg@100")
+        assert difference.mean["ndcg@100"] <= difference.standard_error["ndcg@100"]
+
+
+def test_noise_gets_almost_no_weight_and_twins_get_equal_weights(members, many):
+    noise = {**members, "noise": Scores(_random_scores).fit(many)}
+    assert _blend(noise, "noise ease").fit(many[600:]).weights_[0] < 0.3
+    assert _blend(noise, "noise ease popularity").fit(many[600:]).weights_[0] < 0.2
+    twins = {"one": members["ease"], "two": members["ease"]}
+    assert _blend(twins, "one two").fit(many[600:]).weights_.tolist() == [0.5, 0.5]
+    assert _blend(members, "ease").fit(many[600:]).weights_.tolist() == [1]
+
+
+def test_weights_are_learned_on_held_out_users_and_members_fitted_on_the_others_stop_on_the_same(many):
+    pairs = [("ease", EASERecommender()), ("dae", DAE)]
+    blend = BlendRecommender(pairs).fit(many)
+    train, held_out_users = next(UserShuffleSplit(1).split(many))
+    validation = fold_in_split(many[held_out_users])
+    by_hand = BlendRecommender(pairs).fit(many[train], X_val=validation)
+    dae = clone(DAE).fit(many[train], X_val=validation)
+    for model in (blend, by_hand, BlendRecommender(pairs).fit(many[train], X_val=many[held_out_users])):
+        assert np.array_equal(model.weights_, blend.weights_)
+        assert np.array_equal(model.named_estimators_.ease.weights_, EASERecommender().fit(many[train]).weights_)
+        assert model.named_estimators_["dae"].validation_scores_ == dae.validation_scores_
+    fitted = BlendRecommender([("ease", blend.estimators_[0]), ("dae", dae)], prefit=True).fit(many[held_out_users])
+    assert np.array_equal(fitted.weights_, blend.weights_)
+    assert not hasattr(DAE, "weights_")
+
+
+def test_with_few_users_weights_are_equal_and_members_are_fitted_on_all(many):
+    blend = BlendRecommender([("ease", EASERecommender()), ("popularity", PopularityRecommender())]).fit(many[:400])
+    assert blend.weights_.tolist() == [0.5, 0.5]
+    assert blend.best_validation_score_ is None
+    assert np.array_equal(blend.estimators_[1].item_counts_, PopularityRecommender().fit(many[:400]).item_counts_)
+
+
+def test_given_weights_hold_nobody_out(many):
+    blend = BlendRecommender([("a", PopularityRecommender()), ("b", EASERecommender())], weights=[1, 3]).fit(many)
+    assert blend.weights_.tolist() == [0.25, 0.75]
+    assert np.array_equal(blend.estimators_[0].item_counts_, PopularityRecommender().fit(many).item_counts_)
+
+
+def test_validation_users_who_can_hide_nothing_are_warned_of(members, many):
+    few = sp.csr_array(np.eye(3, 100))
+    with pytest.warns(UserWarning, match="No validation user can hide an item"):
+        assert _blend(members).fit(few).weights_.tolist() == [0.5, 0.5]
+    with pytest.warns(UserWarning, match="weights that were to be learned are equal"):
+        BlendRecommender([("a", PopularityRecommender())]).fit(many, X_val=few)
+
+
+# -- as an estimator
+
+
+def test_fitted_members_are_taken_as_they_are(members, many):
+    blend = _blend(members).fit(many[600:])
+    assert blend.estimators_[0] is members["ease"] is blend.named_estimators_.ease
+    with pytest.raises(NotFittedError, match="EASERecommender instance is not fitted"):
+        clone(blend).fit(many)
+    with pytest.raises(ValueError, match="X has 90 features, but EASERecommender is expecting 100"):
+        _blend(members).fit(many[:, :90])
+
+
+def test_frozen_members_are_fitted_once_for_a_search_over_weights(members, many):
+    frozen = [(name, FrozenEstimator(members[name])) for name in ("ease", "popularity")]
+    grid = {"weights": [[1, 0], [1, 1], [0, 1]]}
+    search = GridSearchCV(BlendRecommender(frozen), grid, cv=CV, scoring=ndcg_scorer).fit(many[600:])
+    assert search.best_params_["weights"] != [0, 1]
+    assert search.best_estimator_.named_estimators_.ease.estimator is members["ease"]
+
+
+def test_a_search_reaches_weights_members_and_their_parameters_with_two_workers(many):
+    blend = BlendRecommender([("ease", EASERecommender()), ("other", PopularityRecommender())])
+    grid = {
+        "weights": ["auto", [3, 1]],
+        "ease__l2_regularization": [20.0, 200.0],
+    }
+    search = GridSearchCV(blend, grid, cv=CV, scoring=ndcg_scorer, n_jobs=2).fit(many)
+    assert len(search.cv_results_["mean_test_score"]) == 4
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert recommend(search, many, k=3)[0].shape == (900, 3)
+
+
+def test_parameters_of_members_are_set_by_name_and_cloned():
+    blend = BlendRecommender([("ease", EASERecommender()), ("dae", DAE)], weights=[1, 2])
+    copied = clone(blend).set_params(ease__l2_regularization=7, dae__dropout=0.1, weights=[2, 1])
+    parameters = copied.get_params()
+    assert (parameters["ease__l2_regularization"], parameters["dae__dropout"]) == (7, 0.1)
+    assert set(copied.get_params(deep=False)) == {"estimators", "weights", "validation_fraction", "prefit"}
+    assert blend.get_params()["ease__l2_regularization"] == 200
+    with pytest.raises(ValueError, match="Invalid parameter 'nobody'"):
+        blend.set_params(nobody=1)
+
+
+def test_a_dropped_member_takes_no_part(many):
+    pairs = [("a", PopularityRecommender()), ("b", "drop"), ("c", EASERecommender())]
+    blend = BlendRecommender(pairs, weights=[1, 5, 3]).fit(many)
+    assert blend.weights_.tolist() == [0.25, 0.75]
+    assert blend.named_estimators_.b == "drop"
+    assert len(blend.estimators_) == 2
+    assert clone(blend).set_params(a="drop", weights="auto").fit(many).weights_.tolist() == [1]
+
+
+def test_pipelines_searches_and_blends_are_members(many):
+    pairs = [
+        ("pipeline", make_pipeline(Binarizer(threshold=0.5), EASERecommender())),
+        ("search", GridSearchCV(EASERecommender(), {"l2_regularization": [20, 200]}, cv=CV, scoring=ndcg_scorer)),
+        ("blend", BlendRecommender([("popularity", PopularityRecommender()), ("dae", DAE)])),
+    ]
+    blend = BlendRecommender(pairs).fit(many)
+    assert blend.named_estimators_.blend.named_estimators_.dae.validation_scores_  # the same users, passed on
+    assert blend.predict(many).shape == (900,)
+
+
+SAVING = {
+    "pickle": lambda model, path: pickle.loads(pickle.dumps(model)),
+    "joblib, memory-mapped": lambda model, path: joblib.load(joblib.dump(model, path / "model")[0], mmap_mode="r"),
+    "skops": lambda model, path: skops.io.loads(
+        dumped := skops.io.dumps(model), trusted=skops.io.get_untrusted_types(data=dumped)
+    ),
+}
+
+
+@pytest.mark.parametrize("saving", SAVING)
+def test_a_saved_blend_answers_to_the_bit(many, tmp_path, saving):
+    model = BlendRecommender([("ease", EASERecommender()), ("dae", DAE)]).fit(many)
+    loaded = SAVING[saving](model, tmp_path)
+    assert np.array_equal(loaded.decision_function(many), model.decision_function(many))
+
+
+def test_a_data_frame_with_names_gives_the_same_blend(many):
+    table = pd.DataFrame(many.toarray(), columns=[f"item {i}" for i in range(100)])
+    pairs = [("ease", EASERecommender()), ("popularity", PopularityRecommender())]
+    blend, expected = BlendRecommender(pairs).fit(table), BlendRecommender(pairs).fit(many)
+    assert list(blend.feature_names_in_) == list(table.columns)
+    assert np.array_equal(blend.recommend(table)[0], expected.recommend(many)[0])
+    assert blend.score(table) == expected.score(many)
+    with pytest.raises(ValueError, match="feature names should match"):
+        blend.recommend(table[table.columns[::-1]])
+
+
+def test_the_html_shows_the_members_side_by_side_and_the_tags_are_theirs_together():
+    blend = BlendRecommender([("first", PopularityRecommender()), ("second", EASERecommender())])
+    html = estimator_html_repr(blend)
+    assert "sk-parallel" in html
+    assert all(part in html for part in ("first", "second", "PopularityRecommender", "EASERecommender"))
+    assert get_tags(blend).input_tags.sparse
+    assert not get_tags(blend.set_params(second=Dense(_random_scores))).input_tags.sparse
+
+
+class Dense(Scores):
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
+
+
+POPULARITY = PopularityRecommender()
+WRONG = {
+    "estimators holds no member to blend": (ValueError, {"estimators": []}),
+    "no member to blend, got.*drop": (ValueError, {"estimators": [("a", "drop")]}),
+    "estimators must be a list of .name, estimator. pairs": (TypeError, {"estimators": [POPULARITY]}),
+    "Names provided are not unique": (ValueError, {"estimators": [("a", POPULARITY), ("a", POPULARITY)]}),
+    "must not contain __": (ValueError, {"estimators": [("a__b", POPULARITY)]}),
+    "conflict with constructor arguments": (ValueError, {"estimators": [("weights", POPULARITY)]}),
+    "The member 'a', Binarizer.*has no decision_function": (TypeError, {"estimators": [("a", Binarizer())]}),
+    "weights must be 1, one a member, got .1, 2.": (ValueError, {"weights": [1, 2]}),
+    "weights must be 1, one a member, got None": (ValueError, {"weights": None}),
+    "finite, not negative and not all 0, got .-1": (ValueError, {"weights": [-1]}),
+    "finite, not negative and not all 0, got .0": (ValueError, {"weights": [0]}),
+    "finite, not negative and not all 0, got .nan": (ValueError, {"weights": [float("nan")]}),
+    'weights must be "auto" or a list of numbers, got .equal': (ValueError, {"weights": "equal"}),
+    "validation_fraction": (ValueError, {"validation_fraction": 1.0}),
+    "prefit": (TypeError, {"prefit": "yes"}),
+}
+
+
+@pytest.mark.parametrize("sentence", WRONG)
+def test_wrong_parameters_raise_before_any_work(sentence, many, monkeypatch):
+    error, parameters = WRONG[sentence]
+    monkeypatch.setattr(PopularityRecommender, "fit", lambda *args: pytest.fail("a member was fitted"))
+    with pytest.raises(error, match=sentence):
+        BlendRecommender(**{"estimators": [("a", POPULARITY)], **parameters}).fit(many)
+
+
+def test_a_member_that_drops_columns_is_named_as_the_cause(many):
+    member = make_pipeline(FunctionTransformer(_first_half), PopularityRecommender())
+    with pytest.raises(ValueError, match="Does a step before the recommender drop columns"):
+        BlendRecommender([("half", member)]).fit(many)
+
+
+def _first_half(X):
+    return X[:, :50]
