@@ -1,0 +1,160 @@
+"""The benchmark scripts, without any peer."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from conftest import ROOT, load_script
+
+from skvae.metrics import ndcg_at_k
+from skvae.ranking import top_k
+
+
+@pytest.fixture(autouse=True)
+def script_folders(monkeypatch):
+    """The scripts import each other as they do when run."""
+    for folder in ("benchmarks", "benchmarks/runners"):
+        monkeypatch.syspath_prepend(str(ROOT / folder))
+
+
+@pytest.fixture
+def harness():
+    return load_script("benchmarks/harness.py")
+
+
+@pytest.fixture
+def common():
+    return load_script("benchmarks/runners/common.py")
+
+
+@pytest.mark.parametrize(("n_users", "n_items"), [(60, 300), (300, 60)])
+def test_the_matrix_has_the_stated_mean_and_leaves_no_user_and_no_item_out(harness, n_users, n_items):
+    X = harness.make_matrix(n_users, n_items, per_user=12)
+    assert X.shape == (n_users, n_items)
+    assert X.nnz == 12 * n_users
+    assert (X.data == 1).all()
+    assert X.has_canonical_format
+    assert X.sum(0).min() > 0
+    assert X.sum(1).min() > 0
+
+
+def test_the_matrix_has_long_tails(harness):
+    X = harness.make_matrix(500, 2000, per_user=20)
+    for counts in (X.sum(0), X.sum(1)):
+        most = np.sort(counts)[::-1]
+        assert most[: len(most) // 10].sum() > 0.3 * X.nnz
+
+
+def test_the_matrix_is_that_of_its_seed(harness):
+    first, same, other = (harness.make_matrix(50, 40, 6, seed=seed) for seed in (0, 0, 1))
+    assert (first != same).nnz == 0
+    assert (first != other).nnz > 0
+
+
+def test_a_markdown_table_has_a_line_a_row_under_two_of_header(harness):
+    table = harness.markdown_table(["contestant", "users/s"], [["skvae", 2], ["floor", 3]])
+    assert table == "| contestant | users/s |\n| --- | --- |\n| skvae | 2 |\n| floor | 3 |\n"
+
+
+def test_a_file_is_not_there_before_it_is_complete(harness, tmp_path):
+    path = tmp_path / "new" / "record.json"
+    with harness.replacing(path) as part:
+        part.write_text("{}")
+        assert not path.exists()
+    assert [file.name for file in path.parent.iterdir()] == ["record.json"]
+
+
+def test_ndcg_of_the_runners_is_that_of_skvae(common):
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((30, 150)).astype(np.float32)
+    interactions = rng.random((30, 150))
+    fold_in = sp.csr_matrix((interactions < 0.2).astype(np.float32))
+    held_out = sp.csr_matrix(((interactions > 0.9) & (np.arange(30) > 2)[:, None]).astype(np.float32))
+    items, _ = top_k(np.where(fold_in.toarray() > 0, -np.inf, scores), 100)
+    assert common.ndcg_at_k(scores, fold_in, held_out) == pytest.approx(ndcg_at_k(held_out, items, k=100))
+
+
+def test_ndcg_of_a_hand_worked_user(common):
+    # item 0 is seen, so that the ranking is 1, 2, 3: hits at ranks 1 and 3 of 2 relevant items
+    held_out = sp.csr_matrix([[0, 1, 0, 1]])
+    ndcg = common.ndcg_at_k([[9, 3, 2, 1]], sp.csr_matrix([[1, 0, 0, 0]]), held_out)
+    assert ndcg == pytest.approx((1 + 1 / 2) / (1 + 1 / np.log2(3)))
+
+
+def test_the_clock_stands_still_during_a_visit(common, monkeypatch):
+    now = iter([10.0, 12.0, 50.0, 53.0, 99.0])  # start, epoch 1, after its visit, epoch 2, after its visit
+    monkeypatch.setattr(common.time, "perf_counter", lambda: next(now))
+    clock = common.Clock(lambda seconds, score: len(seconds) == 2)
+    clock.start()
+    assert not clock.epoch_ended()
+    assert clock.epoch_ended()
+    assert clock.seconds == [2.0, 5.0]
+
+
+@pytest.mark.parametrize("users_first", [True, False])
+def test_the_floor_of_training_is_logits_weight_gradient_and_hidden_gradient(users_first):
+    floor = load_script("benchmarks/runners/run_floor.py")
+    products = floor.training_products(5, 3, 11, torch.float32, users_first)
+    logits = (5, 11) if users_first else (11, 5)
+    assert [tuple(out.shape) for *_, out in products] == [logits, (11, 3), (5, 3)]
+    assert sum(left.shape[0] * left.shape[1] * right.shape[1] for left, right, _ in products) == 3 * 5 * 3 * 11
+    floor.run(products)  # shapes fit
+    left, right, out = products[0]
+    torch.testing.assert_close(out, left @ right)
+
+
+def test_the_floor_of_recommending_is_one_product_over_all_users():
+    floor = load_script("benchmarks/runners/run_floor.py")
+    products = floor.recommending_products(12, 5, 3, 11, torch.bfloat16)
+    assert [tuple(left.shape) for left, *_ in products] == [(5, 3), (5, 3), (2, 3)]
+    assert {out.data_ptr() for *_, out in products} == {products[0][2].data_ptr()}
+    floor.run(products)
+
+
+def test_every_runner_is_there_and_every_peer_has_requirements(harness):
+    for script in ("speed", "time_to_quality"):
+        contestants = load_script(f"benchmarks/{script}.py").CONTESTANTS
+        runners = {runner for group in contestants.values() for runner, _ in group.values()}
+        assert all((harness.RUNNERS / f"run_{runner}.py").exists() for runner in runners)
+        peers = runners - {"skvae", "torch", "floor"}
+        assert all((harness.RUNNERS / "requirements" / f"{peer}.txt").exists() for peer in peers)
+
+
+def test_speed_compares_with_the_floor_of_the_same_precision():
+    speed = load_script("benchmarks/speed.py")
+    values = {
+        "skvae float32": [300, 100, 200],
+        "skvae bfloat16": [400],
+        "floor float32": [500],
+        "floor bfloat16": [800],
+    }
+    assert speed.compared("skvae float32", values) == ["200 (100 - 300)", "0.40", "1.00", "2.00"]
+    assert speed.compared("skvae bfloat16", values) == ["400 (400 - 400)", "0.50", "0.50", "1.00"]
+    assert speed.compared("irspack", {"irspack": [50], "skvae float32": [200]})[1:] == ["", "4.00", ""]
+
+
+def test_time_to_quality_says_how_soon_ours_is_as_good():
+    script = load_script("benchmarks/time_to_quality.py")
+    own = {"seconds": [1.0, 2.0, 3.0], "scores": [0.1, 0.3, 0.25]}
+    assert script.best_of(own) == (0.3, 2.0)
+    assert script.seconds_to(own, 0.2) == 2.0
+    assert script.seconds_to(own, 0.31) is None
+
+
+def test_a_runner_measures_training_memory_and_recommending(harness):
+    python = harness.environment("skvae")
+    with harness.saved(train=harness.make_matrix(80, 60, 8)) as folder:
+        parameters = {"model": "MultDAERecommender", "n_components": 4, "batch_size": 20}
+        result = harness.run("skvae", python, "speed", folder, parameters=parameters, n_epochs=2, n_calls=2)
+    assert len(result["epoch_seconds"]) == 2
+    assert min(result["epoch_seconds"]) > 0
+    assert result["weight_bytes"] == 4 * (2 * 60 * 4 + 60 + 4)
+    assert result["recommended_per_second"] > 0
+    assert json.dumps(result["versions"])
+
+
+def test_a_runner_that_fails_says_why(harness, tmp_path):
+    with pytest.raises(RuntimeError, match=r"run_skvae\.py failed .*\n.*FileNotFoundError"):
+        harness.run("skvae", harness.environment("skvae"), "speed", tmp_path, parameters={}, n_epochs=1, n_calls=1)
