@@ -6,7 +6,7 @@ DEMO_ARGS = $(if $(DATA),--data $(DATA))
 TEST_ENV = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 JOBS ?= 2
 
-.PHONY: demo test test-oldest lint clean
+.PHONY: demo test test-oldest lint bench clean
 
 demo: .venv/installed
 	.venv/bin/python examples/quickstart.py $(DEMO_ARGS)
@@ -20,6 +20,9 @@ test-oldest: .venv-oldest/installed
 lint: .venv/installed
 	.venv/bin/python -m pip install -q -c constraints/tested.txt ruff
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+bench: .venv/installed
+	.venv/bin/python benchmarks/speed.py $(BENCH_ARGS)
 
 .venv/installed: CONSTRAINTS = constraints/tested.txt
 .venv-oldest/installed: CONSTRAINTS = constraints/oldest.txt
@@ -35,4 +38,4 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest build dist demo-output
+	rm -rf .venv .venv-oldest benchmarks/.envs build dist demo-output
