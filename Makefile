@@ -22,7 +22,7 @@ lint: .venv/installed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 
 bench: .venv/installed
-	.venv/bin/python benchmarks/speed.py
+	.venv/bin/python benchmarks/speed.py $(BENCH_ARGS)
 
 .venv/installed: CONSTRAINTS = constraints/tested.txt
 .venv-oldest/installed: CONSTRAINTS = constraints/oldest.txt
@@ -38,4 +38,4 @@ bench: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest build dist demo-output
+	rm -rf .venv .venv-oldest benchmarks/.envs build dist demo-output

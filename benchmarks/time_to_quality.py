@@ -55,7 +55,7 @@ CONTESTANTS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="contestants; default those the record lacks")
-    parser.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="of a peer's training")
+    parser.add_argument("--limit", type=float, default=150, metavar="SECONDS", help="of a peer's training")
     parser.add_argument("--redraw", action="store_true", help="table and plot from the record alone")
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "time_to_quality", metavar="DIR")
     parser.add_argument("--environments", type=Path, default=harness.ENVIRONMENTS, metavar="DIR")
@@ -102,11 +102,19 @@ def table(kind, record):
     """A row a contestant: its best, and how soon ours are as good."""
     runs = {name: record["runs"][name] for name in CONTESTANTS[kind] if name in record["runs"]}
     ours = [name for name in runs if name.startswith("skvae")]
-    header = [kind, "best NDCG@100", "epochs", "seconds", *(f"{name} is there in" for name in ours)]
+    header = [
+        kind,
+        "best NDCG@100",
+        "epochs to it",
+        "seconds to it",
+        "until it stopped",
+        *(f"{name} is there in" for name in ours),
+    ]
     rows = []
     for name, result in runs.items():
         best, seconds = best_of(result)
-        row = [name, f"{best:.4f}", int(np.argmax(result["scores"])) + 1, f"{seconds:.1f}"]
+        row = [name, f"{best:.4f}", int(np.argmax(result["scores"])) + 1]
+        row += [f"{s:.1f}" for s in (seconds, result["seconds"][-1])]
         for own in ours:
             own_seconds = seconds_to(runs[own], best)
             row.append("" if own_seconds is None else f"{own_seconds:.1f} s ({seconds / own_seconds:.1f} x)")
