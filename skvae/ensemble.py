@@ -82,7 +82,7 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     >>> from skvae import BlendRecommender, EASERecommender, MultDAERecommender
     >>> from skvae.datasets import make_interactions
     >>> X = make_interactions(n_users=700, n_items=50, random_state=0)
-    >>> dae = MultDAERecommender(16, max_iter=20, random_state=0)
+    >>> dae = MultDAERecommender(16, max_iter=10, random_state=0)
     >>> blend = BlendRecommender([("ease", EASERecommender()), ("dae", dae)]).fit(X[:600])
     >>> items, scores = blend.recommend(X[600:], k=5)  # users it never saw
     >>> items.shape, float(blend.weights_.sum())
