@@ -1,4 +1,7 @@
-"""What the benchmarks share: data, environments of the peers, runners in processes of their own, tables and files."""
+"""What the benchmarks share: data, environments of the peers, runners in processes of their own, tables and files.
+
+Processor, memory and cores are read as Linux tells them.
+"""
 
 import datetime
 import json
@@ -99,12 +102,10 @@ def machine():
     }
 
 
-def describe(record):
-    """The machine and the versions of a record, as a paragraph."""
-    about = record["machine"]
-    runs = record["runs"]
+def describe(about, results):
+    """A machine and the versions that results were measured with, as a paragraph."""
     versions = {}
-    for result in runs.values() if isinstance(runs, dict) else runs:
+    for result in results:
         versions |= result["versions"]
     return (
         f"{about['date']}, {about['processor']} ({', '.join(about['instructions'])}), {about['cores']} cores, "

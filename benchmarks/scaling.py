@@ -35,7 +35,9 @@ def main():
         [r["users"], r["items"], *(f"{v:,.{d}f}" for v, d in zip(values(r), (2, 0, 0), strict=True))]
         for r in record["runs"]
     ]
-    text = "\n".join(["# Scaling\n", harness.describe(record), harness.markdown_table(header, rows)])
+    text = "\n".join(
+        ["# Scaling\n", harness.describe(record["machine"], record["runs"]), harness.markdown_table(header, rows)]
+    )
     print(text)
     harness.write(text, args.results / "scaling.md")
     draw(record, args.results / "scaling.png")

@@ -96,7 +96,7 @@ def measure(names, n_rounds, environments, path):
 
 
 def report(record, results):
-    sections = ["# Speed\n", harness.describe(record)]
+    sections = ["# Speed\n", harness.describe(record["machine"], record["runs"])]
     for model in CONTESTANTS:
         runs = {name: [] for name in CONTESTANTS[model]}
         for result in record["runs"]:

@@ -64,7 +64,8 @@ def main():
     record = json.loads(path.read_text()) if path.exists() else {"machine": harness.machine(), "runs": {}}
     if not args.redraw:
         measure(tuple(args.names), args.limit, args.environments, record, path)
-    text = "\n".join(["# Time to quality\n", harness.describe(record), *(table(kind, record) for kind in CONTESTANTS)])
+    about = harness.describe(record["machine"], record["runs"].values())
+    text = "\n".join(["# Time to quality\n", about, *(table(kind, record) for kind in CONTESTANTS)])
     print(text)
     harness.write(text, args.results / "time_to_quality.md")
     draw(record, args.results / "time_to_quality.png")

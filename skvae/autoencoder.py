@@ -248,7 +248,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _train(self, rows, weights, n_epochs, validation, callback_context, keep_state=False):
         """Train from these weights on and store what came of it; weights of a fitted model stay as they are."""
         device = rows.offsets.device
-        is_held = weights is self.__dict__.get("weights_")  # by the estimator, and by who asked it for them
+        is_held = weights is getattr(self, "weights_", None)  # by the estimator, and by who asked it for them
         objective = _load(self._objective(rows.n_items), weights, copy=is_held).to(device)
         optimizer = make_optimizer(objective, self.learning_rate, self.l2_regularization)
         generator = torch.Generator(device).manual_seed((self._seed + self.n_updates_) % 2**63)

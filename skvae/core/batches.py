@@ -1,6 +1,7 @@
 """CSR rows to device batches: the only place that touches the buffers of a CSR matrix."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class SparseBatch:
     def n_users(self):
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def users(self):
         """int64 tensor of shape (n_interactions,): who each interaction belongs to."""
         return torch.repeat_interleave(torch.arange(self.n_users, device=self.items.device), self.offsets.diff())

@@ -14,7 +14,7 @@ class Inference:
     block_size : int
         Users taken at once, which bounds the memory beside the result.
     half_precision : bool
-        Matrix products in bfloat16.
+        The products with the decoder's item matrix in bfloat16, of a copy made here.
     """
 
     def __init__(self, objective, block_size, half_precision=False):

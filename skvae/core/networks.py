@@ -87,7 +87,7 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def use_half_precision(self):
-        """Take the products with the item matrix as it is now in bfloat16; the logits are bfloat16 too."""
+        """Take the products with the item matrix in bfloat16, of a copy of what it is now."""
         if self.half_weight is None:
             self.half_weight = torch.empty_like(self.item_weight, dtype=torch.bfloat16)
         self.half_weight.copy_(self.item_weight)
@@ -190,11 +190,11 @@ def _sum_of_rows(indices, rows, offsets, weights):
 
 
 def has_bfloat16_products(device):
-    """Whether a device multiplies bfloat16 in hardware, which takes a half to a third of the time of float32."""
+    """Whether a device is known to multiply bfloat16 in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # avx512_bf16, amx_bf16, or the extension of an ARM processor
-    return any(present for name, present in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return any(present for name, present in capabilities.items() if name.endswith("bf16"))  # avx512_bf16, amx_bf16
 
 
 def _linear_layers(sizes):
