@@ -101,7 +101,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         weights = self.weights_ if self.warm_start and self._can_continue(X) else self._start(rows)
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self)
-        self._train(rows, weights, self.max_iter, validation, context)
+        self._train(rows, weights, self.max_iter, validation, context, self.averaging_epochs)
         self._warn_below_cap()
         context.call_on_fit_task_end(estimator=self)
         return self
@@ -109,7 +109,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def partial_fit(self, X, y=None):
         """One more pass over the users of X, going on from the weights and the update counter.
 
-        Nothing is validated and no epoch is restored. Optimizer state is kept from one
+        Nothing is validated or averaged and no epoch is restored. Optimizer state is kept from one
         partial_fit to the next, but not in a saved model.
 
         Parameters
@@ -245,16 +245,18 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         self._training_state = None
         return _to_numpy(objective)
 
-    def _train(self, rows, weights, n_epochs, validation, callback_context, keep_state=False):
+    def _train(self, rows, weights, n_epochs, validation, callback_context, averaging_epochs=0, keep_state=False):
         """Train from these weights on and store what came of it; weights of a fitted model stay as they are."""
         device = rows.offsets.device
+        # taken, not copied: after a training that failed the next one starts with fresh moments
+        state, self._training_state = self._training_state, None
         is_held = weights is getattr(self, "weights_", None)  # by the estimator, and by who asked it for them
         objective = _load(self._objective(rows.n_items), weights, copy=is_held).to(device)
         optimizer = make_optimizer(objective, self.learning_rate, self.l2_regularization)
         generator = torch.Generator(device).manual_seed((self._seed + self.n_updates_) % 2**63)
-        # taken, not copied: after a training that failed the next one starts with fresh moments
-        state, self._training_state = self._training_state, None
         if state is not None:
+            if state["last_weights"] is not None:
+                objective.load_state_dict(state["last_weights"])
             # the moments alone: learning rate and weight decay are those of today's parameters
             optimizer.load_state_dict(optimizer.state_dict() | {"state": state["moments"]})
             generator.set_state(state["generator"])
@@ -269,6 +271,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             kl_weight=self._kl_weight,
             first_update=self.n_updates_,
             half_precision=self._half_precision(device),
+            averaging_epochs=averaging_epochs,
             validate=validation and functools.partial(self._validate, objective, validation),
             on_epoch_begin=on_epoch_begin,
             on_epoch_end=on_epoch_end,
@@ -276,7 +279,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         self._store(objective, history)
         restored = history.best_epoch < len(history.losses)
         if (keep_state or self.warm_start) and not restored:
-            self._training_state = {"moments": optimizer.state_dict()["state"], "generator": generator.get_state()}
+            self._training_state = {
+                "last_weights": history.last_weights,
+                "moments": optimizer.state_dict()["state"],
+                "generator": generator.get_state(),
+            }
         return self
 
     def _warn_below_cap(self):
@@ -443,6 +450,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         check_scalar(self.verbose, "verbose", numbers.Integral, min_val=0)
         check_scalar(self.warm_start, "warm_start", (bool, np.bool_))
         check_scalar(self.dropout, "dropout", numbers.Real, min_val=0, max_val=1, include_boundaries="left")
+        check_scalar(self.averaging_epochs, "averaging_epochs", numbers.Real, min_val=0)
         check_scalar(self.learning_rate, "learning_rate", numbers.Real, min_val=0, include_boundaries="neither")
         check_scalar(self.l2_regularization, "l2_regularization", numbers.Real, min_val=0)
         check_scalar(
@@ -480,7 +488,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "_training_state" in state:
-            state["_training_state"] = None  # as large as two copies of the weights
+            state["_training_state"] = None  # as large as three copies of the weights
         return {**state, "_skvae_format": FORMAT_VERSION}
 
     def __setstate__(self, state):

@@ -59,6 +59,9 @@ class MultVAERecommender(BaseAutoencoder):
         small data need small batches more than anything else.
     max_iter : int, default=200
         Epochs at the most.
+    averaging_epochs : float, default=2.0
+        The model is the exponential moving average of its weights over about so many epochs,
+        validated as such. 0: the weights of an epoch as they are, as in the paper.
     early_stopping : bool or "auto", default="auto"
         Hold out users, score NDCG@100 on items hidden from them after each epoch, and stop when
         it has not risen for n_iter_no_change epochs
@@ -142,6 +145,7 @@ class MultVAERecommender(BaseAutoencoder):
         l2_regularization=0.0,
         batch_size="auto",
         max_iter=200,
+        averaging_epochs=2.0,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -163,6 +167,7 @@ class MultVAERecommender(BaseAutoencoder):
         self.l2_regularization = l2_regularization
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.averaging_epochs = averaging_epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -197,7 +197,7 @@ def test_threads_share_a_fitted_model(estimator, X):
 
 
 def test_n_calls_of_partial_fit_are_a_fit_of_n_epochs(estimator, X):
-    fitted = clone(estimator).set_params(max_iter=4, early_stopping=False).fit(X)
+    fitted = clone(estimator).set_params(max_iter=4, early_stopping=False, averaging_epochs=0).fit(X)
     partly = clone(estimator).set_params(max_iter=4)
     for _ in range(4):
         partly.partial_fit(X)

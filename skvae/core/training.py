@@ -1,15 +1,19 @@
 """The training loop: epochs of Adam updates, validation, early stopping, the best epoch kept."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
+
+from .averaging import MovingAverage
 
 
 @dataclass
 class History:
     """What a run of ``train`` did, a list entry an epoch.
 
-    ``best_epoch`` counts from 1 and is the last epoch where nothing was validated.
+    ``best_epoch`` counts from 1 and is the last epoch where nothing was validated; ``last_weights``
+    are those before averaging, which a further training goes on from.
     """
 
     losses: list = field(default_factory=list)
@@ -17,6 +21,7 @@ class History:
     validation_scores: list = field(default_factory=list)
     n_updates: int = 0
     best_epoch: int = 0
+    last_weights: dict | None = None
 
 
 def make_optimizer(objective, learning_rate, l2_regularization):
@@ -42,6 +47,7 @@ def train(
     kl_weight,
     first_update=0,
     half_precision=False,
+    averaging_epochs=0,
     validate=None,
     on_epoch_begin=None,
     on_epoch_end=None,
@@ -63,6 +69,9 @@ def train(
         Updates made before this call.
     half_precision : bool
         The products with the decoder's item matrix in bfloat16; everything else in float32.
+    averaging_epochs : float
+        How many epochs the moving average of the weights reaches back, which takes the place of the
+        weights after each epoch and at the end; 0 for the weights themselves.
     validate : callable or None
         -> float, called after each epoch; the weights of the best epoch are put back at the end.
     on_epoch_begin : callable or None
@@ -81,27 +90,36 @@ def train(
     """
     history = History(n_updates=first_update)
     objective.decoder.prepare_training(min(batch_size, rows.n_users), half_precision)
+    n_batches = -(-len(rows.non_empty()) // batch_size)
+    average = MovingAverage(objective, averaging_epochs, n_batches) if averaging_epochs else None
     best_weights = None
     for epoch in range(1, n_epochs + 1):
         if on_epoch_begin is not None:
             on_epoch_begin()
-        history.losses.append(_train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight))
-        if validate is None:
-            history.best_epoch = epoch
-        else:
-            best = max(history.validation_scores, default=-torch.inf)
-            history.validation_scores.append(validate())
-            if history.validation_scores[-1] > best:
+        history.losses.append(
+            _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, average)
+        )
+        with average.in_place() if average else nullcontext():
+            if validate is None:
                 history.best_epoch = epoch
-                best_weights = _copy_weights(objective, best_weights)
-        if on_epoch_end is not None and on_epoch_end(history):
+            else:
+                best = max(history.validation_scores, default=-torch.inf)
+                history.validation_scores.append(validate())
+                if history.validation_scores[-1] > best:
+                    history.best_epoch = epoch
+                    best_weights = _copy_weights(objective, best_weights)
+            stopped = on_epoch_end is not None and on_epoch_end(history)
+        if stopped:
             break
+    if average:
+        average.exchange()
+        history.last_weights = average.averages  # exchanged
     if history.best_epoch < len(history.losses):
         objective.load_state_dict(best_weights)
     return history
 
 
-def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight):
+def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, average):
     """One pass over the users; returns the mean loss a user and counts updates and beta."""
     total, n_users, beta = 0, 0, 0.0
     for batch in rows.shuffled_batches(batch_size, generator):
@@ -111,6 +129,8 @@ def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_
         loss.backward()
         optimizer.step()
         history.n_updates += 1
+        if average:
+            average.updated()
         total, n_users = total + loss.detach() * batch.n_users, n_users + batch.n_users
     history.betas.append(beta)
     mean_loss = float(total) / n_users

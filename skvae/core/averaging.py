@@ -1,0 +1,57 @@
+"""The moving average of the weights over the updates of a training."""
+
+from contextlib import contextmanager
+
+import torch
+
+TERMS_PER_EPOCH = 8  # a pass over all weights each; as good as one an update, which would be a tenth of its time
+
+
+class MovingAverage:
+    r"""Exponential moving average of an objective's weights, taken at equal distances.
+
+    .. math:: \bar\theta_n = \bar\theta_{n-1} + \max(1 / n, 1 / s)\,(\theta_n - \bar\theta_{n-1})
+
+    which is the plain mean of the first s terms, and forgets older ones from then on (Polyak and
+    Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal on Control and
+    Optimization, 1992).
+
+    Parameters
+    ----------
+    objective : module
+    n_epochs : float
+        That the average reaches back.
+    n_updates : int
+        Of an epoch.
+    """
+
+    def __init__(self, objective, n_epochs, n_updates):
+        self.parameters = dict(objective.named_parameters())
+        self.averages = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self.interval = max(1, round(n_updates / TERMS_PER_EPOCH))
+        self.span = max(1.0, n_epochs * n_updates / self.interval)
+        self.n_updates = 0
+
+    @torch.no_grad()
+    def updated(self):
+        """Count an update of the weights, and take a term where it is due."""
+        self.n_updates += 1
+        n_terms, remainder = divmod(self.n_updates, self.interval)
+        if not remainder:
+            for name, average in self.averages.items():
+                average.lerp_(self.parameters[name], max(1 / n_terms, 1 / self.span))
+
+    def exchange(self):
+        """Let the objective and the average change places; nothing is copied."""
+        for name, average in self.averages.items():
+            parameter = self.parameters[name]
+            parameter.data, average.data = average.data, parameter.data
+
+    @contextmanager
+    def in_place(self):
+        """The objective holds the averages as long as this lasts."""
+        self.exchange()
+        try:
+            yield
+        finally:
+            self.exchange()
