@@ -414,8 +414,8 @@ class LatentSpaceDisplay:
             A MultVAERecommender or MultDAERecommender, or a Pipeline or search around one.
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
         labels : array of shape (n_users,), default=None
-            Numbers (float) give a colour scale, anything else categories: the most frequent get a
-            colour, the rest is "other".
+            Numbers (float) give a colour scale, anything else categories: the ten most
+            frequent get a colour, the rest is grey, as is what is labelled "other".
         ax : matplotlib Axes, default=None
             None makes a new figure.
         scatter_kwargs : dict, default=None
@@ -436,7 +436,7 @@ class LatentSpaceDisplay:
         check_is_fitted(estimator)
         if not hasattr(estimator, "transform"):
             raise TypeError(f"{type(estimator).__name__} has no codes of users: {_REMEDY}.")
-        return cls._of(estimator.transform(X), labels, "users").plot(ax, scatter_kwargs=scatter_kwargs)
+        return cls._from_vectors(estimator.transform(X), labels, "users").plot(ax, scatter_kwargs=scatter_kwargs)
 
     @classmethod
     def from_item_vectors(cls, estimator, *, items=None, labels=None, ax=None, scatter_kwargs=None):
@@ -449,8 +449,8 @@ class LatentSpaceDisplay:
             Which items, such as the popular ones, whose vectors are learned from more users; None
             for all.
         labels : array of shape (n_items of items,), default=None
-            Numbers (float) give a colour scale, anything else categories: the most frequent get a
-            colour, the rest is "other".
+            Numbers (float) give a colour scale, anything else categories: the ten most
+            frequent get a colour, the rest is grey, as is what is labelled "other".
         ax : matplotlib Axes, default=None
             None makes a new figure.
         scatter_kwargs : dict, default=None
@@ -476,10 +476,10 @@ class LatentSpaceDisplay:
         vectors = weights["decoder.item_weight"]
         if items is not None:
             vectors = vectors[_check_items(items, len(vectors))]
-        return cls._of(vectors, labels, "items").plot(ax, scatter_kwargs=scatter_kwargs)
+        return cls._from_vectors(vectors, labels, "items").plot(ax, scatter_kwargs=scatter_kwargs)
 
     @classmethod
-    def _of(cls, vectors, labels, noun):
+    def _from_vectors(cls, vectors, labels, noun):
         """Principal components of vectors, (n_points, width), with the labels checked."""
         vectors = np.asarray(vectors)
         if min(vectors.shape) < 2:
@@ -530,9 +530,9 @@ class LatentSpaceDisplay:
         return self.ax_.scatter(*self.components[points].T, **kwargs)
 
     def _plot_categories(self, labels, kwargs):
-        names, counts = np.unique(labels, return_counts=True)
+        names, counts = np.unique(labels[labels != "other"], return_counts=True)
         if len(names) > MAX_CATEGORIES:
-            names = np.sort(names[np.argsort(-counts, kind="stable")[: MAX_CATEGORIES - 1]])
+            names = np.sort(names[np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]])
         for name in names:
             self.scatters_[str(name)] = self._scatter(labels == name, {"label": str(name)} | kwargs)
         rest = ~np.isin(labels, names)
