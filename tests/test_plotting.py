@@ -1,6 +1,7 @@
 """Displays: what is drawn is what was computed."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def test_no_module_imports_matplotlib_when_it_is_imported():
     for path in Path(skvae.__file__).parent.rglob("*.py"):
         for statement in ast.parse(path.read_text()).body:
             if isinstance(statement, (ast.Import, ast.ImportFrom)):
-                assert "matplotlib" not in ast.unparse(statement), path
+                assert not re.match("(import|from) matplotlib", ast.unparse(statement)), path
 
 
 @pytest.mark.parametrize("name", NAMES)
