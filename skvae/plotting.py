@@ -144,7 +144,6 @@ class TrainingCurveDisplay:
                 self._mark_best(axes, self.lines_[-1])
             axes.set_ylabel(label)
         self.axes_[-1].set_xlabel("epoch")
-        self.axes_[-1].xaxis.get_major_locator().set_params(integer=True)
         self.axes_[0].legend(frameon=False)
         return self
 
@@ -152,11 +151,13 @@ class TrainingCurveDisplay:
         """One Axes for each curve, object array; of a new figure where ax is None."""
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import MaxNLocator
 
         n_curves = len(self.curves)
         if ax is None:
             size = (6.4, 1 + 1.8 * n_curves)
             _, ax = plt.subplots(n_curves, sharex=True, figsize=size, layout="constrained", squeeze=False)
+            ax[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
             _hide_spines(ax)
         axes = np.ravel(np.asarray(ax, dtype=object))
         if len(axes) != n_curves:
