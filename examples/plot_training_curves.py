@@ -8,7 +8,7 @@ until beta has reached its cap.
 """
 
 # %%
-# Ratings of at least 4 count as interactions, movies with five of them are items; a quarter of the users validates.
+# Ratings of at least 4 count as interactions, movies with ten of them are items; a quarter of the users validates.
 import sys
 from pathlib import Path
 
@@ -21,14 +21,14 @@ from skvae import MultDAERecommender, MultVAERecommender, TrainingCurveDisplay, 
 
 folder = Path(sys.argv[0]).resolve().parent / "data" / "movielens-small"
 ratings = pd.read_csv(folder / "ratings.csv.gz").query("rating >= 4")
-ratings = ratings[ratings.groupby("movieId")["userId"].transform("size") >= 5]
+ratings = ratings[ratings.groupby("movieId")["userId"].transform("size") >= 10]
 users, items = (pd.factorize(ratings[column])[0] for column in ("userId", "movieId"))
 X = sp.csr_array((np.ones(len(ratings), np.float32), (users, items)))
 split = strong_generalization_split(X, validation_size=0.25)
 
 # %%
 # Two autoencoders of the same size.
-parameters = {"n_components": 50, "learning_rate": 1e-2, "max_iter": 40, "random_state": 0}
+parameters = {"n_components": 50, "learning_rate": 1e-2, "max_iter": 30, "random_state": 0}
 vae = MultVAERecommender(hidden_layer_sizes=(), **parameters).fit(split.train, X_val=split.validation)
 dae = MultDAERecommender(**parameters).fit(split.train, X_val=split.validation)
 
