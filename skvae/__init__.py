@@ -7,19 +7,24 @@ from .evaluation import Evaluation, evaluate
 from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
+from .plotting import ActivityDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
 from .ranking import recommend, top_k
 from .scoring import RankingScorer, ndcg_scorer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivityDisplay",
     "BlendRecommender",
     "EASERecommender",
     "Evaluation",
+    "LatentSpaceDisplay",
     "MultDAERecommender",
     "MultVAERecommender",
+    "PopularityDisplay",
     "PopularityRecommender",
     "RankingScorer",
+    "TrainingCurveDisplay",
     "UserKFold",
     "UserShuffleSplit",
     "core",

@@ -1,10 +1,13 @@
 """Evaluating a fitted model on users it never saw, with standard errors."""
 
+import numbers
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils import check_scalar
 
-from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
+from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, count_interactions
 from .scoring import hide_items, score_users
 
 
@@ -14,6 +17,7 @@ class Evaluation:
 
     Two evaluations of the same users subtract to the evaluation of their per-user difference,
     whose standard error tells whether one model is better: ``evaluate(a, X) - evaluate(b, X)``.
+    ``by_activity`` splits an evaluation by the users' number of interactions.
 
     Parameters
     ----------
@@ -46,6 +50,50 @@ class Evaluation:
         """Users without a held-out item, int."""
         return len(next(iter(self.per_user.values()))) - self.n_users
 
+    def by_activity(self, X, n_groups=5):
+        """The same scores in groups of users with few to many interactions.
+
+        The groups are bounded by quantiles of the number of interactions of the users counted, so
+        that each has about equally many users. Users with as many interactions share a group:
+        there are fewer groups where many users have the same number.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            The fold-in of the same users, whose interactions are counted.
+        n_groups : int, default=5
+
+        Returns
+        -------
+        list of ActivityGroup
+            From the least to the most active users; none of them empty.
+
+        Raises
+        ------
+        ValueError
+            Where X has another number of users, or no user has a score.
+        """
+        check_scalar(n_groups, "n_groups", numbers.Integral, min_val=1)
+        scored = ~np.isnan(next(iter(self.per_user.values())))
+        sizes = count_interactions(X)
+        if len(sizes) != len(scored):
+            raise ValueError(
+                f"X has {len(sizes)} users, the evaluation has {len(scored)}: pass the fold-in of the users evaluated."
+            )
+        if not scored.any():
+            raise ValueError("No user of the evaluation has a held-out item: there are no groups to form.")
+        inner = np.quantile(sizes[scored], np.arange(1, n_groups) / n_groups)
+        group_of_user = np.where(scored, np.digitize(sizes, inner, right=True), -1)
+        groups = [np.flatnonzero(group_of_user == group) for group in range(n_groups)]
+        return [
+            ActivityGroup(int(sizes[users].min()), int(sizes[users].max()), self._of(users))
+            for users in groups
+            if len(users)
+        ]
+
+    def _of(self, users):
+        return Evaluation({name: scores[users] for name, scores in self.per_user.items()})
+
     def _counted(self):
         return {name: scores[~np.isnan(scores)] for name, scores in self.per_user.items()}
 
@@ -63,6 +111,22 @@ class Evaluation:
         errors = self.standard_error
         rows = [f"{name:<14}{mean:>8.4f} +- {errors[name]:.4f}" for name, mean in self.mean.items()]
         return "\n".join([*rows, f"{self.n_users} users, {self.n_left_out} left out"])
+
+
+class ActivityGroup(NamedTuple):
+    """Users with similarly many interactions, and their scores.
+
+    Parameters
+    ----------
+    fewest, most : int
+        Interactions of the least and the most active user of the group.
+    evaluation : Evaluation
+        Of the group's users.
+    """
+
+    fewest: int
+    most: int
+    evaluation: Evaluation
 
 
 def evaluate(

@@ -11,6 +11,9 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative, valida
 from .ranking import recommend
 from .scoring import hide_items, score_users
 
+# Page of a public class in the documentation, to which the HTML of an estimator links
+API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
+
 
 class BaseRecommender(BaseEstimator):
     """Base of all recommenders: a subclass needs ``fit`` and ``decision_function``.
@@ -18,6 +21,9 @@ class BaseRecommender(BaseEstimator):
     X is a users x items matrix of non-negative values: sparse, dense or a DataFrame. An explicit
     zero is no interaction.
     """
+
+    _doc_link_module = "skvae"
+    _doc_link_template = API_PAGE
 
     def recommend(self, X, k=10, *, exclude_seen=True, candidates=None, exclude=None):
         """The k best items of each user.

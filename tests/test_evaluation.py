@@ -1,5 +1,7 @@
 """Evaluations against NumPy's mean and standard error."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -100,3 +102,36 @@ def test_evaluations_of_different_models_are_unequal():
 def test_where_no_user_has_a_held_out_item_evaluate_raises(users, kwargs):
     with pytest.raises(ValueError, match="No user of X has a held-out item: a user needs"):
         evaluate(MODEL, users, **kwargs)
+
+
+@pytest.mark.parametrize("n_groups", [1, 3, 5, 100])
+def test_activity_groups_are_the_scored_users_from_few_to_many_interactions(n_groups):
+    fold_in, _ = fold_in_split(TEST)
+    evaluation = evaluate(MODEL, TEST, METRICS)
+    groups = evaluation.by_activity(fold_in, n_groups)
+    assert 1 <= len(groups) <= n_groups
+    assert sum(group.evaluation.n_users for group in groups) == evaluation.n_users
+    assert all(group.evaluation.n_left_out == 0 for group in groups)
+    assert all(group.fewest <= group.most for group in groups)
+    assert all(lower.most < upper.fewest for lower, upper in itertools.pairwise(groups))
+    for name in METRICS:
+        weighted = sum(group.evaluation.mean[name] * group.evaluation.n_users for group in groups)
+        assert weighted / evaluation.n_users == pytest.approx(evaluation.mean[name])
+
+
+def test_activity_groups_have_the_scores_of_their_users():
+    sizes = np.array([1, 7, 3, 9, 5, 2])
+    evaluation = Evaluation({"ndcg@10": np.array([np.nan, 0.7, 0.3, 0.9, 0.5, 0.2])})
+    groups = evaluation.by_activity(np.arange(10) < sizes[:, None], n_groups=2)
+    assert [(group.fewest, group.most) for group in groups] == [(2, 5), (7, 9)]
+    assert [group.evaluation.per_user["ndcg@10"].tolist() for group in groups] == [[0.3, 0.5, 0.2], [0.7, 0.9]]
+
+
+def test_activity_groups_need_the_users_evaluated():
+    evaluation = evaluate(MODEL, TEST)
+    with pytest.raises(ValueError, match="X has 80 users, the evaluation has 34"):
+        evaluation.by_activity(X)
+    with pytest.raises(ValueError, match="No user of the evaluation has a held-out item"):
+        Evaluation({"ndcg@10": np.full(2, np.nan)}).by_activity(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="n_groups == 0"):
+        evaluation.by_activity(TEST, n_groups=0)

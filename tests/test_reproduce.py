@@ -199,7 +199,7 @@ def test_quintiles_are_those_of_numpy(script):
     scores = np.where(rng.random(200) < 0.1, np.nan, rng.random(200))
     scored = ~np.isnan(scores)
     edges = [0, *np.quantile(sizes[scored], [0.2, 0.4, 0.6, 0.8, 1.0])]
-    groups = script.by_activity(fold_in, scores)
+    groups = script.by_activity(fold_in, skvae.Evaluation({"ndcg@100": scores}))
     assert len(groups) == 5
     for group, low, high in zip(groups, edges, edges[1:], strict=False):
         members = scored & (low < sizes) & (sizes <= high)
@@ -210,7 +210,8 @@ def test_quintiles_are_those_of_numpy(script):
 
 
 def test_users_of_one_size_are_one_quintile(script):
-    groups = script.by_activity(skvae.model_selection.sp.csr_array(np.ones((6, 4))), np.arange(6.0))
+    evaluation = skvae.Evaluation({"ndcg@100": np.arange(6.0)})
+    groups = script.by_activity(skvae.model_selection.sp.csr_array(np.ones((6, 4))), evaluation)
     assert [group["n_users"] for group in groups] == [6]
 
 

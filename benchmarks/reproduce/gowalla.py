@@ -98,15 +98,13 @@ def choose_epochs(model, train):
 
 def by_activity(evaluation, train):
     """Mean and standard error of each metric in the quintiles of the users' training interactions."""
-    counts = np.diff(train.indptr)
-    quintile = np.digitize(counts, np.quantile(counts, [0.2, 0.4, 0.6, 0.8]), right=True)
-    groups = [
-        skvae.Evaluation({name: scores[quintile == q] for name, scores in evaluation.per_user.items()})
-        for q in range(5)
-    ]
     return [
-        {"most_interactions": int(counts[quintile == q].max()), "mean": g.mean, "standard_error": g.standard_error}
-        for q, g in enumerate(groups)
+        {
+            "most_interactions": group.most,
+            "mean": group.evaluation.mean,
+            "standard_error": group.evaluation.standard_error,
+        }
+        for group in evaluation.by_activity(train)
     ]
 
 

@@ -241,7 +241,7 @@ def finished(name, split, args):
         evaluation = evaluate(model, split)
         result = {"fit_seconds": seconds, "best_epoch": getattr(model, "best_iter_", None)}
         result |= {"mean": evaluation.mean, "standard_error": evaluation.standard_error, "n_users": evaluation.n_users}
-        result |= {"by_activity": by_activity(split.test_fold_in, evaluation.per_user["ndcg@100"])}
+        result |= {"by_activity": by_activity(split.test_fold_in, evaluation)}
         result |= {"parameters": model.get_params(), "skvae": skvae.__version__}
         write_whole(path, lambda file: file.write(json.dumps(result, indent=1).encode()))
     return json.loads(path.read_text())
@@ -251,20 +251,16 @@ def evaluate(model, split):
     return skvae.evaluate(model, split.test_fold_in, METRICS, y=split.test_held_out)
 
 
-def by_activity(fold_in, scores):
+def by_activity(fold_in, evaluation):
     """NDCG@100 in the quintiles of the fold-in sizes; users of one size share a quintile, empty ones are left out."""
-    sizes, scores = np.diff(fold_in.indptr)[~np.isnan(scores)], scores[~np.isnan(scores)]
-    quintiles = np.digitize(sizes, np.quantile(sizes, [0.2, 0.4, 0.6, 0.8]), right=True)
-    groups = [(sizes[quintiles == q], skvae.Evaluation({"ndcg@100": scores[quintiles == q]})) for q in range(5)]
     return [
         {
-            "fold_in_items": [int(group.min()), int(group.max())],
-            "n_users": len(group),
-            "mean": evaluation.mean["ndcg@100"],
-            "standard_error": evaluation.standard_error["ndcg@100"],
+            "fold_in_items": [group.fewest, group.most],
+            "n_users": group.evaluation.n_users,
+            "mean": group.evaluation.mean["ndcg@100"],
+            "standard_error": group.evaluation.standard_error["ndcg@100"],
         }
-        for group, evaluation in groups
-        if len(group)
+        for group in evaluation.by_activity(fold_in)
     ]
 
 
