@@ -236,6 +236,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         n_users = len(rows.non_empty())
         self.batch_size_ = _auto_batch_size(n_users) if self.batch_size == "auto" else self.batch_size
+        patience = self.n_iter_no_change
+        self.n_iter_no_change_ = _auto_patience(len(rows.items)) if patience == "auto" else patience
         self._set_kl_schedule(self.max_iter * -(-n_users // self.batch_size_))
         objective = self._objective(rows.n_items).to_empty(device="cpu")
         initialize(objective, torch.Generator().manual_seed(self._seed))
@@ -342,7 +344,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         # before beta is at its cap the objective still changes, and NDCG with it
         first = next((i for i, beta in enumerate(history.betas) if beta >= self._final_beta), epoch)
         waited_since = max(history.best_epoch, first)
-        return epoch - waited_since >= self.n_iter_no_change
+        return epoch - waited_since >= self.n_iter_no_change_
 
     def _hold_out_users(self, X, X_val):
         """Rows to train on, and the validation pair (fold_in, held_out) or None."""
@@ -446,7 +448,6 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _check_parameters(self):
         check_scalar(self.n_components, "n_components", numbers.Integral, min_val=1)
         check_scalar(self.max_iter, "max_iter", numbers.Integral, min_val=1)
-        check_scalar(self.n_iter_no_change, "n_iter_no_change", numbers.Integral, min_val=1)
         check_scalar(self.verbose, "verbose", numbers.Integral, min_val=0)
         check_scalar(self.warm_start, "warm_start", (bool, np.bool_))
         check_scalar(self.dropout, "dropout", numbers.Real, min_val=0, max_val=1, include_boundaries="left")
@@ -463,6 +464,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         )
         if self.batch_size != "auto":
             _check_number("batch_size", self.batch_size, numbers.Integral, 1)
+        if self.n_iter_no_change != "auto":
+            _check_number("n_iter_no_change", self.n_iter_no_change, numbers.Integral, 1)
         self._check_choices()
         self._check_own_parameters()
 
@@ -510,6 +513,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 def _auto_batch_size(n_users):
     """Users a batch: a fortieth of them, at least 32 and at most the paper's 500."""
     return int(np.clip(n_users // 40, 32, 500))
+
+
+def _auto_patience(n_interactions):
+    """Epochs without a rise: those of three million interactions, at least 10 and at most 50."""
+    return int(np.clip(3_000_000 // n_interactions, 10, 50))
 
 
 def _check_number(name, value, kind, minimum):

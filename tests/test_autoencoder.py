@@ -265,15 +265,21 @@ def test_auto_batch_size_grows_with_the_users(n_users, expected):
     assert model.batch_size_ == expected
 
 
+@pytest.mark.parametrize(("n_items", "expected"), [(10, 50), (200, 30), (3000, 10)])
+def test_auto_patience_is_longer_where_epochs_are_short(n_items, expected):
+    X = sp.csr_array(np.ones((500, n_items), np.float32))
+    assert MultDAERecommender(2, max_iter=1, early_stopping=False).fit(X).n_iter_no_change_ == expected
+
+
 # -- annealing
 
 
-def test_auto_annealing_reaches_the_cap_at_half_of_the_planned_updates(X):
+def test_auto_annealing_reaches_the_cap_at_a_tenth_of_the_planned_updates(X):
     model = MultVAERecommender(4, hidden_layer_sizes=(), max_iter=10, early_stopping=False).fit(X)
     planned = 10 * -(-500 // model.batch_size_)
     assert model.n_updates_ == planned
-    assert model._kl_weight(planned // 2) == pytest.approx(0.2)
-    assert model._kl_weight(planned // 2 - 1) < 0.2
+    assert model._kl_weight(planned // 10) == pytest.approx(0.2)
+    assert model._kl_weight(planned // 10 - 1) < 0.2
     assert model.beta_curve_[-1] == 0.2
     assert sorted(model.beta_curve_) == model.beta_curve_
 
@@ -443,6 +449,8 @@ def test_verbose_prints_a_line_an_epoch(estimator, X, capsys):
         ({"early_stopping": "yes"}, ValueError, 'early_stopping must be "auto", True or False'),
         ({"validation_fraction": 1.0}, ValueError, "validation_fraction == 1.0, must be < 1"),
         ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change == 0, must be >= 1"),
+        ({"n_iter_no_change": "long"}, ValueError, 'n_iter_no_change must be a number or "auto"'),
+        ({"averaging_epochs": -1}, ValueError, "averaging_epochs == -1, must be >= 0"),
         ({"warm_start": "yes"}, TypeError, "warm_start must be"),
         ({"precision": "float64"}, ValueError, "precision must be one of auto, bfloat16, float32, got 'float64'"),
         ({"device": "abacus"}, ValueError, "device='abacus' is not present on this machine"),

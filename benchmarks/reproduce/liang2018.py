@@ -47,7 +47,14 @@ PUBLISHED = {
     "msd": {"mult-dae": (0.266, 0.363, 0.313), "mult-vae": (0.266, 0.364, 0.316)},
 }
 # early_stopping=False: all epochs run, the best on the validation users is kept
-TRAINING = {"batch_size": 500, "learning_rate": 1e-3, "early_stopping": False, "random_state": 0, "verbose": 1}
+TRAINING = {
+    "batch_size": 500,
+    "learning_rate": 1e-3,
+    "averaging_epochs": 0,
+    "early_stopping": False,
+    "random_state": 0,
+    "verbose": 1,
+}
 MODELS = {
     "popularity": skvae.PopularityRecommender(),
     "mult-dae": skvae.MultDAERecommender(200, l2_regularization=0.01 / 500, **TRAINING),
