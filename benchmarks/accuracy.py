@@ -1,51 +1,73 @@
-"""NDCG@100 of the untouched defaults beside popularity, on real data; prints a Markdown table.
+"""NDCG@100 of skvae's recommenders and of other libraries' on real data, over several splits of the users.
 
-``python benchmarks/accuracy.py [NAME ...] [--seeds N]``. Data are read from the folder SKVAE_DATA, by default
-../shared/data, and MovieLens small from examples/data. Strong generalization: 80 / 10 / 10 per cent of the users who
-have at least 5 interactions, items of training users only, the best epoch kept on the validation users. Numbers are
-means over the test users of all seeds, each seed with a split of its own; +- is the standard error over users of the
-mean over one split, averaged over the splits.
+``python benchmarks/accuracy.py [NAME ...] [--seeds N] [--models MODEL ...] [--limit SECONDS] [--results DIR]
+[--environments DIR]``. Data are read from the folder SKVAE_DATA, by default ../shared/data, and MovieLens small from
+examples/data. Strong generalization: 80 / 10 / 10 per cent of the users who have at least 5 interactions, items of
+training users only, a split a seed; a fifth of the items of validation and test users is hidden. Everything is chosen
+on the validation users: the epoch, the parameter of EASE^R, the weights of a blend, and for the peers also the better of
+their own defaults and the settings below, on the first split. The same code ranks and scores for everyone.
+
+DIR gets NAME.json and accuracy.md; what NAME.json and NAME.npz (NDCG@100 of each test user) hold is not run again.
 """
 
 import argparse
-import datetime
+import functools
+import json
 import os
-import platform
+import time
 from pathlib import Path
 
+import harness
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
 import skvae
+from skvae.metrics import ndcg_at_k, recall_at_k
 from skvae.model_selection import MIN_INTERACTIONS, count_interactions
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("SKVAE_DATA") or ROOT.parent / "shared" / "data")
 NAMES = ("movielens-small", "movietweetings-100k", "msweb", "anime")
-MODELS = {
-    "popularity": lambda seed: skvae.PopularityRecommender(),
-    "MultDAE": lambda seed: skvae.MultDAERecommender(random_state=seed),
-    "MultVAE": lambda seed: skvae.MultVAERecommender(random_state=seed),
+BLENDS = {
+    "blend of EASE and MultDAE": ("EASE", "MultDAE"),
+    "blend of all three": ("EASE", "MultDAE", "MultVAE"),
 }
-METRICS = ("ndcg@100", "recall@20", "recall@50")
+OURS = ("popularity", "EASE", "MultDAE", "MultVAE", *BLENDS)
+EASE_L2 = (1.0, 5.0, 20.0, 50.0, 200.0, 500.0)
+# peer -> runner and the settings of which the best on the validation users of the first split is taken
+PAPER = {"irspack": {"dim_z": 200, "enc_hidden_dims": 600}, "cornac": {"k": 200, "autoencoder_structure": [600]}}
+PEERS = {
+    "implicit ALS": ("implicit", [{"factors": f, "regularization": r} for f in (64, 200) for r in (0.01, 1.0)]),
+    "irspack MultVAE": ("irspack", [{}, PAPER["irspack"] | {"minibatch_size": 100}]),
+    "Cornac VAECF": ("cornac", [{}, PAPER["cornac"] | {"batch_size": 100}]),
+    "RecBole MultiVAE": (
+        "recbole",
+        [{"model": "MultiVAE"}, {"model": "MultiVAE", "latent_dimension": 400, "train_batch_size": 100}],
+    ),
+}
+METRICS = {
+    "ndcg@100": functools.partial(ndcg_at_k, k=100),
+    "recall@20": functools.partial(recall_at_k, k=20),
+    "recall@50": functools.partial(recall_at_k, k=50),
+}
+PATIENCE = 20
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="splits, default 1")
+    parser.add_argument("--models", nargs="*", default=OURS, metavar="MODEL", help=f"of {', '.join([*OURS, *PEERS])}")
+    parser.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="of the training of a peer")
+    parser.add_argument("--results", type=Path, default=harness.RESULTS / "accuracy", metavar="DIR")
+    parser.add_argument("--environments", type=Path, default=harness.ENVIRONMENTS, metavar="DIR")
     args = parser.parse_args()
-    print(f"{datetime.date.today()}, {os.cpu_count()} x {platform.machine()}, {args.seeds} seed(s)\n")
-    print("| data | training users x items | model | epochs | " + " | ".join(METRICS) + " | above popularity |")
-    print("|---|---|---|---|" + "---|" * (len(METRICS) + 1))
     for name in args.names:
-        evaluations, shape, epochs = evaluate_all(load(name), args.seeds)
-        floor = evaluations["popularity"]
-        for model, results in evaluations.items():
-            difference = average([ours - theirs for ours, theirs in zip(results, floor, strict=True)], "ndcg@100")
-            cells = [average(results, metric) for metric in METRICS]
-            print(f"| {name} | {shape} | {model} | {epochs[model]} | {' | '.join(cells)} | {difference} |", flush=True)
+        measure(name, args)
+    text = f"# Accuracy\n\n{tables(args.results)}"
+    print(text)
+    harness.write(text, args.results / "accuracy.md")
 
 
 def load(name):
@@ -71,22 +93,125 @@ def k_core(X, k):
         X = X[users][:, items]
 
 
-def evaluate_all(X, n_seeds):
-    evaluations, epochs = {name: [] for name in MODELS}, {}
-    for seed in range(n_seeds):
+def measure(name, args):
+    """Run what the record of a data set lacks, a file written after each model."""
+    path = args.results / f"{name}.json"
+    record = json.loads(path.read_text()) if path.exists() else {"machine": harness.machine(), "runs": {}}
+    per_user = dict(np.load(path.with_suffix(".npz"))) if path.with_suffix(".npz").exists() else {}
+    X = load(name)
+    for seed in range(args.seeds):
         split = skvae.strong_generalization_split(X, random_state=seed)
-        for name, make in MODELS.items():
-            model = make(seed)
-            model.fit(split.train, **({} if name == "popularity" else {"X_val": split.validation}))
-            evaluations[name].append(skvae.evaluate(model, split.test, METRICS))
-            epochs.setdefault(name, []).append(getattr(model, "best_iter_", 0))
-    shape = " x ".join(map(str, split.train.shape))
-    return evaluations, shape, {name: round(float(np.mean(best))) for name, best in epochs.items()}
+        models = Models(split, seed)
+        for model in args.models:
+            key = f"{model}, split {seed}"
+            if key in record["runs"] and key in per_user:
+                continue
+            if model in PEERS:
+                result, scores = run_peer(model, split, record, args)
+            else:
+                fitted, result = models[model]
+                scores = skvae.evaluate(fitted, split.test, METRICS).per_user
+            per_user[key] = scores["ndcg@100"].astype(np.float32)
+            result |= {metric: mean_and_error(values) for metric, values in scores.items()}
+            record["runs"][key] = result | {"shape": split.train.shape}
+            harness.write(json.dumps(record, indent=1), path)
+            with harness.replacing(path.with_suffix(".npz")) as part, part.open("wb") as file:
+                np.savez_compressed(file, **per_user)
+            print(name, key, result, flush=True)
 
 
-def average(evaluations, metric):
-    means, errors = ([getattr(e, part)[metric] for e in evaluations] for part in ("mean", "standard_error"))
-    return f"{np.mean(means):.4f} +- {np.mean(errors):.4f}"
+class Models(dict):
+    """Name -> a recommender of ours, fitted when it is first asked for, and what to say of its fit."""
+
+    def __init__(self, split, seed):
+        self.split, self.seed = split, seed
+
+    def __missing__(self, name):
+        members_seconds = sum(self[member][1]["seconds"] for member in BLENDS.get(name, ()))
+        start = time.perf_counter()
+        fitted, about = self.fit(name)
+        self[name] = fitted, about | {"seconds": members_seconds + time.perf_counter() - start}
+        return self[name]
+
+    def fit(self, name):
+        train, validation = self.split.train, self.split.validation
+        if name == "popularity":
+            return skvae.PopularityRecommender().fit(train), {}
+        if name == "EASE":
+            candidates = [skvae.EASERecommender(l2_regularization=l2).fit(train) for l2 in EASE_L2]
+            best = max(candidates, key=lambda ease: skvae.evaluate(ease, validation).mean["ndcg@100"])
+            return best, {"parameters": {"l2_regularization": best.l2_regularization}}
+        if name in BLENDS:
+            # of the members of the rows above: those that it would fit itself, with the same X_val, are the same
+            blend = skvae.BlendRecommender([(member, self[member][0]) for member in BLENDS[name]], prefit=True)
+            weights = blend.fit(validation).weights_.round(3).tolist()
+            return blend, {"parameters": dict(zip(BLENDS[name], weights, strict=True))}
+        estimator = {"MultDAE": skvae.MultDAERecommender, "MultVAE": skvae.MultVAERecommender}[name]
+        fitted = estimator(random_state=self.seed).fit(train, X_val=validation)
+        return fitted, {"epochs": fitted.best_iter_, "beta": fitted.beta_curve_[-1]}
+
+
+def run_peer(model, split, record, args):
+    """A peer's fit with its best settings so far, those chosen on the first split, and its scores of the test users."""
+    runner, candidates = PEERS[model]
+    python = harness.environment(runner, args.environments)
+    chosen = record.setdefault("chosen", {})
+    fold_in, held_out = skvae.fold_in_split(split.validation)
+    test_fold_in, test_held_out = skvae.fold_in_split(split.test)
+    matrices = {"fold_in": fold_in, "held_out": held_out, "test_fold_in": test_fold_in}
+    with harness.saved(train=split.train, **matrices) as folder:
+        runs = []
+        for parameters in [chosen[model]] if model in chosen else candidates:
+            request = {"parameters": parameters, "limit": args.limit, "patience": PATIENCE}
+            curve = harness.run(runner, python, "curve", folder, **request)
+            runs.append((max(curve["scores"]), parameters, curve, np.load(folder / "test_scores.npy")))
+    _, parameters, curve, scores = max(runs, key=lambda run: run[0])
+    chosen[model] = parameters
+    scores[test_fold_in.nonzero()] = -np.inf
+    items, _ = skvae.top_k(scores, 100)
+    result = {"parameters": parameters, "epochs": int(np.argmax(curve["scores"])) + 1, "seconds": curve["seconds"][-1]}
+    return result, {metric: at_k(test_held_out, items, per_user=True) for metric, at_k in METRICS.items()}
+
+
+def mean_and_error(values):
+    values = values[~np.isnan(values)]
+    return [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
+
+
+def tables(results):
+    """A table for each record in a folder."""
+    parts = []
+    for path in sorted(results.glob("*.json")):
+        record, per_user = json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
+        parts.append(table(path.stem, record["machine"], record["runs"], per_user))
+    return "\n".join(parts)
+
+
+def table(name, machine, runs, per_user):
+    models = list(dict.fromkeys(key.rpartition(", split ")[0] for key in runs))
+    header = ["model", *METRICS, "above popularity", "above EASE", "fit, s", "epochs", "splits"]
+    rows = []
+    for model in models:
+        seeds = [key.rpartition(" ")[2] for key in runs if key.startswith(f"{model}, split ")]
+        own = [runs[f"{model}, split {seed}"] for seed in seeds]
+        row = [model, *(pooled([run[metric] for run in own]) for metric in METRICS)]
+        for floor in ("popularity", "EASE"):
+            pairs = [(f"{model}, split {seed}", f"{floor}, split {seed}") for seed in seeds]
+            known = model != floor and all(other in runs for _, other in pairs)
+            row.append(pooled([mean_and_error(per_user[a] - per_user[b]) for a, b in pairs]) if known else "")
+        epochs = [run["epochs"] for run in own if "epochs" in run]
+        row += [f"{np.mean([run['seconds'] for run in own]):.1f}", round(np.mean(epochs)) if epochs else "", len(seeds)]
+        rows.append(row)
+    shape = next(iter(runs.values()))["shape"]
+    title = f"## {name}, {shape[0]} training users x {shape[1]} items"
+    about = f"{machine['date']}, {machine['processor']}, {machine['cores']} cores."
+    return f"{title}\n\n{about}\n\n{harness.markdown_table(header, rows)}"
+
+
+def pooled(means_and_errors):
+    """Mean over the splits, and its standard error from those over the users of each."""
+    means, errors = np.array(means_and_errors).T
+    return f"{means.mean():.4f} +- {np.sqrt((errors**2).mean() / len(errors)):.4f}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import datetime
 import os
 import platform
 
-from accuracy import NAMES, average, load
+import numpy as np
+from accuracy import NAMES, load
 
 import skvae
 
@@ -42,6 +43,11 @@ def main():
                 difference = average([ours - theirs for ours, theirs in pairs], "ndcg@100")
                 cells = " | ".join(average(evaluations, metric) for metric in ("ndcg@100", "recall@20"))
                 print(f"| {name} | {label} | {likelihood} | {cells} | {difference} |", flush=True)
+
+
+def average(evaluations, metric):
+    means, errors = ([getattr(e, part)[metric] for e in evaluations] for part in ("mean", "standard_error"))
+    return f"{np.mean(means):.4f} +- {np.mean(errors):.4f}"
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ CONTESTANTS = {
             {"model": "MultiDAE", "mlp_hidden_size": [], "latent_dimension": 200, "enable_amp": True, **RECBOLE},
         ),
         "dense torch": ("torch", {"model": "DAE", "n_components": 200}),
-        "implicit ALS": ("implicit", {"factors": 200}),
+        "implicit ALS": ("implicit", {"factors": 200, "iterations": 2}),
         "floor float32": ("floor", {"width": 200, "dtype": "float32"}),
         "floor bfloat16": ("floor", {"width": 200, "dtype": "bfloat16"}),
     },

@@ -1,7 +1,8 @@
 """What the runners share: the clock, the metric and the command line. NumPy and SciPy alone, as every peer has them.
 
 ``python run_NAME.py TASK FOLDER REQUEST`` prints a line of JSON. TASK is speed or curve, FOLDER holds train.npz and
-for curve also fold_in.npz and held_out.npz, REQUEST is JSON: the model's parameters and the task's settings.
+for curve also fold_in.npz, held_out.npz and, if test users are to be scored, test_fold_in.npz. REQUEST is JSON: the
+model's parameters and the task's settings.
 """
 
 import importlib.metadata
@@ -101,12 +102,18 @@ def recommend_speed(recommend, model, X, n_users, n_calls):
 
 
 def measure_curve(fit, folder, *, parameters, limit, patience):
-    """NDCG@100 of the validation users after each epoch, until it has not risen for ``patience`` epochs."""
+    """NDCG@100 of the validation users after each epoch, until it has not risen for ``patience`` epochs.
+
+    With test users, FOLDER gets test_scores.npy, their scores after the best epoch.
+    """
     fold_in, held_out = load(folder, "fold_in"), load(folder, "held_out")
+    test = load(folder, "test_fold_in") if (folder / "test_fold_in.npz").exists() else None
     scores = []
 
     def visit(seconds, score):
         scores.append(ndcg_at_k(score(fold_in), fold_in, held_out))
+        if test is not None and scores[-1] > max(scores[:-1], default=-1):
+            np.save(folder / "test_scores.npy", np.asarray(score(test), np.float32))
         return seconds[-1] > limit or len(scores) - np.argmax(scores) > patience
 
     clock = Clock(visit)
