@@ -4,7 +4,7 @@
 [--environments DIR]``. Data are read from the folder SKVAE_DATA, by default ../shared/data, and MovieLens small from
 examples/data. Strong generalization: 80 / 10 / 10 per cent of the users who have at least 5 interactions, items of
 training users only, a split a seed; a fifth of the items of validation and test users is hidden. Everything is chosen
-on the validation users: the epoch, the parameter of EASE^R, the weights of a blend, and for the peers also the better of
+on the validation users: the epoch, the parameter of EASE^R, the weights of a blend, for the peers also the better of
 their own defaults and the settings below, on the first split. The same code ranks and scores for everyone.
 
 DIR gets NAME.json and accuracy.md; what NAME.json and NAME.npz (NDCG@100 of each test user) hold is not run again.
