@@ -1,5 +1,8 @@
 """The training loop: epochs of Adam updates, validation, early stopping, the best epoch kept."""
 
+import signal
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -9,7 +12,9 @@ import torch
 class History:
     """What a run of ``train`` did, a list entry an epoch.
 
-    ``best_epoch`` counts from 1 and is the last epoch where nothing was validated.
+    ``best_epoch`` counts from 1 and is the last epoch where nothing was validated. ``interrupt`` is
+    the KeyboardInterrupt that ended the run after its first epoch, ``restored`` whether the weights
+    of the best epoch were put back.
     """
 
     losses: list = field(default_factory=list)
@@ -17,6 +22,8 @@ class History:
     validation_scores: list = field(default_factory=list)
     n_updates: int = 0
     best_epoch: int = 0
+    interrupt: KeyboardInterrupt | None = None
+    restored: bool = False
 
 
 def make_optimizer(objective, learning_rate, l2_regularization):
@@ -73,54 +80,85 @@ def train(
     Returns
     -------
     History
+        After a KeyboardInterrupt too, with the epochs that were finished. Then the weights are those
+        of the best epoch, or where nothing is validated those of the last update.
 
     Raises
     ------
     ValueError
         Where the loss of an epoch is not finite.
+    KeyboardInterrupt
+        Where the first epoch was not finished.
     """
     history = History(n_updates=first_update)
     objective.decoder.prepare_training(min(batch_size, rows.n_users), half_precision)
     best_weights = None
-    for epoch in range(1, n_epochs + 1):
-        if on_epoch_begin is not None:
-            on_epoch_begin()
-        history.losses.append(_train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight))
-        if validate is None:
-            history.best_epoch = epoch
-        else:
-            best = max(history.validation_scores, default=-torch.inf)
-            history.validation_scores.append(validate())
-            if history.validation_scores[-1] > best:
-                history.best_epoch = epoch
-                best_weights = _copy_weights(objective, best_weights)
-        if on_epoch_end is not None and on_epoch_end(history):
-            break
-    if history.best_epoch < len(history.losses):
+    try:
+        for epoch in range(1, n_epochs + 1):
+            if on_epoch_begin is not None:
+                on_epoch_begin()
+            loss, beta = _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight)
+            score = None if validate is None else validate()
+            with _uninterrupted():
+                history.losses.append(loss)
+                history.betas.append(beta)
+                if score is None:
+                    history.best_epoch = epoch
+                else:
+                    best = max(history.validation_scores, default=-torch.inf)
+                    history.validation_scores.append(score)
+                    if score > best:
+                        history.best_epoch = epoch
+                        best_weights = _copy_weights(objective, best_weights)
+            if on_epoch_end is not None and on_epoch_end(history):
+                break
+    except KeyboardInterrupt as interrupt:
+        if not history.losses:
+            raise
+        history.interrupt = interrupt
+    if best_weights is not None and (history.interrupt is not None or history.best_epoch < len(history.losses)):
         objective.load_state_dict(best_weights)
+        history.restored = True
     return history
 
 
+@contextmanager
+def _uninterrupted():
+    """Put a Ctrl-C off to the end of the block: what stands in it is done as a whole or not at all."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield  # nothing that could interrupt it
+        return
+    arrived = []
+    signal.signal(signal.SIGINT, lambda *arguments: arrived.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if arrived:
+        handler(*arrived[0])
+
+
 def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight):
-    """One pass over the users; returns the mean loss a user and counts updates and beta."""
+    """One pass over the users; returns the mean loss a user and the last beta, and counts updates."""
     total, n_users, beta = 0, 0, 0.0
     for batch in rows.shuffled_batches(batch_size, generator):
         beta = kl_weight(history.n_updates)
         optimizer.zero_grad()
         loss = objective(batch, beta, generator)
         loss.backward()
-        optimizer.step()
-        history.n_updates += 1
+        with _uninterrupted():  # one step is several calls
+            optimizer.step()
+            history.n_updates += 1
         total, n_users = total + loss.detach() * batch.n_users, n_users + batch.n_users
-    history.betas.append(beta)
     mean_loss = float(total) / n_users
     if not abs(mean_loss) < float("inf"):  # NaN too
         raise ValueError(
-            f"The loss is {mean_loss} in epoch {len(history.betas)}: training diverged at "
+            f"The loss is {mean_loss} in epoch {len(history.losses) + 1}: training diverged at "
             f"learning_rate={optimizer.param_groups[0]['lr']}. Lower learning_rate, or scale down "
             "the largest values of X."
         )
-    return mean_loss
+    return mean_loss, beta
 
 
 @torch.no_grad()
