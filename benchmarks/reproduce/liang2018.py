@@ -134,8 +134,8 @@ def read_table(path, first_line, pattern, **options):
         raise DataError(f"{path} cannot be read: {str(error).strip().partition(chr(10))[0]}") from error
 
 
-# User and item of each row that counts; numbers of users are in the order of their ids. The order is that of the
-# official files, which have the rows of a user in the order of the items.
+# User and item of each row that counts; numbers of users are in the order of their ids. Rows are in the order of users
+# and items, as in the official ratings.csv; those of Netflix in that of its files.
 READERS = {"ml-20m": read_movielens, "netflix": read_netflix, "msd": read_msd}
 
 
