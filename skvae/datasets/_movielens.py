@@ -206,10 +206,11 @@ def _matrices(ratings):
     """data and timestamps, with the ids of their rows and columns."""
     user_ids, users = np.unique(ratings["user"], return_inverse=True)
     item_ids, items = np.unique(ratings["item"], return_inverse=True)
-    order = np.lexsort((ratings["timestamp"], items, users))
-    users, items, ratings = users[order], items[order], ratings[order]
-    is_last = np.append((users[1:] != users[:-1]) | (items[1:] != items[:-1]), True)
-    users, items, ratings = users[is_last], items[is_last], ratings[is_last]
+    pairs = users * len(item_ids) + items
+    if (np.diff(pairs) <= 0).any():  # not in order, as the larger files are, or a pair twice
+        order = np.lexsort((ratings["timestamp"], pairs))
+        last = order[np.append(np.diff(pairs[order]) > 0, True)]
+        users, items, ratings = users[last], items[last], ratings[last]
     offsets = np.searchsorted(users, np.arange(len(user_ids) + 1))
     data, timestamps = (
         sp.csr_array((ratings[field].copy(), items.copy(), offsets.copy()), shape=(len(user_ids), len(item_ids)))
