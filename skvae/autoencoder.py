@@ -93,6 +93,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             interaction, or the loss stops being finite.
         TypeError
             Where a parameter has the wrong type.
+        KeyboardInterrupt
+            Passed on after a Ctrl-C, so that a search stops. Once an epoch is finished the model is
+            fitted nevertheless, with the best epoch so far, or without validation users with the
+            weights reached.
         """
         self._check_parameters()
         X = self._check_interactions(X, reset=True)
@@ -279,13 +283,17 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             on_epoch_end=on_epoch_end,
         )
         self._store(objective, history)
-        restored = history.best_epoch < len(history.losses)
-        if (keep_state or self.warm_start) and not restored:
+        if (keep_state or self.warm_start) and not history.restored:
             self._training_state = {
                 "last_weights": history.last_weights,
                 "moments": optimizer.state_dict()["state"],
                 "generator": generator.get_state(),
             }
+        if history.interrupt is not None:
+            # passed on, or a search would go on with its next candidate
+            kept = f"of epoch {self.best_iter_}, the best so far" if history.restored else "reached"
+            message = f"after {self.n_iter_} epochs; {type(self).__name__} is fitted, with the weights {kept}."
+            raise KeyboardInterrupt(message).with_traceback(history.interrupt.__traceback__)
         return self
 
     def _warn_below_cap(self):

@@ -1,16 +1,27 @@
-"""Ranking metrics over held-out interactions and ranked items.
+"""Metrics of ranked items: how well they hit what was held out, and what else they are.
 
-Every metric takes ``held_out``, the users x items matrix of what was hidden, and ``items``, the
-ranked item indices of each user (-1 = none), best first. Gains are binary: an entry of held_out
-above 0 is relevant. A user without a relevant item has no score (NaN) and is left out of the mean.
+All take ``items``, the ranked item indices of each user (-1 = none), best first.
+
+The ranking metrics compare them with ``held_out``, the users x items matrix of what was hidden.
+Gains are binary: an entry of held_out above 0 is relevant. A user without a relevant item has no
+score (NaN) and is left out of the mean.
+
+The others need no held-out items. `coverage_at_k` and `gini_at_k` say how the recommendations of
+all users together spread over the items; `novelty_at_k`, `popularity_at_k` and `diversity_at_k`
+are means over users, as the ranking metrics are.
 """
 
+import numbers
 import warnings
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_scalar
+from sklearn.preprocessing import normalize
+from sklearn.utils import check_array, check_scalar, gen_batches
+
+# Floats of summed item vectors held at once, 16 MB
+FLOATS_PER_BLOCK = 2**21
 
 
 def ndcg_at_k(held_out, items, *, k=None, per_user=False):
@@ -183,6 +194,211 @@ def hit_rate_at_k(held_out, items, *, k=None, per_user=False):
     return _result(hits.any(1), 1, n_relevant, per_user)
 
 
+def coverage_at_k(items, n_items, *, k=None):
+    """Share of all items that are among the first k of at least one user: catalogue coverage.
+
+    Ge, Delgado-Battenfeld, Jannach, "Beyond Accuracy: Evaluating Recommender Systems by Coverage
+    and Serendipity", RecSys 2010.
+
+    Parameters
+    ----------
+    items : int array of shape (n_users, n_ranks)
+        Ranked item indices, best first, -1 for none.
+    n_items : int
+        Items that could be recommended: the columns of X.
+    k : int, default=None
+        Ranks that count; None for all that items has.
+
+    Returns
+    -------
+    float
+        Between 0 and 1. It depends on how many users there are: compare models on the same ones.
+
+    Raises
+    ------
+    ValueError
+        Where an item is out of range or listed twice, or items has fewer ranks than k asks for.
+
+    Examples
+    --------
+    >>> from skvae import PopularityRecommender
+    >>> from skvae.datasets import make_interactions
+    >>> from skvae.metrics import coverage_at_k
+    >>> X = make_interactions(n_users=100, n_items=50, random_state=0)
+    >>> items, _ = PopularityRecommender().fit(X[:80]).recommend(X[80:], k=10)
+    >>> coverage_at_k(items, X.shape[1])
+    0.3
+    """
+    return float(np.count_nonzero(_exposures(items, n_items, k)) / n_items)
+
+
+def gini_at_k(items, n_items, *, k=None):
+    r"""Gini index of how often each item is recommended: 0 all equally often, 1 always the same one.
+
+    .. math:: \frac{1}{n - 1} \sum_{j=1}^{n} (2 j - n - 1) \, p_j
+
+    over the n items in ascending order of p, an item's share of all recommendations (Castells,
+    Hurley, Vargas, "Novelty and Diversity in Recommender Systems", Recommender Systems Handbook,
+    2nd edition, 2015).
+
+    Parameters
+    ----------
+    items, n_items, k :
+        As in `coverage_at_k`.
+
+    Returns
+    -------
+    float
+        Lists of k different items cannot come above 1 - (k - 1) / (n_items - 1). NaN with a warning
+        where nothing is recommended; 0 for a single item.
+
+    Examples
+    --------
+    >>> from skvae.metrics import gini_at_k
+    >>> gini_at_k([[0], [1]], 2), gini_at_k([[0], [0]], 2)
+    (0.0, 1.0)
+    """
+    exposures = np.sort(_exposures(items, n_items, k))
+    if not exposures.any():
+        warnings.warn("No item is recommended to anyone: the metric is NaN.", UndefinedMetricWarning, stacklevel=2)
+        return float("nan")
+    coefficients = 2 * np.arange(1, n_items + 1) - n_items - 1
+    return float(coefficients @ exposures / (exposures.sum() * max(n_items - 1, 1)))
+
+
+def novelty_at_k(items, X, *, k=None, per_user=False):
+    r"""How little known the first k items are: their mean self-information, in bits.
+
+    .. math:: -\log_2 \frac{n_i}{n}
+
+    of an item that n_i of the n users of X have (Zhou et al., "Solving the apparent
+    diversity-accuracy dilemma of recommender systems", PNAS 2010; Vargas and Castells, "Rank and
+    Relevance in Novelty and Diversity Metrics for Recommender Systems", RecSys 2011). An item that
+    nobody has counts as if one user had it.
+
+    Parameters
+    ----------
+    items : int array of shape (n_users, n_ranks)
+        Ranked item indices, best first, -1 for none.
+    X : sparse matrix or array of shape (n_training_users, n_items)
+        The interactions that say how well known each item is: those that the model was trained
+        on. Values do not matter; an explicit zero is no interaction.
+    k : int, default=None
+        Ranks that count; None for all that items has.
+    per_user : bool, default=False
+        Return a value for each user.
+
+    Returns
+    -------
+    float, or float64 array of shape (n_users,)
+        0 for items that everyone has, at most log2(n_training_users). The mean over the users with
+        an item (NaN and a warning if there is none), or one value a user, NaN without an item.
+
+    Raises
+    ------
+    ValueError
+        Where an item is out of range or listed twice, or items has fewer ranks than k asks for.
+
+    Examples
+    --------
+    To `evaluate` it beside other metrics, give it the training users:
+
+    >>> from skvae import PopularityRecommender, evaluate
+    >>> from skvae.datasets import make_interactions
+    >>> from skvae.metrics import ndcg_at_k, novelty_at_k
+    >>> X = make_interactions(n_users=100, n_items=50, random_state=0)
+    >>> train, test = X[:80], X[80:]
+    >>> def novelty(held_out, items, per_user):
+    ...     return novelty_at_k(items, train, k=10, per_user=per_user)
+    >>> print(evaluate(PopularityRecommender().fit(train), test, {"ndcg": ndcg_at_k, "novelty": novelty}))
+    ndcg            0.3294 +- 0.0361
+    novelty         2.3224 +- 0.0132
+    20 users, 0 left out
+    """
+    holders, n_users = _holders(X)
+    return _mean_of_listed(-np.log2(np.maximum(holders, 1) / n_users), items, k, per_user)
+
+
+def popularity_at_k(items, X, *, k=None, per_user=False):
+    """How popular the first k items are: the share of the users of X who have them, in the mean.
+
+    The average recommendation popularity of Yin et al., "Challenging the Long Tail Recommendation",
+    VLDB 2012, and Abdollahpouri et al., "Managing Popularity Bias in Recommender Systems with
+    Personalized Re-ranking", FLAIRS 2019, over the number of users.
+
+    Parameters
+    ----------
+    items, X, k, per_user :
+        As in `novelty_at_k`.
+
+    Returns
+    -------
+    float, or float64 array of shape (n_users,)
+        Between 0 and 1; otherwise as `novelty_at_k`.
+
+    Examples
+    --------
+    >>> from skvae.metrics import popularity_at_k
+    >>> popularity_at_k([[0, 2]], [[1, 0, 0], [1, 0, 1]])
+    0.75
+    """
+    holders, n_users = _holders(X)
+    return _mean_of_listed(holders / n_users, items, k, per_user)
+
+
+def diversity_at_k(items, item_vectors, *, k=None, per_user=False):
+    """How different the first k items are from each other: the mean distance of their pairs.
+
+    The distance is 1 - cosine of what describes two items; a vector of zeros has the cosine 0
+    with every other (intra-list diversity: Ziegler et al., "Improving Recommendation Lists Through
+    Topic Diversification", WWW 2005, who sum the similarities instead).
+
+    Parameters
+    ----------
+    items : int array of shape (n_users, n_ranks)
+        Ranked item indices, best first, -1 for none.
+    item_vectors : sparse matrix or array of shape (n_items, n_features)
+        What describes each item: genres, an embedding, or the transposed training matrix ``X.T``,
+        for which items are similar that the same users have.
+    k : int, default=None
+        Ranks that count; None for all that items has.
+    per_user : bool, default=False
+        Return a value for each user.
+
+    Returns
+    -------
+    float, or float64 array of shape (n_users,)
+        Between 0 and 1 where no vector has a negative entry, else at most 2. The mean over the
+        users with two items (NaN and a warning if there is none), or one value a user, NaN with
+        fewer than two items.
+
+    Raises
+    ------
+    ValueError
+        Where an item is out of range or listed twice, or items has fewer ranks than k asks for.
+
+    Examples
+    --------
+    >>> from skvae.metrics import diversity_at_k
+    >>> genres = [[1, 0], [1, 0], [0, 1]]
+    >>> diversity_at_k([[0, 1], [0, 2]], genres, per_user=True)
+    array([0., 1.])
+    """
+    vectors = normalize(check_array(item_vectors, accept_sparse="csr", dtype=np.float64))
+    vectors = sp.csr_array(vectors) if sp.issparse(vectors) else vectors
+    items = _first_k(items, vectors.shape[0], k)
+    users, ranks = np.nonzero(items >= 0)
+    listed = (np.ones(len(users)), (users, items[users, ranks]))
+    listed = sp.csr_array(listed, shape=(len(items), vectors.shape[0]))
+    # the cosines of all pairs: half of |sum of the vectors|^2 - sum of |vector|^2
+    cosines = -(listed @ _squared_lengths(vectors))
+    for block in gen_batches(len(items), max(1, FLOATS_PER_BLOCK // vectors.shape[1])):
+        cosines[block] += _squared_lengths(listed[block] @ vectors)
+    n_listed = np.diff(listed.indptr)
+    n_pairs = n_listed * (n_listed - 1) / 2
+    return _result(np.maximum(n_pairs - cosines / 2, 0), n_pairs, n_pairs, per_user, "two recommended items")
+
+
 METRICS = {
     "ndcg": ndcg_at_k,
     "recall": recall_at_k,
@@ -195,26 +411,16 @@ METRICS = {
 
 def _hits(held_out, items, k):
     """Which of the first k ranks hit, bool (n_users, at most k); relevant items a user; k itself."""
-    items = np.asarray(items)
-    if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
-        raise ValueError(
-            "items must be integer item indices of shape (n_users, k), got dtype "
-            f"{items.dtype} with shape {items.shape}."
-        )
     keys, n_relevant, n_items = _relevant_keys(held_out)
-    if len(items) != len(n_relevant):
-        raise ValueError(f"held_out has {len(n_relevant)} users, items has {len(items)}: they must be the same.")
-    n_ranks = items.shape[1]
-    k = int(check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1))
-    if n_ranks < min(k, n_items):
-        raise ValueError(f"items holds {n_ranks} ranks a user, k={k} needs more: recommend at least k items.")
-    items = items[:, :k]
-    _check_ranked(items, n_items)
-    users = np.arange(len(items))[:, None]
+    n_users, n_ranks = _shape(items)
+    if n_users != len(n_relevant):
+        raise ValueError(f"held_out has {len(n_relevant)} users, items has {n_users}: they must be the same.")
+    items = _first_k(items, n_items, k)
+    users = np.arange(n_users)[:, None]
     wanted = np.where(items >= 0, users * n_items + items, -1)
     positions = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
     hits = keys[positions] == wanted if len(keys) else np.zeros(items.shape, bool)
-    return hits, n_relevant, k
+    return hits, n_relevant, int(n_ranks if k is None else k)
 
 
 def _relevant_keys(held_out):
@@ -227,15 +433,64 @@ def _relevant_keys(held_out):
     return np.sort(rows * n_items + columns), np.bincount(rows, minlength=n_users), n_items
 
 
-def _check_ranked(items, n_items):
+def _shape(items):
+    """Users and ranks of items, checked to have both."""
+    dtype, shape = np.asarray(items).dtype, np.shape(items)
+    if len(shape) != 2 or not np.issubdtype(dtype, np.integer):
+        raise ValueError(
+            f"items must be integer item indices of shape (n_users, k), got dtype {dtype} with shape {shape}."
+        )
+    return shape
+
+
+def _first_k(items, n_items, k):
+    """The first k ranks, int array (n_users, at most k), checked."""
+    _, n_ranks = _shape(items)
+    k = check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1)
+    if n_ranks < min(k, n_items):
+        raise ValueError(f"items holds {n_ranks} ranks a user, k={k} needs more: recommend at least k items.")
+    items = np.asarray(items)[:, :k]
     if items.size and (items.min() < -1 or items.max() >= n_items):
-        raise ValueError(f"items must lie between -1 (none) and {n_items - 1}, the last column of held_out.")
+        raise ValueError(f"items must lie between -1 (none) and {n_items - 1}, the last item.")
     ordered = np.sort(items, axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         raise ValueError("items lists an item twice for one user: a ranking holds each item once.")
+    return items
 
 
-def _result(gains, most, n_relevant, per_user):
+def _exposures(items, n_items, k):
+    """How many users have each item among their first k, int array (n_items,)."""
+    check_scalar(n_items, "n_items", numbers.Integral, min_val=1)
+    items = _first_k(items, n_items, k)
+    return np.bincount(items[items >= 0], minlength=n_items)
+
+
+def _holders(X):
+    """How many users of X have each item, int array (n_items,); how many users there are."""
+    X = check_array(X, accept_sparse="csc")
+    if not sp.issparse(X):
+        return np.count_nonzero(X, axis=0), X.shape[0]
+    ones = sp.csc_array((X.data != 0, X.indices, X.indptr), shape=X.shape)
+    if not ones.has_canonical_format:
+        ones = ones.copy()
+        ones.sum_duplicates()
+    return ones.sum(axis=0, dtype=np.int64), X.shape[0]
+
+
+def _mean_of_listed(values, items, k, per_user):
+    """Mean of an item's value over the items listed for each user."""
+    items = _first_k(items, len(values), k)
+    is_listed = items >= 0
+    n_listed = is_listed.sum(1)
+    return _result(np.where(is_listed, values[items], 0).sum(1), n_listed, n_listed, per_user, "a recommended item")
+
+
+def _squared_lengths(vectors):
+    """Of each row, float array (n_rows,)."""
+    return vectors.multiply(vectors).sum(axis=1) if sp.issparse(vectors) else np.square(vectors).sum(axis=1)
+
+
+def _result(gains, most, n_relevant, per_user, needed="a held-out item"):
     """gains / most, NaN for users without a relevant item; their mean over the others."""
     scores = np.full(len(n_relevant), np.nan)
     scored = n_relevant > 0
@@ -243,6 +498,6 @@ def _result(gains, most, n_relevant, per_user):
     if per_user:
         return scores
     if not scored.any():
-        warnings.warn("No user has a held-out item: the metric is NaN.", UndefinedMetricWarning, stacklevel=3)
+        warnings.warn(f"No user has {needed}: the metric is NaN.", UndefinedMetricWarning, stacklevel=3)
         return float("nan")
     return float(scores[scored].mean())

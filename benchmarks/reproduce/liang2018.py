@@ -24,6 +24,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 import skvae
+from skvae.datasets import fetch_million_song_taste_profile, fetch_movielens
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 98765
@@ -64,7 +65,7 @@ MODELS = {
 }
 
 
-class DataError(Exception):
+class DataError(ValueError):
     """What is wrong with the user's files, in one sentence."""
 
 
@@ -87,7 +88,7 @@ def main(argv=None):
     try:
         args.results.mkdir(parents=True, exist_ok=True)
         split = load_split(args.data, args.folder, args.results)
-    except (DataError, OSError) as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     print("{} training users, {} items, {} interactions".format(*split.train.shape, split.train.nnz), flush=True)
     chosen = [name for name in MODELS if name == "popularity" or args.model in (name, "all")]
@@ -97,11 +98,9 @@ def main(argv=None):
 
 
 def read_movielens(folder):
-    columns = {"userId": np.int32, "movieId": np.int32, "rating": np.float32}
-    header = "userId,movieId,rating,timestamp"
-    table = read_table(folder / "ratings.csv", header, header, usecols=[*columns], dtype=columns)
-    liked = table[table["rating"] > 3.5]
-    return liked["userId"].to_numpy(), liked["movieId"].to_numpy()
+    movielens = fetch_movielens("20m", path=folder)
+    users, items = (movielens.data > 3.5).nonzero()
+    return movielens.user_ids[users], movielens.item_ids[items]
 
 
 def read_netflix(folder):
@@ -126,16 +125,7 @@ def read_netflix_file(path):
 
 
 def read_msd(folder):
-    options = {"sep": "\t", "names": ["user", "song", "count"], "usecols": [0, 1], "dtype": "category"}
-    path = folder / "train_triplets.txt"
-    table = read_table(path, "user, song and play count with tabs between", r"[^\t]+\t[^\t]+\t\d+", **options)
-    if "" in table["song"].cat.categories:
-        raise DataError(f"{path} has lines without a song.")
-    # pandas 2 collects the categories in chunks, which leaves them out of order
-    ids = table["user"].cat.categories.to_numpy(dtype=object)
-    ranks = np.empty(len(ids), np.int32)
-    ranks[np.argsort(ids)] = np.arange(len(ids), dtype=np.int32)
-    return ranks[table["user"].cat.codes.to_numpy()], table["song"].cat.codes.to_numpy().astype(np.int32)
+    return fetch_million_song_taste_profile(path=folder).data.nonzero()
 
 
 def read_table(path, first_line, pattern, **options):
@@ -151,7 +141,8 @@ def read_table(path, first_line, pattern, **options):
         raise DataError(f"{path} cannot be read: {str(error).strip().partition(chr(10))[0]}") from error
 
 
-# user and item of each row that counts, in the order of the files; numbers of users are in the order of their ids
+# User and item of each row that counts; numbers of users are in the order of their ids. Rows are in the order of users
+# and items, as in the official ratings.csv; those of Netflix in that of its files.
 READERS = {"ml-20m": read_movielens, "netflix": read_netflix, "msd": read_msd}
 
 

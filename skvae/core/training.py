@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 import torch
 
 from .averaging import MovingAverage
+from .interrupts import uninterrupted
 
 
 @dataclass
 class History:
     """What a run of ``train`` did, a list entry an epoch.
 
-    ``best_epoch`` counts from 1 and is the last epoch where nothing was validated; ``last_weights``
-    are those before averaging, which a further training goes on from.
+    ``best_epoch`` counts from 1 and is the last epoch where nothing was validated. ``interrupt`` is
+    the KeyboardInterrupt that ended the run after its first epoch, ``restored`` whether the weights
+    of the best epoch were put back; ``last_weights`` are those before averaging, which a further
+    training goes on from.
     """
 
     losses: list = field(default_factory=list)
@@ -22,6 +25,8 @@ class History:
     n_updates: int = 0
     best_epoch: int = 0
     last_weights: dict | None = None
+    interrupt: KeyboardInterrupt | None = None
+    restored: bool = False
 
 
 def make_optimizer(objective, learning_rate, l2_regularization):
@@ -82,65 +87,77 @@ def train(
     Returns
     -------
     History
+        After a KeyboardInterrupt too, with the epochs that were finished. Then the weights are those
+        of the best epoch, or where nothing is validated those of the last update.
 
     Raises
     ------
     ValueError
         Where the loss of an epoch is not finite.
+    KeyboardInterrupt
+        Where the first epoch was not finished.
     """
     history = History(n_updates=first_update)
     objective.decoder.prepare_training(min(batch_size, rows.n_users), half_precision)
     n_batches = -(-len(rows.non_empty()) // batch_size)
     average = MovingAverage(objective, averaging_epochs, n_batches) if averaging_epochs else None
     best_weights = None
-    for epoch in range(1, n_epochs + 1):
-        if on_epoch_begin is not None:
-            on_epoch_begin()
-        history.losses.append(
-            _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, average)
-        )
-        with average.in_place() if average else nullcontext():
-            if validate is None:
-                history.best_epoch = epoch
-            else:
-                best = max(history.validation_scores, default=-torch.inf)
-                history.validation_scores.append(validate())
-                if history.validation_scores[-1] > best:
-                    history.best_epoch = epoch
-                    best_weights = _copy_weights(objective, best_weights)
-            stopped = on_epoch_end is not None and on_epoch_end(history)
-        if stopped:
-            break
+    try:
+        for epoch in range(1, n_epochs + 1):
+            if on_epoch_begin is not None:
+                on_epoch_begin()
+            loss, beta = _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, average)
+            with average.in_place() if average else nullcontext():
+                score = None if validate is None else validate()
+                with uninterrupted():
+                    history.losses.append(loss)
+                    history.betas.append(beta)
+                    if score is None:
+                        history.best_epoch = epoch
+                    else:
+                        best = max(history.validation_scores, default=-torch.inf)
+                        history.validation_scores.append(score)
+                        if score > best:
+                            history.best_epoch = epoch
+                            best_weights = _copy_weights(objective, best_weights)
+                stopped = on_epoch_end is not None and on_epoch_end(history)
+            if stopped:
+                break
+    except KeyboardInterrupt as interrupt:
+        if not history.losses:
+            raise
+        history.interrupt = interrupt
     if average:
         average.exchange()
-        history.last_weights = average.averages  # exchanged
-    if history.best_epoch < len(history.losses):
+        history.last_weights = average.averages  # those exchanged for them
+    if best_weights is not None and (history.interrupt is not None or history.best_epoch < len(history.losses)):
         objective.load_state_dict(best_weights)
+        history.restored = True
     return history
 
 
 def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, average):
-    """One pass over the users; returns the mean loss a user and counts updates and beta."""
+    """One pass over the users; returns the mean loss a user and the last beta, and counts updates."""
     total, n_users, beta = 0, 0, 0.0
     for batch in rows.shuffled_batches(batch_size, generator):
         beta = kl_weight(history.n_updates)
         optimizer.zero_grad()
         loss = objective(batch, beta, generator)
         loss.backward()
-        optimizer.step()
-        history.n_updates += 1
-        if average:
-            average.updated()
+        with uninterrupted():  # one step is several calls
+            optimizer.step()
+            history.n_updates += 1
+            if average:
+                average.updated()
         total, n_users = total + loss.detach() * batch.n_users, n_users + batch.n_users
-    history.betas.append(beta)
     mean_loss = float(total) / n_users
     if not abs(mean_loss) < float("inf"):  # NaN too
         raise ValueError(
-            f"The loss is {mean_loss} in epoch {len(history.betas)}: training diverged at "
+            f"The loss is {mean_loss} in epoch {len(history.losses) + 1}: training diverged at "
             f"learning_rate={optimizer.param_groups[0]['lr']}. Lower learning_rate, or scale down "
             "the largest values of X."
         )
-    return mean_loss
+    return mean_loss, beta
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ def test_the_average_of_few_terms_is_their_mean():
 
 def test_later_terms_are_forgotten_exponentially():
     values = np.random.default_rng(0).normal(size=50)
-    averages = _average(values, 2, 5)  # ten terms
+    averages = _average(values, 5, 2)  # ten terms
     for n in range(10, 50):
         assert averages[n] == pytest.approx(averages[n - 1] + (values[n] - averages[n - 1]) / 10, rel=1e-4)
 

@@ -1,0 +1,366 @@
+"""Fetchers of public data sets, on small archives written here in the official formats."""
+
+import hashlib
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.datasets import clear_data_home
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
+
+from skvae import PopularityRecommender
+from skvae.datasets import _million_song, _movielens, fetch_million_song_taste_profile, fetch_movielens
+
+VARIANTS = list(_movielens.RELEASES)
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+
+# (user, movie, stars, time) in the order of no official file
+RATINGS = [(9, 50, 4, 30), (2, 7, 5, 20), (2, 50, 3, 10), (9, 7, 1, 2_147_483_648), (4, 110, 2, 50), (2, 3, 4, 60)]
+MOVIES = {
+    3: ("Café, The (1995)", ["Comedy", "Drama"]),
+    7: ('"Great" Escape (1963)', ["War"]),
+    11: ("Nobody's Choice (2001)", ["Horror"]),
+    50: ("Usual Suspects, The (1995)", ["Drama", "War"]),
+    110: ("Untold (2000)", []),
+}
+GENRES = ["Comedy", "Drama", "Horror", "War"]
+
+
+def csv_files(ratings, movies):
+    titles = {number: title.replace('"', '""') for number, (title, _) in movies.items()}
+    genres = {number: "|".join(own) or "(no genres listed)" for number, (_, own) in movies.items()}
+    return {
+        "README.txt": "terms of use",
+        "ratings.csv": "userId,movieId,rating,timestamp\n"
+        + "".join(f"{u},{i},{r:.1f},{t}\n" for u, i, r, t in ratings),
+        "movies.csv": "movieId,title,genres\r\n" + "".join(f'{i},"{titles[i]}",{genres[i]}\r\n' for i in movies),
+        "tags.csv": "userId,movieId,tag,timestamp\n",
+    }
+
+
+def dat_files(ratings, movies):
+    return {
+        "README": "terms of use",
+        "ratings.dat": "".join(f"{u}::{i}::{r}::{t}\n" for u, i, r, t in ratings),
+        "movies.dat": "".join(f"{i}::{title}::{'|'.join(genres)}\n" for i, (title, genres) in movies.items()),
+    }
+
+
+def tab_files(ratings, movies):
+    names = ["unknown", *GENRES]
+    flags = {i: "|".join(str(int(name in (own or ["unknown"]))) for name in names) for i, (_, own) in movies.items()}
+    return {
+        "README": "terms of use",
+        "u.data": "".join(f"{u}\t{i}\t{r}\t{t}\n" for u, i, r, t in ratings),
+        "u.item": "".join(f"{i}|{title}|01-Jan-1995||http://x|{flags[i]}\n" for i, (title, _) in movies.items()),
+        "u.genre": "".join(f"{name}|{place}\n" for place, name in enumerate(names)) + "\n",
+    }
+
+
+WRITERS = {_movielens.CSV: csv_files, _movielens.DAT: dat_files, _movielens.TAB: tab_files}
+
+
+def write_folder(folder, variant, ratings=RATINGS, movies=MOVIES):
+    release = _movielens.RELEASES[variant]
+    encoding = "utf-8" if release.layout is _movielens.CSV else "latin-1"
+    inner = folder / release.name
+    inner.mkdir(parents=True, exist_ok=True)
+    for name, text in WRITERS[release.layout](ratings, movies).items():
+        (inner / name).write_bytes(text.encode(encoding))
+    return folder
+
+
+def write_zip(path, folder):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A folder that the fetchers take for the web, without checksums; returns how often a name was fetched."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    for variant, release in _movielens.RELEASES.items():
+        monkeypatch.setitem(_movielens.RELEASES, variant, release._replace(sha256=None))
+        write_zip(folder / f"{release.name}.zip", write_folder(tmp_path / f"unpacked-{variant}", variant))
+    monkeypatch.setattr(_movielens, "URL", f"file://localhost{folder}/{{}}.zip")
+    monkeypatch.setattr(_million_song, "URL", f"file://localhost{folder}/train_triplets.txt.zip")
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "train_triplets.txt").write_text(PLAYS)
+    write_zip(folder / "train_triplets.txt.zip", tmp_path / "songs")
+    return folder
+
+
+@every_variant
+def test_every_format_gives_the_same_matrix(server, tmp_path, variant):
+    movielens = fetch_movielens(variant, data_home=tmp_path / "home")
+    assert movielens.user_ids.tolist() == [2, 4, 9]
+    assert movielens.item_ids.tolist() == [3, 7, 50, 110]
+    for matrix, dtype in ((movielens.data, np.float32), (movielens.timestamps, np.int64)):
+        assert isinstance(matrix, sp.csr_array)
+        assert matrix.has_canonical_format
+        assert matrix.dtype == dtype
+    np.testing.assert_array_equal(movielens.data.toarray(), [[4, 5, 3, 0], [0, 0, 0, 2], [0, 1, 4, 0]])
+    times = [[60, 20, 10, 0], [0, 0, 0, 50], [0, 2_147_483_648, 30, 0]]
+    np.testing.assert_array_equal(movielens.timestamps.toarray(), times)
+    assert movielens.item_titles.tolist() == [MOVIES[number][0] for number in (3, 7, 50, 110)]
+    assert movielens.genre_names == ["Comedy", "Drama", "War"]
+    genres = [["Comedy", "Drama"], ["War"], ["Drama", "War"], []]
+    assert [
+        [name for name, has in zip(movielens.genre_names, row, strict=True) if has] for row in movielens.item_genres
+    ] == genres
+    assert movielens.item_genres.dtype == bool
+    assert "6 ratings of 4 movies by 3 users" in movielens.DESCR
+    assert "Harper" in movielens.DESCR
+    assert movielens.DESCR.endswith("terms of use")
+
+
+def test_latest_small_is_the_default(server, tmp_path):
+    assert fetch_movielens(data_home=tmp_path / "home").DESCR.startswith("MovieLens latest-small:")
+    assert (tmp_path / "home" / "skvae" / "ml-latest-small.zip").is_file()
+
+
+def test_half_stars_are_kept(tmp_path):
+    folder = write_folder(tmp_path, "20m", [(1, 3, 0.5, 1), (1, 7, 3.5, 1)])
+    assert fetch_movielens("20m", path=folder).data.toarray().tolist() == [[0.5, 3.5]]
+
+
+@pytest.mark.parametrize("ratings", [[(1, 3, 2, 9), (1, 3, 5, 8)], [(1, 3, 5, 8), (1, 3, 2, 9)]])
+def test_the_later_of_two_ratings_counts(tmp_path, ratings):
+    movielens = fetch_movielens("1m", path=write_folder(tmp_path, "1m", ratings))
+    assert movielens.data.toarray().tolist() == [[2]]
+    assert movielens.timestamps.toarray().tolist() == [[9]]
+
+
+def test_it_is_downloaded_once(server, tmp_path):
+    first = fetch_movielens("1m", data_home=tmp_path / "home")
+    (server / "ml-1m.zip").unlink()
+    second = fetch_movielens("1m", data_home=tmp_path / "home")
+    third = fetch_movielens("1m", data_home=tmp_path / "home", download_if_missing=False)
+    for again in (second, third):
+        np.testing.assert_array_equal(again.data.toarray(), first.data.toarray())
+    assert [path.name for path in (tmp_path / "home" / "skvae").iterdir()] == ["ml-1m.zip"]
+    clear_data_home(tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_data_home_of_scikit_learn_is_the_default(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "sklearn"))
+    fetch_movielens("100k")
+    fetch_million_song_taste_profile()
+    names = sorted(path.name for path in (tmp_path / "sklearn" / "skvae").iterdir())
+    assert names == ["ml-100k.zip", "train_triplets.txt.zip"]
+
+
+@every_variant
+@pytest.mark.parametrize("form", ["zip", "folder", "inner folder", "str"])
+def test_a_local_copy_is_read_instead(tmp_path, monkeypatch, variant, form):
+    monkeypatch.setattr(_movielens, "fetch_archive", lambda *_, **__: pytest.fail("it is downloaded"))
+    folder = write_folder(tmp_path / "unpacked", variant)
+    name = _movielens.RELEASES[variant].name
+    paths = {"zip": lambda: write_zip(tmp_path / "mine.zip", folder), "folder": lambda: folder}
+    paths |= {"inner folder": lambda: folder / name, "str": lambda: str(folder / name)}
+    assert fetch_movielens(variant, path=paths[form]()).data.nnz == 6
+
+
+def test_a_zip_file_without_a_folder_inside_is_read_too(tmp_path):
+    folder = write_folder(tmp_path / "unpacked", "20m") / "ml-20m"
+    assert fetch_movielens("20m", path=write_zip(tmp_path / "flat.zip", folder)).data.nnz == 6
+
+
+def test_a_byte_order_mark_and_carriage_returns_do_not_matter(tmp_path):
+    folder = write_folder(tmp_path, "20m") / "ml-20m"
+    for name in ("ratings.csv", "movies.csv"):
+        text = (folder / name).read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + text)
+    assert fetch_movielens("20m", path=folder).data.nnz == 6
+
+
+def test_a_pipeline_with_a_threshold_fits_the_ratings(tmp_path):
+    movielens = fetch_movielens("1m", path=write_folder(tmp_path, "1m"))
+    pipeline = make_pipeline(Binarizer(threshold=3.5), PopularityRecommender()).fit(movielens.data)
+    assert pipeline[-1].item_counts_.tolist() == [1, 1, 1, 0]
+
+
+def test_a_known_checksum_is_checked(server, tmp_path, monkeypatch):
+    release = _movielens.RELEASES["1m"]
+    right = hashlib.sha256((server / "ml-1m.zip").read_bytes()).hexdigest()
+    monkeypatch.setitem(_movielens.RELEASES, "1m", release._replace(sha256=right))
+    assert fetch_movielens("1m", data_home=tmp_path / "home").data.nnz == 6
+    monkeypatch.setitem(_movielens.RELEASES, "1m", release._replace(sha256=right[::-1]))
+    with pytest.raises(OSError, match=r"could not be downloaded \(The SHA256 checksum of ml-1m.zip"):
+        fetch_movielens("1m", data_home=tmp_path / "other")
+    assert not list((tmp_path / "other" / "skvae").iterdir())
+
+
+def test_checksums_look_like_checksums():
+    sums = [release.sha256 for release in _movielens.RELEASES.values() if release.sha256]
+    assert len(set(sums)) == len(sums) == 4
+    assert all(len(bytes.fromhex(value)) == 32 for value in sums)
+
+
+@pytest.mark.parametrize("fetch", [fetch_movielens, fetch_million_song_taste_profile])
+def test_without_a_network_the_error_says_what_to_do(server, tmp_path, fetch):
+    for path in server.iterdir():
+        path.unlink()
+    home = tmp_path / "home"
+    with pytest.raises(OSError, match="could not be downloaded") as raised:
+        fetch(data_home=home, n_retries=0)
+    name = "ml-latest-small.zip" if fetch is fetch_movielens else "train_triplets.txt.zip"
+    assert f"file://localhost{server / name}" in str(raised.value)
+    assert f"put it at {home / 'skvae' / name}, or say where it is with path." in str(raised.value)
+    with pytest.raises(FileNotFoundError, match=f"{name} not found: set download_if_missing=True, or put file://"):
+        fetch(data_home=home, download_if_missing=False)
+    assert not list((home / "skvae").iterdir())
+
+
+def test_a_download_is_tried_again(server, tmp_path):
+    (server / "ml-1m.zip").unlink()
+    with (
+        pytest.warns(UserWarning, match="Retry downloading") as caught,
+        pytest.raises(OSError, match="could not be downloaded"),
+    ):
+        fetch_movielens("1m", data_home=tmp_path, n_retries=2, delay=0)
+    assert len(caught) == 2
+
+
+def movielens_error(tmp_path, variant, name, text):
+    folder = write_folder(tmp_path, variant) / _movielens.RELEASES[variant].name
+    (folder / name).write_text(text)
+    with pytest.raises(ValueError, match=f"{name} cannot be read: ") as raised:
+        fetch_movielens(variant, path=folder)
+    return str(raised.value)
+
+
+def test_other_columns_are_shown(tmp_path):
+    sentence = movielens_error(tmp_path, "20m", "ratings.csv", "user;item\n1;2\n")
+    assert "it must begin with the line userId,movieId,rating,timestamp; it begins with 'user;item'" in sentence
+
+
+@pytest.mark.parametrize(
+    ("variant", "name", "text", "sentence"),
+    [
+        ("20m", "ratings.csv", "userId,movieId,rating,timestamp\n1,2,good,3\n", "could not convert string 'good'"),
+        ("20m", "ratings.csv", "userId,movieId,rating,timestamp\n", "it holds no rating"),
+        ("1m", "ratings.dat", "", "it holds no rating"),
+        ("1m", "ratings.dat", "1::2::3\n", "number of columns|columns"),
+        ("100k", "u.data", "1,2,3,4\n", "columns|convert"),
+        ("20m", "movies.csv", "movieId,title,genres\n3,Heat\n", "not enough values"),
+        ("1m", "movies.dat", "x::Heat (1995)::Action\n", "invalid literal"),
+        ("100k", "u.item", "3|Heat (1995)|||http://x|1|0\n", "zip"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_said_with_its_file(tmp_path, variant, name, text, sentence):
+    assert re.search(sentence, movielens_error(tmp_path, variant, name, text))
+
+
+def test_a_rated_movie_without_a_title_is_named(tmp_path):
+    folder = write_folder(tmp_path, "1m", movies={3: MOVIES[3], 7: MOVIES[7], 110: MOVIES[110]})
+    with pytest.raises(ValueError, match="The ratings are of 1 movies without a title, such as movie 50"):
+        fetch_movielens("1m", path=folder)
+
+
+@pytest.mark.parametrize("name", ["ratings.dat", "movies.dat"])
+def test_a_missing_file_is_named(tmp_path, name):
+    folder = write_folder(tmp_path, "1m")
+    (folder / "ml-1m" / name).unlink()
+    for path in (folder, write_zip(tmp_path / "part.zip", folder)):
+        with pytest.raises(FileNotFoundError, match=f"{name} not found: the official files are needed"):
+            fetch_movielens("1m", path=path)
+
+
+@pytest.mark.parametrize("fetch", [fetch_movielens, fetch_million_song_taste_profile])
+def test_a_path_that_is_nothing_is_said(tmp_path, fetch):
+    with pytest.raises(FileNotFoundError, match=r"path='.*absent' not found: it must be the zip file, or the folder"):
+        fetch(path=tmp_path / "absent")
+    (tmp_path / "text.zip").write_text("<html>")
+    with pytest.raises(ValueError, match=r"path='.*text.zip' is no zip file"):
+        fetch(path=tmp_path / "text.zip")
+
+
+@pytest.mark.parametrize("variant", ["ml-1m", "10m", None, ""])
+def test_an_unknown_variant_is_named(variant):
+    with pytest.raises(ValueError, match=f"variant must be one of 100k, 1m, .*, latest-small, got {variant!r}"):
+        fetch_movielens(variant)
+
+
+PLAYS = "b80\tSOB\t1\nb80\tSOA\t7\n0c3\tSOB\t2\nb80\tSOA\t1\nNA\tNA\t3\n"
+
+
+@pytest.mark.parametrize("form", ["download", "zip", "folder"])
+def test_plays_are_summed_in_the_order_of_the_ids(server, tmp_path, form):
+    paths = {"download": None, "zip": server / "train_triplets.txt.zip", "folder": tmp_path / "songs"}
+    songs = fetch_million_song_taste_profile(path=paths[form], data_home=tmp_path / "home")
+    assert songs.user_ids.tolist() == ["0c3", "NA", "b80"]
+    assert songs.item_ids.tolist() == ["NA", "SOA", "SOB"]
+    assert isinstance(songs.data, sp.csr_array)
+    assert songs.data.dtype == np.float32
+    assert songs.data.has_canonical_format
+    assert songs.data.toarray().tolist() == [[0, 0, 2], [3, 0, 0], [0, 8, 1]]
+    assert "4 pairs of 3 users and 3 songs" in songs.DESCR
+    assert "Bertin-Mahieux" in songs.DESCR
+
+
+def test_ids_are_in_order_where_pandas_reads_in_chunks(tmp_path):
+    n_lines = 600_000  # a chunk has 2 ** 19
+    (tmp_path / "train_triplets.txt").write_text("b\tS\t1\n" * n_lines + "a\tR\t1\na\tS\t1\n")
+    songs = fetch_million_song_taste_profile(path=tmp_path)
+    assert songs.user_ids.tolist() == ["a", "b"]
+    assert songs.item_ids.tolist() == ["R", "S"]
+    assert songs.data.toarray().tolist() == [[1, 1], [0, n_lines]]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "user,song,plays\n",
+            "it must begin with a user, a song and a play count with tabs between; it begins with 'user",
+        ),
+        ("", "it must begin with a user, a song and a play count"),
+        ("a\tS\t1\na\n", "could not convert string to float"),
+        ("a\tS\t1\na\tS\t0\n", "it has lines without a song or a play count"),
+        ("a\tS\t1\na\tS\tmany\n", "could not convert string to float: 'many'"),
+    ],
+)
+def test_plays_that_cannot_be_read_are_said(tmp_path, text, sentence):
+    (tmp_path / "train_triplets.txt").write_text(text)
+    with pytest.raises(ValueError, match=f"train_triplets.txt cannot be read: {sentence}"):
+        fetch_million_song_taste_profile(path=tmp_path)
+
+
+def test_without_pandas_the_taste_profile_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'skvae\[tables\]'"):
+        fetch_million_song_taste_profile(path=tmp_path)
+
+
+def test_movielens_needs_no_pandas(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert fetch_movielens("20m", path=write_folder(tmp_path, "20m")).data.nnz == 6
+
+
+def test_the_small_movielens_of_this_repository_can_be_read_in_the_official_format(tmp_path):
+    source = Path(__file__).parents[1] / "examples" / "data" / "movielens-small"
+    ratings, movies = pd.read_csv(source / "ratings.csv.gz"), pd.read_csv(source / "movies.csv.gz", dtype=str)
+    titles = zip(movies["movieId"], movies["title"] + " (" + movies["year"] + ")", movies["genres"], strict=True)
+    movies = {int(number): (str(title), str(genres).split("|")) for number, title, genres in titles}
+    folder = write_folder(tmp_path, "latest-small", ratings.itertuples(index=False), movies)
+    movielens = fetch_movielens(path=folder)
+    assert movielens.data.shape == (671, 9066)
+    assert movielens.data.nnz == len(ratings) == 100_004
+    assert movielens.data.sum() == pytest.approx(ratings["rating"].sum())
+    toy_story = movielens.item_titles.tolist().index("Toy Story (1995)")
+    assert movielens.item_ids[toy_story] == 1
+    assert movielens.data[:, [toy_story]].nnz == (ratings["movieId"] == 1).sum()
+    assert [movielens.genre_names[place] for place in np.flatnonzero(movielens.item_genres[toy_story])] == [
+        "Adventure", "Animation", "Children", "Comedy", "Fantasy",
+    ]  # fmt: skip

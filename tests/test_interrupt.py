@@ -1,0 +1,234 @@
+"""Ctrl-C during fit: what is kept, and that it is passed on."""
+
+import signal
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
+
+from skvae import UserKFold, ndcg_scorer
+from skvae.core.interrupts import uninterrupted
+from skvae.core.likelihoods import Multinomial
+
+N_BATCHES = 4  # updates an epoch: 400 users in batches of 100
+
+
+class Interrupted(Multinomial):
+    """Multinomial for n_batches of training, then a Ctrl-C."""
+
+    def __init__(self, n_batches):
+        self.n_batches = n_batches
+
+    def log_prob(self, logits, batch):
+        self.n_batches -= 1
+        if self.n_batches < 0:
+            signal.raise_signal(signal.SIGINT)
+        return super().log_prob(logits, batch)
+
+
+@pytest.fixture
+def estimator(estimator):
+    """Both estimators, their updates the same for every max_iter."""
+    if "total_anneal_steps" in estimator.get_params():
+        estimator.set_params(total_anneal_steps=N_BATCHES)
+    return estimator.set_params(batch_size=100, max_iter=20, early_stopping=False)
+
+
+@pytest.fixture
+def users(X):
+    return X[:400]
+
+
+def interrupted(estimator, n_batches, match, *arguments, **keywords):
+    model = clone(estimator).set_params(likelihood=Interrupted(n_batches))
+    with pytest.raises(KeyboardInterrupt, match=match):
+        model.fit(*arguments, **keywords)
+    return model
+
+
+def assert_same_weights(model, other):
+    assert model.weights_.keys() == other.weights_.keys()
+    for name, weights in model.weights_.items():
+        np.testing.assert_array_equal(weights, other.weights_[name])
+
+
+@pytest.mark.parametrize("n_more", [0, 2])
+def test_the_best_epoch_so_far_is_kept_where_epochs_are_validated(estimator, X, users, monkeypatch, n_more):
+    scores = iter([0.1, 0.3, 0.2, 0.25])
+    monkeypatch.setattr(type(estimator), "_validate", lambda *_: next(scores))
+    best = r"after 4 epochs; \w+ is fitted, with the weights of epoch 2, the best so far\."
+    model = interrupted(estimator, 4 * N_BATCHES + n_more, best, users, X_val=X[400:])
+    assert model.n_iter_ == len(model.loss_curve_) == len(model.beta_curve_) == 4
+    assert model.validation_scores_ == [0.1, 0.3, 0.2, 0.25]
+    assert (model.best_iter_, model.best_validation_score_) == (2, 0.3)
+    assert_same_weights(model, estimator.set_params(max_iter=2).fit(users))
+
+
+def test_the_last_epoch_is_put_back_where_it_is_the_best_and_updates_came_after(estimator, X, users, monkeypatch):
+    scores = iter([0.1, 0.3])
+    monkeypatch.setattr(type(estimator), "_validate", lambda *_: next(scores))
+    model = interrupted(estimator, 2 * N_BATCHES + 3, "of epoch 2, the best so far", users, X_val=X[400:])
+    assert_same_weights(model, estimator.set_params(max_iter=2).fit(users))
+
+
+def test_a_validation_that_is_interrupted_leaves_its_epoch_out(estimator, X, users, monkeypatch):
+    scores = iter([0.1, 0.3])
+
+    def validate(*_):
+        score = next(scores, None)
+        if score is None:
+            raise KeyboardInterrupt
+        return score
+
+    monkeypatch.setattr(type(estimator), "_validate", validate)
+    model = clone(estimator)
+    with pytest.raises(KeyboardInterrupt, match="after 2 epochs"):
+        model.fit(users, X_val=X[400:])
+    assert model.n_iter_ == len(model.loss_curve_) == len(model.beta_curve_) == len(model.validation_scores_) == 2
+    assert_same_weights(model, estimator.set_params(max_iter=2).fit(users))
+
+
+def test_without_validation_the_weights_are_those_of_the_last_update(estimator, users):
+    after_epoch = interrupted(
+        estimator, 3 * N_BATCHES, r"after 3 epochs; \w+ is fitted, with the weights reached\.", users
+    )
+    assert_same_weights(after_epoch, clone(estimator).set_params(max_iter=3).fit(users))
+    within = interrupted(estimator, 3 * N_BATCHES + 2, "after 3 epochs", users)
+    assert within.n_iter_ == within.best_iter_ == len(within.loss_curve_) == len(within.beta_curve_) == 3
+    assert within.n_updates_ == 3 * N_BATCHES + 2
+    assert any((within.weights_[name] != weights).any() for name, weights in after_epoch.weights_.items())
+    assert within.recommend(users)[0].shape == (400, 10)
+
+
+def test_an_update_is_made_as_a_whole(estimator, users, monkeypatch):
+    within = interrupted(estimator, 2 * N_BATCHES + 2, "after 2 epochs", users)
+    step, n_steps = torch.optim.Adam.step, 0
+
+    def interrupted_step(self, *arguments):
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 2 * N_BATCHES + 2:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", interrupted_step)
+    model = clone(estimator)
+    with pytest.raises(KeyboardInterrupt, match="after 2 epochs"):
+        model.fit(users)
+    assert n_steps == model.n_updates_ == within.n_updates_
+    assert_same_weights(model, within)
+
+
+@pytest.mark.parametrize("n_batches", [0, N_BATCHES - 1])
+def test_a_fit_that_is_interrupted_in_its_first_epoch_leaves_no_model(estimator, users, n_batches):
+    model = interrupted(estimator, n_batches, "^$", users)
+    assert not hasattr(model, "weights_")
+    model.set_params(likelihood="multinomial", max_iter=1).fit(users)
+    model.set_params(likelihood=Interrupted(n_batches))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(users)
+    assert not hasattr(model, "weights_")
+
+
+def test_a_warm_start_and_a_partial_fit_that_are_interrupted_at_once_leave_the_model_as_it_was(estimator, users):
+    likelihood = Interrupted(3 * N_BATCHES + 1)
+    model = clone(estimator.set_params(max_iter=3)).fit(users)
+    again = clone(estimator).set_params(warm_start=True, max_iter=3).set_params(likelihood=likelihood)
+    again.likelihood = likelihood  # clone copies it
+    again.fit(users)
+    for method in (again.fit, again.partial_fit):
+        likelihood.n_batches = 1
+        with pytest.raises(KeyboardInterrupt):
+            method(users)
+        assert again.n_iter_ == 3
+        assert_same_weights(again, model)
+
+
+def test_training_goes_on_from_an_interrupted_fit(estimator, users):
+    model = interrupted(estimator.set_params(warm_start=True), 2 * N_BATCHES + 1, "after 2 epochs", users)
+    model.likelihood.n_batches = 10**6
+    model.set_params(max_iter=3).fit(users)
+    assert model.n_iter_ == len(model.loss_curve_) == 5
+    assert model.n_updates_ == 5 * N_BATCHES + 1
+
+
+def test_a_search_stops(estimator, users):
+    estimator.set_params(likelihood=Interrupted(2 * N_BATCHES))
+    search = GridSearchCV(estimator, {"dropout": [0.0, 0.5]}, cv=UserKFold(2), scoring=ndcg_scorer)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(users)
+    assert not hasattr(search, "cv_results_")
+
+
+def test_a_pipeline_recommends_after_the_interrupt(estimator, users):
+    pipeline = make_pipeline(Binarizer(), estimator.set_params(likelihood=Interrupted(2 * N_BATCHES)))
+    with pytest.raises(KeyboardInterrupt, match="is fitted"):
+        pipeline.fit(users)
+    assert pipeline.predict(users).shape == (400,)
+
+
+def test_a_callback_that_interrupts_is_torn_down_and_its_epoch_counts(estimator, users):
+    pytest.importorskip("sklearn.callback")
+
+    def end(estimator, context, *, fitted_estimator):
+        if context.task_name == "epoch" and context.task_id == 2:
+            raise KeyboardInterrupt
+
+    torn_down = []
+    callback = SimpleNamespace(
+        setup=lambda estimator, context: None,
+        teardown=lambda estimator, context: torn_down.append(True),
+        on_fit_task_begin=lambda estimator, context: None,
+        on_fit_task_end=end,
+    )
+    model = clone(estimator).set_callbacks(callback)
+    with pytest.raises(KeyboardInterrupt, match="after 3 epochs"):
+        model.fit(users)
+    assert torn_down == [True]
+    assert_same_weights(model, estimator.set_params(max_iter=3).fit(users))
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block_and_the_handler_is_put_back():
+    handler, done = signal.getsignal(signal.SIGINT), []
+
+    def block():
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert done == [True]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("of_the_user", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_handler_that_raises_nothing_is_left_alone(of_the_user):
+    handler = signal.signal(signal.SIGINT, of_the_user)
+    try:
+        with uninterrupted():
+            assert signal.getsignal(signal.SIGINT) is of_the_user
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def test_a_fit_in_another_thread_touches_no_handler(estimator, users):
+    model, failures = clone(estimator).set_params(max_iter=1), []
+
+    def fit():
+        try:
+            model.fit(users)
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=fit)
+    thread.start()
+    thread.join()
+    assert not failures
+    assert model.n_iter_ == 1
