@@ -29,6 +29,7 @@ ARROWS = {
     "multvae": {"autoencoder", "core"},
     "multdae": {"autoencoder", "core"},
     "ensemble": {"autoencoder", "metrics", "model_selection", "ranking", "recommender"},
+    "export": {"__version__", "multdae", "multvae"},
 }
 
 
