@@ -33,6 +33,7 @@ recommend (int64[n_interactions] indices, float[n_interactions] data, int64[n_us
     n_interactions = Shape (indices)
     n_offsets = Shape (indptr)
     n_users = Sub (n_offsets, one)
+    n_rows = Max (n_users, one)  # TopK of no rows ends the process in ONNX Runtime 1.20
     row_ends = Slice (indptr, one, n_offsets)
     row_end_ones = ConstantOfShape <value = int64[1] {{1}}> (n_users)
     n_positions = Add (n_interactions, one)
@@ -45,7 +46,7 @@ recommend (int64[n_interactions] indices, float[n_interactions] data, int64[n_us
     # values: X as a dense block, an item given twice added up
     item_column = Unsqueeze (indices, one)
     positions = Concat <axis = 1> (user_column, item_column)
-    block_shape = Concat <axis = 0> (n_users, n_items)
+    block_shape = Concat <axis = 0> (n_rows, n_items)
     empty_block = ConstantOfShape (block_shape)
     values = ScatterND <reduction = "add"> (empty_block, positions, data)
 
@@ -63,16 +64,18 @@ recommend (int64[n_interactions] indices, float[n_interactions] data, int64[n_us
     # sums_0: the weight rows of each user's items, weighted and summed
     rows = Gather (encoder_item_weight, indices)
     weighted_rows = Mul (rows, normalized_column)
-    hidden_shape = Concat <axis = 0> (n_users, width)
+    hidden_shape = Concat <axis = 0> (n_rows, width)
     empty_hidden = ConstantOfShape (hidden_shape)
     row_sums = ScatterND <reduction = "add"> (empty_hidden, user_column, weighted_rows)
     sums_0 = Add (row_sums, encoder_item_bias)
 
     {layers}
 
-    scores, best = TopK (ranked, k)
-    is_left = Greater (scores, minus_infinity)
-    items = Where (is_left, best, no_item)
+    best_scores, best = TopK (ranked, k)
+    is_left = Greater (best_scores, minus_infinity)
+    best_items = Where (is_left, best, no_item)
+    scores = Slice (best_scores, zero, n_users)
+    items = Slice (best_items, zero, n_users)
 }}
 """
 
