@@ -50,8 +50,6 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     ----------
     estimators_ : list of estimators
         The fitted members, without dropped ones.
-    named_estimators_ : Bunch of str to estimator
-        The same by name; a dropped one is ``"drop"``.
     weights_ : float64 array of shape (n_members,)
         Of ``estimators_``, with sum 1.
     best_validation_score_ : float or None
@@ -128,7 +126,7 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         weights, score = self._given_weights(), None
         if validation is not None and isinstance(self.weights, str):
             weights, score = _learned_weights(members, *validation)
-        self.estimators_, self.named_estimators_ = members, Bunch(**named)
+        self.estimators_, self._named_members = members, named
         self.weights_, self.best_validation_score_ = weights / weights.sum(), score
         return self
 
@@ -153,6 +151,12 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         for block in _blocks(X):
             scores[block] = _weighted_sum(weights, _standardised_scores(members, X[block]))
         return scores
+
+    @property
+    def named_estimators_(self):
+        """Bunch of str to estimator: the fitted members by name; a dropped one is ``"drop"``."""
+        check_is_fitted(self)
+        return Bunch(**self._named_members)
 
     def get_params(self, deep=True):
         """Parameters, and with deep those of the members as ``name__parameter``.

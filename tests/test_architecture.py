@@ -30,6 +30,7 @@ ARROWS = {
     "multdae": {"autoencoder", "core"},
     "ensemble": {"autoencoder", "metrics", "model_selection", "ranking", "recommender"},
     "plotting": {"evaluation", "model_selection", "ranking", "scoring"},
+    "export": {"__version__", "multdae", "multvae"},
 }
 
 

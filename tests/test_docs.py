@@ -5,7 +5,10 @@ import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import SMALL_VAE
+from sklearn.base import clone
 
 from skvae import MultDAERecommender, MultVAERecommender
 
@@ -29,6 +32,23 @@ def test_the_likelihoods_and_priors_of_the_docs_train(X):
     sparse = MultDAERecommender(16, likelihood=names["SparsePoisson"](), max_iter=3, random_state=0).fit(X)
     assert sparse.loss_curve_ == pytest.approx(dense.loss_curve_, rel=1e-4)
     assert names["model"].posterior(X)[0].shape == (500, 16)
+
+
+def test_what_the_page_on_saving_writes_answers_as_the_model_does(X, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"model": clone(SMALL_VAE).fit(X), "X": X}
+    exec(
+        "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "persistence.md").read_text(), re.DOTALL)), names
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.joblib", "model.onnx", "model.skops"]
+    visitors = np.zeros((3, 200), np.float32)
+    for user, items in enumerate(names["visitors"]):
+        visitors[user, items] = 1
+    expected_items, expected_scores = names["model"].recommend(visitors)
+    for name in ("mapped", "checked"):
+        assert np.array_equal(names[name].recommend(visitors)[1], expected_scores)
+    assert np.array_equal(names["items"], expected_items)
+    np.testing.assert_allclose(names["scores"], expected_scores, rtol=1e-4, atol=1e-5)
 
 
 def test_links_between_pages_lead_somewhere():

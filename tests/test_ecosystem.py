@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 import skops.io
+from conftest import SMALL_DAE, SMALL_VAE
 from sklearn.base import clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -20,6 +21,8 @@ from sklearn.preprocessing import Binarizer, FunctionTransformer, MaxAbsScaler
 
 import skvae
 from skvae import (
+    BlendRecommender,
+    EASERecommender,
     MultDAERecommender,
     PopularityRecommender,
     RankingScorer,
@@ -181,9 +184,11 @@ def _through_joblib(model, path, **options):
 
 def _through_skops(model, path):
     skops.io.dump(model, path / "model.skops")
-    trusted = skops.io.get_untrusted_types(file=path / "model.skops")
-    assert all(name.startswith("skvae.") for name in trusted)
-    return skops.io.load(path / "model.skops", trusted=trusted)
+    return skops.io.load(path / "model.skops", trusted=[_type_name(model)])
+
+
+def _type_name(model):
+    return f"{type(model).__module__}.{type(model).__qualname__}"
 
 
 SAVING = {
@@ -206,6 +211,31 @@ def test_a_saved_model_answers_to_the_bit_and_can_be_trained_on(estimator, X, sa
     assert loaded.get_params() == model.get_params()
     loaded.partial_fit(X)
     assert loaded.n_iter_ == model.n_iter_ + 1
+
+
+EASE, POPULARITY = EASERecommender(), PopularityRecommender()
+
+
+@pytest.mark.parametrize(
+    ("model", "members"),
+    [
+        (SMALL_VAE, []),
+        (SMALL_DAE, []),
+        (EASE, []),
+        (POPULARITY, []),
+        (BlendRecommender([("ease", EASE), ("vae", SMALL_VAE)]), [EASE, SMALL_VAE]),
+        (BlendRecommender([("ease", EASE), ("popularity", "drop"), ("dae", SMALL_DAE)]), [EASE, SMALL_DAE]),
+    ],
+    ids=["vae", "dae", "ease", "popularity", "blend", "blend with a dropped member"],
+)
+def test_skops_asks_for_trust_in_no_class_but_the_recommenders_own(model, members, X):
+    fitted = clone(model).fit(X)
+    saved = skops.io.dumps(fitted)
+    trusted = [_type_name(part) for part in (model, *members)]
+    assert sorted(skops.io.get_untrusted_types(data=saved)) == sorted(trusted)
+    loaded = skops.io.loads(saved, trusted=trusted)
+    assert np.array_equal(loaded.decision_function(X), fitted.decision_function(X))
+    assert np.array_equal(loaded.recommend(X)[0], fitted.recommend(X)[0])
 
 
 def test_optimizer_state_is_not_saved(estimator, X):

@@ -1,0 +1,124 @@
+"""Requests a second and latency of examples/serve.py.
+
+``python benchmarks/serve.py [--requests N] [--results DIR]``; DIR gets serving.md. Needs the extra ``serve``.
+"""
+
+import argparse
+import json
+import os
+import queue
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import harness
+import joblib
+import numpy as np
+
+import skvae
+
+N_USERS, N_ITEMS = 4000, 20_108
+CONCURRENCIES = (1, 8)
+N_THREADS = 1  # of the server's OpenMP: requests run beside each other, in a thread each
+ABOUT = """\
+`examples/serve.py` with one worker, over the loopback interface; MultVAERecommender with its default layers,
+I-600-200-600-I, and 20 108 items; visitors with 72 items in the mean ask for 10. The client is a process of its own
+with a connection for each request under way, and shares the cores with the server.
+"""
+HEADER = ["requests under way", "requests/s", "latency, ms: median", "95 %", "99 %"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--requests", type=int, default=2000, metavar="N", help="at each concurrency, default 2000")
+    parser.add_argument("--results", type=Path, default=harness.RESULTS, metavar="DIR")
+    args = parser.parse_args()
+    X = harness.make_matrix(N_USERS, N_ITEMS)
+    visitors = [X.indices[X.indptr[u] : X.indptr[u + 1]].tolist() for u in range(N_USERS)]
+    visitors = (visitors * -(-args.requests // N_USERS))[: args.requests]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.joblib"
+        joblib.dump(skvae.MultVAERecommender(max_iter=1, early_stopping=False, random_state=0).fit(X), path)
+        with serving(path) as url:
+            ask(url, visitors[:50], max(CONCURRENCIES))
+            rows = [summary(n, *ask(url, visitors, n)) for n in CONCURRENCIES]
+    about = harness.machine() | {"threads": N_THREADS}
+    versions = {name: version(name) for name in ("fastapi", "uvicorn", "torch", "numpy")}
+    described = harness.describe(about, [{"versions": versions | {"skvae": skvae.__version__}}])
+    text = "\n".join(["# Serving\n", described, ABOUT, harness.markdown_table(HEADER, rows)])
+    print(text)
+    harness.write(text, args.results / "serving.md")
+
+
+@contextmanager
+def serving(model_path):
+    """URL of a server of its own for a saved model, up for as long as the block lasts."""
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", harness.ROOT / "examples", "--factory", "serve:create_app"]
+    environment = {"SKVAE_MODEL": str(model_path), "PYTHONPATH": str(harness.ROOT), "OMP_NUM_THREADS": str(N_THREADS)}
+    with subprocess.Popen(
+        [*command, "--port", "0", "--workers", "1", "--no-access-log"],
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            yield _url(server)
+        finally:
+            server.terminate()
+
+
+def _url(server):
+    log = ""
+    for line in server.stderr:
+        log += line
+        if running := re.search(r"running on (http://\S+)", line):
+            return running[1]
+    raise RuntimeError(f"The server did not start:\n{log}")
+
+
+def ask(url, visitors, concurrency):
+    """Seconds that it takes to answer all visitors, and those that each of them waits."""
+    waiting = queue.SimpleQueue()
+    for items in visitors:
+        waiting.put(json.dumps({"items": items, "k": 10}))
+    start = time.perf_counter()
+    with ThreadPoolExecutor(concurrency) as pool:
+        latencies = pool.map(_ask_in_turn, [url] * concurrency, [waiting] * concurrency)
+        latencies = [seconds for own in latencies for seconds in own]
+    return time.perf_counter() - start, latencies
+
+
+def _ask_in_turn(url, waiting):
+    """Seconds of each answer over one connection, until nobody is waiting."""
+    latencies = []
+    with closing(HTTPConnection(urlsplit(url).netloc)) as connection:
+        while True:
+            try:
+                visitor = waiting.get_nowait()
+            except queue.Empty:
+                return latencies
+            start = time.perf_counter()
+            connection.request("POST", "/recommend", visitor, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            latencies.append(time.perf_counter() - start)
+            if answer.status != 200:
+                raise RuntimeError(f"The server answered {answer.status}: {text.decode()}")
+
+
+def summary(concurrency, seconds, latencies):
+    """A row of the table."""
+    quantiles = 1000 * np.quantile(latencies, [0.5, 0.95, 0.99])
+    return [concurrency, f"{len(latencies) / seconds:,.0f}", *(f"{q:.1f}" for q in quantiles)]
+
+
+if __name__ == "__main__":
+    main()
