@@ -13,22 +13,16 @@ DIR gets NAME.json and accuracy.md; what NAME.json and NAME.npz (NDCG@100 of eac
 import argparse
 import functools
 import json
-import os
 import time
 from pathlib import Path
 
 import harness
 import numpy as np
-import pandas as pd
-import scipy.sparse as sp
+from real_data import NAMES, load
 
 import skvae
 from skvae.metrics import ndcg_at_k, recall_at_k
-from skvae.model_selection import MIN_INTERACTIONS, count_interactions
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("SKVAE_DATA") or ROOT.parent / "shared" / "data")
-NAMES = ("movielens-small", "movietweetings-100k", "msweb", "anime")
 BLENDS = {
     "blend of EASE and MultDAE": ("EASE", "MultDAE"),
     "blend of all three": ("EASE", "MultDAE", "MultVAE"),
@@ -68,29 +62,6 @@ def main():
     text = f"# Accuracy\n\n{tables(args.results)}"
     print(text)
     harness.write(text, args.results / "accuracy.md")
-
-
-def load(name):
-    """Users with at least 5 interactions; ratings of 4 of 5 stars, or 7 of 10, count as one."""
-    if name == "movielens-small":
-        ratings = pd.read_csv(ROOT / "examples" / "data" / name / "ratings.csv.gz")
-        ratings = ratings[ratings["rating"] >= 4]
-        users, items = (pd.factorize(ratings[column])[0] for column in ("userId", "movieId"))
-        X = sp.csr_array((np.ones(len(ratings), np.float32), (users, items)))
-    else:
-        X = sp.csr_array(sp.load_npz(DATA / f"{name}.npz"))
-    if name == "movietweetings-100k":
-        return k_core((X >= 7).astype(np.float32), MIN_INTERACTIONS)
-    return X[count_interactions(X) >= MIN_INTERACTIONS]
-
-
-def k_core(X, k):
-    """Users and items with at least k interactions among each other."""
-    while True:
-        users, items = count_interactions(X) >= k, count_interactions(X.T) >= k
-        if users.all() and items.all():
-            return X
-        X = X[users][:, items]
 
 
 def measure(name, args):

@@ -11,7 +11,7 @@ import os
 import platform
 
 import numpy as np
-from accuracy import NAMES, load
+from real_data import NAMES, load
 
 import skvae
 

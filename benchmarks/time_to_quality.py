@@ -14,10 +14,10 @@ import argparse
 import json
 from pathlib import Path
 
-import accuracy
 import harness
 import matplotlib
 import numpy as np
+from real_data import load
 
 import skvae
 
@@ -73,7 +73,7 @@ def main():
 
 def measure(names, limit, environments, record, path):
     contestants = {name: entry for group in CONTESTANTS.values() for name, entry in group.items()}
-    split = skvae.strong_generalization_split(accuracy.load(DATA), random_state=0)
+    split = skvae.strong_generalization_split(load(DATA), random_state=0)
     fold_in, held_out = skvae.fold_in_split(split.validation)
     with harness.saved(train=split.train, fold_in=fold_in, held_out=held_out) as folder:
         for name, (runner, parameters) in contestants.items():

@@ -42,10 +42,10 @@ def load_script(path):
 
 def load_real_data(name):
     """Users with at least 5 interactions of a real data set; skipped where it is not at hand."""
-    benchmark = load_script("benchmarks/accuracy.py")
-    path = benchmark.DATA / f"{name}.npz"
+    real_data = load_script("benchmarks/real_data.py")
+    path = real_data.DATA / f"{name}.npz"
     if name != "movielens-small" and not path.exists():
         if os.environ.get("SKVAE_DATA"):
             pytest.fail(f"SKVAE_DATA is set, but {path} is not there")
         pytest.skip(f"no {path}; set SKVAE_DATA to the folder that holds it")
-    return benchmark.load(name)
+    return real_data.load(name)

@@ -1,0 +1,40 @@
+"""The real data that benchmarks and tests read.
+
+From the folder SKVAE_DATA, by default ../shared/data, and MovieLens small from examples/data.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from skvae.model_selection import MIN_INTERACTIONS, count_interactions
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("SKVAE_DATA") or ROOT.parent / "shared" / "data")
+NAMES = ("movielens-small", "movietweetings-100k", "msweb", "anime")
+
+
+def load(name):
+    """Users with at least 5 interactions; ratings of 4 of 5 stars, or 7 of 10, count as one."""
+    if name == "movielens-small":
+        ratings = pd.read_csv(ROOT / "examples" / "data" / name / "ratings.csv.gz")
+        ratings = ratings[ratings["rating"] >= 4]
+        users, items = (pd.factorize(ratings[column])[0] for column in ("userId", "movieId"))
+        X = sp.csr_array((np.ones(len(ratings), np.float32), (users, items)))
+    else:
+        X = sp.csr_array(sp.load_npz(DATA / f"{name}.npz"))
+    if name == "movietweetings-100k":
+        return k_core((X >= 7).astype(np.float32), MIN_INTERACTIONS)
+    return X[count_interactions(X) >= MIN_INTERACTIONS]
+
+
+def k_core(X, k):
+    """Users and items with at least k interactions among each other."""
+    while True:
+        users, items = count_interactions(X) >= k, count_interactions(X.T) >= k
+        if users.all() and items.all():
+            return X
+        X = X[users][:, items]
