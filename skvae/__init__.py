@@ -7,6 +7,7 @@ from .evaluation import Evaluation, evaluate
 from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
+from .preprocessing import InteractionEncoder
 from .ranking import recommend, top_k
 from .scoring import RankingScorer, ndcg_scorer
 
@@ -16,6 +17,7 @@ __all__ = [
     "BlendRecommender",
     "EASERecommender",
     "Evaluation",
+    "InteractionEncoder",
     "MultDAERecommender",
     "MultVAERecommender",
     "PopularityRecommender",
