@@ -75,7 +75,7 @@ class InteractionEncoder(BaseEstimator):
     user_ids_ : array of shape (n_users,)
         The users that fit kept, ascending: the rows that `fit_transform` returns.
     item_ids_ : array of shape (n_items,)
-        The items, ascending; those added by `partial_fit` follow.
+        The items, ascending; those added by `partial_fit` follow. Strings are of dtype object.
 
     Examples
     --------
@@ -89,10 +89,10 @@ class InteractionEncoder(BaseEstimator):
            [1., 1.],
            [0., 1.]], dtype=float32)
     >>> encoder.item_ids_
-    array(['jam', 'tea'], dtype='<U3')
+    array(['jam', 'tea'], dtype=object)
     >>> model = EASERecommender(l2_regularization=1).fit(X)
     >>> encoder.recommend(model, (["dee"], ["jam"]), k=1)["item"]
-    array(['tea'], dtype='<U3')
+    array(['tea'], dtype=object)
     """
 
     def __init__(
@@ -605,6 +605,8 @@ def _finite(values, name):
 
 def _distinct(ids, name):
     """The distinct ids, ascending, and the index of each id among them."""
+    if ids.dtype.kind in "UT":
+        ids = ids.astype(object)  # strings are the same from every kind of table
     if ids.dtype != object:
         return np.unique(ids, return_inverse=True)
     try:
