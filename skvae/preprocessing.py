@@ -433,11 +433,11 @@ class InteractionEncoder(BaseEstimator):
         changes = np.flatnonzero(np.diff(pairs, prepend=-1, append=-1)) if len(pairs) else np.zeros(1, np.int64)
         first, last = changes[:-1], changes[1:] - 1
         if self.duplicates == "error" and len(first) < len(pairs):
-            event = order[first[np.diff(changes) > 1][0]]
+            event = order[first[np.diff(changes) > 1][:1]]
             raise ValueError(
                 f"{len(pairs) - len(first)} events repeat a user and an item, such as user "
-                f'{table.users[event]!r} and item {table.items[event]!r}: drop them, or use duplicates="sum", '
-                '"max" or "last".'
+                f"{table.users[event].tolist()[0]!r} and item {table.items[event].tolist()[0]!r}: drop them, or use "
+                'duplicates="sum", "max" or "last".'
             )
         weights, timestamps, pairs = MERGES[self.duplicates](weights, first, last), timestamps[last], pairs[first]
         kept = weights >= (self.threshold or 0)
