@@ -48,8 +48,10 @@ def main(argv=None):
     if is_movielens and args.min_rating is not None:
         parser.error("--min-rating goes with --data: MovieLens counts ratings of at least 4.")
     try:
-        interactions, item_names = read_movielens() if is_movielens else read_interactions(args)
-        X, item_ids = user_item_matrix(interactions)
+        ratings, item_names = (
+            read_movielens() if is_movielens else (read_table(args.data), lambda ids: [*map(str, ids)])
+        )
+        X, item_ids = user_item_matrix(ratings, 4 if is_movielens else args.min_rating, args.data)
         train, validation, test, kept = split_users(X, is_movielens)
         args.output.mkdir(parents=True, exist_ok=True)
     except (DataError, OSError) as error:
@@ -87,22 +89,11 @@ class DataError(Exception):
 
 
 def read_movielens():
-    """Ratings of at least 4, as in the paper, and a function from movie ids to titles."""
+    """Ratings, and a function from movie ids to titles."""
     ratings = pd.read_csv(MOVIELENS / "ratings.csv.gz").rename(columns={"userId": "user", "movieId": "item"})
     movies = pd.read_csv(MOVIELENS / "movies.csv.gz", dtype={"year": "Int64"}).set_index("movieId")
     titles = movies["title"].astype(str) + " (" + movies["year"].astype(str) + ")"
-    return ratings[ratings["rating"] >= 4], lambda ids: titles.loc[ids].tolist()
-
-
-def read_interactions(args):
-    """The rows of the user's file, and a function from item ids to what is printed: the ids."""
-    table = read_table(args.data)
-    check_values(table, args.data)
-    if args.min_rating is not None:
-        if "rating" not in table:
-            raise DataError(f"--min-rating needs a column rating, which {args.data} does not have.")
-        table = table[pd.to_numeric(table["rating"]) >= args.min_rating]
-    return table.astype({"user": str, "item": str}), list
+    return ratings, lambda ids: titles.loc[ids].tolist()
 
 
 def read_table(path):
@@ -123,30 +114,21 @@ def read_table(path):
         raise DataError(f"{path} cannot be read: {first_line}") from error
 
 
-def check_values(table, path):
-    for column in ("user", "item"):
-        if column not in table:
-            raise DataError(f"{path} has no column {column}, its columns are: {', '.join(map(str, table.columns))}.")
-    if table.empty:
-        raise DataError(f"{path} has no rows below its header.")
-    for column in ("user", "item"):
-        n_missing = int(table[column].isna().sum())
-        if n_missing:
-            raise DataError(f"{path} has {n_missing} rows without a {column} id: fill or drop them.")
-    if "rating" in table:
-        wrong = table["rating"][pd.to_numeric(table["rating"], errors="coerce").isna()]
-        if len(wrong):
-            raise DataError(f"{path} has {len(wrong)} ratings that are not a number, the first is {wrong.iloc[0]!r}.")
+def user_item_matrix(table, min_rating=None, path=None):
+    """Users x items CSR matrix of ones, and the item id of each column; users with fewer than 5 items are left out.
 
-
-def user_item_matrix(interactions):
-    """Users x items CSR matrix of ones, and the item id of each column; users with fewer than 5 items are left out."""
-    interactions = interactions.drop_duplicates(["user", "item"])
-    n_items = interactions.groupby("user")["item"].transform("size")
-    interactions = interactions[n_items >= MIN_INTERACTIONS]
-    (users, user_ids), (items, item_ids) = (pd.factorize(interactions[column]) for column in ("user", "item"))
-    ones = np.ones(len(interactions), np.float32)  # the shape is said, as there may be no rows
-    return sp.csr_array((ones, (users, items)), shape=(len(user_ids), len(item_ids))), item_ids
+    Ratings of at least min_rating count, as those of 4 do in the paper.
+    """
+    encoder = skvae.InteractionEncoder(
+        weight=None if min_rating is None else "rating",
+        threshold=min_rating,
+        duplicates="max",
+        min_user_interactions=MIN_INTERACTIONS,
+    )
+    try:
+        return encoder.fit_transform(table), encoder.item_ids_
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} cannot be used: {error}") from error
 
 
 def split_users(X, is_movielens):

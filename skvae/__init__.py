@@ -8,6 +8,7 @@ from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .plotting import ActivityDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
+from .preprocessing import InteractionEncoder
 from .ranking import recommend, top_k
 from .scoring import RankingScorer, ndcg_scorer
 
@@ -18,6 +19,7 @@ __all__ = [
     "BlendRecommender",
     "EASERecommender",
     "Evaluation",
+    "InteractionEncoder",
     "LatentSpaceDisplay",
     "MultDAERecommender",
     "MultVAERecommender",

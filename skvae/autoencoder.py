@@ -18,7 +18,7 @@ from .core.networks import ACTIVATIONS, has_bfloat16_products, initialize
 from .core.training import make_optimizer, train
 from .model_selection import MIN_INTERACTIONS, count_interactions
 from .ranking import users_per_block
-from .recommender import BaseRecommender
+from .recommender import BaseRecommender, ItemSimilarityMixin
 from .scoring import hide_items, score_users
 
 
@@ -62,7 +62,9 @@ FORMAT_VERSION = 1
 _inferences = WeakKeyDictionary()
 
 
-class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRecommender):
+class BaseAutoencoder(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ItemSimilarityMixin, BaseRecommender
+):
     """Base of MultVAERecommender and MultDAERecommender.
 
     A subclass has ``__init__``, ``_build_objective`` (its network and loss),
@@ -141,6 +143,41 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if first:
             self.early_stopping_ = False
         return self._train(rows, weights, 1, None, _NoCallbacks(), keep_state=True)
+
+    def add_items(self, n_items):
+        """Append columns for new items to a fitted model, without a refit.
+
+        Until `partial_fit` has trained it, an added item scores -inf and is recommended to nobody,
+        and scores of the others are what they were for users who have none of the added. Training
+        starts it at the lowest bias of the known items, with zeros as its vectors. Optimizer state
+        is dropped, and the names of a DataFrame's columns with it.
+
+        Parameters
+        ----------
+        n_items : int
+            Columns to append, at least 1.
+
+        Returns
+        -------
+        self
+
+        Examples
+        --------
+        >>> from skvae import MultDAERecommender
+        >>> from skvae.datasets import make_interactions
+        >>> X = make_interactions(n_users=100, n_items=30, random_state=0)
+        >>> model = MultDAERecommender(4, max_iter=1, random_state=0).fit(X[:, :28])
+        >>> model.add_items(2).partial_fit(X).decision_function(X).shape
+        (100, 30)
+        """
+        check_is_fitted(self)
+        check_scalar(n_items, "n_items", numbers.Integral, min_val=1)
+        fills = {"encoder.item_weight": 0, "decoder.item_weight": 0, "decoder.item_bias": -np.inf}
+        self.weights_ = self.weights_ | {name: _with_rows(self.weights_[name], n_items, fills[name]) for name in fills}
+        self.n_features_in_ += int(n_items)
+        self.__dict__.pop("feature_names_in_", None)
+        self._training_state = None
+        return self
 
     def decision_function(self, X):
         """Score of every item for every user: the decoder's output.
@@ -228,6 +265,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Components of the fitted code, which get_feature_names_out counts."""
         return self._architecture["n_components"]
 
+    def _item_similarity(self, items):
+        vectors = self.weights_["decoder.item_weight"]
+        norms = np.linalg.norm(vectors, axis=1)
+        lengths = np.where(norms > 0, norms, 1)  # an item that was never trained on is like no other
+        return (vectors[items] / lengths[items, None]) @ vectors.T / lengths
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "weights_")
 
@@ -257,7 +300,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         # taken, not copied: after a training that failed the next one starts with fresh moments
         state, self._training_state = self._training_state, None
         is_held = weights is getattr(self, "weights_", None)  # by the estimator, and by who asked it for them
-        objective = _load(self._objective(rows.n_items), weights, copy=is_held).to(device)
+        objective = _load(self._objective(rows.n_items), _with_biases(weights), copy=is_held).to(device)
         optimizer = make_optimizer(objective, self.learning_rate, self.l2_regularization)
         generator = torch.Generator(device).manual_seed((self._seed + self.n_updates_) % 2**63)
         if state is not None:
@@ -564,6 +607,18 @@ def _load(objective, weights, copy=False):
     tensors = {name: torch.from_dlpack(np.array(w) if copy else w) for name, w in weights.items()}
     objective.load_state_dict(tensors, assign=True)
     return objective
+
+
+def _with_rows(array, n_rows, value):
+    """A copy with rows of one value below."""
+    return np.concatenate([array, np.full((n_rows, *array.shape[1:]), value, array.dtype)])
+
+
+def _with_biases(weights):
+    """Weights in which added items, whose bias is -inf, have the lowest bias of the others."""
+    bias = weights["decoder.item_bias"]
+    known = np.isfinite(bias)
+    return weights if known.all() else weights | {"decoder.item_bias": np.where(known, bias, bias[known].min())}
 
 
 def _to_numpy(objective, copy=False):

@@ -8,7 +8,7 @@ from scipy.linalg.lapack import spotrf, spotri
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from .recommender import BaseRecommender
+from .recommender import BaseRecommender, ItemSimilarityMixin
 
 # Rows of X'X computed at once: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
 ITEMS_PER_BLOCK = 256
@@ -68,7 +68,7 @@ class PopularityRecommender(BaseRecommender):
         return np.tile(self.item_counts_, (X.shape[0], 1))
 
 
-class EASERecommender(BaseRecommender):
+class EASERecommender(ItemSimilarityMixin, BaseRecommender):
     """Recommend by a linear regression of each item on all others (EASE^R of Steck, 2019).
 
     The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that
@@ -165,6 +165,9 @@ class EASERecommender(BaseRecommender):
         """
         check_is_fitted(self)
         return self._check_interactions(X, reset=False) @ self.weights_
+
+    def _item_similarity(self, items):
+        return self.weights_[items]
 
 
 def _gram(X):

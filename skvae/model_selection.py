@@ -14,15 +14,18 @@ MIN_INTERACTIONS = 5
 HELD_OUT_FRACTION = 0.2
 
 
-def fold_in_split(X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, random_state=0):
-    """Hide some items of every user: X = fold_in + held_out.
+def fold_in_split(
+    X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, random_state=0, timestamps=None
+):
+    """Hide some items of every user, at random or the last ones: X = fold_in + held_out.
 
     int(held_out_fraction * n) of a user's n items are held out, without replacement; users with
     fewer than min_interactions keep all as fold-in (Liang et al., "Variational Autoencoders for
     Collaborative Filtering", WWW 2018, section 4.3, and the authors' notebook).
 
     The draw depends on the seed and the set of the user's items alone: not on values, row order,
-    container, index dtype, nor on who else is in X.
+    container, index dtype, nor on who else is in X. With timestamps the same number of items is
+    held out, each user's last ones: only among equal timestamps there is a draw.
 
     Parameters
     ----------
@@ -34,6 +37,10 @@ def fold_in_split(X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MI
         Users with fewer items hide nothing.
     random_state : int, default=0
         Seed of the draw.
+    timestamps : sparse matrix or array of shape (n_users, n_items), default=None
+        When each interaction took place, in any unit; `skvae.InteractionEncoder.timestamps` gives
+        it. Entries beside those of X are ignored; a time of 0 is a time like any other, and in a
+        sparse matrix it has to be stored. None: a random draw.
 
     Returns
     -------
@@ -41,6 +48,12 @@ def fold_in_split(X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MI
         X with the hidden entries zeroed (a DataFrame keeps its names) or, if sparse, removed.
     held_out : sparse of shape (n_users, n_items)
         The hidden entries with their values: of X's class if X is sparse, else a csr_array.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where a parameter is out of range, or timestamps has another shape than X, a value that is
+        not finite, or none for an interaction.
 
     Examples
     --------
@@ -50,10 +63,14 @@ def fold_in_split(X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MI
     >>> fold_in, held_out = fold_in_split(X)
     >>> fold_in.sum(axis=1), held_out.sum(axis=1)
     (array([4, 2]), array([1, 0]))
+    >>> fold_in_split(X, timestamps=np.array([[2001, 2024, 0, 2002, 2003, 2004], [0] * 6]))[1].toarray()
+    array([[0, 1, 0, 0, 0, 0],
+           [0, 0, 0, 0, 0, 0]])
     """
     check_hiding(held_out_fraction, min_interactions, random_state)
     interactions = _interactions(X)
-    hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state)
+    times = None if timestamps is None else _times_of(interactions, timestamps)
+    hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state, times)
     if sp.issparse(X):
         return type(X)(_part(interactions, ~hidden)), type(X)(_part(interactions, hidden))
     held_out = _part(interactions, hidden)
@@ -92,15 +109,41 @@ def _interactions(X):
     return X
 
 
-def _hidden(X, held_out_fraction, min_interactions, seed):
-    """Which entries to hide, bool (nnz,): of each user those with the smallest hashes."""
+def _times_of(X, timestamps):
+    """The timestamp of each entry of X, of shape (nnz,)."""
+    timestamps = timestamps if sp.issparse(timestamps) else np.asarray(timestamps)
+    if timestamps.shape != X.shape:
+        raise ValueError(f"timestamps has shape {timestamps.shape}, X has {X.shape}: they must be the same.")
+    users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    if sp.issparse(timestamps):
+        stored = sp.coo_array(timestamps)
+        cells = stored.row.astype(np.int64) * X.shape[1] + stored.col
+        order = np.argsort(cells)
+        wanted = users * X.shape[1] + X.indices
+        first, last = (np.searchsorted(cells, wanted, side, sorter=order) for side in ("left", "right"))
+        if (last - first != 1).any():
+            raise ValueError(
+                f"timestamps does not store exactly one value for {np.count_nonzero(last - first != 1)} of the "
+                f"{len(wanted)} interactions of X: store each once, a time of 0 too."
+            )
+        times = stored.data[order[first]]
+    else:
+        times = timestamps[users, X.indices]
+    if not np.isfinite(times).all():
+        raise ValueError("timestamps must be finite for each interaction of X.")
+    return times
+
+
+def _hidden(X, held_out_fraction, min_interactions, seed, times):
+    """Which entries to hide, bool (nnz,): of each user the latest, among those the smallest hashes."""
     counts = np.diff(X.indptr)
     users = np.repeat(np.arange(X.shape[0]), counts)
     n_hidden = np.where(counts >= min_interactions, (held_out_fraction * counts).astype(np.int64), 0)
     item_hashes = _mix(X.indices.astype(np.uint64) + _mix(np.uint64([seed])))
     user_hashes = np.zeros(X.shape[0], np.uint64)
     np.add.at(user_hashes, users, item_hashes)  # a sum: the same for every order of the items
-    order = np.lexsort((_mix(item_hashes ^ _mix(user_hashes)[users]), users))
+    latest_first = np.zeros(X.nnz, np.int8) if times is None else -np.unique(times, return_inverse=True)[1]
+    order = np.lexsort((_mix(item_hashes ^ _mix(user_hashes)[users]), latest_first, users))
     ranks = np.arange(X.nnz) - X.indptr[users]
     hidden = np.empty(X.nnz, bool)
     hidden[order] = ranks < n_hidden[users]

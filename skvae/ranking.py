@@ -215,7 +215,8 @@ def item_scores(model, X):
         raise ValueError(
             f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of "
             f"shape {X.shape}: recommend needs one score for each column of X. Does a step "
-            "before the recommender drop columns?"
+            "before the recommender drop columns, or an InteractionEncoder make users of events? It "
+            "stands before the Pipeline: pass the matrix that it gives."
         )
     return scores
 
@@ -247,13 +248,31 @@ def _blocked_items(candidates, exclude, n_items):
     blocked = np.zeros(n_items, bool)
     if candidates is not None:
         blocked[:] = True
-        blocked[_item_indices(candidates, "candidates", n_items)] = False
+        blocked[item_indices(candidates, "candidates", n_items)] = False
     if exclude is not None and not sp.issparse(exclude):
-        blocked[_item_indices(exclude, "exclude", n_items)] = True
+        blocked[item_indices(exclude, "exclude", n_items)] = True
     return np.flatnonzero(blocked)
 
 
-def _item_indices(indices, name, n_items):
+def item_indices(indices, name, n_items):
+    """Checked item indices.
+
+    Parameters
+    ----------
+    indices : array of int of shape (n,)
+    name : str
+        What the error calls them.
+    n_items : int
+
+    Returns
+    -------
+    int64 array of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        Where they are not integers, not one-dimensional or out of range.
+    """
     indices = np.asarray(indices)
     if indices.ndim != 1 or (len(indices) and not np.issubdtype(indices.dtype, np.integer)):
         raise ValueError(

@@ -1,14 +1,16 @@
 """What every recommender of skvae shares: recommend, predict and score from a decision_function."""
 
+import numbers
 import warnings
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from .ranking import recommend
+from .ranking import item_indices, recommend, top_k, users_per_block
 from .scoring import hide_items, score_users
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
@@ -125,6 +127,45 @@ class BaseRecommender(BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
+
+
+class ItemSimilarityMixin:
+    """``similar_items`` of a recommender with ``_item_similarity(items)``, of shape (len(items), n_items)."""
+
+    def similar_items(self, items, k=10):
+        """The k items that are most like each of the given ones, never the item itself.
+
+        Parameters
+        ----------
+        items : array of int of shape (n,)
+            Item indices.
+        k : int, default=10
+            Items for each; may exceed n_items - 1.
+
+        Returns
+        -------
+        similar : int64 array of shape (n, k)
+            Best first, equal similarities by lower index; -1 where fewer than k items are left.
+        similarities : float32 array of shape (n, k)
+            Autoencoders: the cosine of the decoder's item vectors. EASE^R: the weights from the
+            given item. -inf where similar is -1.
+
+        Raises
+        ------
+        ValueError
+            Where k is below 1, or items are out of range.
+        """
+        check_is_fitted(self)
+        check_scalar(k, "k", numbers.Integral, min_val=1)
+        items = item_indices(items, "items", self.n_features_in_)
+        similar, similarities = np.empty((len(items), k), np.int64), np.empty((len(items), k), np.float32)
+        step = users_per_block(self.n_features_in_)
+        for first in range(0, len(items), step):
+            block = items[first : first + step]
+            scores = self._item_similarity(block)
+            scores[np.arange(len(block)), block] = -np.inf
+            similar[first : first + step], similarities[first : first + step] = top_k(scores, k)
+        return similar, similarities
 
 
 class _CheckedInteractions(sp.csr_array):

@@ -23,6 +23,7 @@ ARROWS = {
     "datasets": set(),
     "scoring": {"metrics", "model_selection", "ranking"},
     "evaluation": {"scoring", "model_selection"},
+    "preprocessing": {"ranking", "recommender"},
     "recommender": {"ranking", "scoring"},
     "baselines": {"recommender"},
     "autoencoder": {"core", "recommender", "ranking", "scoring", "model_selection"},

@@ -5,12 +5,14 @@ import threading
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics.pairwise import cosine_similarity
 
 from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, fold_in_split, ndcg_scorer
 from skvae.core.likelihoods import Multinomial
@@ -570,3 +572,61 @@ def test_parameters_of_the_optimizer_can_change_between_calls_of_partial_fit(est
     )
     once = clone(estimator).partial_fit(X)
     np.testing.assert_allclose(slower.weights_["decoder.item_weight"], once.weights_["decoder.item_weight"], atol=1e-6)
+
+
+def widened(X, n_items):
+    return sp.csr_array((X.data, X.indices, X.indptr), shape=(X.shape[0], X.shape[1] + n_items))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_added_items_score_minus_infinity_and_leave_the_scores_of_the_others_as_they_were(estimator, X, likelihood):
+    model = estimator.set_params(likelihood=likelihood).fit(X)
+    weights, before = model.weights_, model.decision_function(X)
+    held = {name: array.copy() for name, array in weights.items()}
+    assert model.add_items(3) is model
+    after = model.decision_function(widened(X, 3))
+    np.testing.assert_array_equal(after[:, :200], before)
+    assert np.isneginf(after[:, 200:]).all()
+    assert not (model.recommend(widened(X, 3), k=203)[0] >= 200).any()
+    assert model.n_features_in_ == 203
+    assert all(np.array_equal(weights[name], held[name]) for name in held)  # those handed out before
+    model.partial_fit(widened(X, 3))
+    assert np.isfinite(model.decision_function(widened(X, 3))).all()
+    assert np.isfinite(model.loss_curve_).all()
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_added_items_can_be_trained_by_partial_fit_and_by_a_warm_start(estimator, X, warm_start):
+    model = estimator.set_params(warm_start=warm_start).fit(X[:, :190]).partial_fit(X[:, :190]).add_items(4)
+    model = pickle.loads(pickle.dumps(model)).add_items(6)
+    model.fit(X) if warm_start else model.partial_fit(X)
+    assert model.n_iter_ == (11 if warm_start else 7)
+    assert (np.abs(model.weights_["decoder.item_weight"][190:]).sum(1) > 0).all()
+
+
+def test_names_of_columns_go_where_items_are_added(estimator, X):
+    frame = pd.DataFrame(X.toarray()).rename(columns=str)
+    assert not hasattr(estimator.fit(frame).add_items(1), "feature_names_in_")
+    with pytest.raises(ValueError, match="n_items == 0"):
+        estimator.add_items(0)
+    with pytest.raises(NotFittedError):
+        clone(estimator).add_items(1)
+
+
+def test_similar_items_have_the_highest_cosine_and_are_never_the_item_itself(estimator, X):
+    model = estimator.fit(X)
+    similar, similarities = model.similar_items(np.arange(200), k=10)
+    cosines = cosine_similarity(model.weights_["decoder.item_weight"])
+    np.fill_diagonal(cosines, -np.inf)
+    np.testing.assert_allclose(similarities, -np.sort(-cosines)[:, :10], rtol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(cosines, similar, 1), similarities, rtol=1e-5)
+    assert (similar != np.arange(200)[:, None]).all()
+    every, _ = model.similar_items([5], k=200)
+    assert sorted(every[0]) == [-1, *(item for item in range(200) if item != 5)]
+    with pytest.raises(ValueError, match="items holds item 200"):
+        model.similar_items([200])
+    with pytest.raises(ValueError, match="one-dimensional"):
+        model.similar_items(3)
+    with pytest.raises(NotFittedError):
+        clone(model).similar_items([0])
+    assert (model.add_items(1).similar_items([200])[1] == 0).all()

@@ -214,3 +214,14 @@ def test_more_items_than_fit_into_memory_raise_before_any_work():
     million = sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
     with pytest.raises(MemoryError, match=r"needs 3725.3 GiB for weights between 1000000 items, this machine has"):
         EASERecommender().fit(million)
+
+
+def test_similar_items_are_those_with_the_highest_weights_from_the_item(X):
+    model = EASERecommender().fit(X)
+    similar, weights = model.similar_items([7, 0], k=500)
+    for item, row, row_weights in zip([7, 0], similar, weights, strict=True):
+        others = np.flatnonzero(np.arange(200) != item)
+        expected = others[np.argsort(-model.weights_[item, others], kind="stable")]
+        assert row[:199].tolist() == expected.tolist()
+        assert (row[199:] == -1).all()
+        np.testing.assert_array_equal(row_weights[:199], model.weights_[item, expected])

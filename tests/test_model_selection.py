@@ -221,6 +221,55 @@ def test_a_bad_argument_of_fold_in_split_raises_with_its_sentence(kwargs, error,
         fold_in_split(X, **kwargs)
 
 
+times = st.sampled_from([np.float64, np.int64])
+
+
+@settings(max_examples=100, deadline=None)
+@given(matrix=matrices, seed=seeds, dtype=times, data=st.data())
+def test_with_timestamps_each_users_last_items_are_held_out_as_many_as_without(matrix, seed, dtype, data):
+    stamps = data.draw(arrays(dtype, matrix.shape, elements=st.integers(-3, 3)))
+    fold_in, held_out = fold_in_split(matrix, random_state=seed, timestamps=stamps)
+    np.testing.assert_array_equal(fold_in + dense(held_out), matrix)
+    for row, hidden, shown, when in zip(matrix, dense(held_out), fold_in, stamps, strict=True):
+        assert np.count_nonzero(hidden) == (int(0.2 * np.count_nonzero(row)) if np.count_nonzero(row) >= 5 else 0)
+        assert not hidden.any() or when[hidden > 0].min() >= when[shown > 0].max()
+    stored = sp.csr_array(sp.coo_array((stamps[matrix > 0], np.nonzero(matrix)), shape=matrix.shape))  # zeros too
+    np.testing.assert_array_equal(hidden_items(matrix, random_state=seed, timestamps=stored), dense(held_out) > 0)
+    users = data.draw(st.permutations(range(len(matrix))))
+    np.testing.assert_array_equal(
+        hidden_items(matrix[users], random_state=seed, timestamps=stamps[users]), dense(held_out)[users] > 0
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(matrix=matrices, seed=seeds, time=st.sampled_from([0, 7, -1.5]))
+def test_with_equal_timestamps_the_draw_is_that_without(matrix, seed, time):
+    np.testing.assert_array_equal(
+        hidden_items(matrix, random_state=seed, timestamps=np.full(matrix.shape, time)),
+        hidden_items(matrix, random_state=seed),
+    )
+
+
+def test_integer_timestamps_are_compared_exactly():
+    stamps = 2**62 + np.arange(5)[None]  # all the same in float64
+    for order in ([4, 0, 1, 2, 3], [0, 1, 4, 2, 3], [0, 1, 2, 3, 4]):
+        held_out = hidden_items(np.ones((1, 5)), timestamps=stamps[:, order])
+        assert held_out[0].tolist() == [place == 4 for place in order]
+
+
+@pytest.mark.parametrize(
+    ("timestamps", "sentence"),
+    [
+        (np.ones((40, 24)), r"timestamps has shape \(40, 24\), X has \(40, 25\)"),
+        (np.full((40, 25), np.nan), "timestamps must be finite"),
+        (sp.csr_array((40, 25)), "does not store exactly one value for [0-9]+ of the [0-9]+ interactions"),
+    ],
+)
+def test_timestamps_that_do_not_fit_X_raise(timestamps, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        fold_in_split(X, timestamps=timestamps)
+
+
 @settings(max_examples=50, deadline=None)
 @given(matrix=matrices, least=st.integers(1, 10))
 def test_interactions_are_counted_and_eligible_users_have_enough(matrix, least):

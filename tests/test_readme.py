@@ -1,12 +1,17 @@
-"""The README's example prints what the README says it prints."""
+"""The README's examples print what the README says they print."""
 
 import re
 from pathlib import Path
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_usage_example_prints_what_stands_below_it(capsys):
-    code, output = re.search(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL).groups()
+@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=["tables", "matrices"])
+def test_an_example_prints_what_stands_below_it(code, output, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out == output

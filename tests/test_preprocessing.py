@@ -1,0 +1,512 @@
+"""The laws of InteractionEncoder: tables in, ids out."""
+
+import builtins
+import pickle
+
+import joblib
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
+
+import skvae
+from skvae import EASERecommender, InteractionEncoder, MultDAERecommender, PopularityRecommender, fold_in_split
+from skvae.datasets import make_interactions
+
+FRAMES = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
+TABLES = {
+    **FRAMES,
+    "tuple": lambda columns: tuple(columns.values()),
+    "array": lambda columns: np.array(list(columns.values()), object).T,
+}
+WEIGHTED = InteractionEncoder(weight="weight", binary=False)
+
+
+def columns_of(n_events=300, n_users=20, n_items=12, seed=0):
+    """Columns of events with repeats; items are strings."""
+    rng = np.random.default_rng(seed)
+    return {
+        "user": rng.integers(100, 100 + n_users, n_events),
+        "item": np.array([f"i{item}" for item in rng.integers(0, n_items, n_events)], object),
+        "weight": rng.integers(1, 6, n_events) / 2,
+        "timestamp": rng.integers(0, 50, n_events),
+    }
+
+
+def events_of(n_events=300, **kwargs):
+    return pd.DataFrame(columns_of(n_events, **kwargs))
+
+
+event_rows = st.lists(
+    st.tuples(st.integers(0, 6), st.sampled_from("abcdef"), st.integers(1, 10), st.integers(0, 3)), min_size=1
+)
+
+
+def frame_of(rows):
+    return pd.DataFrame(rows, columns=["user", "item", "weight", "timestamp"])
+
+
+# -- the matrix
+
+
+@settings(max_examples=50)
+@given(rows=event_rows)
+@pytest.mark.parametrize("duplicates", ["sum", "max"])
+def test_the_matrix_is_the_cross_tabulation_of_pandas(rows, duplicates):
+    events = frame_of(rows)
+    expected = pd.crosstab(events["user"], events["item"], events["weight"], aggfunc=duplicates).fillna(0)
+    encoder = clone(WEIGHTED).set_params(duplicates=duplicates)
+    X = encoder.fit_transform(events)
+    np.testing.assert_array_equal(X.toarray(), expected.to_numpy())
+    assert encoder.user_ids_.tolist() == expected.index.tolist()
+    assert encoder.item_ids_.tolist() == expected.columns.tolist()
+    counts = InteractionEncoder(binary=False).fit_transform(events)
+    np.testing.assert_array_equal(counts.toarray(), pd.crosstab(events["user"], events["item"]))
+    np.testing.assert_array_equal(InteractionEncoder().fit_transform(events).toarray(), expected > 0)
+
+
+@settings(max_examples=50)
+@given(rows=event_rows)
+def test_decoding_what_was_encoded_gives_the_events_back(rows):
+    events = frame_of(rows).drop_duplicates(["user", "item"])
+    encoder = clone(WEIGHTED)
+    X = encoder.fit_transform(events).tocoo()
+    decoded = zip(encoder.inverse_users(X.row), encoder.inverse_items(X.col), X.data, strict=True)
+    assert sorted(decoded) == sorted(zip(events["user"], events["item"], events["weight"], strict=True))
+
+
+@settings(max_examples=50)
+@given(rows=event_rows, data=st.data())
+@pytest.mark.parametrize("duplicates", ["sum", "max", "last"])
+def test_the_order_of_the_events_changes_nothing(rows, duplicates, data):
+    encoder = InteractionEncoder(weight="weight", timestamp="timestamp", binary=False, duplicates=duplicates)
+    events, shuffled = frame_of(rows), frame_of(data.draw(st.permutations(rows)))
+    events["weight"], shuffled["weight"] = events["weight"] / 3, shuffled["weight"] / 3  # sums that round
+    X, other = encoder.fit_transform(events), clone(encoder).fit_transform(shuffled)
+    np.testing.assert_array_equal(X.toarray(), other.toarray())
+    np.testing.assert_array_equal(encoder.timestamps(events).toarray(), encoder.timestamps(shuffled).toarray())
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_kind_of_table_gives_the_same(table):
+    columns = columns_of()
+    encoder = InteractionEncoder(weight="weight", timestamp="timestamp", threshold=2, min_item_interactions=3)
+    X = clone(encoder).fit_transform(pd.DataFrame(columns))
+    events = TABLES[table](columns)
+    other = encoder.fit_transform(events)
+    assert type(other) is sp.csr_array
+    assert other.dtype == np.float32
+    assert other.has_canonical_format
+    np.testing.assert_array_equal(other.toarray(), X.toarray())
+    assert encoder.item_ids_.tolist() == sorted(set(encoder.item_ids_))
+    assert encoder.user_ids_of(events).tolist() == np.unique(columns["user"]).tolist()
+    assert encoder.timestamps(events).nnz == encoder.transform(events).nnz
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda ids: ids.astype("category"), lambda ids: ids.astype("string"), lambda ids: ids.to_numpy().astype("U")],
+)
+def test_strings_are_the_same_ids_however_they_are_stored(make):
+    columns = columns_of()
+    items = make(pd.Series(columns["item"]))
+    plain, other = InteractionEncoder().fit((columns["user"], columns["item"])), InteractionEncoder()
+    other.fit(pd.DataFrame({"user": columns["user"], "item": items}))
+    assert other.item_ids_.dtype == plain.item_ids_.dtype == object
+    assert other.item_ids_.tolist() == plain.item_ids_.tolist()
+
+
+def test_read_only_arrays_are_read_and_left_alone():
+    columns = columns_of()
+    for column in columns.values():
+        column.flags.writeable = False
+    encoder = clone(WEIGHTED).set_params(timestamp="timestamp")
+    assert encoder.fit_transform(tuple(columns.values())).sum() == columns["weight"].sum()
+    events = pd.DataFrame(columns)
+    before = events.copy()
+    encoder.fit(events)
+    pd.testing.assert_frame_equal(events, before)
+
+
+@settings(max_examples=50)
+@given(rows=event_rows, least_items=st.integers(1, 4), least_users=st.integers(1, 4))
+def test_the_k_core_holds_and_is_the_largest(rows, least_items, least_users):
+    events = frame_of(rows)
+    encoder = InteractionEncoder(min_user_interactions=least_items, min_item_interactions=least_users)
+    core = events.drop_duplicates(["user", "item"])
+    while True:  # the definition, on the table
+        kept = core[
+            (core.groupby("user")["item"].transform("size") >= least_items)
+            & (core.groupby("item")["user"].transform("size") >= least_users)
+        ]
+        if len(kept) == len(core):
+            break
+        core = kept
+    if core.empty:
+        with pytest.raises(ValueError, match="No user is left with min_user_interactions"):
+            encoder.fit(events)
+        return
+    X = encoder.fit_transform(events)
+    assert encoder.user_ids_.tolist() == sorted(core["user"].unique())
+    assert encoder.item_ids_.tolist() == sorted(core["item"].unique())
+    assert X.nnz == len(core)
+
+
+def test_a_threshold_is_of_the_merged_weight_and_a_weight_of_zero_is_no_interaction():
+    events = (["a", "a", "a", "b", "b"], ["x", "x", "y", "y", "z"], [2, 2, 3, 4, 0])
+    X = InteractionEncoder(weight="weight", threshold=4).fit_transform(events)
+    np.testing.assert_array_equal(X.toarray(), [[1, 0], [0, 1]])
+    encoder = clone(WEIGHTED)
+    assert encoder.fit_transform(events).nnz == 3
+    assert encoder.item_ids_.tolist() == ["x", "y"]
+
+
+def test_the_last_of_repeated_events_is_that_of_the_latest_time():
+    encoder = InteractionEncoder(weight="rating", timestamp="time", duplicates="last", binary=False)
+    X = encoder.fit_transform((["a"] * 4, ["x", "x", "x", "y"], [5, 1, 2, 3], [1, 9, 9, 0]))
+    np.testing.assert_array_equal(X.toarray(), [[2, 3]])
+
+
+def test_repeated_events_raise_where_they_are_said_to_be_errors():
+    encoder = InteractionEncoder(duplicates="error")
+    with pytest.raises(ValueError, match=r"^2 events repeat a user and an item, such as user 'b' and item 'y'"):
+        encoder.fit((["a", "b", "b", "b"], ["x", "y", "y", "y"]))
+    assert encoder.fit_transform((["a", "b"], ["x", "x"])).nnz == 2
+
+
+# -- users and items that fit has not seen
+
+
+def test_fit_transform_is_transform_without_the_users_who_have_too_few():
+    events = events_of(100)
+    encoder = InteractionEncoder(min_user_interactions=3, min_item_interactions=4, handle_unknown="ignore")
+    X = encoder.fit_transform(events)
+    users = encoder.user_ids_of(events)
+    assert len(users) > len(encoder.user_ids_)
+    kept = np.isin(users, encoder.user_ids_)
+    np.testing.assert_array_equal(encoder.transform(events)[kept].toarray(), X.toarray())
+
+
+def test_users_never_seen_are_rows_and_one_without_known_items_is_an_empty_row():
+    encoder = InteractionEncoder(handle_unknown="ignore").fit((["a", "b"], ["x", "y"]))
+    events = (["d", "c", "c"], ["new", "y", "new"])
+    np.testing.assert_array_equal(encoder.transform(events).toarray(), [[0, 1], [0, 0]])
+    assert encoder.user_ids_of(events).tolist() == ["c", "d"]
+
+
+def test_events_of_unknown_items_are_counted_in_one_warning_or_raise():
+    encoder = InteractionEncoder().fit((["a", "b"], ["x", "y"]))
+    events = (["a", "a", "a", "a"], ["x", "v", "w", "w"])
+    with pytest.warns(UserWarning, match=r"^3 of 4 events are of 2 items that fit did not keep, such as 'v'") as record:
+        X = encoder.transform(events)
+    assert len(record) == 1
+    np.testing.assert_array_equal(X.toarray(), [[1, 0]])
+    with pytest.raises(ValueError, match="3 of 4 events are of 2 items"):
+        encoder.set_params(handle_unknown="error").transform(events)
+
+
+def test_ids_of_indices_and_indices_of_ids():
+    encoder = InteractionEncoder().fit(([7, 7, 3], [30, 10, 20]))
+    np.testing.assert_array_equal(encoder.inverse_items([[0, 2], [1, 0]]), [[10, 30], [20, 10]])
+    assert encoder.inverse_items([[0, 2]]).dtype == np.int64
+    assert encoder.inverse_items([1, -1]).tolist() == [20, None]
+    assert encoder.inverse_users([1, 0]).tolist() == [7, 3]
+    assert encoder.item_indices([30, 11, 10]).tolist() == [2, -1, 0]
+    with pytest.raises(ValueError, match="There is no item 3: indices go from 0 to 2, and -1 is none"):
+        encoder.inverse_items([3])
+    with pytest.raises(ValueError, match="Indices of users must be integers"):
+        encoder.inverse_users([0.5])
+
+
+# -- recommendations
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Encoder, columns of events and a model."""
+    columns = columns_of(120)
+    encoder = InteractionEncoder()
+    return encoder, columns, EASERecommender(l2_regularization=1).fit(encoder.fit_transform(named(columns)))
+
+
+def named(columns, make=pd.DataFrame):
+    return make({name: columns[name] for name in ("user", "item")})
+
+
+@pytest.mark.parametrize("library", FRAMES)
+def test_recommendations_come_in_the_kind_of_frame_and_of_ids_that_came_in(fitted, library):
+    encoder, columns, model = fitted
+    events = named(columns, FRAMES[library])
+    table = encoder.recommend(model, events, k=12)
+    assert type(table) is type(events)
+    table, events = nw.from_native(table), nw.from_native(events)
+    assert table.columns == ["user", "rank", "item", "score"]
+    assert [table.schema[name] for name in ("user", "item")] == [events.schema[name] for name in ("user", "item")]
+    X = encoder.transform(named(columns))
+    items, scores = model.recommend(X, 12)
+    users, places = np.nonzero(items >= 0)  # padding is left out
+    assert table["user"].to_list() == encoder.inverse_users(users).tolist()
+    assert table["rank"].to_list() == (places + 1).tolist()
+    assert table["item"].to_list() == encoder.inverse_items(items[users, places]).tolist()
+    assert table["score"].to_list() == scores[users, places].tolist()
+    assert not set(table.select("user", "item").iter_rows()) & set(events.iter_rows())
+
+
+def test_recommendations_of_arrays_are_a_dict_of_arrays(fitted):
+    encoder, columns, model = fitted
+    table = encoder.recommend(model, (columns["user"], columns["item"]), k=3)
+    expected = encoder.recommend(model, named(columns), k=3)
+    pd.testing.assert_frame_equal(pd.DataFrame(table), expected, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    "convert", [lambda e: e.astype({"user": "Int32", "item": "category"}), lambda e: pl.DataFrame(e.to_dict("list"))]
+)
+def test_recommendations_join_with_the_tables_of_the_user(fitted, convert):
+    encoder, columns, model = fitted
+    events = convert(named(columns))
+    recommended = nw.from_native(encoder.recommend(model, events, k=2))
+    assert len(recommended.join(nw.from_native(events).select("item").unique(), on="item")) == len(recommended)
+
+
+def test_items_below_the_threshold_were_seen_and_are_not_recommended():
+    events = pd.DataFrame({"u": ["a", "a", "b"], "i": ["x", "y", "z"], "stars": [5, 1, 5]})
+    encoder = InteractionEncoder(user="u", item="i", weight="stars", threshold=4, handle_unknown="ignore")
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    loved = pd.DataFrame({"u": ["c", "c"], "i": ["x", "z"], "stars": [5, 1]})
+    assert encoder.recommend(model, loved).empty
+    assert encoder.recommend(model, loved, exclude_seen=False)["i"].tolist() == ["x", "z"]
+
+
+def test_only_candidates_are_recommended_and_unknown_ones_cannot_be(fitted):
+    encoder, columns, model = fitted
+    table = encoder.recommend(model, named(columns), exclude_seen=False, candidates=["i3", "i5", "not sold yet"])
+    assert set(table["item"]) == {"i3", "i5"}
+    assert len(table) == 2 * len(encoder.user_ids_)
+
+
+@pytest.mark.parametrize("make", [lambda: MultDAERecommender(4, max_iter=2, random_state=0), EASERecommender])
+def test_an_encoder_and_a_model_in_one_file_answer_in_the_ids_of_the_user(tmp_path, make):
+    events = named(columns_of())
+    encoder = InteractionEncoder()
+    model = make_pipeline(Binarizer(), make()).fit(encoder.fit_transform(events))
+    joblib.dump((encoder, model), tmp_path / "model.joblib")
+    for mmap_mode in (None, "r"):
+        loaded_encoder, loaded_model = joblib.load(tmp_path / "model.joblib", mmap_mode=mmap_mode)
+        pd.testing.assert_frame_equal(
+            loaded_encoder.recommend(loaded_model, events, k=3), encoder.recommend(model, events, k=3)
+        )
+
+
+# -- time
+
+
+def test_the_last_items_of_the_table_are_held_out():
+    columns = columns_of(400)
+    events = pd.DataFrame(columns)
+    encoder = InteractionEncoder(timestamp="timestamp").fit(events)
+    X, times = encoder.transform(events), encoder.timestamps(events)
+    latest = events.groupby(["user", "item"])["timestamp"].max()
+    for row, column in zip(*X.nonzero(), strict=True):
+        assert times[row, column] == latest[encoder.user_ids_[row], encoder.item_ids_[column]]
+    fold_in, held_out = fold_in_split(X, timestamps=times)
+    for row in range(X.shape[0]):
+        assert times[[row], held_out[[row]].indices].min() >= times[[row], fold_in[[row]].indices].max()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrays"])
+def test_datetimes_become_microseconds(library):
+    times = pd.to_datetime(np.array([0, 978307200000001, -86400000000], "datetime64[us]"))
+    columns = {"user": [1, 1, 1], "item": [1, 2, 3], "when": times}
+    events = {"pandas": pd.DataFrame(columns), "polars": pl.DataFrame({**columns, "when": times.to_numpy()})}
+    events["arrays"] = tuple(np.asarray(column) for column in columns.values())
+    encoder = InteractionEncoder(timestamp="when").fit(events[library])
+    stamps = encoder.timestamps(events[library])
+    assert stamps.data.tolist() == [0, 978307200000001, -86400000000]
+    assert stamps.dtype == np.int64
+    with_zone = pd.DataFrame({**columns, "when": times.tz_localize("Europe/Paris")})
+    assert encoder.timestamps(with_zone).data[0] == -3600_000_000
+
+
+# -- new items
+
+
+def test_new_items_come_after_the_old_ones_whose_columns_stay():
+    encoder = InteractionEncoder(min_item_interactions=2).fit((["a", "b", "a", "b"], ["y", "y", "x", "x"]))
+    encoder.partial_fit((["c", "d", "c", "d", "c"], ["w", "w", "y", "v", "u"]))  # v and u have one user each
+    assert encoder.item_ids_.tolist() == ["x", "y", "w"]
+    assert encoder.user_ids_.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(encoder.transform((["c", "c"], ["w", "x"])).toarray(), [[1, 0, 1]])
+    assert encoder.item_indices(["w", "x", "y"]).tolist() == [2, 0, 1]
+    with pytest.raises(ValueError, match="Item ids are int64 here and were object in fit"):
+        encoder.partial_fit((["c"], [5]))
+
+
+def test_the_first_partial_fit_is_a_fit():
+    events = events_of()
+    np.testing.assert_array_equal(
+        InteractionEncoder().partial_fit(events).item_ids_, InteractionEncoder().fit(events).item_ids_
+    )
+
+
+def test_a_new_item_is_recommended_once_it_was_trained_on_and_not_before():
+    dense = make_interactions(n_users=300, n_items=40, density=0.2, random_state=0).toarray()
+    users, items = dense.nonzero()
+    encoder = InteractionEncoder()
+    model = MultDAERecommender(16, learning_rate=0.01, max_iter=20, random_state=0)
+    model.fit(encoder.fit_transform((users, items)))
+    buyers = np.flatnonzero(dense[:, np.argsort(-dense.sum(0))[5]])  # the new item goes with this one
+    users, items = np.append(users, buyers), np.append(items, np.full(len(buyers), 999))
+    model.add_items(len(encoder.partial_fit((users, items)).item_ids_) - model.n_features_in_)
+    before = encoder.recommend(model, (users, items), k=50, exclude_seen=False)
+    assert 999 not in before["item"]
+    X = encoder.transform((users, items))
+    for _ in range(20):
+        model.partial_fit(X)
+    others = items != 999
+    after = pd.DataFrame(encoder.recommend(model, (users[others], items[others]), k=50))
+    ranks = after[after["item"] == 999].set_index("user")["rank"]
+    is_buyer = ranks.index.isin(buyers)
+    assert ranks[is_buyer].median() <= 3
+    assert ranks[~is_buyer].median() > ranks[is_buyer].median() + 5
+
+
+# -- as scikit-learn would have it
+
+
+def test_an_encoder_clones_pickles_and_says_its_parameters():
+    encoder = InteractionEncoder(user="u", min_item_interactions=3, duplicates="max")
+    assert clone(encoder).get_params() == encoder.get_params()
+    assert set(encoder.get_params()) == set(InteractionEncoder.__init__.__kwdefaults__)
+    fitted = InteractionEncoder().fit(events_of())
+    loaded = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(loaded.item_ids_, fitted.item_ids_)
+    assert not hasattr(clone(fitted), "item_ids_")
+    assert all(f"    {name} : " in InteractionEncoder.__doc__ for name in vars(fitted) if name.endswith("_"))
+
+
+def test_inference_leaves_the_encoder_as_it_was(fitted):
+    encoder, columns, model = fitted
+    before = pickle.dumps(encoder)
+    encoder.recommend(model, named(columns))
+    encoder.transform(named(columns))
+    assert pickle.dumps(encoder) == before
+
+
+def test_a_refit_starts_afresh():
+    encoder = InteractionEncoder().fit((["a"], ["x"]))
+    assert encoder.fit((["b"], ["y"])).item_ids_.tolist() == ["y"]
+
+
+def test_an_encoder_in_a_pipeline_is_named_as_the_cause_where_events_are_taken_for_users():
+    columns = columns_of()
+    events = pd.DataFrame({"user": columns["user"], "item": columns["weight"].astype(int)})
+    pipeline = make_pipeline(InteractionEncoder(), PopularityRecommender()).fit(events)
+    sentence = "InteractionEncoder make users of events.*stands before the Pipeline"
+    with pytest.raises(ValueError, match=sentence):
+        skvae.recommend(pipeline, events)
+    with pytest.raises(ValueError, match=sentence):
+        skvae.ndcg_scorer(pipeline, events.assign(a=1, b=1, c=1))
+    with pytest.raises(ValueError, match="takes no y"):
+        pipeline.fit(events, np.ones(len(events)))
+
+
+def test_what_needs_a_fit_says_so():
+    encoder = InteractionEncoder()
+    for call in (encoder.transform, encoder.inverse_items, encoder.inverse_users, encoder.item_indices):
+        with pytest.raises(ValueError, match="not fitted"):
+            call(([0], [0]))
+
+
+# -- errors
+
+ROWS = {"user": ["a", "b"], "item": ["x", "y"], "rating": [1.0, 2.0]}
+RATED = {"weight": "rating", "binary": False}
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize(
+    ("changes", "parameters", "sentence"),
+    [
+        ({}, {"user": "userId"}, r"^events has no column 'userId', its columns are: user, item, rating"),
+        ({"item": ["x", None]}, {}, "^1 of 2 events have no value in column 'item': fill or drop them"),
+        ({"user": [1.0, np.nan]}, {}, "^1 of 2 events have no value in column 'user'"),
+        ({"rating": [1.0, None]}, RATED, "^1 of 2 events have no value in column 'rating'"),
+        ({"rating": [1.0, np.inf]}, RATED, "^1 of 2 events have a value in column 'rating' that is not finite"),
+        ({"rating": [1.0, -2.5]}, RATED, "^Column 'rating' has negative weights, the lowest is -2.5"),
+        ({"rating": ["1", "good"]}, RATED, "^Column 'rating' must hold numbers: could not convert.*'good'"),
+        ({"user": [], "item": [], "rating": []}, {}, "^events has no rows"),
+        ({"rating": [0.0, 0.0]}, RATED, "^No user is left with"),
+    ],
+)
+def test_what_is_wrong_with_a_frame_is_said_in_one_sentence(library, changes, parameters, sentence):
+    events = FRAMES[library](ROWS | changes)
+    with pytest.raises(ValueError, match=sentence):
+        InteractionEncoder(**parameters).fit(events)
+
+
+@pytest.mark.parametrize(
+    ("events", "error", "sentence"),
+    [
+        (([1, 2], [1, None]), ValueError, "1 of 2 events have no value in column 'item'"),
+        (([1, 2], [1, np.nan]), ValueError, "1 of 2 events have no value in column 'item'"),
+        (([1, 2], [1, "x"], [1, 1]), ValueError, r"must have the 2 columns user, item.* got \(2,\), \(2,\), \(2,\)"),
+        (([1, 2], [1]), ValueError, r"all equally long, got \(2,\), \(1,\)"),
+        (np.ones((3, 4)), ValueError, "must have the 2 columns user, item"),
+        (np.ones(3), ValueError, "must be two-dimensional"),
+        ((np.array([1, "a"], object), [1, 1]), TypeError, "user ids must be all strings or all numbers"),
+        ([[1, 2]], TypeError, "got list"),
+        (sp.csr_array((2, 2)), TypeError, "got csr_array; a user-item matrix needs no InteractionEncoder"),
+        (([], []), ValueError, "events has no rows"),
+    ],
+)
+def test_what_is_wrong_with_arrays_is_said_in_one_sentence(events, error, sentence):
+    with pytest.raises(error, match=sentence):
+        InteractionEncoder().fit(events)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "sentence"),
+    [
+        ({"user": None}, TypeError, "user must be a str"),
+        ({"weight": 2}, TypeError, "weight must be a str"),
+        ({"min_user_interactions": 0}, ValueError, "min_user_interactions == 0"),
+        ({"min_item_interactions": 1.5}, TypeError, "min_item_interactions must be an instance of"),
+        ({"threshold": -1}, ValueError, "threshold == -1"),
+        ({"binary": "yes"}, TypeError, "binary must be an instance of"),
+        ({"duplicates": "first"}, ValueError, "duplicates must be one of sum, max, last, error, got 'first'"),
+        ({"handle_unknown": "drop"}, ValueError, "handle_unknown must be one of warn, ignore, error, got 'drop'"),
+        ({"weight": "rating"}, ValueError, "weight='rating' decides nothing with binary=True and threshold=None"),
+        ({"duplicates": "last"}, ValueError, 'duplicates="last" needs timestamp'),
+    ],
+)
+def test_a_bad_parameter_is_said_in_one_sentence(parameters, error, sentence):
+    with pytest.raises(error, match=sentence):
+        InteractionEncoder(**parameters).fit(pd.DataFrame(ROWS))
+
+
+def test_timestamps_need_the_name_of_their_column():
+    events = pd.DataFrame(ROWS)
+    with pytest.raises(ValueError, match="timestamp=None names no column"):
+        InteractionEncoder().fit(events).timestamps(events)
+
+
+def test_without_narwhals_arrays_work_and_a_frame_says_what_to_install(monkeypatch):
+    def without_narwhals(name, *args, **kwargs):
+        if name.startswith("narwhals"):
+            raise ImportError(name)
+        return original(name, *args, **kwargs)
+
+    original = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", without_narwhals)
+    assert InteractionEncoder().fit_transform((ROWS["user"], ROWS["item"])).nnz == 2
+    with pytest.raises(ImportError, match=r'needs narwhals: pip install "skvae\[tables\]"'):
+        InteractionEncoder().fit(pd.DataFrame(ROWS))
