@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import torch
 from conftest import ROOT, load_script
 
+import skvae
 from skvae.metrics import ndcg_at_k
 from skvae.ranking import top_k
 
@@ -162,3 +163,32 @@ def test_a_runner_measures_training_memory_and_recommending(harness):
 def test_a_runner_that_fails_says_why(harness, tmp_path):
     with pytest.raises(RuntimeError, match=r"run_nobody\.py failed .*\n.*No such file"):
         harness.run("nobody", harness.environment("nobody"), "speed", tmp_path)
+
+
+def test_accuracy_is_what_evaluate_says_and_is_not_run_again(tmp_path, monkeypatch, capsys):
+    accuracy = load_script("benchmarks/accuracy.py")
+    X = skvae.datasets.make_interactions(n_users=300, n_items=60, random_state=0)
+    monkeypatch.setattr(accuracy, "load", lambda name: X)
+    arguments = ["accuracy.py", "made-up", "--seeds", "2", "--results", str(tmp_path), "--models"]
+    monkeypatch.setattr("sys.argv", [*arguments, "popularity", "EASE"])
+    accuracy.main()
+    runs = json.loads((tmp_path / "made-up.json").read_text())["runs"]
+    split = skvae.strong_generalization_split(X, random_state=1)
+    ease = skvae.EASERecommender(**runs["EASE, split 1"]["parameters"]).fit(split.train)
+    expected = skvae.evaluate(ease, split.test)
+    assert runs["EASE, split 1"]["ndcg@100"] == pytest.approx(
+        [expected.mean["ndcg@100"], expected.standard_error["ndcg@100"]]
+    )
+    difference = expected - skvae.evaluate(skvae.PopularityRecommender().fit(split.train), split.test)
+    per_user = np.load(tmp_path / "made-up.npz")
+    assert accuracy.pooled(
+        [accuracy.mean_and_error(per_user["EASE, split 1"] - per_user["popularity, split 1"])]
+    ) == accuracy.pooled([[difference.mean["ndcg@100"], difference.standard_error["ndcg@100"]]])
+    assert "| EASE | " in (tmp_path / "accuracy.md").read_text()
+    monkeypatch.setattr(accuracy.Models, "fit", None)
+    accuracy.main()  # all of it is on record
+
+
+def test_the_gpu_script_finds_that_a_device_computes_what_the_cpu_does(capsys):
+    load_script("benchmarks/gpu.py").check_against_cpu("cpu")
+    assert "cpu agrees with cpu" in capsys.readouterr().out
