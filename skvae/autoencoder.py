@@ -147,10 +147,11 @@ class BaseAutoencoder(
     def add_items(self, n_items):
         """Append columns for new items to a fitted model, without a refit.
 
-        Until `partial_fit` has trained it, an added item scores -inf and is recommended to nobody,
-        and scores of the others are what they were for users who have none of the added. Training
-        starts it at the lowest bias of the known items, with zeros as its vectors. Optimizer state
-        is dropped, and the names of a DataFrame's columns with it.
+        Until the next training an added item scores -inf and is recommended to nobody, and scores
+        of the others are what they were for users who have none of the added (where blocks of
+        users get smaller, to rounding). `partial_fit`, or fit with warm_start, trains all added
+        items, from the lowest bias of the others and from zero vectors on. Optimizer state is
+        dropped, and so are the names of a DataFrame's columns.
 
         Parameters
         ----------
@@ -160,6 +161,11 @@ class BaseAutoencoder(
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where n_items is below 1 or no int.
 
         Examples
         --------

@@ -50,15 +50,18 @@ class InteractionEncoder(BaseEstimator):
 
     Parameters
     ----------
-    user, item : str, default="user", "item"
-        Names of the columns with the ids.
+    user : str, default="user"
+        Name of the column with the ids of users.
+    item : str, default="item"
+        Name of the column with the ids of items.
     weight : str, default=None
         Name of the column with ratings, counts, ...; None: each event weighs 1.
     timestamp : str, default=None
         Name of the column with numbers or datetimes. Datetimes become microseconds since 1970.
-    min_user_interactions, min_item_interactions : int, default=1
-        Users and items that fit keeps have at least so many interactions among each other (the
-        k-core). `transform` has a row for every user all the same.
+    min_user_interactions : int, default=1
+        Items that a user needs for fit to keep the user; `transform` has a row for everyone.
+    min_item_interactions : int, default=1
+        Users that an item needs. Users and items are counted among those kept (the k-core).
     threshold : float, default=None
         Weights below it are no interactions. None: all above 0 are.
     binary : bool, default=True

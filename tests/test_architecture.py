@@ -119,7 +119,7 @@ ESTIMATORS = [
 ]
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("estimator", [*ESTIMATORS, skvae.InteractionEncoder()], ids=lambda e: type(e).__name__)
 def test_every_parameter_is_documented_read_and_in_the_order_of_the_signature(estimator):
     parameters = list(inspect.signature(type(estimator)).parameters)
     documented = [
