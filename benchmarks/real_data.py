@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from skvae.model_selection import MIN_INTERACTIONS, count_interactions
+from skvae.preprocessing import k_core
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("SKVAE_DATA") or ROOT.parent / "shared" / "data")
@@ -27,14 +28,7 @@ def load(name):
     else:
         X = sp.csr_array(sp.load_npz(DATA / f"{name}.npz"))
     if name == "movietweetings-100k":
-        return k_core((X >= 7).astype(np.float32), MIN_INTERACTIONS)
+        X = (X >= 7).astype(np.float32)
+        users, items = k_core(X, MIN_INTERACTIONS, MIN_INTERACTIONS)
+        return X[users][:, items]
     return X[count_interactions(X) >= MIN_INTERACTIONS]
-
-
-def k_core(X, k):
-    """Users and items with at least k interactions among each other."""
-    while True:
-        users, items = count_interactions(X) >= k, count_interactions(X.T) >= k
-        if users.all() and items.all():
-            return X
-        X = X[users][:, items]
