@@ -14,6 +14,8 @@ ACTIVATIONS = {
     "swish": nn.SiLU,
     "tanh": nn.Tanh,
 }
+# Of RecVAE. The hidden units of a user with few items differ little, and 1e-5 would blow their noise up to variance 1.
+LAYER_NORM_EPS = 0.1
 
 
 class Encoder(nn.Module):
@@ -26,14 +28,19 @@ class Encoder(nn.Module):
         Widths of all layers after the input, the output included.
     activation, output_activation : nn.Module
         After the hidden layers, and after the last one.
+    normalized : bool
+        Layer normalization after the activation of each hidden layer.
     """
 
-    def __init__(self, n_items, layer_sizes, activation, output_activation):
+    def __init__(self, n_items, layer_sizes, activation, output_activation, normalized=False):
         super().__init__()
         first, *_ = layer_sizes
         self.item_weight = nn.Parameter(torch.empty(n_items, first))
         self.item_bias = nn.Parameter(torch.empty(first))
         self.layers = _linear_layers(layer_sizes)
+        self.normalizations = nn.ModuleList(
+            nn.LayerNorm(size, eps=LAYER_NORM_EPS) if normalized else nn.Identity() for size in layer_sizes[:-1]
+        )
         self.activation, self.output_activation = activation, output_activation
 
     def forward(self, batch):
@@ -42,8 +49,8 @@ class Encoder(nn.Module):
         else:
             hidden = _sum_of_rows(batch.items, self.item_weight, batch.offsets, batch.values)
         hidden = hidden + self.item_bias  # (n_users, layer_sizes[0])
-        for layer in self.layers:
-            hidden = layer(self.activation(hidden))
+        for layer, normalization in zip(self.layers, self.normalizations, strict=True):
+            hidden = layer(normalization(self.activation(hidden)))
         return self.output_activation(hidden)  # (n_users, layer_sizes[-1])
 
 
@@ -204,8 +211,12 @@ def _linear_layers(sizes):
 @torch.no_grad()
 def initialize(network, generator):
     """Xavier uniform weights and truncated normal biases of std 0.001 (the authors' notebook)."""
-    for parameter in network.parameters():
-        if parameter.ndim == 2:
-            nn.init.xavier_uniform_(parameter, generator=generator)
-        else:
-            nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002, generator=generator)
+    for module in network.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.reset_parameters()  # to change nothing but the scale
+            continue
+        for parameter in module.parameters(recurse=False):
+            if parameter.ndim == 2:
+                nn.init.xavier_uniform_(parameter, generator=generator)
+            else:
+                nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002, generator=generator)

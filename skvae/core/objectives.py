@@ -28,19 +28,24 @@ class NegativeELBO(nn.Module):
     prior : object with ``log_prob`` and perhaps ``kl_divergence``
     dropout : float
         Rate on the L2-normalised input.
+    weigh_by_interactions : bool
+        The KL term of a user weighs beta times the user's total N_u = sum_i x_ui (Shenbin et al., "RecVAE", WSDM 2020,
+        section 3.3), instead of beta for everyone.
     """
 
-    def __init__(self, encoder, decoder, likelihood, prior, dropout):
+    def __init__(self, encoder, decoder, likelihood, prior, dropout, weigh_by_interactions=False):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.likelihood, self.prior, self.dropout = likelihood, prior, dropout
+        self.weigh_by_interactions = weigh_by_interactions
 
     def forward(self, batch, beta, generator):
         mean, log_variance = self.posterior(batch.normalized().dropped_out(self.dropout, generator))
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         code = mean + (0.5 * log_variance).exp() * noise
         log_prob = _log_prob(self.likelihood, self.decoder(code), batch)
-        return (beta * kl_divergence(self.prior, mean, log_variance, code) - log_prob).mean()
+        weight = beta * batch.sum_per_user(batch.values) if self.weigh_by_interactions else beta
+        return (weight * kl_divergence(self.prior, mean, log_variance, code) - log_prob).mean()
 
     def posterior(self, inputs):
         """Mean and log-variance of q(z|x), each of shape (n_users, n_components)."""

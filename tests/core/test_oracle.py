@@ -22,6 +22,10 @@ MODELS = {
     "DAE": MultDAERecommender(4, dropout=0.5, l2_regularization=0.01),
     "VAE": MultVAERecommender(4, hidden_layer_sizes=(6,), dropout=0.0, anneal_cap=1.0, total_anneal_steps=0),
     "VAE^PR": MultVAERecommender(4, hidden_layer_sizes=(6,), dropout=0.5, anneal_cap=0.2, total_anneal_steps=10),
+    # and steps from there to RecVAE
+    "layer normalization": MultVAERecommender(4, hidden_layer_sizes=(6,), normalization="layer"),
+    "linear decoder": MultVAERecommender(4, hidden_layer_sizes=(6,), decoder_hidden_layer_sizes=()),
+    "KL per user": MultVAERecommender(4, hidden_layer_sizes=(6,), kl_weighting="per_user", total_anneal_steps=10),
 }
 
 
@@ -34,16 +38,24 @@ def _dense_loss(model, w, x, beta, generator):
     hidden = (normalized * draws) @ w["encoder.item_weight"] + w["encoder.item_bias"]
     variational = isinstance(model, MultVAERecommender)
     if variational:
-        hidden = torch.tanh(hidden) @ w["encoder.layers.0.weight"].T + w["encoder.layers.0.bias"]
+        hidden = torch.tanh(hidden)
+        if model.normalization:
+            centered = hidden - hidden.mean(1, keepdim=True)
+            scaled = centered / ((centered**2).mean(1, keepdim=True) + 0.1).sqrt()
+            hidden = scaled * w["encoder.normalizations.0.weight"] + w["encoder.normalizations.0.bias"]
+        hidden = hidden @ w["encoder.layers.0.weight"].T + w["encoder.layers.0.bias"]
         posterior = Normal(hidden[:, :4], torch.exp(hidden[:, 4:]).sqrt())
         code = posterior.mean + posterior.stddev * torch.randn(len(x), 4, generator=generator, dtype=x.dtype)
-        top = torch.tanh(code @ w["decoder.layers.0.weight"].T + w["decoder.layers.0.bias"])
+        top = code
+        if model.decoder_hidden_layer_sizes is None:
+            top = torch.tanh(code @ w["decoder.layers.0.weight"].T + w["decoder.layers.0.bias"])
     else:
         top = torch.tanh(hidden)
     logits = top @ w["decoder.item_weight"].T + w["decoder.item_bias"]
     loss = -_dense_log_prob(model.likelihood, logits, x)
     if variational:
-        loss = loss + beta * kl_divergence(posterior, Normal(torch.zeros_like(code), 1.0)).sum(1)
+        weight = beta * x.sum(1) if model.kl_weighting == "per_user" else beta
+        loss = loss + weight * kl_divergence(posterior, Normal(torch.zeros_like(code), 1.0)).sum(1)
     return loss.mean()
 
 
@@ -64,7 +76,7 @@ def _dense_epoch(model, w, X, n_epochs, batch_size, learning_rate, generator):
         for chunk in users[torch.randperm(len(users), generator=generator)].split(batch_size):
             cap = getattr(model, "anneal_cap", 0.0)
             steps = getattr(model, "total_anneal_steps", 0)
-            beta = cap if steps == 0 else min(cap, step / steps)
+            beta = model._kl_weight(step) if steps == "auto" else cap if steps == 0 else min(cap, step / steps)
             loss = _dense_loss(model, w, X[chunk], beta, generator)
             total, step = total + loss.item() * len(chunk), step + 1
             penalty = sum((p**2).sum() for p in w.values() if p.ndim == 2)
