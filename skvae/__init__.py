@@ -9,6 +9,7 @@ from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .plotting import ActivityDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
 from .ranking import recommend, top_k
+from .recvae import RecVAERecommender
 from .scoring import RankingScorer, ndcg_scorer
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "PopularityDisplay",
     "PopularityRecommender",
     "RankingScorer",
+    "RecVAERecommender",
     "TrainingCurveDisplay",
     "UserKFold",
     "UserShuffleSplit",

@@ -44,9 +44,11 @@ class MultVAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
-    prior : "standard_normal" or object, default="standard_normal"
-        Of the code. Or an object with ``log_prob(code)``, and ``kl_divergence(mean,
-        log_variance)`` where it has a closed form, as in `skvae.core.priors`.
+    prior : {"standard_normal", "composite"} or object, default="standard_normal"
+        Of the code. composite: a mixture of the standard normal, the posterior that the encoder of
+        the epoch before has of the user, and a wide normal, as in RecVAE. Or an object with
+        ``log_prob(code)``, and ``kl_divergence(mean, log_variance)`` where it has a closed form,
+        as in `skvae.core.priors`.
     kl_weighting : {"constant", "per_user"}, default="constant"
         The KL term of user u weighs beta, or beta * N_u, where N_u is the sum of the user's row of
         X: the more is known of a user, the more the log-likelihood weighs, and the KL term with it.
@@ -138,6 +140,10 @@ class MultVAERecommender(BaseAutoencoder):
     >>> items.shape
     (50, 5)
     """
+
+    # what RecVAERecommender changes
+    skip_connections = False
+    n_encoder_passes = 0
 
     def __init__(
         self,
@@ -255,9 +261,18 @@ class MultVAERecommender(BaseAutoencoder):
             activation(),
             nn.Identity(),
             normalized=normalization == "layer",
+            skip_connections=self.skip_connections,
         )
         decoder = Decoder([n_components, *decoder_hidden_layer_sizes], n_items, activation())
-        return NegativeELBO(encoder, decoder, likelihood, prior, self.dropout, self.kl_weighting == "per_user")
+        return NegativeELBO(
+            encoder,
+            decoder,
+            likelihood,
+            prior,
+            self.dropout,
+            weigh_by_interactions=self.kl_weighting == "per_user",
+            n_encoder_passes=self.n_encoder_passes,
+        )
 
     def _set_kl_schedule(self, planned_updates):
         if self.total_anneal_steps == "auto":
