@@ -27,15 +27,15 @@ STEPS = {
 
 
 def models():
-    """Name -> (class, parameters): the plain model, each step alone, one step after the other, RecVAE and parts of it."""
+    """Name -> (class, parameters): plain, each step alone, one step after the other, RecVAE and parts of it."""
     table, sofar = {"Mult-VAE": {}}, {}
     table |= {f"+ {name} alone": parameters for name, parameters in STEPS.items()}
     for name, parameters in STEPS.items():
         sofar = sofar | parameters
         table[f"... + {name}"] = sofar
     return {name: (skvae.MultVAERecommender, parameters) for name, parameters in table.items()} | {
-        "RecVAE, trained together": (skvae.RecVAERecommender, {"n_encoder_passes": 0, "learning_rate": 1e-3}),
-        "RecVAE, not averaged": (skvae.RecVAERecommender, {"averaging_epochs": 0}),
+        "RecVAE trained together": (skvae.RecVAERecommender, {"n_encoder_passes": 0, "learning_rate": 1e-3}),
+        "RecVAE not averaged": (skvae.RecVAERecommender, {"averaging_epochs": 0}),
         "RecVAE": (skvae.RecVAERecommender, {}),
     }
 
