@@ -10,6 +10,7 @@ from .multvae import MultVAERecommender
 from .plotting import ActivityDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
 from .preprocessing import InteractionEncoder
 from .ranking import recommend, top_k
+from .recvae import RecVAERecommender
 from .scoring import RankingScorer, ndcg_scorer
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "PopularityDisplay",
     "PopularityRecommender",
     "RankingScorer",
+    "RecVAERecommender",
     "TrainingCurveDisplay",
     "UserKFold",
     "UserShuffleSplit",

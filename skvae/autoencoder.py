@@ -527,11 +527,7 @@ class BaseAutoencoder(
         self._check_own_parameters()
 
     def _check_choices(self):
-        sizes = self.hidden_layer_sizes
-        if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes must be a tuple of positive ints, such as (600,) or (), got {sizes!r}."
-            )
+        _check_layer_sizes("hidden_layer_sizes", self.hidden_layer_sizes)
         _check_choice("activation", self.activation, sorted(ACTIVATIONS))
         _check_choice("precision", self.precision, ["auto", "bfloat16", "float32"])
         if isinstance(self.likelihood, str) or not all(hasattr(self.likelihood, m) for m in ("log_prob", "mean")):
@@ -587,6 +583,11 @@ def _check_number(name, value, kind, minimum):
 def _check_choice(name, value, choices, otherwise=""):
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}{otherwise}, got {value!r}.")
+
+
+def _check_layer_sizes(name, sizes):
+    if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes):
+        raise ValueError(f"{name} must be a tuple of positive ints, such as (600,) or (), got {sizes!r}.")
 
 
 def _is_present(device):

@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from .autoencoder import BaseAutoencoder, _check_choice, _check_number
+from .autoencoder import BaseAutoencoder, _check_choice, _check_layer_sizes, _check_number
 from .core.annealing import linear_annealing
 from .core.networks import Decoder, Encoder
 from .core.objectives import NegativeELBO
@@ -28,10 +28,15 @@ class MultVAERecommender(BaseAutoencoder):
     n_components : int, default=200
         Size of the code.
     hidden_layer_sizes : tuple of int, default=(600,)
-        Hidden layers of the encoder; the decoder mirrors them. The default is the paper's
-        I-600-200-600-I.
+        Hidden layers of the encoder. The default is the paper's I-600-200-600-I.
+    decoder_hidden_layer_sizes : tuple of int or None, default=None
+        Hidden layers of the decoder, from the code on. None: those of the encoder, mirrored; ():
+        a linear decoder, as RecVAE has it.
     activation : {"identity", "relu", "sigmoid", "swish", "tanh"}, default="tanh"
         After each hidden layer.
+    normalization : "layer" or None, default=None
+        Layer normalization of each hidden layer of the encoder, after its activation; eps is 0.1,
+        as in RecVAE.
     likelihood : {"multinomial", "logistic", "gaussian"} or object, default="multinomial"
         multinomial: values are counts, a 5 weighs five 1s (threshold them upstream, for example
         with `sklearn.preprocessing.Binarizer`); logistic: the target is 1 where X > 0; gaussian:
@@ -39,9 +44,15 @@ class MultVAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
-    prior : "standard_normal" or object, default="standard_normal"
-        Of the code. Or an object with ``log_prob(code)``, and ``kl_divergence(mean,
-        log_variance)`` where it has a closed form, as in `skvae.core.priors`.
+    prior : {"standard_normal", "composite"} or object, default="standard_normal"
+        Of the code. composite: a mixture of the standard normal, the posterior that the encoder of
+        the epoch before has of the user, and a wide normal, as in RecVAE. Or an object with
+        ``log_prob(code)``, and ``kl_divergence(mean, log_variance)`` where it has a closed form,
+        as in `skvae.core.priors`.
+    kl_weighting : {"constant", "per_user"}, default="constant"
+        The KL term of user u weighs beta, or beta * N_u, where N_u is the sum of the user's row of
+        X: the more is known of a user, the more the log-likelihood weighs, and the KL term with it.
+        anneal_cap then is the gamma of RecVAE: the default .2 is far too much, .0035 to .005 fit.
     anneal_cap : float, default=0.2
         Ceiling of beta, the weight of the KL term; the paper's value on ML-20M. 1 is the plain
         VAE, 0 leaves the KL term out.
@@ -131,15 +142,22 @@ class MultVAERecommender(BaseAutoencoder):
     (50, 5)
     """
 
+    # what RecVAERecommender changes
+    skip_connections = False
+    n_encoder_passes = 0
+
     def __init__(
         self,
         n_components=200,
         *,
         hidden_layer_sizes=(600,),
+        decoder_hidden_layer_sizes=None,
         activation="tanh",
+        normalization=None,
         likelihood="multinomial",
         dropout=0.5,
         prior="standard_normal",
+        kl_weighting="constant",
         anneal_cap=0.2,
         total_anneal_steps="auto",
         learning_rate=2e-3,
@@ -158,10 +176,13 @@ class MultVAERecommender(BaseAutoencoder):
     ):
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.decoder_hidden_layer_sizes = decoder_hidden_layer_sizes
         self.activation = activation
+        self.normalization = normalization
         self.likelihood = likelihood
         self.dropout = dropout
         self.prior = prior
+        self.kl_weighting = kl_weighting
         self.anneal_cap = anneal_cap
         self.total_anneal_steps = total_anneal_steps
         self.learning_rate = learning_rate
@@ -214,13 +235,45 @@ class MultVAERecommender(BaseAutoencoder):
         return (mean + standard_deviation * noise).astype(np.float32)
 
     def _current_architecture(self):
-        return super()._current_architecture() | {"prior": self.prior}
+        sizes = self.decoder_hidden_layer_sizes
+        return super()._current_architecture() | {
+            "decoder_hidden_layer_sizes": None if sizes is None else tuple(sizes),
+            "normalization": self.normalization,
+            "prior": self.prior,
+        }
 
-    def _build_objective(self, n_items, activation, likelihood, n_components, hidden_layer_sizes, prior):
+    def _build_objective(
+        self,
+        n_items,
+        activation,
+        likelihood,
+        n_components,
+        hidden_layer_sizes,
+        decoder_hidden_layer_sizes,
+        normalization,
+        prior,
+    ):
+        if decoder_hidden_layer_sizes is None:
+            decoder_hidden_layer_sizes = reversed(hidden_layer_sizes)
         prior = PRIORS[prior]() if isinstance(prior, str) else prior
-        encoder = Encoder(n_items, [*hidden_layer_sizes, 2 * n_components], activation(), nn.Identity())
-        decoder = Decoder([n_components, *reversed(hidden_layer_sizes)], n_items, activation())
-        return NegativeELBO(encoder, decoder, likelihood, prior, self.dropout)
+        encoder = Encoder(
+            n_items,
+            [*hidden_layer_sizes, 2 * n_components],
+            activation(),
+            nn.Identity(),
+            normalized=normalization == "layer",
+            skip_connections=self.skip_connections,
+        )
+        decoder = Decoder([n_components, *decoder_hidden_layer_sizes], n_items, activation())
+        return NegativeELBO(
+            encoder,
+            decoder,
+            likelihood,
+            prior,
+            self.dropout,
+            weigh_by_interactions=self.kl_weighting == "per_user",
+            n_encoder_passes=self.n_encoder_passes,
+        )
 
     def _set_kl_schedule(self, planned_updates):
         if self.total_anneal_steps == "auto":
@@ -250,6 +303,11 @@ class MultVAERecommender(BaseAutoencoder):
             )
 
     def _check_own_parameters(self):
+        if self.decoder_hidden_layer_sizes is not None:
+            _check_layer_sizes("decoder_hidden_layer_sizes", self.decoder_hidden_layer_sizes)
+        if self.normalization is not None:
+            _check_choice("normalization", self.normalization, ["layer"], " or None")
+        _check_choice("kl_weighting", self.kl_weighting, ["constant", "per_user"])
         if isinstance(self.prior, str) or not hasattr(self.prior, "log_prob"):
             _check_choice("prior", self.prior, sorted(PRIORS), ", or an object with log_prob")
         check_scalar(self.anneal_cap, "anneal_cap", numbers.Real, min_val=0)

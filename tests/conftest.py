@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from skvae import BlendRecommender, MultDAERecommender, MultVAERecommender, PopularityRecommender
+from skvae import BlendRecommender, MultDAERecommender, MultVAERecommender, PopularityRecommender, RecVAERecommender
 from skvae.datasets import make_interactions
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 SMALL_VAE = MultVAERecommender(8, hidden_layer_sizes=(16,), max_iter=5, random_state=0)
 SMALL_DAE = MultDAERecommender(8, max_iter=5, random_state=0)
+SMALL_RECVAE = RecVAERecommender(8, hidden_layer_sizes=(16, 16), max_iter=5, random_state=0)
 SMALL_BLEND = BlendRecommender([("popularity", PopularityRecommender()), ("dae", SMALL_DAE)])
 
 

@@ -29,6 +29,7 @@ ARROWS = {
     "autoencoder": {"core", "recommender", "ranking", "scoring", "model_selection"},
     "multvae": {"autoencoder", "core"},
     "multdae": {"autoencoder", "core"},
+    "recvae": {"multvae"},
     "ensemble": {"autoencoder", "metrics", "model_selection", "ranking", "recommender"},
     "plotting": {"evaluation", "model_selection", "ranking", "scoring"},
     "export": {"__version__", "multdae", "multvae"},
@@ -113,6 +114,7 @@ def test_every_module_says_what_it_is_for():
 ESTIMATORS = [
     skvae.MultVAERecommender(4, max_iter=1),
     skvae.MultDAERecommender(4, max_iter=1),
+    skvae.RecVAERecommender(4, hidden_layer_sizes=(8, 8), max_iter=1),
     skvae.EASERecommender(),
     skvae.PopularityRecommender(),
     skvae.BlendRecommender([("popularity", skvae.PopularityRecommender()), ("ease", skvae.EASERecommender())]),

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import SMALL_BLEND, SMALL_DAE, SMALL_VAE
+from conftest import SMALL_BLEND, SMALL_DAE, SMALL_RECVAE, SMALL_VAE
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -20,6 +20,7 @@ def _variants():
         yield clone(estimator).set_params(hidden_layer_sizes=())
         yield clone(estimator).set_params(likelihood="logistic")
         yield clone(estimator).set_params(likelihood="gaussian")
+    yield clone(SMALL_RECVAE)
     yield MultVAERecommender()
     yield MultDAERecommender()
 

@@ -14,6 +14,8 @@ ACTIVATIONS = {
     "swish": nn.SiLU,
     "tanh": nn.Tanh,
 }
+# Of RecVAE. The hidden units of a user with few items differ little, and 1e-5 would blow their noise up to variance 1.
+LAYER_NORM_EPS = 0.1
 
 
 class Encoder(nn.Module):
@@ -26,15 +28,24 @@ class Encoder(nn.Module):
         Widths of all layers after the input, the output included.
     activation, output_activation : nn.Module
         After the hidden layers, and after the last one.
+    normalized : bool
+        Layer normalization after the activation of each hidden layer.
+    skip_connections : bool
+        Each hidden layer, before its activation, gets the sum of the outputs of all hidden layers before it, which
+        must be as wide.
     """
 
-    def __init__(self, n_items, layer_sizes, activation, output_activation):
+    def __init__(self, n_items, layer_sizes, activation, output_activation, normalized=False, skip_connections=False):
         super().__init__()
         first, *_ = layer_sizes
         self.item_weight = nn.Parameter(torch.empty(n_items, first))
         self.item_bias = nn.Parameter(torch.empty(first))
         self.layers = _linear_layers(layer_sizes)
+        self.normalizations = nn.ModuleList(
+            nn.LayerNorm(size, eps=LAYER_NORM_EPS) if normalized else nn.Identity() for size in layer_sizes[:-1]
+        )
         self.activation, self.output_activation = activation, output_activation
+        self.skip_connections = skip_connections
 
     def forward(self, batch):
         if self.item_weight.device.type == "cpu" and torch.is_grad_enabled():
@@ -42,8 +53,14 @@ class Encoder(nn.Module):
         else:
             hidden = _sum_of_rows(batch.items, self.item_weight, batch.offsets, batch.values)
         hidden = hidden + self.item_bias  # (n_users, layer_sizes[0])
-        for layer in self.layers:
-            hidden = layer(self.activation(hidden))
+        earlier = None
+        for layer, normalization in zip(self.layers, self.normalizations, strict=True):
+            if earlier is not None:
+                hidden = hidden + earlier
+            hidden = normalization(self.activation(hidden))
+            if self.skip_connections:
+                earlier = hidden if earlier is None else earlier + hidden
+            hidden = layer(hidden)
         return self.output_activation(hidden)  # (n_users, layer_sizes[-1])
 
 
@@ -154,13 +171,20 @@ class _ItemOutput(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         weight, bias = ctx.decoder.product_weight, ctx.decoder.item_bias
-        hidden, hidden_grad = ctx.hidden.to(weight.dtype), torch.zeros_like(ctx.hidden)
-        add = _adder_to_gradient(ctx.decoder.item_weight)
+        hidden, hidden_grad = ctx.hidden.to(weight.dtype), None
+        # what is frozen takes no product
+        encoder_trained, decoder_trained, *_ = ctx.needs_input_grad
+        if encoder_trained:
+            hidden_grad = torch.zeros_like(ctx.hidden)
+        if decoder_trained:
+            add = _adder_to_gradient(ctx.decoder.item_weight)
         for items in _chunks(weight):
             part = grad[:, items]
-            hidden_grad += part @ weight[items]
-            add(items, part.T @ hidden)
-        return hidden_grad, None, grad.sum(0).to(bias.dtype), None
+            if encoder_trained:
+                hidden_grad += part @ weight[items]
+            if decoder_trained:
+                add(items, part.T @ hidden)
+        return hidden_grad, None, grad.sum(0).to(bias.dtype) if decoder_trained else None, None
 
 
 def _adder_to_gradient(weight):
@@ -204,8 +228,12 @@ def _linear_layers(sizes):
 @torch.no_grad()
 def initialize(network, generator):
     """Xavier uniform weights and truncated normal biases of std 0.001 (the authors' notebook)."""
-    for parameter in network.parameters():
-        if parameter.ndim == 2:
-            nn.init.xavier_uniform_(parameter, generator=generator)
-        else:
-            nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002, generator=generator)
+    for module in network.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.reset_parameters()  # to change nothing but the scale
+            continue
+        for parameter in module.parameters(recurse=False):
+            if parameter.ndim == 2:
+                nn.init.xavier_uniform_(parameter, generator=generator)
+            else:
+                nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002, generator=generator)

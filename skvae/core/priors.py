@@ -1,6 +1,12 @@
-"""Priors of the latent code. Another prior is one more class with ``log_prob``."""
+"""Priors of the latent code. Another prior is one more class with ``log_prob``.
+
+One with ``given(mean, log_variance)`` too is asked in training for the prior of each user, given the posterior that the
+encoder of before this epoch has of them.
+"""
 
 import math
+
+import torch
 
 
 class StandardNormal:
@@ -20,10 +26,58 @@ class StandardNormal:
         return 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).sum(-1)
 
 
+class CompositePrior:
+    r"""Mixture of a standard normal, the posterior of before, and a wide normal, in each component of the code.
+
+    .. math:: p(z_k|x) = w_1 N(z_k; 0, 1) + w_2\, q_{old}(z_k|x) + w_3 N(z_k; 0, e^{10})
+
+    (Shenbin et al., "RecVAE", WSDM 2020; the paper's mixture is of whole codes and has the first two terms, the
+    authors' program mixes each component for itself and adds the third.) The posterior of before is that of
+    the encoder at the beginning of the epoch, so that an update does not move a user far.
+
+    Parameters
+    ----------
+    weights : three floats
+    wide_log_variance : float
+    """
+
+    def __init__(self, weights=(3 / 20, 3 / 4, 1 / 10), wide_log_variance=10.0):
+        self.weights, self.wide_log_variance = weights, wide_log_variance
+
+    def given(self, mean, log_variance):
+        """The prior of users whose posterior was this before, each tensor of shape (n_users, n_components)."""
+        standard, previous, wide = self.weights
+        return _Mixture([(standard, 0, 0.0), (previous, mean, log_variance), (wide, 0, self.wide_log_variance)])
+
+    def log_prob(self, code):
+        """log p(z) of users of whom nothing is known: the mixture without its second term."""
+        standard, _, wide = self.weights
+        total = standard + wide
+        return _Mixture([(standard / total, 0, 0.0), (wide / total, 0, self.wide_log_variance)]).log_prob(code)
+
+
+class _Mixture:
+    """Of normals (weight, mean, log-variance), in each component of the code."""
+
+    def __init__(self, normals):
+        self.normals = normals
+
+    def log_prob(self, code):
+        terms = [
+            math.log(weight) + _normal_log_prob(code, mean, torch.as_tensor(log_variance).to(code))
+            for weight, mean, log_variance in self.normals
+        ]
+        return torch.stack(terms).logsumexp(0).sum(-1)
+
+
 def posterior_log_prob(code, mean, log_variance):
     """log q(z|x) of the diagonal normal posterior, (..., n_components) to (...)."""
+    return _normal_log_prob(code, mean, log_variance).sum(-1)
+
+
+def _normal_log_prob(code, mean, log_variance):
     squares = (code - mean).square() / log_variance.exp()
-    return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
+    return -0.5 * (squares + log_variance + math.log(2 * math.pi))
 
 
 def kl_divergence(prior, mean, log_variance, code):
@@ -45,4 +99,4 @@ def kl_divergence(prior, mean, log_variance, code):
     return posterior_log_prob(code, mean, log_variance) - prior.log_prob(code)
 
 
-PRIORS = {"standard_normal": StandardNormal}
+PRIORS = {"standard_normal": StandardNormal, "composite": CompositePrior}

@@ -61,13 +61,13 @@ def train(
 
     Parameters
     ----------
-    objective : module called with (batch, beta, generator)
+    objective : module called with (batch, beta, generator), with ``passes`` and ``decoder``
     rows : UserRows
     optimizer : torch.optim.Optimizer
     generator : torch.Generator
         On the device of the rows; all randomness of training.
     batch_size, n_epochs : int
-        In users; in passes over the users.
+        In users; in as many passes over the users as the objective makes an epoch.
     kl_weight : callable
         Update number -> beta.
     first_update : int
@@ -99,8 +99,8 @@ def train(
     """
     history = History(n_updates=first_update)
     objective.decoder.prepare_training(min(batch_size, rows.n_users), half_precision)
-    n_batches = -(-len(rows.non_empty()) // batch_size)
-    average = MovingAverage(objective, averaging_epochs, n_batches) if averaging_epochs else None
+    n_updates = objective.n_passes * -(-len(rows.non_empty()) // batch_size)
+    average = MovingAverage(objective, averaging_epochs, n_updates) if averaging_epochs else None
     best_weights = None
     try:
         for epoch in range(1, n_epochs + 1):
@@ -137,9 +137,9 @@ def train(
 
 
 def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, average):
-    """One pass over the users; returns the mean loss a user and the last beta, and counts updates."""
+    """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""
     total, n_users, beta = 0, 0, 0.0
-    for batch in rows.shuffled_batches(batch_size, generator):
+    for batch in _batches(objective, rows, batch_size, generator):
         beta = kl_weight(history.n_updates)
         optimizer.zero_grad()
         loss = objective(batch, beta, generator)
@@ -158,6 +158,12 @@ def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_
             "the largest values of X."
         )
     return mean_loss, beta
+
+
+def _batches(objective, rows, batch_size, generator):
+    """The users once a pass; an update is made before the next batch is asked for."""
+    for _ in objective.passes():
+        yield from rows.shuffled_batches(batch_size, generator)
 
 
 @torch.no_grad()

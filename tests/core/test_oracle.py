@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.distributions import Bernoulli, Categorical, MixtureSameFamily, Normal, kl_divergence
 
-from skvae import MultDAERecommender, MultVAERecommender
+from skvae import MultDAERecommender, MultVAERecommender, RecVAERecommender
 from skvae.core.batches import UserRows
 from skvae.core.networks import initialize
 from skvae.core.training import make_optimizer, train
@@ -22,29 +22,65 @@ MODELS = {
     "DAE": MultDAERecommender(4, dropout=0.5, l2_regularization=0.01),
     "VAE": MultVAERecommender(4, hidden_layer_sizes=(6,), dropout=0.0, anneal_cap=1.0, total_anneal_steps=0),
     "VAE^PR": MultVAERecommender(4, hidden_layer_sizes=(6,), dropout=0.5, anneal_cap=0.2, total_anneal_steps=10),
+    # and steps from there to RecVAE
+    "layer normalization": MultVAERecommender(4, hidden_layer_sizes=(6,), normalization="layer"),
+    "linear decoder": MultVAERecommender(4, hidden_layer_sizes=(6,), decoder_hidden_layer_sizes=()),
+    "KL per user": MultVAERecommender(4, hidden_layer_sizes=(6,), kl_weighting="per_user", total_anneal_steps=10),
+    "composite prior": MultVAERecommender(4, hidden_layer_sizes=(6,), prior="composite"),
+    "RecVAE": RecVAERecommender(4, hidden_layer_sizes=(6, 6, 6), n_encoder_passes=2, l2_regularization=0.01),
 }
 
 
-def _dense_loss(model, w, x, beta, generator):
+def _dense_loss(model, w, x, beta, generator, previous, dropout):
     draws = torch.ones_like(x)
     normalized = x / x.norm(dim=1, keepdim=True).clamp(min=1e-30)
-    if model.dropout:
-        kept = torch.rand(int((x > 0).sum()), generator=generator, dtype=x.dtype) >= model.dropout
-        draws[x > 0] = kept.to(x.dtype) / (1 - model.dropout)
-    hidden = (normalized * draws) @ w["encoder.item_weight"] + w["encoder.item_bias"]
+    if dropout:
+        kept = torch.rand(int((x > 0).sum()), generator=generator, dtype=x.dtype) >= dropout
+        draws[x > 0] = kept.to(x.dtype) / (1 - dropout)
+    hidden = _dense_encoder(model, w, normalized * draws)
     variational = isinstance(model, MultVAERecommender)
     if variational:
-        hidden = torch.tanh(hidden) @ w["encoder.layers.0.weight"].T + w["encoder.layers.0.bias"]
         posterior = Normal(hidden[:, :4], torch.exp(hidden[:, 4:]).sqrt())
         code = posterior.mean + posterior.stddev * torch.randn(len(x), 4, generator=generator, dtype=x.dtype)
-        top = torch.tanh(code @ w["decoder.layers.0.weight"].T + w["decoder.layers.0.bias"])
+        top = code
+        if model.decoder_hidden_layer_sizes is None:
+            top = torch.tanh(code @ w["decoder.layers.0.weight"].T + w["decoder.layers.0.bias"])
     else:
         top = torch.tanh(hidden)
     logits = top @ w["decoder.item_weight"].T + w["decoder.item_bias"]
     loss = -_dense_log_prob(model.likelihood, logits, x)
     if variational:
-        loss = loss + beta * kl_divergence(posterior, Normal(torch.zeros_like(code), 1.0)).sum(1)
+        weight = beta * x.sum(1) if model.kl_weighting == "per_user" else beta
+        loss = loss + weight * _dense_kl(model, posterior, code, _dense_encoder(model, previous, normalized))
     return loss.mean()
+
+
+def _dense_encoder(model, w, inputs):
+    hidden, outputs = inputs @ w["encoder.item_weight"] + w["encoder.item_bias"], []
+    for layer in range(len(model.hidden_layer_sizes)):
+        if isinstance(model, RecVAERecommender):  # swish, and all earlier outputs
+            hidden = hidden + sum(outputs)
+            hidden = hidden * torch.sigmoid(hidden)
+        else:
+            hidden = torch.tanh(hidden)
+        if getattr(model, "normalization", None):
+            centered = hidden - hidden.mean(1, keepdim=True)
+            scaled = centered / ((centered**2).mean(1, keepdim=True) + 0.1).sqrt()
+            hidden = scaled * w[f"encoder.normalizations.{layer}.weight"] + w[f"encoder.normalizations.{layer}.bias"]
+        outputs.append(hidden)
+        hidden = hidden @ w[f"encoder.layers.{layer}.weight"].T + w[f"encoder.layers.{layer}.bias"]
+    return hidden
+
+
+def _dense_kl(model, posterior, code, previous):
+    if model.prior == "standard_normal":
+        return kl_divergence(posterior, Normal(torch.zeros_like(code), 1.0)).sum(1)
+    zero, previous = torch.zeros_like(code), previous.detach()
+    means = torch.stack([zero, previous[:, :4], zero], -1)
+    deviations = torch.stack([zero, previous[:, 4:], zero + 10], -1).exp().sqrt()
+    weights = Categorical(torch.tensor([3 / 20, 3 / 4, 1 / 10], dtype=code.dtype).expand_as(means))
+    prior = MixtureSameFamily(weights, Normal(means, deviations))
+    return (posterior.log_prob(code) - prior.log_prob(code)).sum(1)
 
 
 def _dense_log_prob(likelihood, logits, x):
@@ -55,27 +91,39 @@ def _dense_log_prob(likelihood, logits, x):
     return -(torch.where(x > 0, 10.0, 1.0) / 2 * (x - logits) ** 2).sum(1)
 
 
-def _dense_epoch(model, w, X, n_epochs, batch_size, learning_rate, generator):
+def _dense_epochs(model, w, X, n_epochs, batch_size, learning_rate, generator):
     """Epochs of Adam with its formulas written out (Kingma and Ba, ICLR 2015, algorithm 1)."""
     first, second = ({name: torch.zeros_like(p) for name, p in w.items()} for _ in range(2))
-    losses, step = [], 0
+    losses, update, steps = [], 0, dict.fromkeys(w, 0)
+    passes = [("", model.dropout)]  # what is trained, "" for everything, and the dropout
+    if getattr(model, "n_encoder_passes", 0):
+        passes = [*[("encoder", model.dropout)] * model.n_encoder_passes, ("decoder", 0)]
     for _ in range(n_epochs):
         total, users = 0.0, torch.nonzero(X.sum(1) > 0).flatten()
-        for chunk in users[torch.randperm(len(users), generator=generator)].split(batch_size):
-            cap = getattr(model, "anneal_cap", 0.0)
-            steps = getattr(model, "total_anneal_steps", 0)
-            beta = cap if steps == 0 else min(cap, step / steps)
-            loss = _dense_loss(model, w, X[chunk], beta, generator)
-            total, step = total + loss.item() * len(chunk), step + 1
-            penalty = sum((p**2).sum() for p in w.values() if p.ndim == 2)
-            gradients = torch.autograd.grad(loss + model.l2_regularization * penalty, list(w.values()))
-            for (name, p), gradient in zip(w.items(), gradients, strict=True):
-                first[name] = 0.9 * first[name] + 0.1 * gradient
-                second[name] = 0.999 * second[name] + 0.001 * gradient**2
-                mean, variance = first[name] / (1 - 0.9**step), second[name] / (1 - 0.999**step)
-                p.data -= learning_rate * mean / (variance.sqrt() + 1e-8)
-        losses.append(total / len(users))
+        previous = {name: p.detach().clone() for name, p in w.items()}
+        for part, dropout in passes:
+            trained = {name: p for name, p in w.items() if name.startswith(part)}
+            for chunk in users[torch.randperm(len(users), generator=generator)].split(batch_size):
+                loss = _dense_loss(model, w, X[chunk], _beta(model, update), generator, previous, dropout)
+                total, update = total + loss.item() * len(chunk), update + 1
+                penalty = sum((p**2).sum() for p in w.values() if p.ndim == 2)
+                gradients = torch.autograd.grad(loss + model.l2_regularization * penalty, list(trained.values()))
+                for (name, p), gradient in zip(trained.items(), gradients, strict=True):
+                    steps[name] += 1
+                    first[name] = 0.9 * first[name] + 0.1 * gradient
+                    second[name] = 0.999 * second[name] + 0.001 * gradient**2
+                    mean, variance = first[name] / (1 - 0.9 ** steps[name]), second[name] / (1 - 0.999 ** steps[name])
+                    p.data -= learning_rate * mean / (variance.sqrt() + 1e-8)
+        losses.append(total / len(users) / len(passes))
     return losses
+
+
+def _beta(model, update):
+    if isinstance(model, RecVAERecommender):
+        return model.gamma
+    cap, steps = getattr(model, "anneal_cap", 0.0), getattr(model, "total_anneal_steps", 0)
+    steps = 1.4 / cap if steps == "auto" else steps  # at the cap at a tenth of 14 planned updates
+    return cap if steps == 0 else min(cap, update / steps)
 
 
 def _problem(dtype):
@@ -99,9 +147,15 @@ def test_loss_and_gradient_agree_with_the_dense_oracle(name, likelihood, dtype, 
     model = MODELS[name].set_params(likelihood=likelihood)
     X, rows = _problem(dtype)
     objective, weights = _objective(model, dtype)
+    previous = {name: p.detach().clone() for name, p in weights.items()}
+    next(objective.passes())
+    objective.requires_grad_(True)  # both parts at once
+    for parameter, p in objective.named_parameters():  # another encoder than that of before
+        p.data += 0.1
+        weights[parameter].data += 0.1
     loss = objective(rows.batch(torch.arange(50)), 0.15, torch.Generator().manual_seed(5))
     loss.backward()
-    expected = _dense_loss(model, weights, X, 0.15, torch.Generator().manual_seed(5))
+    expected = _dense_loss(model, weights, X, 0.15, torch.Generator().manual_seed(5), previous, model.dropout)
     expected.backward()
     torch.testing.assert_close(loss, expected, rtol=tolerance, atol=tolerance)
     largest = max(p.grad.abs().max().item() for p in weights.values())
@@ -126,8 +180,20 @@ def test_two_epochs_of_training_agree_with_the_dense_oracle(name, likelihood, dt
         n_epochs=2,
         kl_weight=model._kl_weight,
     )
-    losses = _dense_epoch(model, weights, X, 2, 8, 0.01, torch.Generator().manual_seed(5))
-    assert history.n_updates == 14
+    losses = _dense_epochs(model, weights, X, 2, 8, 0.01, torch.Generator().manual_seed(5))
+    assert history.n_updates == 14 * objective.n_passes
     np.testing.assert_allclose(history.losses, losses, rtol=tolerance)
     for parameter, p in objective.named_parameters():
         torch.testing.assert_close(p.detach(), weights[parameter].detach(), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(("n_before", "trained"), [(0, "encoder"), (1, "encoder"), (2, "decoder")])
+def test_only_the_part_that_a_pass_trains_gets_a_gradient(n_before, trained):
+    objective, _ = _objective(MODELS["RecVAE"].set_params(likelihood="multinomial"), torch.float64)
+    passes, (_, rows) = objective.passes(), _problem(torch.float64)
+    for _ in range(n_before + 1):
+        next(passes)
+    objective(rows.batch(torch.arange(50)), 0.15, torch.Generator()).backward()
+    for name, parameter in objective.named_parameters():
+        assert (parameter.grad is not None) == name.startswith(trained), name
+    assert not any(name.startswith("previous") for name in objective.state_dict())
