@@ -10,6 +10,15 @@ from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
+__all__ = [
+    "UserKFold",
+    "UserShuffleSplit",
+    "UserSplit",
+    "count_interactions",
+    "fold_in_split",
+    "strong_generalization_split",
+]
+
 MIN_INTERACTIONS = 5
 HELD_OUT_FRACTION = 0.2
 
