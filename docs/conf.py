@@ -38,6 +38,8 @@ exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 default_role = "autolink"
 nitpicky = True
+smartquotes = False
+toc_object_entries_show_parents = "hide"
 
 # autosummary looks for names in files: the page is written before it does
 page = Path(__file__).parent / "api.rst"
@@ -96,7 +98,7 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "pygments_light_style": "tango",
 }
 html_sidebars = {"index": [], "changelog": [], "faq": []}
