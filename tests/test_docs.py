@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import skvae
 from skvae import MultDAERecommender, MultVAERecommender
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+WITH_TESTS_OF_THEIR_OWN = {"extending", "persistence"}
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
 SOURCES = re.findall(r"<!-- source: (\S+) -->\n```python\n(.*?)```", EXTENDING, re.DOTALL)
 
@@ -31,7 +34,31 @@ def test_the_likelihoods_and_priors_of_the_docs_train(X):
     assert names["model"].posterior(X)[0].shape == (500, 16)
 
 
+@pytest.mark.parametrize("page", [p for p in PAGES if p.stem not in WITH_TESTS_OF_THEIR_OWN], ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs_and_prints_what_stands_below_it(page, capsys):
+    if "import pandas" in page.read_text():
+        pytest.importorskip("pandas")
+    names = {}
+    for code, output in re.findall(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", page.read_text(), re.DOTALL):
+        exec(compile(code, page.name, "exec"), names)
+        printed = capsys.readouterr().out
+        if output:
+            assert printed == output
+
+
+def test_every_public_name_is_in_the_reference_once(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    reference = importlib.import_module("reference")
+    names = [name for names in reference.groups().values() for name in names]
+    assert len(names) == len(set(names))
+    public = {name for name in skvae.__all__ if not inspect.ismodule(getattr(skvae, name))}
+    assert public <= set(names)
+    modules = [name for name in skvae.__all__ if inspect.ismodule(getattr(skvae, name))]
+    assert all(any(name.startswith(f"{module}.") for name in names) for module in modules)
+    assert all(f"   {name}\n" in reference.render() for name in names)
+
+
 def test_links_between_pages_lead_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
