@@ -94,6 +94,14 @@ def render():
     """The page: a summary table a group, with a page a name in generated/."""
     lines = [INTRODUCTION]
     for heading, names in groups().items():
-        lines += [heading, "-" * len(heading), "", ".. autosummary::", "   :toctree: generated/", "   :nosignatures:", ""]
+        lines += [
+            heading,
+            "-" * len(heading),
+            "",
+            ".. autosummary::",
+            "   :toctree: generated/",
+            "   :nosignatures:",
+            "",
+        ]
         lines += [f"   {name}" for name in names] + [""]
     return "\n".join(lines)

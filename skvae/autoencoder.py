@@ -461,7 +461,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     def _check_choices(self):
         sizes = self.hidden_layer_sizes
-        if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and int(n) > 0 for n in sizes):
+        if not isinstance(sizes, (tuple, list)) or not all(
+            isinstance(n, numbers.Integral) and int(n) > 0 for n in sizes
+        ):
             raise ValueError(
                 f"hidden_layer_sizes must be a tuple of positive ints, such as (600,) or (), got {sizes!r}."
             )

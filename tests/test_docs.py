@@ -34,7 +34,9 @@ def test_the_likelihoods_and_priors_of_the_docs_train(X):
     assert names["model"].posterior(X)[0].shape == (500, 16)
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.stem not in WITH_TESTS_OF_THEIR_OWN], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.stem not in WITH_TESTS_OF_THEIR_OWN], ids=lambda page: page.stem
+)
 def test_the_code_of_a_page_runs_and_prints_what_stands_below_it(page, capsys):
     if "import pandas" in page.read_text():
         pytest.importorskip("pandas")
@@ -56,6 +58,16 @@ def test_every_public_name_is_in_the_reference_once(monkeypatch):
     modules = [name for name in skvae.__all__ if inspect.ismodule(getattr(skvae, name))]
     assert all(any(name.startswith(f"{module}.") for name in names) for module in modules)
     assert all(f"   {name}\n" in reference.render() for name in names)
+
+
+def test_the_hooks_run_the_versions_that_are_tested():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    for tool, pinned in re.findall(r"^(ruff|codespell)==(\S+)$", (ROOT / "constraints/tested.txt").read_text(), re.M):
+        assert re.search(rf"/{tool}(-pre-commit)?\n +rev: v{re.escape(pinned)}\n", hooks), tool
+
+
+def test_the_citation_names_the_version():
+    assert f"\nversion: {skvae.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_links_between_pages_lead_somewhere():
