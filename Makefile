@@ -6,7 +6,7 @@ DEMO_ARGS = $(if $(DATA),--data $(DATA))
 TEST_ENV = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 JOBS ?= 2
 
-.PHONY: demo test test-oldest lint bench clean
+.PHONY: demo test test-oldest lint types docs doc-links bench clean
 
 demo: .venv/installed
 	.venv/bin/python examples/quickstart.py $(DEMO_ARGS)
@@ -18,8 +18,20 @@ test-oldest: .venv-oldest/installed
 	$(TEST_ENV) .venv-oldest/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 lint: .venv/installed
-	.venv/bin/python -m pip install -q -c constraints/tested.txt ruff
-	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/python -m pip install -q -c constraints/tested.txt ruff codespell
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell
+
+types: .venv/installed
+	.venv/bin/python -m pip install -q -c constraints/tested.txt mypy
+	.venv/bin/mypy
+
+docs: .venv/installed
+	.venv/bin/python -m pip install -q -c constraints/tested.txt -e '.[docs]'
+	OMP_NUM_THREADS=1 .venv/bin/python -m sphinx -b html -W --keep-going docs docs/_build/html
+
+# links to other sites, which may fail for reasons of theirs
+doc-links: docs
+	.venv/bin/python -m sphinx -b linkcheck docs docs/_build/linkcheck
 
 bench: .venv/installed
 	.venv/bin/python benchmarks/speed.py $(BENCH_ARGS)
@@ -38,4 +50,4 @@ bench: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest benchmarks/.envs build dist demo-output
+	rm -rf .venv .venv-oldest benchmarks/.envs build dist demo-output docs/_build docs/generated docs/auto_examples docs/api.rst

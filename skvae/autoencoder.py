@@ -59,7 +59,7 @@ VALIDATION_METRIC = "ndcg@100"
 FORMAT_VERSION = 1
 
 # Fitted estimator -> (its weights_, device, inference): inference writes nothing to the estimator
-_inferences = WeakKeyDictionary()
+_inferences: WeakKeyDictionary = WeakKeyDictionary()
 
 
 class BaseAutoencoder(
@@ -361,15 +361,16 @@ class BaseAutoencoder(
 
     def _validate(self, objective, validation):
         """NDCG@100 of the network in training on the validation users."""
+        fold_in, held_out = validation
         device = objective.decoder.item_bias.device
-        model = Inference(objective, users_per_block(validation[0].shape[1]), self._half_precision(device))
-        return float(np.nanmean(score_users(model, *validation, VALIDATION_METRIC)[VALIDATION_METRIC]))
+        model = Inference(objective, users_per_block(fold_in.shape[1]), self._half_precision(device))
+        return float(np.nanmean(score_users(model, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]))
 
     def _epoch_hooks(self, objective, n_epochs, validation, callback_context):
         """What train calls around each epoch: scikit-learn's callbacks, the report, early stopping."""
         # validation users for callbacks that score, and no users rather than those trained on
         X, y = validation or (None, None)
-        task = None
+        task = _NoCallbacks()
 
         def on_epoch_begin():
             nonlocal task

@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.ensemble import VotingClassifier
 from sklearn.utils import Bunch, check_scalar, get_tags
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
@@ -184,7 +183,10 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         """
         return self._set_params("estimators", **params)
 
-    _sk_visual_block_ = VotingClassifier._sk_visual_block_
+    def _sk_visual_block_(self):
+        from sklearn.ensemble import VotingClassifier  # as slow to import as half of skvae
+
+        return VotingClassifier._sk_visual_block_(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

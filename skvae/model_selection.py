@@ -10,6 +10,15 @@ from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
+__all__ = [
+    "UserKFold",
+    "UserShuffleSplit",
+    "UserSplit",
+    "count_interactions",
+    "fold_in_split",
+    "strong_generalization_split",
+]
+
 MIN_INTERACTIONS = 5
 HELD_OUT_FRACTION = 0.2
 
@@ -139,7 +148,7 @@ def _hidden(X, held_out_fraction, min_interactions, seed, times):
     counts = np.diff(X.indptr)
     users = np.repeat(np.arange(X.shape[0]), counts)
     n_hidden = np.where(counts >= min_interactions, (held_out_fraction * counts).astype(np.int64), 0)
-    item_hashes = _mix(X.indices.astype(np.uint64) + _mix(np.uint64([seed])))
+    item_hashes = _mix(X.indices.astype(np.uint64) + _mix(np.array([seed], np.uint64)))
     user_hashes = np.zeros(X.shape[0], np.uint64)
     np.add.at(user_hashes, users, item_hashes)  # a sum: the same for every order of the items
     latest_first = np.zeros(X.nnz, np.int8) if times is None else -np.unique(times, return_inverse=True)[1]
@@ -436,15 +445,15 @@ def strong_generalization_split(
     test, validation = np.sort(order[:n_test]), np.sort(order[n_test : n_test + n_validation])
     train = np.setdiff1d(np.arange(X.shape[0]), order[: n_test + n_validation])
     items = np.flatnonzero(np.bincount(_interactions(X[train]).indices, minlength=X.shape[1]))
-    return UserSplit(*(X[users][:, items] for users in (train, validation, test)), items)
+    return UserSplit(X[train][:, items], X[validation][:, items], X[test][:, items], items)
 
 
 def _n_users(name, size, n_available, of=None):
     """A share of ``of`` users, or a number of users, as a number below n_available."""
-    n = size if isinstance(size, numbers.Integral) else round(size * (of or n_available))
+    n = int(size) if isinstance(size, numbers.Integral) else round(size * (of or n_available))
     if not 0 < n < n_available:
         raise ValueError(
             f"{name}={size} should be a share or number of users that is at least one user and leaves some for "
             f"training, of the {n_available} users that have enough interactions and no other use."
         )
-    return int(n)
+    return n

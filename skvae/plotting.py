@@ -8,7 +8,6 @@ import numbers
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.utils import check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
@@ -492,6 +491,8 @@ class LatentSpaceDisplay:
             if labels.shape != (len(vectors),):
                 raise ValueError(f"labels has shape {labels.shape} for {len(vectors)} {noun}: pass one label for each.")
         # the full decomposition has no random start, and numbers of components are small
+        from sklearn.decomposition import PCA  # with half of scikit-learn: not for everyone who imports skvae
+
         pca = PCA(n_components=2, svd_solver="full")
         components = pca.fit_transform(vectors)
         return cls(components=components, explained_variance_ratio=pca.explained_variance_ratio_, labels=labels)

@@ -4,6 +4,8 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,12 @@ def test_every_fitted_attribute_is_documented(estimator, X):
     fitted = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     assert all(f"    {name} : " in estimator.__doc__ for name in fitted)
     assert isinstance(model, BaseEstimator)
+
+
+def test_importing_skvae_imports_nothing_beyond_what_torch_and_scikit_learns_base_bring():
+    code = (
+        "import sys, sklearn.model_selection, sklearn.preprocessing, torch; before = set(sys.modules); import skvae; "
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before}, 'sklearn.ensemble' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["skvae", "False"]

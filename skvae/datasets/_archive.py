@@ -4,8 +4,6 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from sklearn.datasets import fetch_file, get_data_home
-
 
 def fetch_archive(url, *, sha256=None, data_home=None, download_if_missing=True, n_retries=3, delay=1.0):
     """Path of the archive in data_home, downloaded where it is not there.
@@ -31,6 +29,8 @@ def fetch_archive(url, *, sha256=None, data_home=None, download_if_missing=True,
     OSError
         Where the file is missing and may not or cannot be downloaded, or has another checksum.
     """
+    from sklearn.datasets import fetch_file, get_data_home  # with scipy.io: not for everyone who imports skvae
+
     path = Path(get_data_home(data_home)) / "skvae" / url.rpartition("/")[2]
     if not download_if_missing:
         if not path.is_file():

@@ -47,5 +47,5 @@ def make_interactions(n_users=1000, n_items=200, *, n_groups=4, density=0.1, ran
         p = weights * np.where(liked, 0.9 / weights[liked].sum(), 0.1 / max(weights[~liked].sum(), 1e-12))
         indices.append(np.sort(random_state.choice(n_items, count, replace=False, p=p / p.sum())))
     indptr = np.concatenate([[0], np.cumsum(counts)])
-    indices = np.concatenate(indices)
-    return sp.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(n_users, n_items))
+    ones = np.ones(indptr[-1], np.float32)
+    return sp.csr_array((ones, np.concatenate(indices), indptr), shape=(n_users, n_items))

@@ -1,0 +1,124 @@
+"""Sphinx: ``make docs`` builds the site into docs/_build/html, warnings are errors."""
+
+import inspect
+import os
+import socket
+import sys
+from pathlib import Path
+
+import matplotlib
+from sphinx.util import logging
+
+sys.path.insert(0, str(Path(__file__).parent))
+import reference
+
+import skvae
+
+matplotlib.use("Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+project = "skvae"
+author = "the skvae developers"
+copyright = "the skvae developers"
+version = release = skvae.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+default_role = "autolink"
+nitpicky = True
+smartquotes = False
+toc_object_entries_show_parents = "hide"
+
+# autosummary looks for names in files: the page is written before it does
+page = Path(__file__).parent / "api.rst"
+if not page.exists() or page.read_text() != reference.render():
+    page.write_text(reference.render())
+autosummary_generate = True
+autodoc_default_options = {"members": True, "inherited-members": True}
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+_INVENTORIES = {
+    "python": ("https://docs.python.org/3", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+    "scipy": ("https://docs.scipy.org/doc/scipy", None),
+    "sklearn": ("https://scikit-learn.org/stable", None),
+}
+
+
+def _is_online():
+    try:
+        return bool(socket.getaddrinfo("scikit-learn.org", 443))
+    except OSError:
+        logging.getLogger(__name__).info("No network: names of other projects are not linked.")
+        return False
+
+
+intersphinx_mapping = _INVENTORIES if _is_online() else {}
+nitpick_ignore_regex = [("py:.*", r"(sklearn|numpy|scipy|torch|pandas|matplotlib|joblib|np|sp|nn)\..*")]
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skvae",),
+    "reference_url": {"skvae": None},
+    "abort_on_example_error": True,
+    "capture_repr": (),
+    "download_all_examples": False,
+    "min_reported_time": 60,
+    "show_signature": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skvae"
+html_static_path = ["_static"]
+html_css_files = ["skvae.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "header_links_before_dropdown": 5,
+    "pygments_light_style": "tango",
+}
+html_sidebars = {"index": [], "changelog": [], "faq": []}
+
+
+def _skip_foreign_members(app, what, name, member, skip, options):
+    """Pages show what skvae defines; what scikit-learn's base classes add is in scikit-learn's documentation."""
+    member = getattr(member, "fget", member)
+    module = getattr(inspect.unwrap(member) if callable(member) else member, "__module__", None)
+    return True if module and not module.startswith("skvae") else None
+
+
+def _resolve_defining_module(app, env, node, content):
+    """``skvae.model_selection.fold_in_split`` is documented as ``skvae.fold_in_split``."""
+    name = reference.aliases().get(node.get("reftarget"))
+    if name and node.get("refdomain") == "py":
+        return env.get_domain("py").resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
+    return None
+
+
+def setup(app):
+    app.connect("missing-reference", _resolve_defining_module)
+    app.connect("autodoc-skip-member", _skip_foreign_members)
