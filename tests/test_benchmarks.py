@@ -192,3 +192,16 @@ def test_accuracy_is_what_evaluate_says_and_is_not_run_again(tmp_path, monkeypat
 def test_the_gpu_script_finds_that_a_device_computes_what_the_cpu_does(capsys):
     load_script("benchmarks/gpu.py").check_against_cpu("cpu")
     assert "cpu agrees with cpu" in capsys.readouterr().out
+
+
+def test_the_ablation_prints_a_row_a_model_beside_the_plain_one(X, monkeypatch, capsys):
+    ablation = load_script("benchmarks/ablation.py")
+    monkeypatch.setattr(ablation, "load", lambda name: X)
+    small = {"hidden_layer_sizes": (8,), "n_components": 4}
+    table = {name: (kind, parameters | small) for name, (kind, parameters) in ablation.models().items()}
+    monkeypatch.setattr(ablation, "models", lambda: table)
+    monkeypatch.setattr("sys.argv", ["ablation.py", "small", "--max-iter", "1"])
+    ablation.main()
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| small")]
+    assert [row[1] for row in rows] == list(table)
+    assert rows[0][-1].startswith("0.0000")
