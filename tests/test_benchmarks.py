@@ -196,7 +196,7 @@ def test_the_gpu_script_finds_that_a_device_computes_what_the_cpu_does(capsys):
 
 def test_the_ablation_prints_a_row_a_model_beside_the_plain_one(X, monkeypatch, capsys):
     ablation = load_script("benchmarks/ablation.py")
-    monkeypatch.setattr(ablation, "load", lambda name: X)
+    monkeypatch.setattr(ablation, "load", lambda name: X[:150])
     small = {"hidden_layer_sizes": (8,), "n_components": 4}
     table = {name: (kind, parameters | small) for name, (kind, parameters) in ablation.models().items()}
     monkeypatch.setattr(ablation, "models", lambda: table)
