@@ -1,28 +1,26 @@
 """The names of the API reference, taken from the package itself: what is public has a page."""
 
-import importlib
+import importlib.util
 import inspect
 import operator
 
 import skvae
 from skvae.core.likelihoods import LIKELIHOODS
 from skvae.core.priors import PRIORS
+from skvae.recommender import BaseRecommender
 
-# module that defines a name -> heading of its group; other modules are headed by their docstring's first line
+# module -> heading of what it defines; other modules are headed by their docstring's first line
 GROUPS = {
-    "skvae.multvae": "Recommenders",
-    "skvae.multdae": "Recommenders",
-    "skvae.recvae": "Recommenders",
-    "skvae.baselines": "Recommenders",
-    "skvae.ensemble": "Recommenders",
+    "skvae.recommender": "Recommenders",
     "skvae.ranking": "Ranking",
     "skvae.scoring": "Scoring and evaluation",
     "skvae.evaluation": "Scoring and evaluation",
     "skvae.model_selection": "Model selection",
     "skvae.metrics": "Metrics",
-    "skvae.preprocessing": "Tables",
-    "skvae.plotting": "Displays",
+    "skvae.preprocessing": "Tables and matrices",
     "skvae.datasets": "Data sets",
+    "skvae.plotting": "Displays",
+    "skvae.export": "Export",
     "skvae.core": "Parts for likelihoods and priors of your own",
 }
 CORE = ["core.likelihoods", "core.priors", "core.batches.SparseBatch"]
@@ -32,8 +30,9 @@ CORE += [f"core.priors.{part.__name__}" for part in PRIORS.values()]
 
 def public_names():
     """Names below ``skvae``, as a user writes them: those of skvae, of its public modules, and parts of core."""
-    for name in skvae.__all__:
-        member = getattr(skvae, name)
+    modules = [name for name in ("export",) if importlib.util.find_spec(f"skvae.{name}")]  # imported on demand
+    for name in [*skvae.__all__, *modules]:
+        member = importlib.import_module(f"skvae.{name}") if name in modules else getattr(skvae, name)
         if not inspect.ismodule(member):
             yield name
         elif name != "core":
@@ -77,7 +76,10 @@ def _module(member):
 
 
 def _heading(name):
-    module = _module(operator.attrgetter(name)(skvae))
+    member = operator.attrgetter(name)(skvae)
+    if inspect.isclass(member) and issubclass(member, BaseRecommender):
+        return "Recommenders"
+    module = _module(member)
     known = next((heading for prefix, heading in GROUPS.items() if f"{module}.".startswith(f"{prefix}.")), None)
     return known or inspect.getdoc(importlib.import_module(module)).splitlines()[0].rstrip(".")
 

@@ -28,6 +28,9 @@ class MultDAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
+    initialization : {"fan_in", "xavier"}, default="xavier"
+        Of the decoder's item matrix. fan_in: a normal of variance 1 / width; xavier: as in the
+        authors' notebook, variance 2 / (n_items + width).
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=2e-5
@@ -116,6 +119,7 @@ class MultDAERecommender(BaseAutoencoder):
         activation="tanh",
         likelihood="multinomial",
         dropout=0.5,
+        initialization="xavier",
         learning_rate=2e-3,
         l2_regularization=2e-5,
         batch_size="auto",
@@ -135,6 +139,7 @@ class MultDAERecommender(BaseAutoencoder):
         self.activation = activation
         self.likelihood = likelihood
         self.dropout = dropout
+        self.initialization = initialization
         self.learning_rate = learning_rate
         self.l2_regularization = l2_regularization
         self.batch_size = batch_size

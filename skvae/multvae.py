@@ -61,6 +61,10 @@ class MultVAERecommender(BaseAutoencoder):
         a share of the planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout;
         "auto": the cap is reached at a tenth of the planned updates, whatever the size of the
         data (the paper's number would end at beta = .012 on a set like ML-1M).
+    initialization : {"fan_in", "xavier"}, default="fan_in"
+        Of the decoder's item matrix. fan_in: a normal of variance 1 / width; xavier: as in the
+        authors' notebook, variance 2 / (n_items + width). On data with many items fan_in is there
+        sooner, and better.
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=0.0
@@ -160,6 +164,7 @@ class MultVAERecommender(BaseAutoencoder):
         kl_weighting="constant",
         anneal_cap=0.2,
         total_anneal_steps="auto",
+        initialization="fan_in",
         learning_rate=2e-3,
         l2_regularization=0.0,
         batch_size="auto",
@@ -185,6 +190,7 @@ class MultVAERecommender(BaseAutoencoder):
         self.kl_weighting = kl_weighting
         self.anneal_cap = anneal_cap
         self.total_anneal_steps = total_anneal_steps
+        self.initialization = initialization
         self.learning_rate = learning_rate
         self.l2_regularization = l2_regularization
         self.batch_size = batch_size

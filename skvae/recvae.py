@@ -123,6 +123,7 @@ class RecVAERecommender(MultVAERecommender):
     skip_connections = True
     prior = "composite"
     kl_weighting = "per_user"
+    initialization = "xavier"
     total_anneal_steps = 0
 
     def __init__(

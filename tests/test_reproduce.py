@@ -186,6 +186,7 @@ def test_a_result_holds_what_evaluate_says_of_the_same_model(script, tmp_path):
 def test_models_have_the_settings_of_the_original():
     module = load_script(SCRIPT)
     shared = {"batch_size": 500, "learning_rate": 1e-3, "averaging_epochs": 0, "early_stopping": False}
+    shared |= {"initialization": "xavier"}
     shared |= {"n_components": 200, "dropout": 0.5}
     vae = {"hidden_layer_sizes": (600,), "total_anneal_steps": 200_000, "anneal_cap": 0.2, "l2_regularization": 0}
     dae = {"hidden_layer_sizes": (), "l2_regularization": 2e-5, "activation": "tanh"}

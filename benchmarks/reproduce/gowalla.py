@@ -37,6 +37,7 @@ TRAINING = {
     "batch_size": 500,
     "learning_rate": 1e-3,
     "averaging_epochs": 0,
+    "initialization": "xavier",
     "max_iter": 60,
     "n_iter_no_change": 5,
     "random_state": 0,

@@ -52,6 +52,7 @@ TRAINING = {
     "batch_size": 500,
     "learning_rate": 1e-3,
     "averaging_epochs": 0,
+    "initialization": "xavier",
     "early_stopping": False,
     "random_state": 0,
     "verbose": 1,

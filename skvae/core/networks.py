@@ -226,8 +226,12 @@ def _linear_layers(sizes):
 
 
 @torch.no_grad()
-def initialize(network, generator):
-    """Xavier uniform weights and truncated normal biases of std 0.001 (the authors' notebook)."""
+def initialize(network, generator, output="xavier"):
+    """Xavier uniform weights and truncated normal biases of std 0.001 (the authors' notebook).
+
+    With output="fan_in" the decoder's item matrix gets a normal of variance 1 / width instead, so that logits begin
+    apart by about 1 and not, as with Xavier, by less the more items there are.
+    """
     for module in network.modules():
         if isinstance(module, nn.LayerNorm):
             module.reset_parameters()  # to change nothing but the scale
@@ -237,3 +241,7 @@ def initialize(network, generator):
                 nn.init.xavier_uniform_(parameter, generator=generator)
             else:
                 nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002, generator=generator)
+    if output == "fan_in":
+        for module in network.modules():
+            if isinstance(module, Decoder):
+                nn.init.normal_(module.item_weight, std=module.item_weight.shape[1] ** -0.5, generator=generator)
