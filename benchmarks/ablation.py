@@ -12,7 +12,7 @@ import platform
 import time
 
 import numpy as np
-from accuracy import average, load
+from real_data import load
 
 import skvae
 
@@ -62,8 +62,8 @@ def main():
             evaluations = [evaluation for evaluation, _, _ in runs]
             floor = floor or evaluations
             epoch, seconds = np.mean([run[1:] for run in runs], axis=0)
-            difference = average([ours - theirs for ours, theirs in zip(evaluations, floor, strict=True)], METRIC)
-            cells = [name, model, f"{epoch:.0f}", f"{seconds:.2f}", average(evaluations, METRIC), difference]
+            difference = average([ours - theirs for ours, theirs in zip(evaluations, floor, strict=True)])
+            cells = [name, model, f"{epoch:.0f}", f"{seconds:.2f}", average(evaluations), difference]
             print(f"| {' | '.join(cells)} |", flush=True)
 
 
@@ -73,6 +73,12 @@ def measure(model, split):
     model.fit(split.train, X_val=split.validation)
     seconds = (time.process_time() - begin) / model.n_iter_
     return skvae.evaluate(model, split.test, METRIC), model.best_iter_, seconds
+
+
+def average(evaluations):
+    """Mean over the splits, and its standard error from those over the users of each."""
+    means, errors = (np.array([getattr(e, part)[METRIC] for e in evaluations]) for part in ("mean", "standard_error"))
+    return f"{means.mean():.4f} +- {np.sqrt((errors**2).mean() / len(errors)):.4f}"
 
 
 if __name__ == "__main__":

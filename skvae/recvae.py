@@ -13,8 +13,8 @@ class RecVAERecommender(MultVAERecommender):
     Mult-VAE with a deep encoder (swish, layer normalization, each layer fed by all layers before
     it), a linear decoder, a prior that keeps a user near where the encoder of the epoch before
     put them, a KL term that weighs more for users with more interactions, and encoder and decoder
-    trained in turns. The defaults are the authors' program on MovieLens 20M, but for batch_size,
-    averaging_epochs and early stopping, which are those of Mult-VAE here.
+    trained in turns. The defaults are those of the authors' program, but for batch_size, max_iter,
+    averaging_epochs and early stopping; gamma is what they took on MovieLens 20M.
 
     Parameters
     ----------
