@@ -31,9 +31,8 @@ class CompositePrior:
 
     .. math:: p(z_k|x) = w_1 N(z_k; 0, 1) + w_2\, q_{old}(z_k|x) + w_3 N(z_k; 0, e^{10})
 
-    (Shenbin et al., "RecVAE", WSDM 2020; the paper's mixture is of whole codes and has the first two terms, the
-    authors' program mixes each component for itself and adds the third.) The posterior of before is that of
-    the encoder at the beginning of the epoch, so that an update does not move a user far.
+    (Shenbin et al., "RecVAE", WSDM 2020, with the weights and the mixture by component of the authors' program.) The
+    posterior of before is that of the encoder when the epoch began, so that an update does not move a user far.
 
     Parameters
     ----------
