@@ -71,6 +71,8 @@ class BaseAutoencoder(
     ``_set_kl_schedule``, ``_kl_weight``, ``_final_beta`` and ``_check_own_parameters``.
     """
 
+    weights_: dict[str, np.ndarray]
+
     @with_callbacks
     def fit(self, X, y=None, *, X_val=None):
         """Train on the users of X.
@@ -588,7 +590,7 @@ def _check_choice(name, value, choices, otherwise=""):
 
 
 def _check_layer_sizes(name, sizes):
-    if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes):
+    if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and int(n) > 0 for n in sizes):
         raise ValueError(f"{name} must be a tuple of positive ints, such as (600,) or (), got {sizes!r}.")
 
 

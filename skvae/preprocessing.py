@@ -634,7 +634,7 @@ def _ids_at(ids, indices, name):
     outside = indices[(indices < -1) | (indices >= len(ids))]
     if len(outside):
         raise ValueError(f"There is no {name} {outside[0]}: indices go from 0 to {len(ids) - 1}, and -1 is none.")
-    return np.append(ids.astype(object), None)[indices] if (indices < 0).any() else ids[indices]
+    return np.append(ids.astype(object), [None])[indices] if (indices < 0).any() else ids[indices]
 
 
 def _like(frame, columns):

@@ -2,6 +2,7 @@
 
 import numbers
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
@@ -131,6 +132,9 @@ class BaseRecommender(BaseEstimator):
 
 class ItemSimilarityMixin:
     """``similar_items`` of a recommender with ``_item_similarity(items)``, of shape (len(items), n_items)."""
+
+    n_features_in_: int
+    _item_similarity: Callable
 
     def similar_items(self, items, k=10):
         """The k items that are most like each of the given ones, never the item itself.

@@ -7,6 +7,7 @@ one: ``code`` (no noise, no dropout), ``decoder`` and ``log_likelihood``.
 import copy
 import math
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -55,7 +56,7 @@ class NegativeELBO(Objective):
         self.likelihood, self.prior, self.dropout = likelihood, prior, dropout
         self.weigh_by_interactions = weigh_by_interactions
         self.n_encoder_passes, self.n_passes = n_encoder_passes, n_encoder_passes + 1
-        self.previous_encoder = None
+        self.previous_encoder: Any = None  # set when an epoch begins
 
     def passes(self):
         if hasattr(self.prior, "given"):

@@ -133,6 +133,7 @@ def fetch_movielens(
         item_titles : object array of shape (n_items,)
             str, with the year in brackets.
         item_genres : bool array of shape (n_items, n_genres)
+            True where the item has the genre.
         genre_names : list of str
             Of the columns of item_genres.
         DESCR : str
