@@ -32,6 +32,14 @@ class Interrupted(Multinomial):
         return super().log_prob(logits, batch)
 
 
+@pytest.fixture(autouse=True)
+def python_s_own_handler():
+    """A process started in the background ignores SIGINT, and then nothing would be interrupted."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def estimator(estimator):
     """Both estimators, their updates the same for every max_iter."""
