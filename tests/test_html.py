@@ -18,6 +18,7 @@ SETTINGS = {
     "MultVAERecommender": {"n_components": 4, "hidden_layer_sizes": (), "max_iter": 1},
     "MultDAERecommender": {"n_components": 4, "max_iter": 1},
     "BlendRecommender": {"estimators": MEMBERS},
+    "RecVAERecommender": {"n_components": 4, "hidden_layer_sizes": (8,), "max_iter": 1},
 }
 PUBLIC = {
     name: member
