@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .evaluation import Evaluation
 from .model_selection import count_interactions
-from .ranking import recommend, row_sliceable
+from .ranking import item_indices, recommend, row_sliceable
 from .scoring import hide_items, score_users
 
 REFERENCE_COLOR = "0.4"
@@ -475,7 +475,7 @@ class LatentSpaceDisplay:
             raise TypeError(f"{type(estimator).__name__} has no item vectors: {_REMEDY}.")
         vectors = weights["decoder.item_weight"]
         if items is not None:
-            vectors = vectors[_check_items(items, len(vectors))]
+            vectors = vectors[item_indices(items, "items", len(vectors))]
         return cls._from_vectors(vectors, labels, "items").plot(ax, scatter_kwargs=scatter_kwargs)
 
     @classmethod
@@ -546,15 +546,6 @@ class LatentSpaceDisplay:
 
 
 _REMEDY = "pass a fitted MultVAERecommender or MultDAERecommender"
-
-
-def _check_items(items, n_items):
-    items = np.asarray(items)
-    if items.ndim != 1 or not np.issubdtype(items.dtype, np.integer):
-        raise ValueError(f"items must be a one-dimensional array of item indices, got {items.dtype} {items.shape}.")
-    if len(items) and not 0 <= items.min() <= items.max() < n_items:
-        raise ValueError(f"items must lie between 0 and {n_items - 1}, the model's last item.")
-    return items
 
 
 class PopularityDisplay:

@@ -176,10 +176,7 @@ class InteractionEncoder(BaseEstimator):
         ValueError, TypeError, ImportError
             As in `fit`.
         """
-        self._check_parameters(y)
-        table, _ = self._read(events)
-        (user_ids, users), (item_ids, items) = _distinct(table.users, "user"), _distinct(table.items, "item")
-        X, _ = self._matrices(table, users, items, (len(user_ids), len(item_ids)))
+        user_ids, item_ids, X = self._all_of(events, y)
         kept_users, kept_items = k_core(X, self.min_user_interactions, self.min_item_interactions)
         if not len(kept_users):
             raise ValueError(
@@ -214,14 +211,11 @@ class InteractionEncoder(BaseEstimator):
         """
         if not hasattr(self, "item_ids_"):
             return self.fit(events, y)
-        self._check_parameters(y)
-        table, _ = self._read(events)
-        (user_ids, users), (item_ids, items) = _distinct(table.users, "user"), _distinct(table.items, "item")
+        _, item_ids, X = self._all_of(events, y)
         if item_ids.dtype.kind != self.item_ids_.dtype.kind:
             raise ValueError(
                 f"Item ids are {item_ids.dtype} here and were {self.item_ids_.dtype} in fit: convert them to one type."
             )
-        X, _ = self._matrices(table, users, items, (len(user_ids), len(item_ids)))
         n_users = np.bincount(X.indices, minlength=len(item_ids))
         new = (self.item_indices(item_ids) < 0) & (n_users >= self.min_item_interactions)
         self.item_ids_ = np.concatenate([self.item_ids_, item_ids[new]])
@@ -403,6 +397,13 @@ class InteractionEncoder(BaseEstimator):
         return hasattr(self, "item_ids_")
 
     # -- from events to matrices
+
+    def _all_of(self, events, y):
+        """All users and items of a table, ascending, and their matrix."""
+        self._check_parameters(y)
+        table, _ = self._read(events)
+        (user_ids, users), (item_ids, items) = _distinct(table.users, "user"), _distinct(table.items, "item")
+        return user_ids, item_ids, self._matrices(table, users, items, (len(user_ids), len(item_ids)))[0]
 
     def _transform(self, events):
         check_is_fitted(self)

@@ -288,9 +288,9 @@ def test_numbers_are_a_colour_scale(vae, X):
 def test_wrong_labels_and_models_are_explained(vae, popularity, X):
     with pytest.raises(ValueError, match=r"labels has shape \(3,\) for 500 users"):
         LatentSpaceDisplay.from_estimator(vae, X, labels=[1, 2, 3])
-    with pytest.raises(ValueError, match="items must lie between 0 and 199"):
+    with pytest.raises(ValueError, match="items holds item 200; X has items 0 to 199"):
         LatentSpaceDisplay.from_item_vectors(vae, items=[0, 200])
-    with pytest.raises(ValueError, match="one-dimensional array of item indices, got bool"):
+    with pytest.raises(ValueError, match="one-dimensional array of item indices, got dtype bool"):
         LatentSpaceDisplay.from_item_vectors(vae, items=np.ones(200, bool))
     with pytest.raises(TypeError, match="PopularityRecommender has no codes of users: pass a fitted MultVAE"):
         LatentSpaceDisplay.from_estimator(popularity, X)
