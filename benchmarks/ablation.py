@@ -1,22 +1,28 @@
-"""What each step from Mult-VAE to RecVAE is worth, alone and on top of the steps before; prints a Markdown table.
+"""What each step from Mult-VAE to RecVAE is worth, alone and on top of the steps before.
 
-``python benchmarks/ablation.py [NAME ...] [--max-iter N] [--precision P] [--seeds N] [--models A,B]``. Data and
-protocol are those of accuracy.py: strong generalization, the best epoch kept on the validation users, NDCG@100 on the
-test users, and the paired difference from the plain Mult-VAE; +- is the standard error over users.
+``python benchmarks/ablation.py [NAME ...] [--seeds N] [--models A,B] [--max-iter N] [--precision P] [--jobs N]
+[--device D] [--results DIR]``. Data and protocol are those of accuracy.py: strong generalization, a split a seed, the
+best epoch kept on the validation users, NDCG@100 on the test users, and the paired difference from the plain Mult-VAE
+(for a Mult-DAE from the plain one); +- is the standard error over users and splits. DIR gets NAME.json and
+ablation.md; what is on record is not run again.
 """
 
 import argparse
-import datetime
-import os
-import platform
 import time
+from pathlib import Path
 
+import harness
+import joblib
 import numpy as np
+from accuracy import mean_and_error, pooled
 from real_data import load
 
 import skvae
 
 METRIC = "ndcg@100"
+PLAIN = "Mult-VAE"
+PLAIN_DAE = "Mult-DAE"
+PUBLISHED = {"averaging_epochs": 0, "initialization": "xavier", "learning_rate": 1e-3}
 STEPS = {
     "swish": {"activation": "swish"},
     "layer normalization": {"normalization": "layer"},
@@ -28,15 +34,20 @@ STEPS = {
 
 def models():
     """Name -> (class, parameters): plain, each step alone, one step after the other, RecVAE and parts of it."""
-    table, sofar = {"Mult-VAE": {}}, {}
+    table, sofar = {PLAIN: {}, f"{PLAIN} as published": PUBLISHED}, {}
     table |= {f"+ {name} alone": parameters for name, parameters in STEPS.items()}
     for name, parameters in STEPS.items():
         sofar = sofar | parameters
         table[f"... + {name}"] = sofar
     return {name: (skvae.MultVAERecommender, parameters) for name, parameters in table.items()} | {
+        f"{PLAIN} in bfloat16": (skvae.MultVAERecommender, {"precision": "bfloat16"}),
+        PLAIN_DAE: (skvae.MultDAERecommender, {}),
+        f"{PLAIN_DAE} in bfloat16": (skvae.MultDAERecommender, {"precision": "bfloat16"}),
         "RecVAE trained together": (skvae.RecVAERecommender, {"n_encoder_passes": 0, "learning_rate": 1e-3}),
         "RecVAE not averaged": (skvae.RecVAERecommender, {"averaging_epochs": 0}),
         "RecVAE": (skvae.RecVAERecommender, {}),
+        "RecVAE, gamma .0035": (skvae.RecVAERecommender, {"gamma": 0.0035}),
+        "RecVAE, gamma .002": (skvae.RecVAERecommender, {"gamma": 0.002}),
     }
 
 
@@ -45,40 +56,67 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", default=("msweb", "anime"), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--models", type=lambda text: text.split(","), default=list(table), metavar="A,B")
     parser.add_argument("--max-iter", type=int, default=100, metavar="N")
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--models", type=lambda text: text.split(","), default=list(table), metavar="A,B")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="fits side by side, a thread each")
+    parser.add_argument("--device", default="auto", help="a torch device")
+    parser.add_argument("--results", type=Path, default=harness.RESULTS / "ablation", metavar="DIR")
     args = parser.parse_args()
-    print(f"{datetime.date.today()}, {os.cpu_count()} x {platform.machine()}, {args.seeds} seed(s)\n")
-    print(f"| data | model | best epoch | CPU seconds an epoch | {METRIC} | above Mult-VAE |")
-    print("|---|---|---|---|---|---|")
-    for name in args.names:
-        splits = [skvae.strong_generalization_split(load(name), random_state=seed) for seed in range(args.seeds)]
-        floor = None
-        for model in args.models:
-            kind, parameters = table[model]
-            parameters = parameters | {"max_iter": args.max_iter, "precision": args.precision}
-            runs = [measure(kind(random_state=seed, **parameters), split) for seed, split in enumerate(splits)]
-            evaluations = [evaluation for evaluation, _, _ in runs]
-            floor = floor or evaluations
-            epoch, seconds = np.mean([run[1:] for run in runs], axis=0)
-            difference = average([ours - theirs for ours, theirs in zip(evaluations, floor, strict=True)])
-            cells = [name, model, f"{epoch:.0f}", f"{seconds:.2f}", average(evaluations), difference]
-            print(f"| {' | '.join(cells)} |", flush=True)
+    run(args, table)
+    text = f"# From Mult-VAE to RecVAE\n\n{tables(args.results)}"
+    print(text)
+    harness.write(text, args.results / "ablation.md")
 
 
-def measure(model, split):
-    """Evaluation on the test users, best epoch, and CPU seconds an epoch, validation included."""
-    begin = time.process_time()
-    model.fit(split.train, X_val=split.validation)
-    seconds = (time.process_time() - begin) / model.n_iter_
-    return skvae.evaluate(model, split.test, METRIC), model.best_iter_, seconds
+def run(args, table):
+    records = {name: harness.Record(args.results / name) for name in args.names}
+    common = {"max_iter": args.max_iter, "precision": args.precision, "device": args.device}
+    tasks = (
+        joblib.delayed(fit)(
+            *table[model], common | {"random_state": seed}, load(name), (name, f"{model}, split {seed}")
+        )
+        for seed in range(args.seeds)
+        for model in args.models
+        for name in args.names
+        if f"{model}, split {seed}" not in records[name]
+    )
+    with joblib.parallel_config("loky", inner_max_num_threads=1 if args.jobs > 1 else None):
+        for (name, key), result, per_user in joblib.Parallel(args.jobs, return_as="generator_unordered")(tasks):
+            records[name].add(key, result, per_user)
+            print(name, key, result[METRIC], flush=True)
 
 
-def average(evaluations):
-    """Mean over the splits, and its standard error from those over the users of each."""
-    means, errors = (np.array([getattr(e, part)[METRIC] for e in evaluations]) for part in ("mean", "standard_error"))
-    return f"{means.mean():.4f} +- {np.sqrt((errors**2).mean() / len(errors)):.4f}"
+def fit(kind, parameters, common, X, key):
+    """Evaluation on the test users, the best epoch, and seconds an epoch, validation included."""
+    split = skvae.strong_generalization_split(X, random_state=common["random_state"])
+    start = time.perf_counter()
+    model = kind(**(common | parameters)).fit(split.train, X_val=split.validation)
+    seconds = (time.perf_counter() - start) / model.n_iter_
+    per_user = skvae.evaluate(model, split.test, METRIC).per_user[METRIC]
+    result = {METRIC: mean_and_error(per_user), "epochs": model.best_iter_, "seconds": seconds}
+    return key, result | {"device": common["device"]}, per_user
+
+
+def tables(results):
+    header = ["data", "model", "best epoch", "seconds an epoch", METRIC, "above the plain", "splits"]
+    rows = []
+    for path in sorted(results.glob("*.json")):
+        record = harness.Record(path)
+        for model in dict.fromkeys(key.rpartition(", split ")[0] for key in record.runs):
+            plain = PLAIN_DAE if model.startswith(PLAIN_DAE) else PLAIN
+            seeds = [key.rpartition(" ")[2] for key in record.runs if key.startswith(f"{model}, split ")]
+            runs, floors = ([f"{m}, split {seed}" for seed in seeds] for m in (model, plain))
+            known = model != plain and all(key in record for key in (*runs, *floors))
+            differences = (
+                [record.per_user[a] - record.per_user[b] for a, b in zip(runs, floors, strict=True)] if known else []
+            )
+            own = [record.runs[key] for key in runs]
+            epochs, seconds = (np.mean([run[what] for run in own]) for what in ("epochs", "seconds"))
+            above = pooled([mean_and_error(d) for d in differences]) if differences else ""
+            row = [path.stem, model, f"{epochs:.0f}", f"{seconds:.2f}", pooled([run[METRIC] for run in own]), above]
+            rows.append([*row, len(seeds)])
+    return harness.markdown_table(header, rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ DIR gets NAME.json and accuracy.md; what NAME.json and NAME.npz (NDCG@100 of eac
 
 import argparse
 import functools
-import json
 import time
 from pathlib import Path
 
@@ -66,28 +65,22 @@ def main():
 
 def measure(name, args):
     """Run what the record of a data set lacks, a file written after each model."""
-    path = args.results / f"{name}.json"
-    record = json.loads(path.read_text()) if path.exists() else {"machine": harness.machine(), "runs": {}}
-    per_user = dict(np.load(path.with_suffix(".npz"))) if path.with_suffix(".npz").exists() else {}
+    record = harness.Record(args.results / name)
     X = load(name)
     for seed in range(args.seeds):
         split = skvae.strong_generalization_split(X, random_state=seed)
         models = Models(split, seed)
         for model in args.models:
             key = f"{model}, split {seed}"
-            if key in record["runs"] and key in per_user:
+            if key in record:
                 continue
             if model in PEERS:
                 result, scores = run_peer(model, split, record, args)
             else:
                 fitted, result = models[model]
                 scores = skvae.evaluate(fitted, split.test, METRICS).per_user
-            per_user[key] = scores["ndcg@100"].astype(np.float32)
             result |= {metric: mean_and_error(values) for metric, values in scores.items()}
-            record["runs"][key] = result | {"shape": split.train.shape}
-            harness.write(json.dumps(record, indent=1), path)
-            with harness.replacing(path.with_suffix(".npz")) as part, part.open("wb") as file:
-                np.savez_compressed(file, **per_user)
+            record.add(key, result | {"shape": split.train.shape}, scores["ndcg@100"])
             print(name, key, result, flush=True)
 
 
@@ -126,7 +119,7 @@ def run_peer(model, split, record, args):
     """A peer's fit with its best settings so far, those chosen on the first split, and its scores of the test users."""
     runner, candidates = PEERS[model]
     python = harness.environment(runner, args.environments)
-    chosen = record.setdefault("chosen", {})
+    chosen = record.about.setdefault("chosen", {})
     fold_in, held_out = skvae.fold_in_split(split.validation)
     test_fold_in, test_held_out = skvae.fold_in_split(split.test)
     matrices = {"fold_in": fold_in, "held_out": held_out, "test_fold_in": test_fold_in}
@@ -153,8 +146,8 @@ def tables(results):
     """A table for each record in a folder."""
     parts = []
     for path in sorted(results.glob("*.json")):
-        record, per_user = json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
-        parts.append(table(path.stem, record["machine"], record["runs"], per_user))
+        record = harness.Record(path)
+        parts.append(table(path.stem, record.about["machine"], record.runs, record.per_user))
     return "\n".join(parts)
 
 

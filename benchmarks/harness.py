@@ -119,6 +119,32 @@ def markdown_table(header, rows):
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
+class Record:
+    """What a script has measured so far: PATH.json, and in PATH.npz an array of users for each run, outside of git.
+
+    A run that both have need not be made again.
+    """
+
+    def __init__(self, path):
+        self.path, self.arrays_path = path.with_suffix(".json"), path.with_suffix(".npz")
+        self.about = json.loads(self.path.read_text()) if self.path.exists() else {"machine": machine(), "runs": {}}
+        self.per_user = dict(np.load(self.arrays_path)) if self.arrays_path.exists() else {}
+
+    @property
+    def runs(self):
+        return self.about["runs"]
+
+    def __contains__(self, key):
+        return key in self.runs and key in self.per_user
+
+    def add(self, key, result, per_user):
+        """Keep a run, both files written."""
+        self.runs[key], self.per_user[key] = result, np.asarray(per_user, np.float32)
+        write(json.dumps(self.about, indent=1), self.path)
+        with replacing(self.arrays_path) as part, part.open("wb") as file:
+            np.savez_compressed(file, **self.per_user)
+
+
 @contextmanager
 def replacing(path):
     """A path beside ``path`` to write to, which takes its place at the end."""

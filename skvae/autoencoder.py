@@ -12,6 +12,7 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from .core.batches import UserRows
+from .core.devices import check_device, is_present, resolve
 from .core.inference import Inference
 from .core.likelihoods import LIKELIHOODS
 from .core.networks import ACTIVATIONS, has_bfloat16_products, initialize
@@ -365,7 +366,7 @@ class BaseAutoencoder(
         """NDCG@100 of the network in training on the validation users."""
         fold_in, held_out = validation
         device = objective.decoder.item_bias.device
-        model = Inference(objective, users_per_block(fold_in.shape[1]), self._half_precision(device))
+        model = Inference(objective, users_per_block(fold_in.shape[1], device), self._half_precision(device))
         return float(np.nanmean(score_users(model, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]))
 
     def _epoch_hooks(self, objective, n_epochs, validation, callback_context):
@@ -478,22 +479,25 @@ class BaseAutoencoder(
         if cached is None or cached[0] is not self.weights_ or cached[1:3] != (device, self.precision):
             n_items = len(self.weights_["decoder.item_bias"])
             objective = _load(self._objective(n_items), self.weights_).requires_grad_(False).to(device)
-            inference = Inference(objective, users_per_block(n_items), self._half_precision(device))
+            inference = Inference(objective, users_per_block(n_items, device), self._half_precision(device))
             cached = self.weights_, device, self.precision, inference
             _inferences[self] = cached
         return cached[3]
 
+    def _scorer_on_device(self):
+        check_is_fitted(self)
+        inference = self._inference()
+        return lambda X: inference.scores(self._check_interactions(X, reset=False)), inference.device
+
     def _device(self):
         """Device of training, torch.device."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        return resolve(self.device)
 
     def _half_precision(self, device):
         return self.precision == "bfloat16" or (self.precision == "auto" and has_bfloat16_products(device))
 
     def _inference_device(self):
-        if not _is_present(self.device):
+        if not is_present(self.device):
             warnings.warn(
                 f'device="{self.device}" is not present on this machine: {type(self).__name__} answers on '
                 'the CPU. Use set_params(device="cpu") to say so.',
@@ -538,10 +542,7 @@ class BaseAutoencoder(
             _check_choice("likelihood", self.likelihood, sorted(LIKELIHOODS), ", or an object with log_prob and mean")
         if self.early_stopping not in ("auto", True, False):
             raise ValueError(f'early_stopping must be "auto", True or False, got {self.early_stopping!r}.')
-        if not isinstance(self.device, str):
-            raise TypeError(f'device must be a str such as "auto", "cpu" or "cuda", got {self.device!r}.')
-        if not _is_present(self.device):
-            raise ValueError(f'device={self.device!r} is not present on this machine: use "auto" or "cpu".')
+        check_device(self.device)
 
     # -- persistence
 
@@ -592,16 +593,6 @@ def _check_choice(name, value, choices, otherwise=""):
 def _check_layer_sizes(name, sizes):
     if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and int(n) > 0 for n in sizes):
         raise ValueError(f"{name} must be a tuple of positive ints, such as (600,) or (), got {sizes!r}.")
-
-
-def _is_present(device):
-    if device in ("auto", "cpu"):
-        return True
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):  # what torch raises for an unknown and an absent device
-        return False
-    return True
 
 
 def _warn_no_validation():

@@ -4,10 +4,12 @@ import numbers
 import os
 
 import numpy as np
+import torch
 from scipy.linalg.lapack import spotrf, spotri
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .core.devices import check_device, resolve
 from .recommender import BaseRecommender, ItemSimilarityMixin
 
 # Rows of X'X computed at once: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
@@ -85,6 +87,9 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
     l2_regularization : float, default=200
         Above 0. The lowest of the published values (200 on MSD, 500 on ML-20M, 1000 on Netflix).
         It is added to X'X, so that values of X twice as large need four times as much.
+    device : str, default="auto"
+        A torch device such as "cpu" or "cuda" where fit inverts the matrix; a GPU needs memory for three of them.
+        "auto" is a GPU if there is one with so much to spare. Scores are computed on the CPU.
 
     Attributes
     ----------
@@ -109,8 +114,9 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
     array([1, 3])
     """
 
-    def __init__(self, *, l2_regularization=200.0):
+    def __init__(self, *, l2_regularization=200.0, device="auto"):
         self.l2_regularization = l2_regularization
+        self.device = device
 
     def fit(self, X, y=None):
         """Solve for the weights between items.
@@ -132,15 +138,17 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
             of the work.
         ValueError
             Where l2_regularization is not above 0, or so small beside X'X that float32 does not
-            resolve it.
+            resolve it, or where the device is not present.
         """
         check_scalar(self.l2_regularization, "l2_regularization", numbers.Real, min_val=0, include_boundaries="neither")
+        check_device(self.device)
         X = self._check_interactions(X, reset=True)
         _check_memory(X.shape[1])
         self.__dict__.pop("weights_", None)  # a refit does not hold two of them
         inverse = _gram(X)
         inverse[np.diag_indices_from(inverse)] += self.l2_regularization
-        if not _invert(inverse):
+        device = self._device_for(X.shape[1])
+        if not (_invert(inverse) if device.type == "cpu" else _invert_there(inverse, device)):
             raise ValueError(
                 f"l2_regularization={self.l2_regularization} is too small beside the values of X: X'X + "
                 "l2_regularization I has no inverse in float32. Raise it, or scale X down."
@@ -169,6 +177,13 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
     def _item_similarity(self, items):
         return self.weights_[items]
 
+    def _device_for(self, n_items):
+        device = resolve(self.device)
+        if self.device == "auto" and device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            return device if 3 * 4 * n_items**2 < free else torch.device("cpu")
+        return device
+
 
 def _gram(X):
     """X'X, float32 array of shape (n_items, n_items)."""
@@ -191,6 +206,16 @@ def _invert(gram):
         block = slice(first, first + ITEMS_PER_BLOCK)
         gram[block, :first] = gram[:first, block].T
         gram[block, block] = np.triu(gram[block, block]) + np.triu(gram[block, block], 1).T
+    return True
+
+
+def _invert_there(gram, device):
+    """`_invert` on another device: the matrix, its factor and its inverse are held there."""
+    matrix = torch.from_numpy(gram)
+    factor, failed = torch.linalg.cholesky_ex(matrix.to(device))
+    if failed or not factor.diagonal().isfinite().all():
+        return False
+    matrix.copy_(torch.cholesky_inverse(factor))
     return True
 
 

@@ -14,21 +14,25 @@ from sklearn.utils.validation import _num_samples
 # Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
 # blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
 SCORES_PER_BLOCK = 2**21
+SCORES_PER_BLOCK_OF_GPU = 2**26  # 256 MB; a GPU needs work enough at a time to be worth a call
 
 
-def users_per_block(n_items):
+def users_per_block(n_items, device="cpu"):
     """Users whose scores fit into one block of memory.
 
     Parameters
     ----------
     n_items : int
+    device : str or torch.device, default="cpu"
+        Where the scores are.
 
     Returns
     -------
     int
         At least 1.
     """
-    return max(1, SCORES_PER_BLOCK // max(1, n_items))
+    n_scores = SCORES_PER_BLOCK if torch.device(device).type == "cpu" else SCORES_PER_BLOCK_OF_GPU
+    return max(1, n_scores // max(1, n_items))
 
 
 def top_k(scores, k):
@@ -72,15 +76,18 @@ def top_k(scores, k):
         raise ValueError(f"scores must be of shape (n_users, n_items), got {scores.ndim} dimension(s).")
     if not np.issubdtype(scores.dtype, np.floating):
         scores = scores.astype(np.float64)  # integers above 2**24 are equal in float32
-    n_users, n_items = scores.shape
-    items = np.full((n_users, k), -1, np.int64)
-    best = np.full((n_users, k), -np.inf, scores.dtype)
-    n_ranked = min(k, n_items)
-    if n_users and n_ranked:
-        ranked = _top_k(torch.from_dlpack(np.ascontiguousarray(scores)), n_ranked)
-        best[:, :n_ranked], items[:, :n_ranked] = (part.numpy() for part in ranked)
-        items[best == -np.inf] = -1
+    items, best = np.empty((len(scores), k), np.int64), np.empty((len(scores), k), scores.dtype)
+    _write_top_k(torch.from_dlpack(np.ascontiguousarray(scores)), items, best)
     return items, best
+
+
+def _write_top_k(scores, items, best):
+    """Write what `top_k` returns of a tensor of scores."""
+    n_ranked = min(items.shape[1], scores.shape[1])
+    items[:, n_ranked:], best[:, n_ranked:] = -1, -np.inf
+    if len(items) and n_ranked:
+        best[:, :n_ranked], items[:, :n_ranked] = (part.numpy(force=True) for part in _top_k(scores, n_ranked))
+        items[best == -np.inf] = -1
 
 
 def _top_k(scores, k):
@@ -98,13 +105,13 @@ def _top_k(scores, k):
 
 
 def _top_k_of_groups(scores, k):
-    """torch.topk among the items of the k groups with the highest maxima, which hold the k best.
+    """torch.topk; on a CPU among the items of the k groups with the highest maxima, which hold the k best.
 
     An item outside has k group maxima above it, or equal to it: then the k-th value is tied.
     """
     n_items = scores.shape[1]
     width = math.isqrt(n_items // k)  # makes the groups, and the items in k of them, about equally many
-    if width < 4:
+    if width < 4 or scores.device.type != "cpu":
         return scores.topk(k)
     n_groups = n_items // width
     in_groups = scores[:, : n_groups * width].unflatten(1, (width, n_groups))  # item i is in group i % n_groups
@@ -179,17 +186,30 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
         raise ValueError(f"exclude has shape {exclude.shape}, X has {X.shape}: they must be the same.")
     items = np.empty((n_users, k), np.int64)
     scores = np.empty((n_users, k), np.float32)
-    for first in range(0, n_users, users_per_block(n_items)):
-        block = slice(first, min(first + users_per_block(n_items), n_users))
+    score_block, step = _scorer(model, n_items)
+    for first in range(0, n_users, step):
+        block = slice(first, min(first + step, n_users))
         rows = _safe_indexing(X, block)
-        block_scores = item_scores(model, rows)
+        block_scores = score_block(rows)
         if exclude_seen:
             _mask(block_scores, rows)
         if exclude is not None:
             _mask(block_scores, exclude[block])
-        block_scores[:, blocked] = -np.inf
-        items[block], scores[block] = top_k(block_scores, k)
+        if len(blocked):
+            block_scores[:, blocked] = -torch.inf
+        _write_top_k(block_scores, items[block], scores[block])
     return items, scores
+
+
+def _scorer(model, n_items):
+    """A function from a block of users to a tensor of their scores that may be overwritten, and how many make a block.
+
+    A model that computes with torch gives its tensors as they are, on its device: `_scorer_on_device`.
+    """
+    if hasattr(model, "_scorer_on_device"):
+        score_tensor, device = model._scorer_on_device()
+        return score_tensor, users_per_block(n_items, device)
+    return lambda rows: torch.from_numpy(item_scores(model, rows)), users_per_block(n_items)
 
 
 def item_scores(model, X):
@@ -245,6 +265,8 @@ def row_sliceable(X):
 
 def _blocked_items(candidates, exclude, n_items):
     """Item indices that nobody may get, int64 array."""
+    if candidates is None and (exclude is None or sp.issparse(exclude)):
+        return np.empty(0, np.int64)
     blocked = np.zeros(n_items, bool)
     if candidates is not None:
         blocked[:] = True
@@ -291,5 +313,6 @@ def _mask(scores, rows):
     """Set the scores of the non-zero entries of rows to -inf, in place."""
     # any entry is seen, the unsorted and the duplicate one as well; an explicit zero is none
     rows = rows.tocoo() if sp.issparse(rows) else sp.coo_array(np.asarray(rows) != 0)
-    users, items = rows.row[rows.data != 0], rows.col[rows.data != 0]
-    scores[users, items] = -np.inf
+    seen = rows.data != 0
+    users, items = (torch.from_numpy(indices[seen].astype(np.int64)) for indices in (rows.row, rows.col))
+    scores[users.to(scores.device), items.to(scores.device)] = -torch.inf

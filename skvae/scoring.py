@@ -12,7 +12,9 @@ from sklearn.utils.validation import _num_samples
 
 from .metrics import METRICS
 from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, fold_in_split
-from .ranking import recommend, row_sliceable, users_per_block
+from .ranking import recommend, row_sliceable
+
+USERS_PER_BLOCK = 4096  # whose ranked items are held at once, k of each
 
 
 def metric_functions(metrics):
@@ -134,9 +136,8 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0):
     # only users who hide something are worth ranking
     users = np.flatnonzero(np.diff(relevant.indptr))
     scores = {name: np.full(relevant.shape[0], np.nan) for name in functions}
-    block_size = users_per_block(relevant.shape[1])
-    for first in range(0, len(users), block_size):
-        rows = users[first : first + block_size]
+    for first in range(0, len(users), USERS_PER_BLOCK):
+        rows = users[first : first + USERS_PER_BLOCK]
         items, _ = recommend(model, _safe_indexing(fold_in, rows), k)
         for name, function in functions.items():
             scores[name][rows] = function(relevant[rows], items, per_user=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -13,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skvae import EASERecommender, PopularityRecommender, UserKFold, ndcg_scorer
+from skvae.baselines import _gram, _invert, _invert_there
 from skvae.datasets import make_interactions
 
 # a list, not parametrize_with_checks: pytest 9 warns of the generator that scikit-learn 1.6 passes on
@@ -208,6 +210,20 @@ def test_a_regularization_that_float32_does_not_resolve_raises_and_leaves_no_mod
     with pytest.raises(ValueError, match=r"l2_regularization=1e-09 is too small beside the values of X.*Raise it"):
         model.fit(ratings)
     assert not hasattr(model, "weights_")
+
+
+def test_another_device_inverts_as_lapack_does(wide):
+    gram = _gram(sp.csr_array(wide)) + 50 * np.eye(wide.shape[1], dtype=np.float32)
+    here, there = gram.copy(), gram.copy()
+    assert _invert(here)
+    assert _invert_there(there, torch.device("cpu"))
+    np.testing.assert_allclose(there, here, atol=1e-7)
+    assert not _invert_there(-gram, torch.device("cpu"))
+
+
+def test_an_absent_device_raises_before_any_work():
+    with pytest.raises(ValueError, match=r"device='cuda:99' is not present"):
+        EASERecommender(device="cuda:99").fit(X)
 
 
 def test_more_items_than_fit_into_memory_raise_before_any_work():

@@ -1,6 +1,7 @@
 """The benchmark scripts, without any peer."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -194,14 +195,33 @@ def test_the_gpu_script_finds_that_a_device_computes_what_the_cpu_does(capsys):
     assert "cpu agrees with cpu" in capsys.readouterr().out
 
 
-def test_the_ablation_prints_a_row_a_model_beside_the_plain_one(X, monkeypatch, capsys):
+def test_the_ablation_prints_a_row_a_model_beside_the_plain_one(X, tmp_path, monkeypatch, capsys):
     ablation = load_script("benchmarks/ablation.py")
     monkeypatch.setattr(ablation, "load", lambda name: X[:150])
-    small = {"hidden_layer_sizes": (8,), "n_components": 4}
+    small = {"hidden_layer_sizes": (8,), "n_components": 4, "max_iter": 1}
     table = {name: (kind, parameters | small) for name, (kind, parameters) in ablation.models().items()}
     monkeypatch.setattr(ablation, "models", lambda: table)
-    monkeypatch.setattr("sys.argv", ["ablation.py", "small", "--max-iter", "1"])
+    arguments = ["--max-iter", "1", "--seeds", "2", "--results", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["ablation.py", "small", *arguments])
     ablation.main()
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| small")]
     assert [row[1] for row in rows] == list(table)
-    assert rows[0][-1].startswith("0.0000")
+    assert [row[-1] for row in rows] == ["2 |"] * len(table)
+    assert [row[1] for row in rows if "+-" not in row[-2]] == ["Mult-VAE", "Mult-DAE"]
+    monkeypatch.setattr(ablation, "fit", None)
+    ablation.main()  # all of it is on record
+
+
+def test_the_defaults_stand_beside_the_best_of_the_grid(X, tmp_path, monkeypatch, capsys):
+    defaults = load_script("benchmarks/defaults.py")
+    monkeypatch.setattr(defaults, "load", lambda name: X)
+    small = {"hidden_layer_sizes": (8,), "n_components": 4, "max_iter": 2}
+    monkeypatch.setattr(defaults, "MODELS", {name: partial(kind, **small) for name, kind in defaults.MODELS.items()})
+    monkeypatch.setattr("sys.argv", ["defaults.py", "small", "--trials", "2", "--results", str(tmp_path)])
+    defaults.main()
+    runs = list(json.loads((tmp_path / "small.json").read_text())["runs"].values())
+    assert [run["model"] for run in runs] == ["MultVAE", "MultDAE"] * 3
+    best = max(runs[3::2], key=lambda run: run["ndcg@100"][0])
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| small | MultDAE | 2"))
+    assert f"| {runs[1]['ndcg@100'][0]:.4f} | {best['ndcg@100'][0]:.4f} |" in row
+    assert f"batch_size={best['parameters']['batch_size']}" in row

@@ -32,7 +32,8 @@ class SparseBatch:
     @cached_property
     def users(self):
         """int64 tensor of shape (n_interactions,): who each interaction belongs to."""
-        return torch.repeat_interleave(torch.arange(self.n_users, device=self.items.device), self.offsets.diff())
+        numbers = torch.arange(self.n_users, device=self.items.device)
+        return torch.repeat_interleave(numbers, self.offsets.diff(), output_size=len(self.items))
 
     def sum_per_user(self, values):
         """Sum one value an interaction into one value a user, of shape (n_users,)."""
@@ -85,21 +86,27 @@ class UserRows:
         """Row numbers of the users with an interaction, int64 tensor."""
         return torch.nonzero(self.offsets.diff()).flatten()
 
-    def batch(self, users):
-        """Gather ``users`` (int64 tensor of row numbers) as a SparseBatch, in that order."""
+    def batch(self, users, n_interactions=None):
+        """Gather ``users`` (int64 tensor of row numbers) as a SparseBatch, in that order.
+
+        A GPU need not be waited for where it is known how many interactions they have.
+        """
         starts = self.offsets[users]
         offsets = torch.zeros(len(users) + 1, dtype=torch.int64, device=users.device)
         torch.cumsum(self.offsets[users + 1] - starts, 0, out=offsets[1:])
-        shifts = torch.repeat_interleave(starts - offsets[:-1], offsets.diff())
+        shifts = torch.repeat_interleave(starts - offsets[:-1], offsets.diff(), output_size=n_interactions)
         positions = torch.arange(len(shifts), device=users.device) + shifts
         return SparseBatch(self.items[positions].long(), offsets, self.values[positions], self.n_items)
 
     def shuffled_batches(self, batch_size, generator):
         """Yield every non-empty user once in a random order; the last batch may be smaller."""
         users = self.non_empty()
-        order = torch.randperm(len(users), generator=generator, device=generator.device)
-        for chunk in users[order].split(batch_size):
-            yield self.batch(chunk)
+        users = users[torch.randperm(len(users), generator=generator, device=generator.device)]
+        batches = users.split(batch_size)
+        lengths = self.offsets.diff()[users].split(batch_size)
+        n_interactions = torch.stack([part.sum() for part in lengths]).tolist()  # one wait for a GPU, not one a batch
+        for batch, n in zip(batches, n_interactions, strict=True):
+            yield self.batch(batch, n)
 
     def blocks(self, block_size):
         """Yield (first, last, batch) for all users in order, ``block_size`` at a time."""

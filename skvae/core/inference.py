@@ -40,6 +40,16 @@ class Inference:
         """Logits, float32 array of shape (n_users, n_items)."""
         return self._by_user(X, lambda batch, out: self.objective.decoder(self.objective.code(batch), out), X.shape[1])
 
+    def scores(self, X):
+        """Logits of one block of users, a float32 tensor of shape (n_users, n_items) of its own on the device."""
+        rows = UserRows(X, device=self.device)
+        batch = rows.batch(torch.arange(rows.n_users, device=self.device), len(rows.items))
+        with torch.no_grad():  # in inference mode they could not be written to outside it
+            return self.objective.decoder(self.objective.code(batch))
+
+    def _scorer_on_device(self):
+        return self.scores, self.device
+
     def log_likelihood(self, X, noise):
         """float64 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
         noise = torch.from_numpy(noise).to(self.device)

@@ -86,7 +86,8 @@ def _sum_of_items(terms):
 
 
 def _add_at_positives(buffer, batch, values):
-    return buffer.index_put_((batch.users, batch.items), values.to(buffer.dtype), accumulate=True)
+    buffer[batch.users, batch.items] += values.to(buffer.dtype)  # each pair is there once
+    return buffer
 
 
 class Multinomial:

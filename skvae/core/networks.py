@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         self.skip_connections = skip_connections
 
     def forward(self, batch):
-        if self.item_weight.device.type == "cpu" and torch.is_grad_enabled():
+        if torch.is_grad_enabled():
             hidden = _SparseInput.apply(self.item_weight, batch)
         else:
             hidden = _sum_of_rows(batch.items, self.item_weight, batch.offsets, batch.values)
@@ -146,12 +146,13 @@ class _SparseInput(torch.autograd.Function):
         # X' times grad: the same sum with users and items exchanged
         order = torch.argsort(batch.items, stable=True)
         users, values = batch.users[order], batch.values[order]
-        offsets = torch.zeros(len(weight) + 1, dtype=torch.int64)
-        torch.cumsum(torch.bincount(batch.items, minlength=len(weight)), 0, out=offsets[1:])
-        for items in _chunks(weight):
-            bounds = offsets[items.start : items.stop + 1]
-            start, end = int(bounds[0]), int(bounds[-1])
-            add(items, _sum_of_rows(users[start:end], grad, bounds - start, values[start:end]))
+        chunks = _chunks(weight)
+        offsets = torch.searchsorted(batch.items[order], torch.arange(len(weight) + 1, device=weight.device))
+        # where the chunks begin and end in it; nothing to ask a GPU for, which takes all items at once
+        bounds = [0, *offsets[[items.stop for items in chunks[:-1]]].tolist(), len(users)]
+        for items, start, end in zip(chunks, bounds[:-1], bounds[1:], strict=True):
+            of_chunk = offsets[items.start : items.stop + 1] - start
+            add(items, _sum_of_rows(users[start:end], grad, of_chunk, values[start:end]))
         return None, None
 
 
