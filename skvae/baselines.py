@@ -4,12 +4,11 @@ import numbers
 import os
 
 import numpy as np
-import torch
 from scipy.linalg.lapack import spotrf, spotri
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from .core.devices import check_device, resolve
+from .core.devices import check_device, free_bytes, invert_on, resolve
 from .recommender import BaseRecommender, ItemSimilarityMixin
 
 # Rows of X'X computed at once: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
@@ -148,7 +147,7 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
         inverse = _gram(X)
         inverse[np.diag_indices_from(inverse)] += self.l2_regularization
         device = self._device_for(X.shape[1])
-        if not (_invert(inverse) if device.type == "cpu" else _invert_there(inverse, device)):
+        if not (_invert(inverse) if device.type == "cpu" else invert_on(device, inverse)):
             raise ValueError(
                 f"l2_regularization={self.l2_regularization} is too small beside the values of X: X'X + "
                 "l2_regularization I has no inverse in float32. Raise it, or scale X down."
@@ -179,10 +178,7 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
 
     def _device_for(self, n_items):
         device = resolve(self.device)
-        if self.device == "auto" and device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(device)
-            return device if 3 * 4 * n_items**2 < free else torch.device("cpu")
-        return device
+        return resolve("cpu") if self.device == "auto" and free_bytes(device) < 3 * 4 * n_items**2 else device
 
 
 def _gram(X):
@@ -206,16 +202,6 @@ def _invert(gram):
         block = slice(first, first + ITEMS_PER_BLOCK)
         gram[block, :first] = gram[:first, block].T
         gram[block, block] = np.triu(gram[block, block]) + np.triu(gram[block, block], 1).T
-    return True
-
-
-def _invert_there(gram, device):
-    """`_invert` on another device: the matrix, its factor and its inverse are held there."""
-    matrix = torch.from_numpy(gram)
-    factor, failed = torch.linalg.cholesky_ex(matrix.to(device))
-    if failed or not factor.diagonal().isfinite().all():
-        return False
-    matrix.copy_(torch.cholesky_inverse(factor))
     return True
 
 

@@ -27,7 +27,7 @@ ARROWS = {
     "evaluation": {"scoring", "model_selection"},
     "preprocessing": {"ranking", "recommender"},
     "recommender": {"ranking", "scoring"},
-    "baselines": {"recommender"},
+    "baselines": {"core", "recommender"},
     "autoencoder": {"core", "recommender", "ranking", "scoring", "model_selection"},
     "multvae": {"autoencoder", "core"},
     "multdae": {"autoencoder", "core"},

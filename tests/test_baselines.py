@@ -14,7 +14,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skvae import EASERecommender, PopularityRecommender, UserKFold, ndcg_scorer
-from skvae.baselines import _gram, _invert, _invert_there
+from skvae.baselines import _gram, _invert
+from skvae.core.devices import invert_on
 from skvae.datasets import make_interactions
 
 # a list, not parametrize_with_checks: pytest 9 warns of the generator that scikit-learn 1.6 passes on
@@ -216,9 +217,9 @@ def test_another_device_inverts_as_lapack_does(wide):
     gram = _gram(sp.csr_array(wide)) + 50 * np.eye(wide.shape[1], dtype=np.float32)
     here, there = gram.copy(), gram.copy()
     assert _invert(here)
-    assert _invert_there(there, torch.device("cpu"))
+    assert invert_on(torch.device("cpu"), there)
     np.testing.assert_allclose(there, here, atol=1e-7)
-    assert not _invert_there(-gram, torch.device("cpu"))
+    assert not invert_on(torch.device("cpu"), -gram)
 
 
 def test_an_absent_device_raises_before_any_work():

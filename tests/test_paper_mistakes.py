@@ -9,6 +9,7 @@ import torch
 
 from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, recommend
 from skvae.core.batches import UserRows
+from skvae.core.inference import Inference
 from skvae.core.networks import initialize
 from skvae.core.priors import StandardNormal
 from skvae.core.training import make_optimizer
@@ -172,14 +173,17 @@ def test_12_recommend_never_scores_all_users_at_once(estimator, X, monkeypatch):
     """The memory itself is measured in test_memory.py."""
     monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", 200 * 40)
     model, sizes = estimator.fit(X), []
-    decision_function = type(model).decision_function
-    monkeypatch.setattr(
-        type(model), "decision_function", lambda self, X: sizes.append(X.shape[0]) or decision_function(self, X)
-    )
+    for kind, name in ((type(model), "decision_function"), (Inference, "scores")):
+        monkeypatch.setattr(kind, name, _noting(sizes, getattr(kind, name)))
     model.recommend(X)
     model.score(X)
     model.predict(X)
     assert max(sizes) <= 40
+    assert len(sizes) > 3
+
+
+def _noting(sizes, scores):
+    return lambda self, X: sizes.append(X.shape[0]) or scores(self, X)
 
 
 def test_dropout_is_on_the_input_alone():

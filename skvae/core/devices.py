@@ -1,4 +1,4 @@
-"""Names of torch devices, as the estimators take them."""
+"""The devices that the estimators name, and what they do for a model without a network."""
 
 import torch
 
@@ -26,3 +26,21 @@ def resolve(name):
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def free_bytes(device):
+    """Memory that a GPU has to spare; of a CPU nothing is asked."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+
+
+def invert_on(device, matrix):
+    """Invert a float32 symmetric array in place; False where it is not positive definite.
+
+    The device holds the matrix, its factor and its inverse.
+    """
+    matrix = torch.from_numpy(matrix)
+    factor, failed = torch.linalg.cholesky_ex(matrix.to(device))
+    if failed or not factor.diagonal().isfinite().all():
+        return False
+    matrix.copy_(torch.cholesky_inverse(factor))
+    return True
