@@ -37,8 +37,8 @@ class SparseBatch:
 
     def sum_per_user(self, values):
         """Sum one value an interaction into one value a user, of shape (n_users,)."""
-        sums = torch.zeros(self.n_users, dtype=values.dtype, device=values.device)
-        return sums.index_add_(0, self.users, values)
+        # in a fixed order on every device, which index_add_ is not
+        return torch.segment_reduce(values, "sum", offsets=self.offsets)
 
     def normalized(self):
         """Scale every user's row to Euclidean length 1; an empty row stays empty."""

@@ -113,6 +113,8 @@ class Decoder(nn.Module):
         """Write hidden W' + bias into logits of shape (n_users, n_items), and return them."""
         weight, bias = self.product_weight, self.item_bias.to(logits.dtype)
         hidden = hidden.to(weight.dtype)
+        if len(hidden) <= FEW_USERS and weight.device.type == "cpu" and weight.dtype == torch.float32:
+            return _few_rows(hidden, weight, bias, logits)
         for items in _chunks(weight):
             if logits.dtype == weight.dtype:
                 torch.addmm(bias[items], hidden, weight[items].T, out=logits[:, items])
@@ -186,6 +188,22 @@ class _ItemOutput(torch.autograd.Function):
             if decoder_trained:
                 add(items, part.T @ hidden)
         return hidden_grad, None, grad.sum(0).to(bias.dtype) if decoder_trained else None, None
+
+
+# A product of a few rows is no matrix product to a CPU's library: for one user 4.1 ms of 20 108 x 600 weights, and 0.9 ms
+# as 16 products side by side; for 16 users 5.7 and 4.8 ms (two threads of an AMD EPYC, float32; not so in bfloat16).
+FEW_USERS = N_GROUPS = 16
+
+
+def _few_rows(hidden, weight, bias, logits):
+    """Write hidden W' + bias into logits, groups of items side by side."""
+    n_items = len(weight) // N_GROUPS
+    grouped, rest = slice(0, N_GROUPS * n_items), slice(N_GROUPS * n_items, None)
+    groups = weight[grouped].view(N_GROUPS, n_items, weight.shape[1])
+    products = torch.bmm(groups, hidden.T.expand(N_GROUPS, -1, -1))  # (N_GROUPS, n_items, n_users)
+    torch.add(products.flatten(0, 1).T, bias[grouped], out=logits[:, grouped])
+    torch.addmm(bias[rest], hidden, weight[rest].T, out=logits[:, rest])
+    return logits
 
 
 def _adder_to_gradient(weight):
