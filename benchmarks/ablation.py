@@ -99,7 +99,7 @@ def fit(kind, parameters, common, X, key):
 
 
 def tables(results):
-    header = ["data", "model", "best epoch", "seconds an epoch", METRIC, "above the plain", "splits"]
+    header = ["data", "model", "best epoch", METRIC, "above the plain", "splits"]
     rows = []
     for path in sorted(results.glob("*.json")):
         record = harness.Record(path)
@@ -112,9 +112,9 @@ def tables(results):
                 [record.per_user[a] - record.per_user[b] for a, b in zip(runs, floors, strict=True)] if known else []
             )
             own = [record.runs[key] for key in runs]
-            epochs, seconds = (np.mean([run[what] for run in own]) for what in ("epochs", "seconds"))
+            epochs = np.mean([run["epochs"] for run in own])
             above = pooled([mean_and_error(d) for d in differences]) if differences else ""
-            row = [path.stem, model, f"{epochs:.0f}", f"{seconds:.2f}", pooled([run[METRIC] for run in own]), above]
+            row = [path.stem, model, f"{epochs:.0f}", pooled([run[METRIC] for run in own]), above]
             rows.append([*row, len(seeds)])
     return harness.markdown_table(header, rows)
 

@@ -275,3 +275,29 @@ def test_too_few_users_are_counted(script, tmp_path, capsys):
 def test_epochs_are_at_least_one(script, tmp_path, capsys):
     sentence = error_sentence(script, capsys, "msd", tmp_path, tmp_path, "--max-iter", "0")
     assert "--max-iter must be at least 1, got 0." in sentence
+
+
+def test_on_gowalla_what_the_first_fit_chooses_the_second_takes_over(tmp_path, monkeypatch):
+    gowalla = load_script("benchmarks/reproduce/gowalla.py")
+    for model in gowalla.AUTOENCODERS.values():
+        model.set_params(n_components=4, max_iter=4, batch_size=50, verbose=0)
+    train = skvae.datasets.make_interactions(n_users=300, n_items=80, random_state=0)
+    kept, test = skvae.fold_in_split(train)
+    fits = gowalla.Fits(kept, tmp_path, {"device": "cpu"})
+    for name in gowalla.MODELS:
+        fits.evaluate(name, test)
+    record = json.loads((tmp_path / "blend.json").read_text())
+    assert list(record["weights"]) == ["ease", "mult-vae"]
+    blend = fits.second("blend")
+    np.testing.assert_allclose(blend.weights_, list(record["weights"].values()))
+    assert blend.named_estimators_["ease"].n_features_in_ == 80
+    assert blend.named_estimators_["mult-vae"].n_iter_ == fits.chosen("mult-vae")["epochs"]
+    evaluation = skvae.evaluate(blend, kept, gowalla.METRICS, y=test)
+    assert record["mean"] == pytest.approx(evaluation.mean)
+    assert all(
+        f"| skvae {name} | {fits.chosen(name)['mean']['recall@20']:.4f}" in gowalla.table(tmp_path)
+        for name in gowalla.MODELS
+    )
+    monkeypatch.setattr(gowalla.Fits, "first", None)
+    again = gowalla.Fits(kept, tmp_path, {})
+    again.evaluate("blend", test)  # it is on record

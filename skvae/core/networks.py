@@ -190,8 +190,8 @@ class _ItemOutput(torch.autograd.Function):
         return hidden_grad, None, grad.sum(0).to(bias.dtype) if decoder_trained else None, None
 
 
-# A product of a few rows is no matrix product to a CPU's library: for one user 4.1 ms of 20 108 x 600 weights, and 0.9 ms
-# as 16 products side by side; for 16 users 5.7 and 4.8 ms (two threads of an AMD EPYC, float32; not so in bfloat16).
+# A product of a few rows is no matrix product to a CPU's library: for one user and 20 108 x 600 weights it takes 4 ms,
+# and 0.9 ms as 16 products side by side; for 16 users 5.7 and 4.8 ms (two threads, AMD EPYC, float32 alone).
 FEW_USERS = N_GROUPS = 16
 
 

@@ -32,3 +32,15 @@ def test_fan_in_changes_the_output_layer_alone_to_logits_of_variance_one():
     assert changed == ["decoder.item_weight"]
     logits = torch.randn(500, 60, generator=torch.Generator().manual_seed(1)) @ fan_in["decoder.item_weight"].T
     assert logits.std().item() == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.parametrize("n_items", [1, 15, 16, 17, 200])
+@pytest.mark.parametrize("n_users", [1, 2, 16, 17, 40])
+def test_few_users_get_the_logits_that_many_get(n_users, n_items):
+    decoder = Decoder([5], n_items, nn.Identity())
+    initialize(decoder, torch.Generator().manual_seed(0), "fan_in")
+    hidden = torch.randn(n_users, 5, generator=torch.Generator().manual_seed(1))
+    expected = hidden.double() @ decoder.item_weight.double().T + decoder.item_bias.double()
+    with torch.no_grad():
+        logits = decoder(hidden, torch.full((n_users, n_items), torch.nan))
+    torch.testing.assert_close(logits.double(), expected.detach(), atol=1e-5, rtol=1e-5)
