@@ -161,7 +161,7 @@ def table(name, machine, runs, per_user):
         row = [model, *(pooled([run[metric] for run in own]) for metric in METRICS)]
         for floor in ("popularity", "EASE"):
             pairs = [(f"{model}, split {seed}", f"{floor}, split {seed}") for seed in seeds]
-            known = model != floor and all(other in runs for _, other in pairs)
+            known = model != floor and all(key in per_user for pair in pairs for key in pair)
             row.append(pooled([mean_and_error(per_user[a] - per_user[b]) for a, b in pairs]) if known else "")
         epochs = [run["epochs"] for run in own if "epochs" in run]
         row += [f"{np.mean([run['seconds'] for run in own]):.1f}", round(np.mean(epochs)) if epochs else "", len(seeds)]
