@@ -71,20 +71,18 @@ def main():
 
 def run(args, table):
     records = {name: harness.Record(args.results / name) for name in args.names}
+    matrices = {name: load(name) for name in args.names}
     common = {"max_iter": args.max_iter, "precision": args.precision, "device": args.device}
     tasks = (
         joblib.delayed(fit)(
-            *table[model], common | {"random_state": seed}, load(name), (name, f"{model}, split {seed}")
+            *table[model], common | {"random_state": seed}, matrices[name], (name, f"{model}, split {seed}")
         )
         for seed in range(args.seeds)
         for model in args.models
         for name in args.names
         if f"{model}, split {seed}" not in records[name]
     )
-    with joblib.parallel_config("loky", inner_max_num_threads=1 if args.jobs > 1 else None):
-        for (name, key), result, per_user in joblib.Parallel(args.jobs, return_as="generator_unordered")(tasks):
-            records[name].add(key, result, per_user)
-            print(name, key, result[METRIC], flush=True)
+    harness.fit_all(tasks, records, args.jobs)
 
 
 def fit(kind, parameters, common, X, key):

@@ -61,10 +61,7 @@ def run(args):
         for name in args.names
         if f"{model} {parameters}" not in records[name]
     )
-    with joblib.parallel_config("loky", inner_max_num_threads=1 if args.jobs > 1 else None):
-        for (name, key), result, per_user in joblib.Parallel(args.jobs, return_as="generator_unordered")(tasks):
-            records[name].add(key, result, per_user)
-            print(name, key, result[METRIC], flush=True)
+    harness.fit_all(tasks, records, args.jobs)
 
 
 def candidates(model, n_trials):

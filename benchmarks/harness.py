@@ -14,6 +14,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import joblib
 import numpy as np
 import scipy.sparse as sp
 
@@ -143,6 +144,14 @@ class Record:
         write(json.dumps(self.about, indent=1), self.path)
         with replacing(self.arrays_path) as part, part.open("wb") as file:
             np.savez_compressed(file, **self.per_user)
+
+
+def fit_all(tasks, records, n_jobs):
+    """Run joblib tasks side by side, a thread each if several; each gives ((name, key), result, per_user)."""
+    with joblib.parallel_config("loky", inner_max_num_threads=1 if n_jobs > 1 else None):
+        for (name, key), result, per_user in joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks):
+            records[name].add(key, result, per_user)
+            print(name, key, result, flush=True)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from .core.likelihoods import LIKELIHOODS
 from .core.networks import ACTIVATIONS, has_bfloat16_products, initialize
 from .core.training import make_optimizer, train
 from .model_selection import MIN_INTERACTIONS, count_interactions
-from .ranking import users_per_block
+from .ranking import item_scores, users_per_block
 from .recommender import BaseRecommender, ItemSimilarityMixin
 from .scoring import hide_items, score_users
 
@@ -485,7 +485,10 @@ class BaseAutoencoder(
         return cached[3]
 
     def _scorer_on_device(self):
+        """What `recommend` ranks by: a function from a block of users to a tensor of scores, and its device."""
         check_is_fitted(self)
+        if type(self).decision_function is not BaseAutoencoder.decision_function:  # a subclass ranks by its own
+            return lambda X: torch.from_numpy(item_scores(self, X)), "cpu"
         inference = self._inference()
         return lambda X: inference.scores(self._check_interactions(X, reset=False)), inference.device
 

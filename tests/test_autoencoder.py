@@ -14,7 +14,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics.pairwise import cosine_similarity
 
-from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, fold_in_split, ndcg_scorer
+from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, fold_in_split, ndcg_scorer, top_k
+from skvae.core.batches import UserRows
 from skvae.core.likelihoods import Multinomial
 from skvae.datasets import make_interactions
 
@@ -633,3 +634,27 @@ def test_similar_items_have_the_highest_cosine_and_are_never_the_item_itself(est
     with pytest.raises(NotFittedError):
         clone(model).similar_items([0])
     assert (model.add_items(1).similar_items([200])[1] == 0).all()
+
+
+def test_a_subclass_ranks_by_its_own_decision_function(estimator, X):
+    class Reversed(type(estimator)):
+        def decision_function(self, X):
+            return -super().decision_function(X)
+
+    model = Reversed(**estimator.get_params()).fit(X)
+    plain = clone(estimator).fit(X)
+    assert (
+        model.predict(X[:20]).tolist()
+        == top_k(_unseen(-plain.decision_function(X[:20]), X[:20]), 1)[0].ravel().tolist()
+    )
+
+
+def _unseen(scores, X):
+    scores[X.nonzero()] = -np.inf
+    return scores
+
+
+def test_sums_of_users_have_a_gradient(X):
+    batch = UserRows(X).batch(torch.arange(20))
+    values = torch.rand(len(batch.items), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(batch.sum_per_user, values)

@@ -146,10 +146,10 @@ class _SparseInput(torch.autograd.Function):
         weight, batch = ctx.weight, ctx.batch
         add = _adder_to_gradient(weight)
         # X' times grad: the same sum with users and items exchanged
-        order = torch.argsort(batch.items, stable=True)
+        sorted_items, order = torch.sort(batch.items, stable=True)
         users, values = batch.users[order], batch.values[order]
         chunks = _chunks(weight)
-        offsets = torch.searchsorted(batch.items[order], torch.arange(len(weight) + 1, device=weight.device))
+        offsets = torch.searchsorted(sorted_items, torch.arange(len(weight) + 1, device=weight.device))
         # where the chunks begin and end in it; nothing to ask a GPU for, which takes all items at once
         bounds = [0, *offsets[[items.stop for items in chunks[:-1]]].tolist(), len(users)]
         for items, start, end in zip(chunks, bounds[:-1], bounds[1:], strict=True):
