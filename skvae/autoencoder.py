@@ -16,7 +16,8 @@ from .core.devices import check_device, is_present, resolve
 from .core.inference import Inference
 from .core.likelihoods import LIKELIHOODS
 from .core.networks import ACTIVATIONS, has_bfloat16_products, initialize
-from .core.training import make_optimizer, train
+from .core.optimizer import Adam
+from .core.training import train
 from .model_selection import MIN_INTERACTIONS, count_interactions
 from .ranking import item_scores, users_per_block
 from .recommender import BaseRecommender, ItemSimilarityMixin
@@ -310,7 +311,7 @@ class BaseAutoencoder(
         state, self._training_state = self._training_state, None
         is_held = weights is getattr(self, "weights_", None)  # by the estimator, and by who asked it for them
         objective = _load(self._objective(rows.n_items), _with_biases(weights), copy=is_held).to(device)
-        optimizer = make_optimizer(objective, self.learning_rate, self.l2_regularization)
+        optimizer = Adam(objective, self.learning_rate, self.l2_regularization)
         generator = torch.Generator(device).manual_seed((self._seed + self.n_updates_) % 2**63)
         if state is not None:
             if state["last_weights"] is not None:

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -15,6 +14,7 @@ from sklearn.preprocessing import Binarizer
 from skvae import UserKFold, ndcg_scorer
 from skvae.core.interrupts import uninterrupted
 from skvae.core.likelihoods import Multinomial
+from skvae.core.optimizer import Adam
 
 N_BATCHES = 4  # updates an epoch: 400 users in batches of 100
 
@@ -114,22 +114,24 @@ def test_without_validation_the_weights_are_those_of_the_last_update(estimator, 
     assert within.recommend(users)[0].shape == (400, 10)
 
 
-def test_an_update_is_made_as_a_whole(estimator, users, monkeypatch):
+@pytest.mark.parametrize(("method", "calls_per_update"), [("step", 1), ("update_rows", 2)])  # of two item matrices
+def test_an_update_is_made_as_a_whole(estimator, users, monkeypatch, method, calls_per_update):
     within = interrupted(estimator, 2 * N_BATCHES + 2, "after 2 epochs", users)
-    step, n_steps = torch.optim.Adam.step, 0
+    called, n_calls = getattr(Adam, method), 0
 
-    def interrupted_step(self, *arguments):
-        nonlocal n_steps
-        n_steps += 1
-        if n_steps == 2 * N_BATCHES + 2:
+    def interrupted_call(self, *arguments):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == calls_per_update * (2 * N_BATCHES + 1) + 1:  # the first of its update
             signal.raise_signal(signal.SIGINT)
-        return step(self, *arguments)
+        return called(self, *arguments)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", interrupted_step)
+    monkeypatch.setattr(Adam, method, interrupted_call)
     model = clone(estimator)
     with pytest.raises(KeyboardInterrupt, match="after 2 epochs"):
         model.fit(users)
-    assert n_steps == model.n_updates_ == within.n_updates_
+    assert n_calls == calls_per_update * model.n_updates_
+    assert model.n_updates_ == within.n_updates_
     assert_same_weights(model, within)
 
 

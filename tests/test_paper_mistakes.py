@@ -11,8 +11,8 @@ from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender,
 from skvae.core.batches import UserRows
 from skvae.core.inference import Inference
 from skvae.core.networks import initialize
+from skvae.core.optimizer import Adam
 from skvae.core.priors import StandardNormal
-from skvae.core.training import make_optimizer
 from skvae.metrics import METRICS, ndcg_at_k, recall_at_k
 
 VAE = MultVAERecommender(8, hidden_layer_sizes=(16,), max_iter=4, batch_size=50, early_stopping=False, random_state=0)
@@ -70,7 +70,7 @@ def test_5_n_components_is_the_size_of_the_code_not_of_mean_and_variance_togethe
 def test_6_l2_regularization_adds_the_squared_weights_and_spares_the_biases():
     objective = _objective(MultDAERecommender(4), n_items=10)
     before = {name: p.detach().clone() for name, p in objective.named_parameters()}
-    optimizer = make_optimizer(objective, 0.1, 0.01)
+    optimizer = Adam(objective, 0.1, 0.01)
     decay = {p: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     for name, p in objective.named_parameters():
         assert decay[p] == (0.02 if p.ndim == 2 else 0.0), name

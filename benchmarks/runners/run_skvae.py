@@ -33,7 +33,8 @@ def make(model, **parameters):
 
 def fit(X, parameters, clock):
     clock.start()
-    return make(**parameters, early_stopping=False).set_callbacks(EpochEnd(clock.epoch_ended)).fit(X)
+    model = make(**{"early_stopping": False} | parameters)
+    return model.set_callbacks(EpochEnd(clock.epoch_ended)).fit(X)
 
 
 def recommend(model, X, users, k):

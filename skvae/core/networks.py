@@ -1,5 +1,7 @@
 """The encoder, from sparse rows to a code, and the decoder, from a code to logits."""
 
+import copy
+import functools
 from itertools import pairwise
 
 import torch
@@ -46,10 +48,11 @@ class Encoder(nn.Module):
         )
         self.activation, self.output_activation = activation, output_activation
         self.skip_connections = skip_connections
+        self.optimizer = None  # of a training
 
     def forward(self, batch):
         if torch.is_grad_enabled():
-            hidden = _SparseInput.apply(self.item_weight, batch)
+            hidden = _SparseInput.apply(self.item_weight, batch, self.optimizer)
         else:
             hidden = _sum_of_rows(batch.items, self.item_weight, batch.offsets, batch.values)
         hidden = hidden + self.item_bias  # (n_users, layer_sizes[0])
@@ -62,6 +65,14 @@ class Encoder(nn.Module):
                 earlier = hidden if earlier is None else earlier + hidden
             hidden = layer(hidden)
         return self.output_activation(hidden)  # (n_users, layer_sizes[-1])
+
+    def frozen_copy(self):
+        """A copy of its weights of today, which no optimizer knows."""
+        optimizer, self.optimizer = self.optimizer, None  # or all of Adam's state would be copied too
+        try:
+            return copy.deepcopy(self).requires_grad_(False)
+        finally:
+            self.optimizer = optimizer
 
 
 class Decoder(nn.Module):
@@ -85,6 +96,7 @@ class Decoder(nn.Module):
         self.activation = activation
         self.half_weight = None  # the item matrix in bfloat16, where its products are to be
         self.logits_buffer = None  # of all updates of a training: at most one batch is under way
+        self.optimizer = None  # of a training
 
     def forward(self, code, out=None):
         """Logits; without gradients float32 and, where it is given, written into ``out``."""
@@ -128,23 +140,23 @@ class Decoder(nn.Module):
         return self.item_weight if self.half_weight is None else self.half_weight
 
 
-# The gradients of the two item matrices are written straight to .grad, into memory that is kept. Autograd would take
-# fresh memory for each of them at each update, and 48 MB (20 000 items x 600) of fresh pages take 17 ms.
+# In training the gradients of the two item matrices go to the optimizer a chunk at a time: no memory, fresh or kept,
+# is needed for them, and the optimizer reads them from the cache. At 20 000 items x 600 each of them takes 48 MB.
 
 
 class _SparseInput(torch.autograd.Function):
     """Sum of the weight rows of each user's items, weighted by the values: sparse X times W."""
 
     @staticmethod
-    def forward(ctx, weight, batch):
-        ctx.weight, ctx.batch = weight, batch
+    def forward(ctx, weight, batch, optimizer):
+        ctx.weight, ctx.batch, ctx.optimizer = weight, batch, optimizer
         return _sum_of_rows(batch.items, weight, batch.offsets, batch.values)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         weight, batch = ctx.weight, ctx.batch
-        add = _adder_to_gradient(weight)
+        take = _taker_of_gradient(weight, ctx.optimizer)
         # X' times grad: the same sum with users and items exchanged
         sorted_items, order = torch.sort(batch.items, stable=True)
         users, values = batch.users[order], batch.values[order]
@@ -154,8 +166,8 @@ class _SparseInput(torch.autograd.Function):
         bounds = [0, *offsets[[items.stop for items in chunks[:-1]]].tolist(), len(users)]
         for items, start, end in zip(chunks, bounds[:-1], bounds[1:], strict=True):
             of_chunk = offsets[items.start : items.stop + 1] - start
-            add(items, _sum_of_rows(users[start:end], grad, of_chunk, values[start:end]))
-        return None, None
+            take(items, _sum_of_rows(users[start:end], grad, of_chunk, values[start:end]))
+        return None, None, None
 
 
 class _ItemOutput(torch.autograd.Function):
@@ -179,14 +191,19 @@ class _ItemOutput(torch.autograd.Function):
         encoder_trained, decoder_trained, *_ = ctx.needs_input_grad
         if encoder_trained:
             hidden_grad = torch.zeros_like(ctx.hidden)
+        chunks = _chunks(weight)
         if decoder_trained:
-            add = _adder_to_gradient(ctx.decoder.item_weight)
-        for items in _chunks(weight):
-            part = grad[:, items]
+            take = _taker_of_gradient(ctx.decoder.item_weight, ctx.decoder.optimizer)
+            # the memory of one chunk of it, in both precisions where they differ
+            product = torch.empty_like(weight[chunks[0]])
+            rows = product if weight.dtype == bias.dtype else product.to(bias.dtype)
+        for items in chunks:
+            part, n = grad[:, items], items.stop - items.start
             if encoder_trained:
                 hidden_grad += part @ weight[items]
             if decoder_trained:
-                add(items, part.T @ hidden)
+                torch.mm(part.T, hidden, out=product[:n])
+                take(items, rows[:n].copy_(product[:n]))
         return hidden_grad, None, grad.sum(0).to(bias.dtype) if decoder_trained else None, None
 
 
@@ -206,14 +223,13 @@ def _few_rows(hidden, weight, bias, logits):
     return logits
 
 
-def _adder_to_gradient(weight):
-    """Function (items, rows) that adds rows to the gradient of an item matrix, or begins it with them."""
-    if weight.grad is not None:
-        return lambda items, rows: weight.grad[items].add_(rows)
-    if not hasattr(weight, "kept_grad"):
-        weight.kept_grad = torch.empty_like(weight)
-    weight.grad = weight.kept_grad
-    return lambda items, rows: weight.grad[items].copy_(rows)
+def _taker_of_gradient(weight, optimizer):
+    """Function of (items, rows) for the gradient of these rows: the optimizer's, or where there is none into .grad."""
+    if optimizer is not None:
+        return functools.partial(optimizer.update_rows, weight)
+    if weight.grad is None:
+        weight.grad = torch.zeros_like(weight)
+    return lambda items, rows: weight.grad[items].add_(rows)
 
 
 # What the products of a chunk of items read and write stays in the cache of a core: the logits of 500 users and 20 108

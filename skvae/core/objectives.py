@@ -4,7 +4,6 @@ Each objective owns its networks and answers, beside the loss, what inference as
 one: ``code`` (no noise, no dropout), ``decoder`` and ``log_likelihood``.
 """
 
-import copy
 import math
 from contextlib import contextmanager
 from typing import Any
@@ -61,7 +60,7 @@ class NegativeELBO(Objective):
     def passes(self):
         if hasattr(self.prior, "given"):
             # a function, not a submodule: the copy is no part of the weights
-            self.previous_encoder = copy.deepcopy(self.encoder).requires_grad_(False).forward
+            self.previous_encoder = self.encoder.frozen_copy().forward
         if not self.n_encoder_passes:
             yield
             return

@@ -1,10 +1,11 @@
-"""The weights that a training begins with."""
+"""The weights that a training begins with, and copies of them."""
 
 import pytest
 import torch
 from torch import nn
 
 from skvae.core.networks import Decoder, Encoder, initialize
+from skvae.core.optimizer import Adam
 
 
 def _weights(output):
@@ -44,3 +45,16 @@ def test_few_users_get_the_logits_that_many_get(n_users, n_items):
     with torch.no_grad():
         logits = decoder(hidden, torch.full((n_users, n_items), torch.nan))
     torch.testing.assert_close(logits.double(), expected.detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_frozen_copy_of_an_encoder_keeps_its_weights_and_leaves_the_optimizer_out():
+    encoder = Encoder(5, [4, 2], nn.Tanh(), nn.Identity())
+    initialize(encoder, torch.Generator().manual_seed(0))
+    encoder.optimizer = Adam(encoder, 0.1, 0.0)
+    before = encoder.item_weight.detach().clone()
+    frozen = encoder.frozen_copy()
+    encoder.optimizer.update_rows(encoder.item_weight, slice(0, 5), torch.ones(5, 4))
+    assert frozen.optimizer is None
+    assert not any(p.requires_grad for p in frozen.parameters())
+    assert torch.equal(frozen.item_weight, before)
+    assert not torch.equal(encoder.item_weight, before)

@@ -13,7 +13,8 @@ from torch.distributions import Bernoulli, Categorical, MixtureSameFamily, Norma
 from skvae import MultDAERecommender, MultVAERecommender, RecVAERecommender
 from skvae.core.batches import UserRows
 from skvae.core.networks import initialize
-from skvae.core.training import make_optimizer, train
+from skvae.core.optimizer import Adam
+from skvae.core.training import train
 
 LIKELIHOODS = ["multinomial", "logistic", "gaussian"]
 # The taxonomy of the paper: twelve cells, by parameters alone
@@ -174,7 +175,7 @@ def test_two_epochs_of_training_agree_with_the_dense_oracle(name, likelihood, dt
     history = train(
         objective,
         rows,
-        optimizer=make_optimizer(objective, 0.01, model.l2_regularization),
+        optimizer=Adam(objective, 0.01, model.l2_regularization),
         generator=torch.Generator().manual_seed(5),
         batch_size=8,
         n_epochs=2,
