@@ -121,7 +121,7 @@ def markdown_table(header, rows):
 
 
 class Record:
-    """What a script has measured so far: PATH.json, and in PATH.npz an array of users for each run, outside of git.
+    """What a script has measured so far: PATH.json, and in PATH.npz the values of all users for each run.
 
     A run that both have need not be made again.
     """

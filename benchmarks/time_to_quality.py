@@ -25,7 +25,7 @@ DATA = "anime"
 PATIENCE = 20
 BATCH_SIZE = 91  # what batch_size="auto" comes to on these data
 PAPER = f"600-200, batch {BATCH_SIZE}"
-# kind -> contestant -> runner and parameters; those of skvae are the untouched defaults
+# kind -> contestant -> runner and parameters; those of skvae are the untouched defaults but for what its name says
 CONTESTANTS = {
     "Mult-VAE": {
         "skvae MultVAE float32": ("skvae", {"model": "MultVAERecommender"}),
@@ -43,6 +43,10 @@ CONTESTANTS = {
     "Mult-DAE": {
         "skvae MultDAE float32": ("skvae", {"model": "MultDAERecommender"}),
         "skvae MultDAE bfloat16": ("skvae", {"model": "MultDAERecommender", "precision": "bfloat16"}),
+        "skvae MultDAE bfloat16, dropout .3": (
+            "skvae",
+            {"model": "MultDAERecommender", "precision": "bfloat16", "dropout": 0.3},
+        ),
         "RecBole MultiDAE, defaults": ("recbole", {"model": "MultiDAE"}),
         f"RecBole MultiDAE, 200, batch {BATCH_SIZE}": (
             "recbole",
