@@ -1,4 +1,4 @@
-"""What each step from Mult-VAE to RecVAE is worth, alone and on top of the steps before.
+"""What each step from Mult-VAE to RecVAE is worth, alone and on top of the steps before, and a few parameters.
 
 ``python benchmarks/ablation.py [NAME ...] [--seeds N] [--models A,B] [--max-iter N] [--precision P] [--jobs N]
 [--device D] [--results DIR]``. Data and protocol are those of accuracy.py: strong generalization, a split a seed, the
@@ -43,6 +43,8 @@ def models():
         f"{PLAIN} in bfloat16": (skvae.MultVAERecommender, {"precision": "bfloat16"}),
         PLAIN_DAE: (skvae.MultDAERecommender, {}),
         f"{PLAIN_DAE} in bfloat16": (skvae.MultDAERecommender, {"precision": "bfloat16"}),
+        f"{PLAIN} with anneal cap .05": (skvae.MultVAERecommender, {"anneal_cap": 0.05}),
+        f"{PLAIN_DAE} with dropout .3": (skvae.MultDAERecommender, {"dropout": 0.3}),
         "RecVAE trained together": (skvae.RecVAERecommender, {"n_encoder_passes": 0, "learning_rate": 1e-3}),
         "RecVAE not averaged": (skvae.RecVAERecommender, {"averaging_epochs": 0}),
         "RecVAE": (skvae.RecVAERecommender, {}),

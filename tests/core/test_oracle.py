@@ -11,6 +11,7 @@ import torch
 from torch.distributions import Bernoulli, Categorical, MixtureSameFamily, Normal, kl_divergence
 
 from skvae import MultDAERecommender, MultVAERecommender, RecVAERecommender
+from skvae.core import networks
 from skvae.core.batches import UserRows
 from skvae.core.networks import initialize
 from skvae.core.optimizer import Adam
@@ -125,6 +126,12 @@ def _beta(model, update):
     cap, steps = getattr(model, "anneal_cap", 0.0), getattr(model, "total_anneal_steps", 0)
     steps = 1.4 / cap if steps == "auto" else steps  # at the cap at a tenth of 14 planned updates
     return cap if steps == 0 else min(cap, update / steps)
+
+
+@pytest.fixture(autouse=True)
+def several_chunks(monkeypatch):
+    """Nine items are taken four at a time in double precision, eight in single."""
+    monkeypatch.setattr(networks, "BYTES_PER_COLUMN", 32)
 
 
 def _problem(dtype):
