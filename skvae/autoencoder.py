@@ -578,8 +578,8 @@ def _auto_batch_size(n_users):
 
 
 def _auto_patience(n_interactions):
-    """Epochs without a rise: those of three million interactions, at least 10 and at most 50."""
-    return int(np.clip(3_000_000 // n_interactions, 10, 50))
+    """Epochs without a rise: those of three million interactions, at least 10 and at most 100."""
+    return int(np.clip(3_000_000 // n_interactions, 10, 100))
 
 
 def _check_number(name, value, kind, minimum):

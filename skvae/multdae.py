@@ -54,7 +54,7 @@ class MultDAERecommender(BaseAutoencoder):
         Share of the users with at least 5 interactions to hold out.
     n_iter_no_change : int or "auto", default="auto"
         Patience, in epochs. "auto": those that three million interactions take, at least 10, at
-        most 50: where an epoch is short, waiting costs little and NDCG often rises once more.
+        most 100: where an epoch is short, waiting costs little, and NDCG may fall before it rises higher.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
     precision : {"float32", "bfloat16", "auto"}, default="float32"

@@ -268,7 +268,7 @@ def test_auto_batch_size_grows_with_the_users(n_users, expected):
     assert model.batch_size_ == expected
 
 
-@pytest.mark.parametrize(("n_items", "expected"), [(10, 50), (200, 30), (3000, 10)])
+@pytest.mark.parametrize(("n_items", "expected"), [(10, 100), (100, 60), (3000, 10)])
 def test_auto_patience_is_longer_where_epochs_are_short(n_items, expected):
     X = sp.csr_array(np.ones((500, n_items), np.float32))
     assert MultDAERecommender(2, max_iter=1, early_stopping=False).fit(X).n_iter_no_change_ == expected
