@@ -39,11 +39,12 @@ def models():
     for name, parameters in STEPS.items():
         sofar = sofar | parameters
         table[f"... + {name}"] = sofar
-    return {name: (skvae.MultVAERecommender, parameters) for name, parameters in table.items()} | {
-        f"{PLAIN} in bfloat16": (skvae.MultVAERecommender, {"precision": "bfloat16"}),
+    table |= {f"{PLAIN} in bfloat16": {"precision": "bfloat16"}, f"{PLAIN} with anneal cap .05": {"anneal_cap": 0.05}}
+    return {
+        name: (skvae.MultVAERecommender, {"anneal_cap": 0.2} | parameters) for name, parameters in table.items()
+    } | {
         PLAIN_DAE: (skvae.MultDAERecommender, {}),
         f"{PLAIN_DAE} in bfloat16": (skvae.MultDAERecommender, {"precision": "bfloat16"}),
-        f"{PLAIN} with anneal cap .05": (skvae.MultVAERecommender, {"anneal_cap": 0.05}),
         f"{PLAIN_DAE} with dropout .3": (skvae.MultDAERecommender, {"dropout": 0.3}),
         "RecVAE trained together": (skvae.RecVAERecommender, {"n_encoder_passes": 0, "learning_rate": 1e-3}),
         "RecVAE not averaged": (skvae.RecVAERecommender, {"averaging_epochs": 0}),

@@ -295,7 +295,7 @@ class BaseAutoencoder(
         self.batch_size_ = _auto_batch_size(n_users) if self.batch_size == "auto" else self.batch_size
         patience = self.n_iter_no_change
         self.n_iter_no_change_ = _auto_patience(len(rows.items)) if patience == "auto" else patience
-        self._set_kl_schedule(self.max_iter * -(-n_users // self.batch_size_))
+        self._set_kl_schedule(self.max_iter * -(-n_users // self.batch_size_), len(rows.items) / n_users)
         objective = self._objective(rows.n_items).to_empty(device="cpu")
         initialize(objective, torch.Generator().manual_seed(self._seed), self.initialization)
         self.n_iter_ = self.n_updates_ = 0

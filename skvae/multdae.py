@@ -159,7 +159,7 @@ class MultDAERecommender(BaseAutoencoder):
         decoder = Decoder([n_components, *reversed(hidden_layer_sizes)], n_items, activation())
         return NegativeLogLikelihood(encoder, decoder, likelihood, self.dropout)
 
-    def _set_kl_schedule(self, planned_updates):
+    def _set_kl_schedule(self, planned_updates, interactions_per_user):
         """A denoising autoencoder has no KL term."""
 
     def _kl_weight(self, update):

@@ -52,10 +52,12 @@ class MultVAERecommender(BaseAutoencoder):
     kl_weighting : {"constant", "per_user"}, default="constant"
         The KL term of user u weighs beta, or beta * N_u, where N_u is the sum of the user's row of
         X: the more is known of a user, the more the log-likelihood weighs, and the KL term with it.
-        anneal_cap then is the gamma of RecVAE: the default .2 is far too much, .0035 to .005 fit.
-    anneal_cap : float, default=0.2
-        Ceiling of beta, the weight of the KL term; the paper's value on ML-20M. 1 is the plain
-        VAE, 0 leaves the KL term out.
+        anneal_cap then is the gamma of RecVAE, for which .0035 to .005 fit.
+    anneal_cap : float or "auto", default="auto"
+        Ceiling of beta, the weight of the KL term. 1 is the plain VAE, 0 leaves the KL term out.
+        "auto": the paper's .2 where users have 30 interactions or more in the mean, and in
+        proportion less where they have fewer, as the log-likelihood then weighs less; with
+        kl_weighting="per_user" .005, as in RecVAE.
     total_anneal_steps : int, float or "auto", default="auto"
         T of beta = min(anneal_cap, t / T) at update t. int: updates (the paper: 200 000); float:
         a share of the planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout;
@@ -123,6 +125,8 @@ class MultVAERecommender(BaseAutoencoder):
     n_iter_no_change_ : int
     early_stopping_ : bool
         What "auto" came to.
+    anneal_cap_ : float
+        What "auto" came to.
     total_anneal_steps_ : float
         T in updates.
     n_features_in_ : int
@@ -162,7 +166,7 @@ class MultVAERecommender(BaseAutoencoder):
         dropout=0.5,
         prior="standard_normal",
         kl_weighting="constant",
-        anneal_cap=0.2,
+        anneal_cap="auto",
         total_anneal_steps="auto",
         initialization="fan_in",
         learning_rate=2e-3,
@@ -281,27 +285,31 @@ class MultVAERecommender(BaseAutoencoder):
             n_encoder_passes=self.n_encoder_passes,
         )
 
-    def _set_kl_schedule(self, planned_updates):
+    def _set_kl_schedule(self, planned_updates, interactions_per_user):
+        self.anneal_cap_ = self._auto_cap(interactions_per_user) if self.anneal_cap == "auto" else self.anneal_cap
         if self.total_anneal_steps == "auto":
             # t / T is at the cap when t is a tenth of the planned updates
-            steps = 0.1 * planned_updates / self.anneal_cap if self.anneal_cap else 0.0
+            steps = 0.1 * planned_updates / self.anneal_cap_ if self.anneal_cap_ else 0.0
         elif isinstance(self.total_anneal_steps, numbers.Integral):
             steps = self.total_anneal_steps
         else:
             steps = self.total_anneal_steps * planned_updates
         self.total_anneal_steps_ = float(steps)
 
+    def _auto_cap(self, interactions_per_user):
+        return 0.005 if self.kl_weighting == "per_user" else 0.2 * min(1.0, interactions_per_user / 30)
+
     def _kl_weight(self, update):
-        return linear_annealing(update, self.anneal_cap, self.total_anneal_steps_)
+        return linear_annealing(update, self._final_beta, self.total_anneal_steps_)
 
     @property
     def _final_beta(self):
-        return self.anneal_cap
+        return self.anneal_cap_ if self.anneal_cap == "auto" else self.anneal_cap
 
     def _warn_below_cap(self):
-        if self.total_anneal_steps != "auto" and self.beta_curve_[-1] < self.anneal_cap:
+        if self.total_anneal_steps != "auto" and self.beta_curve_[-1] < self._final_beta:
             warnings.warn(
-                f"beta ended at {self.beta_curve_[-1]:.3g}, below anneal_cap={self.anneal_cap}: "
+                f"beta ended at {self.beta_curve_[-1]:.3g}, below anneal_cap={self._final_beta:.3g}: "
                 f"total_anneal_steps={self.total_anneal_steps} is more than the {self.n_updates_} updates of this fit "
                 'allow. Use total_anneal_steps="auto", fewer steps, or more epochs.',
                 ConvergenceWarning,
@@ -316,6 +324,7 @@ class MultVAERecommender(BaseAutoencoder):
         _check_choice("kl_weighting", self.kl_weighting, ["constant", "per_user"])
         if isinstance(self.prior, str) or not hasattr(self.prior, "log_prob"):
             _check_choice("prior", self.prior, sorted(PRIORS), ", or an object with log_prob")
-        check_scalar(self.anneal_cap, "anneal_cap", numbers.Real, min_val=0)
+        if self.anneal_cap != "auto":
+            _check_number("anneal_cap", self.anneal_cap, numbers.Real, 0)
         if self.total_anneal_steps != "auto":
             _check_number("total_anneal_steps", self.total_anneal_steps, numbers.Real, 0)

@@ -89,6 +89,8 @@ class RecVAERecommender(MultVAERecommender):
     n_iter_no_change_ : int
     early_stopping_ : bool
         What "auto" came to.
+    anneal_cap_ : float
+        gamma.
     total_anneal_steps_ : float
         0: no annealing.
     n_features_in_ : int

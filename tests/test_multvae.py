@@ -105,7 +105,7 @@ def test_a_prior_that_is_none_is_said_in_one_sentence(X, prior):
 
 
 def test_an_explicit_schedule_that_ends_below_the_cap_is_warned_of(X):
-    small = {"hidden_layer_sizes": (), "max_iter": 3, "early_stopping": False}
+    small = {"hidden_layer_sizes": (), "anneal_cap": 0.2, "max_iter": 3, "early_stopping": False}
     with pytest.warns(ConvergenceWarning, match=r"beta ended at .* below anneal_cap=0.2: total_anneal_steps=200000"):
         MultVAERecommender(4, total_anneal_steps=200_000, **small).fit(X)
     MultVAERecommender(4, total_anneal_steps=20, **small).fit(X)

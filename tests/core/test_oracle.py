@@ -123,7 +123,7 @@ def _dense_epochs(model, w, X, n_epochs, batch_size, learning_rate, generator):
 def _beta(model, update):
     if isinstance(model, RecVAERecommender):
         return model.gamma
-    cap, steps = getattr(model, "anneal_cap", 0.0), getattr(model, "total_anneal_steps", 0)
+    cap, steps = getattr(model, "anneal_cap_", 0.0), getattr(model, "total_anneal_steps", 0)
     steps = 1.4 / cap if steps == "auto" else steps  # at the cap at a tenth of 14 planned updates
     return cap if steps == 0 else min(cap, update / steps)
 
@@ -178,7 +178,7 @@ def test_two_epochs_of_training_agree_with_the_dense_oracle(name, likelihood, dt
     model = MODELS[name].set_params(likelihood=likelihood)
     X, rows = _problem(dtype)
     objective, weights = _objective(model, dtype)
-    model._set_kl_schedule(planned_updates=14)
+    model._set_kl_schedule(planned_updates=14, interactions_per_user=30)
     history = train(
         objective,
         rows,
