@@ -51,7 +51,12 @@ def _assert_same(model, X, answer, exclude_seen=True):
     assert (items.dtype, scores.dtype, items.shape) == (np.int64, np.float32, expected_items.shape)
     np.testing.assert_allclose(scores, expected_scores, rtol=1e-4, atol=1e-5)
     assert np.array_equal(items == -1, expected_items == -1)
-    assert np.mean(items == expected_items) > 0.99 or not items.size
+    with np.errstate(invalid="ignore"):  # -inf from -inf
+        apart = np.diff(expected_scores, axis=1) < -1e-3 * np.maximum(1, np.abs(expected_scores[:, 1:]))
+    clear = np.zeros(items.shape, bool)  # the place of no other item, whatever the rounding
+    clear[:, :-1] = apart
+    clear[:, 1:-1] &= apart[:, :-1]
+    assert np.array_equal(items[clear], expected_items[clear])
     assert all(len(set(row[row >= 0])) == np.sum(row >= 0) for row in items)
     own_scores = np.take_along_axis(model.decision_function(X), np.maximum(items, 0), axis=1)
     np.testing.assert_allclose(own_scores[items >= 0], scores[items >= 0], rtol=1e-4, atol=1e-5)
