@@ -52,7 +52,7 @@ def _assert_same(model, X, answer, exclude_seen=True):
     np.testing.assert_allclose(scores, expected_scores, rtol=1e-4, atol=1e-5)
     assert np.array_equal(items == -1, expected_items == -1)
     with np.errstate(invalid="ignore"):  # -inf from -inf
-        apart = np.diff(expected_scores, axis=1) < -1e-3 * np.maximum(1, np.abs(expected_scores[:, 1:]))
+        apart = np.diff(expected_scores, axis=1) < -2e-4 * np.maximum(1, np.abs(expected_scores[:, 1:]))
     clear = np.zeros(items.shape, bool)  # the place of no other item, whatever the rounding
     clear[:, :-1] = apart
     clear[:, 1:-1] &= apart[:, :-1]
