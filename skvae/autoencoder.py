@@ -14,8 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from .core.batches import UserRows
 from .core.devices import check_device, is_present, resolve
 from .core.inference import Inference
+from .core.initialization import initialize, start_from_svd
 from .core.likelihoods import LIKELIHOODS
-from .core.networks import ACTIVATIONS, has_bfloat16_products, initialize
+from .core.networks import ACTIVATIONS, has_bfloat16_products
 from .core.optimizer import Adam
 from .core.training import train
 from .model_selection import MIN_INTERACTIONS, count_interactions
@@ -297,7 +298,10 @@ class BaseAutoencoder(
         self.n_iter_no_change_ = _auto_patience(len(rows.items)) if patience == "auto" else patience
         self._set_kl_schedule(self.max_iter * -(-n_users // self.batch_size_), len(rows.items) / n_users)
         objective = self._objective(rows.n_items).to_empty(device="cpu")
-        initialize(objective, torch.Generator().manual_seed(self._seed), self.initialization)
+        generator = torch.Generator().manual_seed(self._seed)
+        initialize(objective, generator)
+        if self.initialization == "svd":
+            start_from_svd(objective, rows, generator)
         self.n_iter_ = self.n_updates_ = 0
         self.loss_curve_, self.beta_curve_ = [], []
         self.validation_scores_ = self.best_validation_score_ = None
@@ -540,7 +544,7 @@ class BaseAutoencoder(
     def _check_choices(self):
         _check_layer_sizes("hidden_layer_sizes", self.hidden_layer_sizes)
         _check_choice("activation", self.activation, sorted(ACTIVATIONS))
-        _check_choice("initialization", self.initialization, ["fan_in", "xavier"])
+        _check_choice("initialization", self.initialization, ["svd", "xavier"])
         _check_choice("precision", self.precision, ["auto", "bfloat16", "float32"])
         if isinstance(self.likelihood, str) or not all(hasattr(self.likelihood, m) for m in ("log_prob", "mean")):
             _check_choice("likelihood", self.likelihood, sorted(LIKELIHOODS), ", or an object with log_prob and mean")

@@ -28,9 +28,12 @@ class MultDAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
-    initialization : {"fan_in", "xavier"}, default="xavier"
-        Of the decoder's item matrix. fan_in: a normal of variance 1 / width; xavier: as in the
-        authors' notebook, variance 2 / (n_items + width).
+    initialization : {"svd", "xavier"}, default="svd"
+        xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
+        right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
+        layers pass them on, and the output biases begin with the popularity of the items: near
+        PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). It takes a third of the epochs, or fewer,
+        and ends as high or higher ([measured](accuracy)).
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=2e-5
@@ -119,7 +122,7 @@ class MultDAERecommender(BaseAutoencoder):
         activation="tanh",
         likelihood="multinomial",
         dropout=0.5,
-        initialization="xavier",
+        initialization="svd",
         learning_rate=2e-3,
         l2_regularization=2e-5,
         batch_size="auto",

@@ -34,9 +34,6 @@ class MultVAERecommender(BaseAutoencoder):
         a linear decoder, as RecVAE has it.
     activation : {"identity", "relu", "sigmoid", "swish", "tanh"}, default="tanh"
         After each hidden layer.
-    normalization : "layer" or None, default=None
-        Layer normalization of each hidden layer of the encoder, after its activation; eps is 0.1,
-        as in RecVAE.
     likelihood : {"multinomial", "logistic", "gaussian"} or object, default="multinomial"
         multinomial: values are counts, a 5 weighs five 1s (threshold them upstream, for example
         with `sklearn.preprocessing.Binarizer`); logistic: the target is 1 where X > 0; gaussian:
@@ -44,11 +41,9 @@ class MultVAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
-    prior : {"standard_normal", "composite"} or object, default="standard_normal"
-        Of the code. composite: a mixture of the standard normal, the posterior that the encoder of
-        the epoch before has of the user, and a wide normal, as in RecVAE. Or an object with
-        ``log_prob(code)``, and ``kl_divergence(mean, log_variance)`` where it has a closed form,
-        as in `skvae.core.priors`.
+    prior : "standard_normal" or object, default="standard_normal"
+        Of the code. Or an object with ``log_prob(code)``, and ``kl_divergence(mean, log_variance)``
+        where it has a closed form, as in `skvae.core.priors`.
     kl_weighting : {"constant", "per_user"}, default="constant"
         The KL term of user u weighs beta, or beta * N_u, where N_u is the sum of the user's row of
         X: the more is known of a user, the more the log-likelihood weighs, and the KL term with it.
@@ -63,10 +58,12 @@ class MultVAERecommender(BaseAutoencoder):
         a share of the planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout;
         "auto": the cap is reached at a tenth of the planned updates, whatever the size of the
         data (the paper's number would end at beta = .012 on a set like ML-1M).
-    initialization : {"fan_in", "xavier"}, default="fan_in"
-        Of the decoder's item matrix. fan_in: a normal of variance 1 / width; xavier: as in the
-        authors' notebook, variance 2 / (n_items + width). On data with many items fan_in is there
-        sooner, and better.
+    initialization : {"svd", "xavier"}, default="svd"
+        xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
+        right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
+        layers pass them on, and the output biases begin with the popularity of the items: near
+        PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). It takes a third of the epochs, or fewer,
+        and ends as high or higher ([measured](accuracy)).
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=0.0
@@ -151,6 +148,7 @@ class MultVAERecommender(BaseAutoencoder):
     """
 
     # what RecVAERecommender changes
+    layer_normalization = False
     skip_connections = False
     n_encoder_passes = 0
 
@@ -161,14 +159,13 @@ class MultVAERecommender(BaseAutoencoder):
         hidden_layer_sizes=(600,),
         decoder_hidden_layer_sizes=None,
         activation="tanh",
-        normalization=None,
         likelihood="multinomial",
         dropout=0.5,
         prior="standard_normal",
         kl_weighting="constant",
         anneal_cap="auto",
         total_anneal_steps="auto",
-        initialization="fan_in",
+        initialization="svd",
         learning_rate=2e-3,
         l2_regularization=0.0,
         batch_size="auto",
@@ -187,7 +184,6 @@ class MultVAERecommender(BaseAutoencoder):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.decoder_hidden_layer_sizes = decoder_hidden_layer_sizes
         self.activation = activation
-        self.normalization = normalization
         self.likelihood = likelihood
         self.dropout = dropout
         self.prior = prior
@@ -248,7 +244,6 @@ class MultVAERecommender(BaseAutoencoder):
         sizes = self.decoder_hidden_layer_sizes
         return super()._current_architecture() | {
             "decoder_hidden_layer_sizes": None if sizes is None else tuple(sizes),
-            "normalization": self.normalization,
             "prior": self.prior,
         }
 
@@ -260,7 +255,6 @@ class MultVAERecommender(BaseAutoencoder):
         n_components,
         hidden_layer_sizes,
         decoder_hidden_layer_sizes,
-        normalization,
         prior,
     ):
         if decoder_hidden_layer_sizes is None:
@@ -271,7 +265,7 @@ class MultVAERecommender(BaseAutoencoder):
             [*hidden_layer_sizes, 2 * n_components],
             activation(),
             nn.Identity(),
-            normalized=normalization == "layer",
+            normalized=self.layer_normalization,
             skip_connections=self.skip_connections,
         )
         decoder = Decoder([n_components, *decoder_hidden_layer_sizes], n_items, activation())
@@ -319,11 +313,9 @@ class MultVAERecommender(BaseAutoencoder):
     def _check_own_parameters(self):
         if self.decoder_hidden_layer_sizes is not None:
             _check_layer_sizes("decoder_hidden_layer_sizes", self.decoder_hidden_layer_sizes)
-        if self.normalization is not None:
-            _check_choice("normalization", self.normalization, ["layer"], " or None")
         _check_choice("kl_weighting", self.kl_weighting, ["constant", "per_user"])
         if isinstance(self.prior, str) or not hasattr(self.prior, "log_prob"):
-            _check_choice("prior", self.prior, sorted(PRIORS), ", or an object with log_prob")
+            _check_choice("prior", self.prior, ["standard_normal"], ", or an object with log_prob")
         if self.anneal_cap != "auto":
             _check_number("anneal_cap", self.anneal_cap, numbers.Real, 0)
         if self.total_anneal_steps != "auto":

@@ -121,7 +121,7 @@ class RecVAERecommender(MultVAERecommender):
 
     # what Mult-VAE leaves open and RecVAE does not
     decoder_hidden_layer_sizes = ()
-    normalization = "layer"
+    layer_normalization = True
     skip_connections = True
     prior = "composite"
     kl_weighting = "per_user"

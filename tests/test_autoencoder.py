@@ -495,7 +495,6 @@ def test_a_parameter_out_of_type_or_range_is_said_in_one_sentence(estimator, X, 
         ({"total_anneal_steps": -1}, ValueError, "total_anneal_steps == -1, must be >= 0"),
         ({"total_anneal_steps": "half"}, ValueError, 'total_anneal_steps must be a number or "auto"'),
         ({"kl_weighting": "per_item"}, ValueError, "kl_weighting must be one of constant, per_user, got 'per_item'"),
-        ({"normalization": "batch"}, ValueError, "normalization must be one of layer or None, got 'batch'"),
         ({"decoder_hidden_layer_sizes": 600}, ValueError, "decoder_hidden_layer_sizes must be a tuple of positive"),
     ],
 )

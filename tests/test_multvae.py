@@ -99,7 +99,7 @@ def test_a_prior_of_ones_own_is_passed_as_an_object_and_read(X):
 @pytest.mark.parametrize("prior", ["laplace", 3, object()])
 def test_a_prior_that_is_none_is_said_in_one_sentence(X, prior):
     with pytest.raises(
-        ValueError, match="prior must be one of composite, standard_normal, or an object with log_prob, got"
+        ValueError, match="prior must be one of standard_normal, or an object with log_prob, got"
     ):
         MultVAERecommender(prior=prior).fit(X)
 

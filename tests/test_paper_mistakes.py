@@ -10,7 +10,7 @@ import torch
 from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, recommend
 from skvae.core.batches import UserRows
 from skvae.core.inference import Inference
-from skvae.core.networks import initialize
+from skvae.core.initialization import initialize
 from skvae.core.optimizer import Adam
 from skvae.core.priors import StandardNormal
 from skvae.metrics import METRICS, ndcg_at_k, recall_at_k

@@ -102,12 +102,12 @@ def test_under_a_strong_kl_term_the_composite_prior_holds_users_near_where_they_
     )
     free.set_params(early_stopping=False, anneal_cap=0.0, total_anneal_steps=0)
     spread = {}
-    for prior in ("standard_normal", "composite"):
+    for prior in (StandardNormal(), CompositePrior()):
         model = clone(free).set_params(prior=prior).fit(X)
         before = model.transform(X).std()
-        spread[prior] = model.set_params(anneal_cap=100.0, max_iter=3).fit(X).transform(X).std() / before
-    assert spread["standard_normal"] < 0.2
-    assert spread["composite"] > 0.4
+        spread[type(prior)] = model.set_params(anneal_cap=100.0, max_iter=3).fit(X).transform(X).std() / before
+    assert spread[StandardNormal] < 0.2
+    assert spread[CompositePrior] > 0.4
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,6 @@ def test_a_parameter_out_of_type_or_range_is_said_in_one_sentence(X, parameters,
 
 def test_a_network_that_is_warm_started_keeps_its_layers(X):
     model = MultVAERecommender(4, hidden_layer_sizes=(6,), max_iter=1, warm_start=True).fit(X)
-    model.set_params(normalization="layer", decoder_hidden_layer_sizes=())
-    with pytest.raises(ValueError, match="whose decoder_hidden_layer_sizes and normalization can"):
+    model.set_params(activation="relu", decoder_hidden_layer_sizes=())
+    with pytest.raises(ValueError, match="whose activation and decoder_hidden_layer_sizes can"):
         model.fit(X)

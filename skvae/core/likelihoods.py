@@ -1,8 +1,9 @@
 """Likelihoods of a user's interactions given the decoder's output (Liang et al., 2018, section 2.1).
 
-A likelihood has ``log_prob(logits, batch)``, one value a user, and ``mean(logits)``. The built-in
-ones never build a dense target: what a user has not interacted with enters through the logits
-alone, and the gradient is written into one buffer of users x items.
+A likelihood has ``log_prob(logits, batch)``, one value a user, and ``mean(logits)``; it may have
+``intercept(rows)``, the logits that a training begins with. The built-in ones never build a dense
+target: what a user has not interacted with enters through the logits alone, and the gradient is
+written into one buffer of users x items.
 """
 
 import torch
@@ -90,6 +91,12 @@ def _add_at_positives(buffer, batch, values):
     return buffer
 
 
+def _item_sums(rows):
+    """Interactions of each item, and the sum of their values; double tensors of shape (n_items,), on the CPU."""
+    items, values = rows.items.cpu(), rows.values.cpu().double()
+    return tuple(torch.bincount(items, weights, rows.n_items) for weights in (torch.ones_like(values), values))
+
+
 class Multinomial:
     """x_u ~ Multinomial(N_u, softmax(f_u)); the values are counts, a 5 weighs five 1s."""
 
@@ -102,6 +109,12 @@ class Multinomial:
     def mean(self, logits):
         """Item probabilities, rows summing to 1, shape (n_users, n_items)."""
         return torch.softmax(logits, -1)
+
+    def intercept(self, rows):
+        """Most likely logits where all users get the same, each item counted once more, shape (n_items,)."""
+        counts, totals = _item_sums(rows)
+        smoothed = totals + totals.sum() / counts.sum()
+        return (smoothed / smoothed.mean()).log()
 
 
 class Logistic:
@@ -116,6 +129,11 @@ class Logistic:
     def mean(self, logits):
         """Probability of each interaction, shape (n_users, n_items)."""
         return torch.sigmoid(logits)
+
+    def intercept(self, rows):
+        """Most likely logits where all users get the same, each item had and not had once more, shape (n_items,)."""
+        counts, _ = _item_sums(rows)
+        return torch.logit((counts + 1) / (rows.n_users + 2))
 
 
 class Gaussian:
@@ -137,6 +155,11 @@ class Gaussian:
     def mean(self, logits):
         """The decoder's output itself, shape (n_users, n_items)."""
         return logits
+
+    def intercept(self, rows):
+        """Most likely output where all users get the same, shape (n_items,)."""
+        counts, totals = _item_sums(rows)
+        return self.alpha * totals / (rows.n_users + (self.alpha - 1) * counts)
 
 
 LIKELIHOODS = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}

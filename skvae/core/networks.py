@@ -52,7 +52,7 @@ class Encoder(nn.Module):
 
     def forward(self, batch):
         if torch.is_grad_enabled():
-            hidden = _SparseInput.apply(self.item_weight, batch, self.optimizer)
+            hidden = SparseInput.apply(self.item_weight, batch, self.optimizer)
         else:
             hidden = _sum_of_rows(batch.items, self.item_weight, batch.offsets, batch.values)
         hidden = hidden + self.item_bias  # (n_users, layer_sizes[0])
@@ -144,7 +144,7 @@ class Decoder(nn.Module):
 # is needed for them, and the optimizer reads them from the cache. At 20 000 items x 600 each of them takes 48 MB.
 
 
-class _SparseInput(torch.autograd.Function):
+class SparseInput(torch.autograd.Function):
     """Sum of the weight rows of each user's items, weighted by the values: sparse X times W."""
 
     @staticmethod
@@ -258,25 +258,3 @@ def has_bfloat16_products(device):
 
 def _linear_layers(sizes):
     return nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
-
-
-@torch.no_grad()
-def initialize(network, generator, output="xavier"):
-    """Xavier uniform weights and truncated normal biases of std 0.001 (the authors' notebook).
-
-    With output="fan_in" the decoder's item matrix gets a normal of variance 1 / width instead, so that logits begin
-    apart by about 1 and not, as with Xavier, by less the more items there are.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.LayerNorm):
-            module.reset_parameters()  # to change nothing but the scale
-            continue
-        for parameter in module.parameters(recurse=False):
-            if parameter.ndim == 2:
-                nn.init.xavier_uniform_(parameter, generator=generator)
-            else:
-                nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002, generator=generator)
-    if output == "fan_in":
-        for module in network.modules():
-            if isinstance(module, Decoder):
-                nn.init.normal_(module.item_weight, std=module.item_weight.shape[1] ** -0.5, generator=generator)

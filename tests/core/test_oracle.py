@@ -13,8 +13,9 @@ from torch.distributions import Bernoulli, Categorical, MixtureSameFamily, Norma
 from skvae import MultDAERecommender, MultVAERecommender, RecVAERecommender
 from skvae.core import networks
 from skvae.core.batches import UserRows
-from skvae.core.networks import initialize
+from skvae.core.initialization import initialize
 from skvae.core.optimizer import Adam
+from skvae.core.priors import CompositePrior
 from skvae.core.training import train
 
 LIKELIHOODS = ["multinomial", "logistic", "gaussian"]
@@ -25,10 +26,9 @@ MODELS = {
     "VAE": MultVAERecommender(4, hidden_layer_sizes=(6,), dropout=0.0, anneal_cap=1.0, total_anneal_steps=0),
     "VAE^PR": MultVAERecommender(4, hidden_layer_sizes=(6,), dropout=0.5, anneal_cap=0.2, total_anneal_steps=10),
     # and steps from there to RecVAE
-    "layer normalization": MultVAERecommender(4, hidden_layer_sizes=(6,), normalization="layer"),
     "linear decoder": MultVAERecommender(4, hidden_layer_sizes=(6,), decoder_hidden_layer_sizes=()),
     "KL per user": MultVAERecommender(4, hidden_layer_sizes=(6,), kl_weighting="per_user", total_anneal_steps=10),
-    "composite prior": MultVAERecommender(4, hidden_layer_sizes=(6,), prior="composite"),
+    "composite prior": MultVAERecommender(4, hidden_layer_sizes=(6,), prior=CompositePrior()),
     "RecVAE": RecVAERecommender(4, hidden_layer_sizes=(6, 6, 6), n_encoder_passes=2, l2_regularization=0.01),
 }
 
@@ -65,7 +65,7 @@ def _dense_encoder(model, w, inputs):
             hidden = hidden * torch.sigmoid(hidden)
         else:
             hidden = torch.tanh(hidden)
-        if getattr(model, "normalization", None):
+        if getattr(model, "layer_normalization", False):
             centered = hidden - hidden.mean(1, keepdim=True)
             scaled = centered / ((centered**2).mean(1, keepdim=True) + 0.1).sqrt()
             hidden = scaled * w[f"encoder.normalizations.{layer}.weight"] + w[f"encoder.normalizations.{layer}.bias"]

@@ -1,0 +1,149 @@
+"""The weights that a training begins with: Xavier's variances, and a linear autoencoder computed with NumPy."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from torch import nn
+
+from skvae import MultDAERecommender, MultVAERecommender
+from skvae.core.batches import UserRows
+from skvae.core.initialization import initialize, singular_vectors, start_from_svd
+from skvae.core.likelihoods import LIKELIHOODS, Gaussian, Multinomial
+from skvae.core.networks import Decoder, Encoder
+from skvae.core.objectives import NegativeLogLikelihood
+
+
+def _generator():
+    return torch.Generator().manual_seed(0)
+
+
+def _normalized(X):
+    dense = X.toarray()
+    return dense / np.maximum(np.linalg.norm(dense, axis=1, keepdims=True), 1e-12)
+
+
+def _dae(n_items, n_components, likelihood=None, activation=nn.Identity):
+    encoder = Encoder(n_items, [n_components], activation(), activation())
+    decoder = Decoder([n_components], n_items, activation())
+    objective = NegativeLogLikelihood(encoder, decoder, likelihood or Multinomial(), 0.5)
+    initialize(objective, _generator())
+    return objective
+
+
+def test_xavier_has_the_variance_of_glorot_in_every_matrix_and_nearly_no_bias():
+    network = nn.ModuleDict(
+        {
+            "encoder": Encoder(3000, [60, 20], nn.Tanh(), nn.Identity()),
+            "decoder": Decoder([20, 60], 3000, nn.Tanh()),
+        }
+    )
+    initialize(network, _generator())
+    for name, weight in network.named_parameters():
+        if weight.ndim == 2:
+            assert weight.std().item() == pytest.approx((2 / sum(weight.shape)) ** 0.5, rel=0.05), name
+        else:
+            assert weight.abs().max() <= 0.002
+
+
+def test_singular_vectors_are_those_of_lapack_but_for_their_sign(X):
+    X = X[:, :12]
+    vectors = singular_vectors(UserRows(X, torch.float64), 5, _generator()).numpy()
+    _, _, expected = np.linalg.svd(_normalized(X))
+    cosines = np.abs((vectors * expected[:5].T).sum(0))
+    np.testing.assert_allclose(cosines, 1, atol=1e-8)
+    assert (vectors.max(0) >= -vectors.min(0)).all()
+
+
+def test_of_many_items_the_vectors_explain_as_much_as_the_best_ones(X):
+    X = sp.csr_array(X)
+    vectors = singular_vectors(UserRows(X), 20, _generator()).numpy()
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(20), atol=1e-4)
+    best = (np.linalg.svd(_normalized(X), compute_uv=False)[:20] ** 2).sum()
+    assert (np.square(_normalized(X) @ vectors)).sum() >= 0.98 * best
+
+
+def test_length_of_a_row_does_not_matter(X):
+    scaled = sp.csr_array(sp.diags_array(np.random.default_rng(0).uniform(0.1, 50, X.shape[0])) @ X)
+    both = [singular_vectors(UserRows(matrix, torch.float64), 8, _generator()) for matrix in (X, scaled)]
+    torch.testing.assert_close(*both, atol=1e-6, rtol=0)
+
+
+def test_a_linear_autoencoder_begins_as_the_projection_of_its_users(X):
+    rows, n_components = UserRows(X), 6
+    objective = _dae(X.shape[1], n_components)
+    start_from_svd(objective, rows, _generator())
+    batch = rows.batch(torch.arange(X.shape[0]))
+    with torch.no_grad():
+        logits = objective.decoder(objective.code(batch.normalized())).numpy()
+    vectors = singular_vectors(rows, n_components, _generator()).numpy()
+    n_users = (np.diff(X.indptr) > 0).sum()
+    scores = (X.nnz / n_users) ** 0.5 * _normalized(X) @ vectors @ vectors.T
+    popularity = X.sum(0) + X.sum() / X.nnz
+    np.testing.assert_allclose(logits, scores + np.log(popularity / popularity.mean()), atol=0.01)  # biases of .001
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_an_intercept_is_where_no_gradient_is_left(name, X):
+    """Of all users, and of those that it adds: one with every item, for logistic one without any besides."""
+    X = sp.csr_array(X[:, :30])
+    intercept = LIKELIHOODS[name]().intercept(UserRows(X))
+    added = [np.full((1, 30), X.sum() / X.nnz), np.zeros((1, 30))]
+    users = sp.vstack([X, *({"multinomial": added[:1], "logistic": added, "gaussian": []}[name])])
+    batch = UserRows(sp.csr_array(users), torch.float64).batch(torch.arange(users.shape[0]))
+    bias = intercept.clone().requires_grad_()
+    LIKELIHOODS[name]().log_prob(bias.repeat(users.shape[0], 1), batch).sum().backward()
+    assert bias.grad.abs().max() < 1e-8
+
+
+@pytest.mark.parametrize("n_users", [1, 19, 45])
+def test_few_users_give_few_vectors_and_leave_the_rest_as_it_was(n_users, X):
+    objective = _dae(X.shape[1], 6)
+    before = objective.encoder.item_weight.detach().clone()
+    start_from_svd(objective, UserRows(X[:n_users]), _generator())
+    changed = (objective.encoder.item_weight != before).any(0)
+    assert changed.tolist() == [i < n_users // 20 for i in range(6)]
+    assert all(torch.isfinite(p).all() for p in objective.parameters())
+
+
+def test_hidden_layers_pass_the_code_on_and_leave_the_variance_alone(X):
+    model = MultVAERecommender(4, hidden_layer_sizes=(16, 8), decoder_hidden_layer_sizes=(3,), activation="identity")
+    model._architecture = model._current_architecture()
+    objectives = [model._objective(X.shape[1]).to_empty(device="cpu") for _ in range(2)]
+    for objective in objectives:
+        initialize(objective, _generator())
+    xavier, svd = objectives
+    start_from_svd(svd, UserRows(X), _generator())
+    layers = [(*objective.encoder.layers, *objective.decoder.layers) for objective in objectives]
+    for before, after, n_units in zip(*layers, (4, 4, 3), strict=True):
+        expected = torch.zeros_like(before.weight)
+        expected[range(n_units), range(n_units)] = 1
+        torch.testing.assert_close(after.weight - before.weight, expected)
+    assert (svd.encoder.item_weight != xavier.encoder.item_weight).any(0).tolist() == [i < 3 for i in range(16)]
+
+
+def test_a_likelihood_without_an_intercept_keeps_the_biases(X):
+    class Bare:
+        log_prob, mean = Multinomial.log_prob, Multinomial.mean
+
+    model = MultDAERecommender(4, likelihood=Bare(), max_iter=1, early_stopping=False, random_state=0)
+    assert np.isfinite(model.fit(X).loss_curve_).all()
+    objective = _dae(X.shape[1], 4, Bare())
+    before = objective.decoder.item_bias.detach().clone()
+    start_from_svd(objective, UserRows(X), _generator())
+    assert torch.equal(objective.decoder.item_bias, before)
+
+
+def test_the_gaussian_intercept_is_the_weighted_mean(X):
+    dense = X.toarray()[:, :5] * 3.0
+    weights = np.where(dense > 0, 7, 1)
+    expected = (weights * dense).sum(0) / weights.sum(0)
+    np.testing.assert_allclose(Gaussian(7.0).intercept(UserRows(sp.csr_array(dense))), expected)
+
+
+def test_fit_begins_far_above_xavier(X):
+    start, later = (
+        MultDAERecommender(20, max_iter=1, initialization=name, random_state=0).fit(X, X_val=X[:200])
+        for name in ("xavier", "svd")
+    )
+    assert later.best_validation_score_ > start.best_validation_score_ + 0.05
