@@ -10,7 +10,7 @@ from skvae.model_selection import strong_generalization_split
 MODELS = {
     "vae": MultVAERecommender(
         64,
-        hidden_layer_sizes=(128,),
+        hidden_layer_sizes=(),
         max_iter=20,
         learning_rate=3e-3,
         anneal_cap=0.2,

@@ -173,7 +173,7 @@ def test_a_result_holds_what_evaluate_says_of_the_same_model(script, tmp_path):
     result = json.loads((tmp_path / "ml-20m-mult-dae-2-float32.json").read_text())
     split = script.load_split("ml-20m", tmp_path / "data", tmp_path)
     model = skvae.MultDAERecommender(4, batch_size=100, max_iter=2, early_stopping=False, random_state=0)
-    model.set_params(learning_rate=1e-3, averaging_epochs=0)
+    model.set_params(learning_rate=1e-3, averaging_epochs=0, initialization="xavier")
     model.fit(split.train, X_val=(split.validation_fold_in, split.validation_held_out))
     evaluation = skvae.evaluate(model, split.test_fold_in, y=split.test_held_out)
     assert result["mean"] == pytest.approx(evaluation.mean)

@@ -1,5 +1,7 @@
 """A trained objective asked for codes, logits and likelihoods, a block of users at a time."""
 
+import copy
+
 import torch
 
 from .batches import UserRows
@@ -52,9 +54,12 @@ class Inference:
 
     def log_likelihood(self, X, noise):
         """float64 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
-        noise = torch.from_numpy(noise).to(self.device)
+        # in double: sums over all items, which rounding must not make depend on who else is in the block
+        objective = copy.deepcopy(self.objective).double()
+        objective.decoder.half_weight = None
+        noise = torch.from_numpy(noise).to(self.device, torch.float64)
         return self._by_user(
-            X, lambda batch, _: self.objective.log_likelihood(batch, noise)[:, None], 1, torch.float64
+            X, lambda batch, _: objective.log_likelihood(batch, noise)[:, None], 1, torch.float64
         ).ravel()
 
     def item_means(self, codes):
@@ -69,7 +74,7 @@ class Inference:
 
     def _by_user(self, X, function, width, dtype=torch.float32):
         """What function(batch, out) gives for each block of users; it may write into ``out`` and return that."""
-        rows = UserRows(X, device=self.device)
+        rows = UserRows(X, dtype, device=self.device)
         result = torch.empty(X.shape[0], width, dtype=dtype)
         with torch.inference_mode():
             for first, last, batch in rows.blocks(self.block_size):

@@ -122,11 +122,8 @@ class NegativeELBO(Objective):
         log_weights = []
         for draw in noise:
             code = mean + (0.5 * log_variance).exp() * draw
-            # in double: sums over all items that must not depend on the order of users
-            log_prob = self.likelihood.log_prob(self.decoder(code).double(), batch)
-            mean_, log_variance_, code_ = mean.double(), log_variance.double(), code.double()
-            ratio = self.prior.log_prob(code_) - posterior_log_prob(code_, mean_, log_variance_)
-            log_weights.append(log_prob + ratio)
+            ratio = self.prior.log_prob(code) - posterior_log_prob(code, mean, log_variance)
+            log_weights.append(self.likelihood.log_prob(self.decoder(code), batch) + ratio)
         return torch.stack(log_weights).logsumexp(0) - math.log(len(noise))  # (n_users,)
 
 
@@ -155,7 +152,7 @@ class NegativeLogLikelihood(Objective):
 
     def log_likelihood(self, batch, noise):
         """log p(x | code(x)) of each user; a denoising autoencoder has no use for ``noise``."""
-        return self.likelihood.log_prob(self.decoder(self.code(batch)).double(), batch)
+        return self.likelihood.log_prob(self.decoder(self.code(batch)), batch)
 
 
 @contextmanager
