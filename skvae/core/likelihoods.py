@@ -133,7 +133,7 @@ class Logistic:
     def intercept(self, rows):
         """Most likely logits where all users get the same, each item had and not had once more, shape (n_items,)."""
         counts, _ = _item_sums(rows)
-        return torch.logit((counts + 1) / (rows.n_users + 2))
+        return torch.logit((counts + 1) / (len(rows.non_empty()) + 2))
 
 
 class Gaussian:
@@ -159,7 +159,7 @@ class Gaussian:
     def intercept(self, rows):
         """Most likely output where all users get the same, shape (n_items,)."""
         counts, totals = _item_sums(rows)
-        return self.alpha * totals / (rows.n_users + (self.alpha - 1) * counts)
+        return self.alpha * totals / (len(rows.non_empty()) + (self.alpha - 1) * counts)
 
 
 LIKELIHOODS = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}
