@@ -23,7 +23,8 @@ plt = pytest.importorskip("matplotlib.pyplot")
 
 
 @pytest.fixture(autouse=True)
-def no_figure_left():
+def no_other_figure():
+    plt.close("all")  # those of doctests that ran before in this process
     yield
     plt.close("all")
 
