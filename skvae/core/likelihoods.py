@@ -16,13 +16,11 @@ class _Multinomial(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch):
-        users = batch.users
-        positives, highest = _at_least_single(logits[users, batch.items]), logits.amax(-1)
-        probabilities = torch.softmax(logits, -1, out=logits)
-        # log of the normaliser, from the item that cannot underflow: no second pass of exp
-        normalizers = highest - _at_least_single(probabilities.amax(-1)).log()
-        ctx.batch, ctx.probabilities = batch, probabilities
-        return batch.sum_per_user(batch.values * (positives - normalizers[users]))
+        ctx.batch, ctx.probabilities = batch, torch.softmax(logits, -1, out=logits)
+        positives = _at_least_single(ctx.probabilities[batch.users, batch.items])
+        # what underflows, 87 below the highest logit, counts as the least that float32 holds in full precision
+        log_probabilities = positives.clamp_min(torch.finfo(positives.dtype).tiny).log()
+        return batch.sum_per_user(batch.values * log_probabilities)
 
     @staticmethod
     @once_differentiable

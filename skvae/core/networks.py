@@ -196,14 +196,14 @@ class _ItemOutput(torch.autograd.Function):
             take = _taker_of_gradient(ctx.decoder.item_weight, ctx.decoder.optimizer)
             # the memory of one chunk of it, in both precisions where they differ
             product = torch.empty_like(weight[chunks[0]])
-            rows = product if weight.dtype == bias.dtype else product.to(bias.dtype)
+            rows = None if weight.dtype == bias.dtype else product.to(bias.dtype)
         for items in chunks:
             part, n = grad[:, items], items.stop - items.start
             if encoder_trained:
                 hidden_grad += part @ weight[items]
             if decoder_trained:
                 torch.mm(part.T, hidden, out=product[:n])
-                take(items, rows[:n].copy_(product[:n]))
+                take(items, product[:n] if rows is None else rows[:n].copy_(product[:n]))
         return hidden_grad, None, grad.sum(0).to(bias.dtype) if decoder_trained else None, None
 
 
