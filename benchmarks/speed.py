@@ -180,6 +180,7 @@ def draw(record, path):
             above = [max(v) - m for m, v in zip(medians, values.values(), strict=True)]
             axis.barh(list(values), medians, xerr=[below, above], color=colors)
             axis.invert_yaxis()
+            axis.locator_params(axis="x", nbins=5)
             axis.set(title=f"{model}: {kind}", xlabel="users/s")
     harness.save_figure(figure, path)
     plt.close(figure)
