@@ -18,7 +18,7 @@ class _Multinomial(torch.autograd.Function):
     def forward(ctx, logits, batch):
         ctx.batch, ctx.probabilities = batch, torch.softmax(logits, -1, out=logits)
         positives = _at_least_single(ctx.probabilities[batch.users, batch.items])
-        # what underflows, 87 below the highest logit, counts as the least that float32 holds in full precision
+        # a probability that underflows, in float32 that of a logit 87 below the highest, counts as the least one
         log_probabilities = positives.clamp_min(torch.finfo(positives.dtype).tiny).log()
         return batch.sum_per_user(batch.values * log_probabilities)
 
