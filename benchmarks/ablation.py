@@ -38,6 +38,7 @@ def models():
     }
     steps_of_dae = {name: steps[name] for name in ("from Xavier's weights", "in bfloat16")}
     steps_of_dae |= {"with dropout .3": {"dropout": 0.3}}
+    steps_of_dae |= {f"with {n} components": {"n_components": n} for n in (500, 1000)}
     return {
         PLAIN: (skvae.MultVAERecommender, {}),
         **{f"{PLAIN} {name}": (skvae.MultVAERecommender, parameters) for name, parameters in steps.items()},
