@@ -29,6 +29,41 @@ def harness():
     return load_script("benchmarks/harness.py")
 
 
+def table_lines(text):
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+@pytest.mark.parametrize("script", ["accuracy", "ablation", "defaults"])
+def test_the_tables_of_the_docs_are_those_of_the_record(harness, script):
+    rows = table_lines(load_script(f"benchmarks/{script}.py").tables(harness.RESULTS / script))
+    assert len(rows) > 8
+    assert not set(rows) - set(table_lines((ROOT / "docs/accuracy.md").read_text()))
+
+
+def test_the_table_of_the_readme_is_that_of_the_record(harness):
+    models = {
+        "blend of EASE^R, Mult-DAE and Mult-VAE": "blend of all three",
+        "`EASERecommender`": "EASE",
+        "`MultDAERecommender`": "MultDAE",
+        "`MultVAERecommender`": "MultVAE",
+        "Mult-VAE of irspack": "irspack MultVAE",
+        "Mult-VAE of RecBole": "RecBole MultiVAE",
+        "Mult-VAE of Cornac": "Cornac VAECF",
+        "ALS of implicit": "implicit ALS",
+        "popularity": "popularity",
+    }
+    section = (ROOT / "README.md").read_text().partition("## How accurate")[2].partition("\n## ")[0]
+    (_, *names), _, *rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in table_lines(section)]
+    labels, *columns = zip(*rows, strict=True)
+    assert list(labels) == list(models)
+    for name, shown in zip(names, columns, strict=True):
+        runs = harness.Record(harness.RESULTS / "accuracy" / name).runs
+        means = [
+            np.mean([runs[f"{model}, split {seed}"]["ndcg@100"][0] for seed in range(5)]) for model in models.values()
+        ]
+        assert list(shown) == [f"{mean:.3f}".lstrip("0") for mean in means]
+
+
 @pytest.fixture
 def common():
     return load_script("benchmarks/runners/common.py")
