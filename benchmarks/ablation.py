@@ -33,6 +33,7 @@ def models():
         "with anneal cap .2": {"anneal_cap": 0.2},
         "with KL weight per user": {"kl_weighting": "per_user", "anneal_cap": 0.005, "total_anneal_steps": 0},
         "with dropout .7 and L2": {"dropout": 0.7, "l2_regularization": 2e-5},
+        **{f"with batches of {n}": {"batch_size": n} for n in (200, 500)},
         "with swish": {"activation": "swish"},
         "with a linear decoder": {"decoder_hidden_layer_sizes": ()},
         "in bfloat16": {"precision": "bfloat16"},
