@@ -27,6 +27,7 @@ BLENDS = {
     "blend of all three": ("EASE", "MultDAE", "MultVAE"),
 }
 OURS = ("popularity", "EASE", "MultDAE", "MultVAE", *BLENDS)
+COMPARED = ("EASE", "MultVAE", "blend of all three")  # with these everyone is compared user by user
 EASE_L2 = (1.0, 5.0, 20.0, 50.0, 200.0, 500.0)
 # peer -> runner and the settings of which the best on the validation users of the first split is taken
 PAPER = {"irspack": {"dim_z": 200, "enc_hidden_dims": 600}, "cornac": {"k": 200, "autoencoder_structure": [600]}}
@@ -153,15 +154,15 @@ def tables(results):
 
 def table(name, machine, runs, per_user):
     models = list(dict.fromkeys(key.rpartition(", split ")[0] for key in runs))
-    header = ["model", *METRICS, "above popularity", "above EASE", "fit, s", "epochs", "splits"]
+    header = ["model", *METRICS, *(f"above {other}" for other in COMPARED), "fit, s", "epochs", "splits"]
     rows = []
     for model in models:
         seeds = [key.rpartition(" ")[2] for key in runs if key.startswith(f"{model}, split ")]
         own = [runs[f"{model}, split {seed}"] for seed in seeds]
         row = [model, *(pooled([run[metric] for run in own]) for metric in METRICS)]
-        for floor in ("popularity", "EASE"):
-            pairs = [(f"{model}, split {seed}", f"{floor}, split {seed}") for seed in seeds]
-            known = model != floor and all(key in per_user for pair in pairs for key in pair)
+        for other in COMPARED:
+            pairs = [(f"{model}, split {seed}", f"{other}, split {seed}") for seed in seeds]
+            known = model != other and all(key in per_user for pair in pairs for key in pair)
             row.append(pooled([mean_and_error(per_user[a] - per_user[b]) for a, b in pairs]) if known else "")
         epochs = [run["epochs"] for run in own if "epochs" in run]
         row += [f"{np.mean([run['seconds'] for run in own]):.1f}", round(np.mean(epochs)) if epochs else "", len(seeds)]
