@@ -1,13 +1,14 @@
 """Variational autoencoders for recommendation, in the manner of scikit-learn."""
 
-from . import core, datasets, metrics, model_selection
-from .baselines import EASERecommender, PopularityRecommender
-from .ensemble import BlendRecommender
+from . import datasets, metrics, model_selection
+from .blend import BlendRecommender
 from .evaluation import Evaluation, evaluate
+from .linear import EASERecommender
 from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .plotting import ActivityDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
+from .popularity import PopularityRecommender
 from .preprocessing import InteractionEncoder
 from .ranking import recommend, top_k
 from .recvae import RecVAERecommender
@@ -31,7 +32,6 @@ __all__ = [
     "TrainingCurveDisplay",
     "UserKFold",
     "UserShuffleSplit",
-    "core",
     "datasets",
     "evaluate",
     "fold_in_split",

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, count_interactions
+from .matrix import count_interactions
+from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
 from .scoring import hide_items, score_users
 
 

@@ -3,25 +3,18 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from . import __version__
-from .multdae import MultDAERecommender
-from .multvae import MultVAERecommender
+from .autoencoder import BaseAutoencoder
+from .core.architecture import ACTIVATIONS
 
 # Bytes of weights in one file: protobuf reads no message of 2 GiB, and the graph takes a few kB.
 MAX_BYTES_IN_FILE = 2**31 - 2**20
-
-ACTIVATIONS = {
-    "identity": "{y} = Identity ({x})",
-    "relu": "{y} = Relu ({x})",
-    "sigmoid": "{y} = Sigmoid ({x})",
-    "swish": "{y}_gate = Sigmoid ({x})\n    {y} = Mul ({x}, {y}_gate)",
-    "tanh": "{y} = Tanh ({x})",
-}
 
 # In ONNX's own notation; tried with ONNX Runtime 1.15, 1.20 and 1.32.
 MODEL = """
@@ -174,7 +167,7 @@ def _import_onnx():
 
 
 def _check(estimator, path, k):
-    if not isinstance(estimator, (MultDAERecommender, MultVAERecommender)):
+    if not isinstance(estimator, BaseAutoencoder):
         raise TypeError(
             f"estimator must be a MultVAERecommender or MultDAERecommender, got {type(estimator).__name__}: of a "
             "Pipeline or a search pass the fitted autoencoder inside, such as search.best_estimator_."
@@ -185,29 +178,38 @@ def _check(estimator, path, k):
         raise FileNotFoundError(f"path is {str(path)!r}, but there is no folder {str(path.parent)!r}: make it first.")
 
 
-def _layers(estimator):
-    """What the names of each layer's weight and bias begin with; the code is what layer _n_hidden gives."""
-    hidden = range(_n_hidden(estimator))
-    inner = [f"{half}.layers.{number}." for half in ("encoder", "decoder") for number in hidden]
-    return ["encoder.item_", *inner, "decoder.item_"]
+class _Layers(NamedTuple):
+    """What the names of each layer's weight and bias begin with, and the function before each but the first."""
 
+    names: list
+    functions: list
 
-def _n_hidden(estimator):
-    return len(estimator._architecture["hidden_layer_sizes"])
+    @classmethod
+    def of(cls, architecture):
+        n_encoder, n_decoder = len(architecture.hidden_layer_sizes), len(architecture.decoder_layer_sizes) - 1
+        function = ACTIVATIONS[architecture.activation].onnx
+        of_code = ACTIVATIONS["identity"].onnx if architecture.is_variational else function
+        return cls(
+            ["encoder.item_"]
+            + [f"encoder.layers.{number}." for number in range(n_encoder)]
+            + [f"decoder.layers.{number}." for number in range(n_decoder)]
+            + ["decoder.item_"],
+            [function] * n_encoder + [of_code] + [function] * n_decoder,
+        )
 
 
 def _weights(estimator):
-    """Name -> float32 array; of the VAE's last encoder layer the half that gives the mean."""
-    layers, weights, activation = _layers(estimator), dict(estimator.weights_), estimator._architecture["activation"]
+    """Name -> float32 array; of a VAE's last encoder layer the half that gives the mean."""
+    architecture, weights = estimator.architecture_, dict(estimator.weights_)
+    layers = _Layers.of(architecture).names
     known = {layer + part for layer in layers for part in ("weight", "bias")}
-    if weights.keys() != known or activation not in ACTIVATIONS:
+    if weights.keys() != known or architecture.skip_connections:
         raise ValueError(
-            f"This {type(estimator).__name__} has the weights {', '.join(sorted(weights))} and activation "
-            f"{activation!r}; to_onnx can write networks of the weights {', '.join(sorted(known))} and the activations "
-            f"{', '.join(ACTIVATIONS)}: save others with joblib."
+            f"This {type(estimator).__name__} has the weights {', '.join(sorted(weights))}; to_onnx can write plain "
+            f"layers, {', '.join(sorted(known))}, without normalization or skip connections: save others with joblib."
         )
-    if isinstance(estimator, MultVAERecommender):
-        code, n_components = layers[_n_hidden(estimator)], estimator._architecture["n_components"]
+    if architecture.is_variational:
+        code, n_components = layers[len(architecture.hidden_layer_sizes)], architecture.n_components
         # the first layer's matrix has a row an input, the others' a row an output
         mean = (slice(None), slice(n_components)) if code == layers[0] else slice(n_components)
         weights[code + "weight"] = weights[code + "weight"][mean]
@@ -227,17 +229,14 @@ def _constants(estimator, weights, k):
 
 def _text(estimator, k, exclude_seen):
     """The graph in ONNX's notation, without the values of weights and constants."""
-    n_hidden, activation = _n_hidden(estimator), estimator._architecture["activation"]
-    lines = []
-    for number, layer in enumerate(_layers(estimator)[1:]):
-        is_mean = number == n_hidden and isinstance(estimator, MultVAERecommender)
-        function = ACTIVATIONS["identity" if is_mean else activation]
+    layers, lines = _Layers.of(estimator.architecture_), []
+    for number, (layer, function) in enumerate(zip(layers.names[1:], layers.functions, strict=True)):
         weight, bias = _identifier(layer + "weight"), _identifier(layer + "bias")
         lines += [
             function.format(x=f"sums_{number}", y=f"hidden_{number}"),
             f"sums_{number + 1} = Gemm <transB = 1> (hidden_{number}, {weight}, {bias})",
         ]
-    logits = f"sums_{2 * n_hidden + 1}"
+    logits = f"sums_{len(layers.functions)}"
     if exclude_seen:
         lines += ["is_seen = Cast <to = 9> (values)", f"ranked = Where (is_seen, minus_infinity, {logits})"]
     else:

@@ -1,7 +1,8 @@
 """The denoising autoencoder, Mult-DAE."""
 
-from .autoencoder import BaseAutoencoder
-from .core.networks import Decoder, Encoder
+from .autoencoder import CHECKS, BaseAutoencoder
+from .core.annealing import LinearAnnealing
+from .core.architecture import Architecture
 from .core.objectives import NegativeLogLikelihood
 
 
@@ -28,12 +29,13 @@ class MultDAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
-    initialization : {"svd", "xavier"}, default="svd"
+    initialization : {"svd", "xavier"} or callable, default="svd"
         xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
         right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
         layers pass them on, and the output biases begin with the popularity of the items: near
         PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). Where users have long histories that takes
-        far fewer epochs and ends higher; with a few hundred users xavier may be better.
+        far fewer epochs and ends higher; with a few hundred users xavier may be better. Or a
+        function of (network, rows, generator), as in `skvae.core.initialization`.
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=2e-5
@@ -76,6 +78,8 @@ class MultDAERecommender(BaseAutoencoder):
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
         ``decoder.item_weight`` have a row an item.
+    architecture_ : skvae.core.architecture.Architecture
+        Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
         Epochs trained.
     n_updates_ : int
@@ -113,6 +117,8 @@ class MultDAERecommender(BaseAutoencoder):
     >>> items.shape
     (50, 5)
     """
+
+    _checks = CHECKS
 
     def __init__(
         self,
@@ -157,18 +163,16 @@ class MultDAERecommender(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _build_objective(self, n_items, activation, likelihood, n_components, hidden_layer_sizes):
-        encoder = Encoder(n_items, [*hidden_layer_sizes, n_components], activation(), activation())
-        decoder = Decoder([n_components, *reversed(hidden_layer_sizes)], n_items, activation())
-        return NegativeLogLikelihood(encoder, decoder, likelihood, self.dropout)
+    def _architecture(self):
+        return Architecture(
+            n_components=self.n_components,
+            hidden_layer_sizes=tuple(self.hidden_layer_sizes),
+            activation=self.activation,
+            likelihood=self.likelihood,
+        )
 
-    def _set_kl_schedule(self, planned_updates, interactions_per_user):
-        """A denoising autoencoder has no KL term."""
+    def _objective(self, network):
+        return NegativeLogLikelihood(network, self.dropout)
 
-    def _kl_weight(self, update):
-        return 0.0
-
-    _final_beta = 0.0
-
-    def _check_own_parameters(self):
-        """No parameter of its own."""
+    def _kl_schedule(self):
+        return LinearAnnealing(0.0)

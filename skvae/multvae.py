@@ -3,20 +3,15 @@
 import numbers
 import warnings
 
-import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.validation import check_is_fitted
-from torch import nn
-
-from .autoencoder import BaseAutoencoder, _check_choice, _check_layer_sizes, _check_number
-from .core.annealing import linear_annealing
-from .core.networks import Decoder, Encoder
-from .core.objectives import NegativeELBO
+from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin
+from .core.annealing import SCHEDULES
+from .core.architecture import Architecture
+from .core.objectives import KL_WEIGHTINGS, NegativeELBO
 from .core.priors import PRIORS
+from .parameters import choice, layer_sizes, number, optional, piece
 
 
-class MultVAERecommender(BaseAutoencoder):
+class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     """Recommend with a variational autoencoder (Mult-VAE of Liang et al., 2018).
 
     An encoder maps a user's interactions to a normal distribution over codes, a decoder maps a
@@ -41,29 +36,33 @@ class MultVAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
-    prior : "standard_normal" or object, default="standard_normal"
-        Of the code. Or an object with ``log_prob(code)``, and ``kl_divergence(mean, log_variance)``
-        where it has a closed form, as in `skvae.core.priors`.
+    prior : {"standard_normal", "composite"} or object, default="standard_normal"
+        Of the code; composite is that of RecVAE. Or an object with ``log_prob(code)``, and
+        ``kl_divergence(mean, log_variance)`` where it has a closed form, as in `skvae.core.priors`.
     kl_weighting : {"constant", "per_user"}, default="constant"
         The KL term of user u weighs beta, or beta * N_u, where N_u is the sum of the user's row of
         X: the more is known of a user, the more the log-likelihood weighs, and the KL term with it.
         anneal_cap then is the gamma of RecVAE, for which .0035 to .005 fit.
+    kl_schedule : "linear" or object, default="linear"
+        Of beta, the weight of the KL term: min(anneal_cap, t / T) at update t. Or an object with
+        ``weight(update)`` and ``final``, as in `skvae.core.annealing`; anneal_cap and
+        total_anneal_steps then have to be "auto", and mean nothing.
     anneal_cap : float or "auto", default="auto"
         Ceiling of beta, the weight of the KL term. 1 is the plain VAE, 0 leaves the KL term out.
         "auto": the paper's .2 where users have 30 interactions or more in the mean, and in
         proportion less where they have fewer, as the log-likelihood then weighs less; with
         kl_weighting="per_user" .005, as in RecVAE.
     total_anneal_steps : int, float or "auto", default="auto"
-        T of beta = min(anneal_cap, t / T) at update t. int: updates (the paper: 200 000); float:
-        a share of the planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout;
-        "auto": the cap is reached at a tenth of the planned updates, whatever the size of the
+        T of the linear schedule. From 1 on: updates (the paper: 200 000); below 1: a share of the
+        planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout; "auto": the cap is reached at a tenth of the planned updates, whatever the size of the
         data (the paper's number would end at beta = .012 on a set like ML-1M).
-    initialization : {"svd", "xavier"}, default="svd"
+    initialization : {"svd", "xavier"} or callable, default="svd"
         xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
         right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
         layers pass them on, and the output biases begin with the popularity of the items: near
         PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). Where users have long histories that takes
-        far fewer epochs and ends higher; with a few hundred users xavier may be better.
+        far fewer epochs and ends higher; with a few hundred users xavier may be better. Or a
+        function of (network, rows, generator), as in `skvae.core.initialization`.
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=0.0
@@ -105,6 +104,8 @@ class MultVAERecommender(BaseAutoencoder):
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
         ``decoder.item_weight`` have a row an item.
+    architecture_ : skvae.core.architecture.Architecture
+        Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
         Epochs trained.
     n_updates_ : int
@@ -147,10 +148,14 @@ class MultVAERecommender(BaseAutoencoder):
     (50, 5)
     """
 
-    # what RecVAERecommender changes
-    layer_normalization = False
-    skip_connections = False
-    n_encoder_passes = 0
+    _checks = CHECKS | {
+        "decoder_hidden_layer_sizes": optional(layer_sizes),
+        "prior": piece(PRIORS, "log_prob"),
+        "kl_weighting": choice(*KL_WEIGHTINGS),
+        "kl_schedule": piece(SCHEDULES, "weight", "final"),
+        "anneal_cap": number(minimum=0, auto=True),
+        "total_anneal_steps": number(minimum=0, auto=True),
+    }
 
     def __init__(
         self,
@@ -163,6 +168,7 @@ class MultVAERecommender(BaseAutoencoder):
         dropout=0.5,
         prior="standard_normal",
         kl_weighting="constant",
+        kl_schedule="linear",
         anneal_cap="auto",
         total_anneal_steps="auto",
         initialization="svd",
@@ -188,6 +194,7 @@ class MultVAERecommender(BaseAutoencoder):
         self.dropout = dropout
         self.prior = prior
         self.kl_weighting = kl_weighting
+        self.kl_schedule = kl_schedule
         self.anneal_cap = anneal_cap
         self.total_anneal_steps = total_anneal_steps
         self.initialization = initialization
@@ -205,118 +212,54 @@ class MultVAERecommender(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def posterior(self, X):
-        """Mean and standard deviation of q(z|x), the distribution of each user's code.
-
-        Parameters
-        ----------
-        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-
-        Returns
-        -------
-        mean : float32 array of shape (n_users, n_components)
-            What `transform` returns.
-        standard_deviation : float32 array of shape (n_users, n_components)
-        """
-        check_is_fitted(self)
-        return self._inference().posterior(self._check_interactions(X, reset=False))
-
-    def sample_posterior(self, X, n_draws=1, *, random_state=None):
-        """Draw codes of each user from q(z|x).
-
-        Parameters
-        ----------
-        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-        n_draws : int, default=1
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        float32 array of shape (n_draws, n_users, n_components)
-            ``inverse_transform`` of a draw gives item probabilities.
-        """
-        check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
-        mean, standard_deviation = self.posterior(X)
-        noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
-        return (mean + standard_deviation * noise).astype(np.float32)
-
-    def _current_architecture(self):
+    def _architecture(self):
         sizes = self.decoder_hidden_layer_sizes
-        return super()._current_architecture() | {
-            "decoder_hidden_layer_sizes": None if sizes is None else tuple(sizes),
-            "prior": self.prior,
-        }
-
-    def _build_objective(
-        self,
-        n_items,
-        activation,
-        likelihood,
-        n_components,
-        hidden_layer_sizes,
-        decoder_hidden_layer_sizes,
-        prior,
-    ):
-        if decoder_hidden_layer_sizes is None:
-            decoder_hidden_layer_sizes = reversed(hidden_layer_sizes)
-        prior = PRIORS[prior]() if isinstance(prior, str) else prior
-        encoder = Encoder(
-            n_items,
-            [*hidden_layer_sizes, 2 * n_components],
-            activation(),
-            nn.Identity(),
-            normalized=self.layer_normalization,
-            skip_connections=self.skip_connections,
-        )
-        decoder = Decoder([n_components, *decoder_hidden_layer_sizes], n_items, activation())
-        return NegativeELBO(
-            encoder,
-            decoder,
-            likelihood,
-            prior,
-            self.dropout,
-            weigh_by_interactions=self.kl_weighting == "per_user",
-            n_encoder_passes=self.n_encoder_passes,
+        return Architecture(
+            n_components=self.n_components,
+            hidden_layer_sizes=tuple(self.hidden_layer_sizes),
+            activation=self.activation,
+            likelihood=self.likelihood,
+            prior=self.prior,
+            decoder_hidden_layer_sizes=None if sizes is None else tuple(sizes),
         )
 
-    def _set_kl_schedule(self, planned_updates, interactions_per_user):
-        self.anneal_cap_ = self._auto_cap(interactions_per_user) if self.anneal_cap == "auto" else self.anneal_cap
-        if self.total_anneal_steps == "auto":
+    def _objective(self, network):
+        return NegativeELBO(network, self.dropout, self.kl_weighting)
+
+    def _kl_schedule(self):
+        if not isinstance(self.kl_schedule, str):
+            return self.kl_schedule
+        cap = self.anneal_cap_ if self.anneal_cap == "auto" else self.anneal_cap
+        return SCHEDULES[self.kl_schedule](cap, self.total_anneal_steps_)
+
+    def _resolve_schedule(self, planned_updates, interactions_per_user):
+        cap, steps = self.anneal_cap, self.total_anneal_steps
+        if not isinstance(self.kl_schedule, str) and (cap, steps) != ("auto", "auto"):
+            raise ValueError(
+                f"kl_schedule is an object of your own, for which anneal_cap={cap!r} and total_anneal_steps={steps!r} "
+                'mean nothing: leave both "auto", or use kl_schedule="linear".'
+            )
+        self.anneal_cap_ = self._auto_cap(interactions_per_user) if cap == "auto" else cap
+        if steps == "auto":
             # t / T is at the cap when t is a tenth of the planned updates
             steps = 0.1 * planned_updates / self.anneal_cap_ if self.anneal_cap_ else 0.0
-        elif isinstance(self.total_anneal_steps, numbers.Integral):
-            steps = self.total_anneal_steps
-        else:
-            steps = self.total_anneal_steps * planned_updates
+        elif _is_share(steps, planned_updates):
+            steps *= planned_updates
         self.total_anneal_steps_ = float(steps)
 
     def _auto_cap(self, interactions_per_user):
         return 0.005 if self.kl_weighting == "per_user" else 0.2 * min(1.0, interactions_per_user / 30)
 
-    def _kl_weight(self, update):
-        return linear_annealing(update, self._final_beta, self.total_anneal_steps_)
 
-    @property
-    def _final_beta(self):
-        return self.anneal_cap_ if self.anneal_cap == "auto" else self.anneal_cap
-
-    def _warn_below_cap(self):
-        if self.total_anneal_steps != "auto" and self.beta_curve_[-1] < self._final_beta:
-            warnings.warn(
-                f"beta ended at {self.beta_curve_[-1]:.3g}, below anneal_cap={self._final_beta:.3g}: "
-                f"total_anneal_steps={self.total_anneal_steps} is more than the {self.n_updates_} updates of this fit "
-                'allow. Use total_anneal_steps="auto", fewer steps, or more epochs.',
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-
-    def _check_own_parameters(self):
-        if self.decoder_hidden_layer_sizes is not None:
-            _check_layer_sizes("decoder_hidden_layer_sizes", self.decoder_hidden_layer_sizes)
-        _check_choice("kl_weighting", self.kl_weighting, ["constant", "per_user"])
-        if isinstance(self.prior, str) or not hasattr(self.prior, "log_prob"):
-            _check_choice("prior", self.prior, ["standard_normal"], ", or an object with log_prob")
-        if self.anneal_cap != "auto":
-            _check_number("anneal_cap", self.anneal_cap, numbers.Real, 0)
-        if self.total_anneal_steps != "auto":
-            _check_number("total_anneal_steps", self.total_anneal_steps, numbers.Real, 0)
+def _is_share(total_anneal_steps, planned_updates):
+    """Whether it is a share of the planned updates, as every float once was."""
+    if total_anneal_steps < 1 or isinstance(total_anneal_steps, numbers.Integral):
+        return total_anneal_steps < 1
+    warnings.warn(
+        f"total_anneal_steps={total_anneal_steps} still is a share of the planned updates, because it is no int. From "
+        "version 0.3 on every number of 1 or more is a number of updates, whatever its type: write "
+        f"{round(total_anneal_steps * planned_updates)} for the same schedule.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return True

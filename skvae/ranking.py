@@ -1,6 +1,15 @@
 """Ranking items: the k best of a score matrix, and recommendations from any fitted model.
 
-NumPy in and out, torch inside; nothing else of skvae is needed here.
+A model is ranked by its ``decision_function(X)``, an array of shape (n_users, n_items), called for a
+block of users at a time; nothing else of skvae is needed. A model that computes with torch can leave
+its scores where they are by a second method, which is then asked instead, once a ranking:
+
+    ``block_scorer()`` -> object with ``scores(X)``, a tensor of shape (n_users, n_items) that may be
+    overwritten, and ``device``, the torch.device of these tensors. X is a block of rows of what
+    `recommend` got.
+
+Without the method, or where ``block_scorer`` is None, ``decision_function`` is used. A subclass of a
+recommender of skvae that defines ``decision_function`` alone has None, so that it is ranked by its own.
 """
 
 import math
@@ -10,6 +19,8 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import _num_samples
+
+from .matrix import check_same_cells, item_indices, row_sliceable
 
 # Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
 # blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
@@ -182,15 +193,16 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     n_users, n_items = X.shape
     blocked = _blocked_items(candidates, exclude, n_items)
     exclude = exclude.tocsr() if sp.issparse(exclude) else None
-    if exclude is not None and exclude.shape != X.shape:
-        raise ValueError(f"exclude has shape {exclude.shape}, X has {X.shape}: they must be the same.")
+    if exclude is not None:
+        check_same_cells(exclude, X, "exclude")
     items = np.empty((n_users, k), np.int64)
     scores = np.empty((n_users, k), np.float32)
-    score_block, step = _scorer(model, n_items)
+    scorer = _block_scorer(model)
+    step = users_per_block(n_items, scorer.device)
     for first in range(0, n_users, step):
         block = slice(first, min(first + step, n_users))
         rows = _safe_indexing(X, block)
-        block_scores = score_block(rows)
+        block_scores = scorer.scores(rows)
         if exclude_seen:
             _mask(block_scores, rows)
         if exclude is not None:
@@ -201,15 +213,21 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     return items, scores
 
 
-def _scorer(model, n_items):
-    """A function from a block of users to a tensor of their scores that may be overwritten, and how many make a block.
+class _ScoresOfArrays:
+    """The block scorer of a model that has only a decision_function."""
 
-    A model that computes with torch gives its tensors as they are, on its device: `_scorer_on_device`.
-    """
-    if hasattr(model, "_scorer_on_device"):
-        score_tensor, device = model._scorer_on_device()
-        return score_tensor, users_per_block(n_items, device)
-    return lambda rows: torch.from_numpy(item_scores(model, rows)), users_per_block(n_items)
+    device = torch.device("cpu")
+
+    def __init__(self, model):
+        self.model = model
+
+    def scores(self, X):
+        return torch.from_numpy(item_scores(self.model, X))
+
+
+def _block_scorer(model):
+    own = getattr(model, "block_scorer", None)
+    return _ScoresOfArrays(model) if own is None else own()
 
 
 def item_scores(model, X):
@@ -241,28 +259,6 @@ def item_scores(model, X):
     return scores
 
 
-def row_sliceable(X):
-    """X in a form whose rows can be taken: CSR if sparse, an array if a list, else as it is.
-
-    Parameters
-    ----------
-    X : sparse matrix, array, list or DataFrame of shape (n_users, n_items)
-
-    Returns
-    -------
-    CSR matrix, array or DataFrame
-
-    Raises
-    ------
-    ValueError
-        Where X does not have two dimensions.
-    """
-    X = X.tocsr() if sp.issparse(X) else X if hasattr(X, "shape") else np.asarray(X)
-    if len(X.shape) != 2:
-        raise ValueError(f"X must have two dimensions, users and items, got shape {X.shape}.")
-    return X
-
-
 def _blocked_items(candidates, exclude, n_items):
     """Item indices that nobody may get, int64 array."""
     if candidates is None and (exclude is None or sp.issparse(exclude)):
@@ -274,39 +270,6 @@ def _blocked_items(candidates, exclude, n_items):
     if exclude is not None and not sp.issparse(exclude):
         blocked[item_indices(exclude, "exclude", n_items)] = True
     return np.flatnonzero(blocked)
-
-
-def item_indices(indices, name, n_items):
-    """Checked item indices.
-
-    Parameters
-    ----------
-    indices : array of int of shape (n,)
-    name : str
-        What the error calls them.
-    n_items : int
-
-    Returns
-    -------
-    int64 array of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        Where they are not integers, not one-dimensional or out of range.
-    """
-    indices = np.asarray(indices)
-    if indices.ndim != 1 or (len(indices) and not np.issubdtype(indices.dtype, np.integer)):
-        raise ValueError(
-            f"{name} must be a one-dimensional array of item indices, got dtype {indices.dtype} with "
-            f"shape {indices.shape}; for a boolean mask pass np.flatnonzero(mask)."
-        )
-    if len(indices) and not (indices.min() >= 0 and indices.max() < n_items):
-        raise ValueError(
-            f"{name} holds item {indices.min() if indices.min() < 0 else indices.max()}; "
-            f"X has items 0 to {n_items - 1}."
-        )
-    return indices.astype(np.int64)
 
 
 def _mask(scores, rows):

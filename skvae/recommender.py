@@ -11,8 +11,10 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from .ranking import item_indices, recommend, top_k, users_per_block
-from .scoring import hide_items, score_users
+from .matrix import canonical, check_same_cells, item_indices
+from .model_selection import MIN_INTERACTIONS
+from .ranking import recommend, top_k, users_per_block
+from .scoring import VALIDATION_METRIC, hide_items, is_matrix, score_users
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
 API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
@@ -91,8 +93,10 @@ class BaseRecommender(BaseEstimator):
             Where a matrix y has another shape than X.
         """
         check_is_fitted(self)
-        fold_in, held_out = hide_items(self._check_interactions(X, reset=False), y)
-        scores = score_users(self, fold_in, held_out, "ndcg@100")["ndcg@100"]
+        checked = self._check_interactions(X, reset=False)
+        if is_matrix(y):
+            check_same_cells(y, X, "y")
+        scores = score_users(self, *hide_items(checked, y), VALIDATION_METRIC)[VALIDATION_METRIC]
         if np.isnan(scores).all():
             warnings.warn(
                 "No user of X can hide an item, so the score is NaN: a user needs 5 interactions.",
@@ -108,20 +112,33 @@ class BaseRecommender(BaseEstimator):
             return X
         X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=np.float32)
         check_non_negative(X, type(self).__name__)
-        X = _CheckedInteractions(X)
-        if not X.has_canonical_format or not X.data.all():
-            X = X.copy()
-            X.sum_duplicates()
-            X.eliminate_zeros()
+        X = canonical(_CheckedInteractions(X))
         if reset and X.nnz == 0:
             raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
         return X
 
-    def _hide_items(self, X_val):
-        """Checked fold_in and held_out of validation users: of a matrix, or the pair itself."""
-        if isinstance(X_val, (tuple, list)) and len(X_val) == 2:
-            return hide_items(*(self._check_interactions(part, reset=False) for part in X_val))
-        return hide_items(self._check_interactions(X_val, reset=False))
+    def _validation_pair(self, X_val):
+        """Checked fold_in and held_out of a matrix of users, or of the pair itself; None where nobody hides an item."""
+        pair = X_val if isinstance(X_val, (tuple, list)) and len(X_val) == 2 else (X_val,)
+        fold_in, held_out = hide_items(*(self._check_interactions(part, reset=False) for part in pair))
+        if held_out.nnz:
+            return fold_in, held_out
+        self._warn_of_no_validation()
+        return None
+
+    def _warn_of_no_validation(self):
+        warnings.warn(
+            f"No validation user can hide an item (that takes {MIN_INTERACTIONS} interactions): "
+            f"{type(self).__name__} is fitted without validation.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        # as with __eq__ and __hash__: who defines the one anew is not ranked by the other of a parent
+        if "decision_function" in vars(cls) and "block_scorer" not in vars(cls):
+            cls.block_scorer = None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,13 +1,21 @@
 """The variational autoencoder with a composite prior and alternating updates, RecVAE."""
 
-import numbers
+from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin
+from .core.annealing import LinearAnnealing
+from .core.architecture import Architecture
+from .core.objectives import AlternatingELBO, NegativeELBO
+from .parameters import integer, layer_sizes, number
 
-from sklearn.utils import check_scalar
 
-from .multvae import MultVAERecommender
+def _sizes_of_one_width(name, sizes):
+    layer_sizes(name, sizes)
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"{name} must be of one width, such as (600, 600), as each layer is added to the later ones, got {sizes!r}."
+        )
 
 
-class RecVAERecommender(MultVAERecommender):
+class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     """Recommend with a variational autoencoder (RecVAE of Shenbin et al., 2020).
 
     Mult-VAE with a deep encoder (swish, layer normalization, each layer fed by all layers before
@@ -34,6 +42,8 @@ class RecVAERecommender(MultVAERecommender):
     n_encoder_passes : int, default=3
         Passes over the users of an epoch that train the encoder; one that trains the decoder,
         without dropout, follows. 0: one pass that trains both.
+    initialization : {"svd", "xavier"} or callable, default="xavier"
+        As in `MultVAERecommender`.
     learning_rate : float, default=5e-4
         Of Adam.
     l2_regularization : float, default=0.0
@@ -72,6 +82,8 @@ class RecVAERecommender(MultVAERecommender):
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
         ``decoder.item_weight`` have a row an item.
+    architecture_ : skvae.core.architecture.Architecture
+        Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
         Epochs trained.
     n_updates_ : int
@@ -89,10 +101,6 @@ class RecVAERecommender(MultVAERecommender):
     n_iter_no_change_ : int
     early_stopping_ : bool
         What "auto" came to.
-    anneal_cap_ : float
-        gamma.
-    total_anneal_steps_ : float
-        0: no annealing.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str
@@ -119,14 +127,11 @@ class RecVAERecommender(MultVAERecommender):
     (50, 5)
     """
 
-    # what Mult-VAE leaves open and RecVAE does not
-    decoder_hidden_layer_sizes = ()
-    layer_normalization = True
-    skip_connections = True
-    prior = "composite"
-    kl_weighting = "per_user"
-    initialization = "xavier"
-    total_anneal_steps = 0
+    _checks = CHECKS | {
+        "hidden_layer_sizes": _sizes_of_one_width,
+        "gamma": number(minimum=0),
+        "n_encoder_passes": integer(0),
+    }
 
     def __init__(
         self,
@@ -138,6 +143,7 @@ class RecVAERecommender(MultVAERecommender):
         dropout=0.5,
         gamma=0.005,
         n_encoder_passes=3,
+        initialization="xavier",
         learning_rate=5e-4,
         l2_regularization=0.0,
         batch_size="auto",
@@ -159,6 +165,7 @@ class RecVAERecommender(MultVAERecommender):
         self.dropout = dropout
         self.gamma = gamma
         self.n_encoder_passes = n_encoder_passes
+        self.initialization = initialization
         self.learning_rate = learning_rate
         self.l2_regularization = l2_regularization
         self.batch_size = batch_size
@@ -173,16 +180,22 @@ class RecVAERecommender(MultVAERecommender):
         self.random_state = random_state
         self.verbose = verbose
 
-    @property
-    def anneal_cap(self):
-        """The KL weight of a single interaction: gamma."""
-        return self.gamma
+    def _architecture(self):
+        return Architecture(
+            n_components=self.n_components,
+            hidden_layer_sizes=tuple(self.hidden_layer_sizes),
+            activation=self.activation,
+            likelihood=self.likelihood,
+            prior="composite",
+            decoder_hidden_layer_sizes=(),
+            layer_normalization=True,
+            skip_connections=True,
+        )
 
-    def _check_own_parameters(self):
-        check_scalar(self.gamma, "gamma", numbers.Real, min_val=0)
-        check_scalar(self.n_encoder_passes, "n_encoder_passes", numbers.Integral, min_val=0)
-        if len(set(self.hidden_layer_sizes)) > 1:
-            raise ValueError(
-                f"hidden_layer_sizes must be of one width, such as (600, 600), as each layer is added to the "
-                f"later ones, got {self.hidden_layer_sizes!r}."
-            )
+    def _objective(self, network):
+        if self.n_encoder_passes == 0:
+            return NegativeELBO(network, self.dropout, "per_user")
+        return AlternatingELBO(network, self.dropout, "per_user", self.n_encoder_passes)
+
+    def _kl_schedule(self):
+        return LinearAnnealing(self.gamma)

@@ -11,9 +11,12 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from .metrics import METRICS
+from .matrix import check_same_cells, row_sliceable
 from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, fold_in_split
-from .ranking import recommend, row_sliceable
+from .ranking import recommend
 
+# By which models are compared where nothing else is asked for: score, early stopping, weights of a blend
+VALIDATION_METRIC = "ndcg@100"
 USERS_PER_BLOCK = 4096  # whose ranked items are held at once, k of each
 
 
@@ -62,6 +65,20 @@ def _parse_metric(name):
     return match[1], int(match[2])
 
 
+def is_matrix(y):
+    """Whether a y is a held-out matrix, and not labels or None, which a search passes on.
+
+    Parameters
+    ----------
+    y : object
+
+    Returns
+    -------
+    bool
+    """
+    return y is not None and (sp.issparse(y) or np.ndim(y) >= 2)
+
+
 def hide_items(X, y=None, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, random_state=0):
     """Fold-in and held-out of a scoring call.
 
@@ -81,7 +98,7 @@ def hide_items(X, y=None, *, held_out_fraction=HELD_OUT_FRACTION, min_interactio
     Raises
     ------
     ValueError
-        Where a matrix y has another shape than X.
+        Where a matrix y has another shape than X, or other columns.
 
     Examples
     --------
@@ -91,13 +108,12 @@ def hide_items(X, y=None, *, held_out_fraction=HELD_OUT_FRACTION, min_interactio
     >>> held_out.sum(axis=1)
     array([2., 2.])
     """
-    if y is None or (not sp.issparse(y) and np.ndim(y) < 2):
+    if not is_matrix(y):
         return fold_in_split(
             X, held_out_fraction=held_out_fraction, min_interactions=min_interactions, random_state=random_state
         )
     X, y = row_sliceable(X), row_sliceable(y)
-    if y.shape != X.shape:
-        raise ValueError(f"y has shape {y.shape}, X has {X.shape}: a held-out matrix has the shape of the fold-in X.")
+    check_same_cells(y, X, "y")
     return X, sp.csr_array(y if sp.issparse(y) else np.asarray(y))
 
 
@@ -185,7 +201,7 @@ class RankingScorer:
     ['ndcg@10', 'recall@10']
     """
 
-    metrics: object = "ndcg@100"
+    metrics: object = VALIDATION_METRIC
     held_out_fraction: float = HELD_OUT_FRACTION
     min_interactions: int = MIN_INTERACTIONS
     random_state: int = 0
@@ -225,4 +241,4 @@ class RankingScorer:
         return means[self.metrics] if isinstance(self.metrics, str) else means
 
 
-ndcg_scorer = RankingScorer("ndcg@100")
+ndcg_scorer = RankingScorer()

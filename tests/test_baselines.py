@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skvae import EASERecommender, PopularityRecommender, UserKFold, ndcg_scorer
-from skvae.baselines import _gram, _invert
+from skvae.linear import _gram, _invert
 from skvae.core.devices import invert_on
 from skvae.datasets import make_interactions
 

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 import skvae
 from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, export
-from skvae.core.networks import ACTIVATIONS
+from skvae.core.architecture import ACTIVATIONS
 from skvae.export import to_onnx
 
 CLASSES = [MultVAERecommender, MultDAERecommender]

@@ -1,4 +1,5 @@
-"""The torch half: networks, likelihoods, objectives, sparse batches and the training loop.
+"""The torch half: networks, objectives, sparse batches and the training loop.
 
-Nothing here imports scikit-learn or knows an estimator or a metric.
+Nothing here imports scikit-learn or knows an estimator or a metric. `likelihoods`, `priors` and
+`annealing` are public, for pieces of your own; the other modules may change without notice.
 """

@@ -4,13 +4,11 @@ from contextlib import contextmanager
 
 import torch
 
-from .interrupts import uninterrupted
-
 TERMS_PER_EPOCH = 3  # a pass over all weights each: as good as a term an update, at less of its cost
 
 
 class MovingAverage:
-    r"""Exponential moving average of an objective's weights, taken at equal distances.
+    r"""Exponential moving average of a network's weights, taken at equal distances.
 
     .. math:: \bar\theta_n = \bar\theta_{n-1} + \max(1 / n, 1 / s)\,(\theta_n - \bar\theta_{n-1})
 
@@ -20,15 +18,15 @@ class MovingAverage:
 
     Parameters
     ----------
-    objective : module
+    network : module
     n_epochs : float
         That the average reaches back.
     n_updates : int
         Of an epoch.
     """
 
-    def __init__(self, objective, n_epochs, n_updates):
-        self.parameters = dict(objective.named_parameters())
+    def __init__(self, network, n_epochs, n_updates):
+        self.parameters = dict(network.named_parameters())
         self.averages = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
         self.interval = max(1, round(n_updates / TERMS_PER_EPOCH))
         self.span = max(1.0, n_epochs * n_updates / self.interval)
@@ -44,15 +42,14 @@ class MovingAverage:
                 average.lerp_(self.parameters[name], max(1 / n_terms, 1 / self.span))
 
     def exchange(self):
-        """Let the objective and the average change places; nothing is copied."""
-        with uninterrupted():
-            for name, average in self.averages.items():
-                parameter = self.parameters[name]
-                parameter.data, average.data = average.data, parameter.data
+        """Let the network and the average change places; nothing is copied."""
+        for name, average in self.averages.items():
+            parameter = self.parameters[name]
+            parameter.data, average.data = average.data, parameter.data
 
     @contextmanager
     def in_place(self):
-        """The objective holds the averages as long as this lasts."""
+        """The network holds the averages as long as this lasts."""
         self.exchange()
         try:
             yield

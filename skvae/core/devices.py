@@ -33,6 +33,22 @@ def free_bytes(device):
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
 
 
+PRECISIONS = ("auto", "bfloat16", "float32")
+
+
+def is_half_precision(precision, device):
+    """Whether products are taken in bfloat16 by a ``precision`` parameter; "auto" asks the hardware."""
+    return precision == "bfloat16" or (precision == "auto" and _multiplies_bfloat16(device))
+
+
+def _multiplies_bfloat16(device):
+    """Whether a device is known to multiply bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return any(present for name, present in capabilities.items() if name.endswith("bf16"))  # avx512_bf16, amx_bf16
+
+
 def invert_on(device, matrix):
     """Invert a float32 symmetric array in place; False where it is not positive definite.
 

@@ -1,4 +1,4 @@
-"""A trained objective asked for codes, logits and likelihoods, a block of users at a time."""
+"""A trained network asked for codes, logits and likelihoods, a block of users at a time."""
 
 import copy
 
@@ -8,69 +8,76 @@ from .batches import UserRows
 
 
 class Inference:
-    """What a trained objective says of users and codes; NumPy and CSR in, NumPy out.
+    """What a trained network says of users and codes; NumPy and CSR in, NumPy out.
 
     Parameters
     ----------
-    objective : module with ``code``, ``decoder``, ``likelihood`` and ``log_likelihood``
+    network : module with ``code``, ``decoder``, ``likelihood`` and ``log_likelihood``
+    products : ItemProducts
+        Those with the decoder's item matrix, in float32 or bfloat16.
     block_size : int
         Users taken at once, which bounds the memory beside the result.
-    half_precision : bool
-        The products with the decoder's item matrix in bfloat16, of a copy made here.
     """
 
-    def __init__(self, objective, block_size, half_precision=False):
-        self.objective, self.block_size = objective, block_size
-        if half_precision:
-            objective.decoder.use_half_precision()
+    def __init__(self, network, products, block_size):
+        self.network, self.products, self.block_size = network, products, block_size
 
     @property
     def device(self):
-        return self.objective.decoder.item_bias.device
+        """Where the network is, torch.device."""
+        return self.network.decoder.item_bias.device
 
     def codes(self, X):
         """float32 array of shape (n_users, n_components)."""
-        return self._by_user(X, lambda batch, _: self.objective.code(batch), self.objective.decoder.n_components)
+        return self._by_user(X, lambda batch, _: self.network.code(batch), self.network.decoder.n_components)
 
     def posterior(self, X):
         """Mean and standard deviation of the code, two float32 arrays of shape (n_users, n_components)."""
-        width = self.objective.decoder.n_components
-        both = self._by_user(X, lambda batch, _: self.objective.posterior_parameters(batch), 2 * width)
+
+        def parameters(batch, _):
+            mean, log_variance = self.network.posterior(batch)
+            return torch.cat([mean, (0.5 * log_variance).exp()], -1)
+
+        width = self.network.decoder.n_components
+        both = self._by_user(X, parameters, 2 * width)
         return both[:, :width], both[:, width:]
 
     def decision_function(self, X):
         """Logits, float32 array of shape (n_users, n_items)."""
-        return self._by_user(X, lambda batch, out: self.objective.decoder(self.objective.code(batch), out), X.shape[1])
+        return self._by_user(X, self._logits, X.shape[1])
 
     def scores(self, X):
         """Logits of one block of users, a float32 tensor of shape (n_users, n_items) of its own on the device."""
         rows = UserRows(X, device=self.device)
         batch = rows.batch(torch.arange(rows.n_users, device=self.device), len(rows.items))
         with torch.no_grad():  # in inference mode they could not be written to outside it
-            return self.objective.decoder(self.objective.code(batch))
+            return self._logits(batch)
 
-    def _scorer_on_device(self):
-        return self.scores, self.device
+    def block_scorer(self):
+        """What `skvae.recommend` ranks by: itself, with ``scores`` and ``device``."""
+        return self
 
     def log_likelihood(self, X, noise):
         """float64 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
         # in double: sums over all items, which rounding must not make depend on who else is in the block
-        objective = copy.deepcopy(self.objective).double()
-        objective.decoder.half_weight = None
+        network = copy.deepcopy(self.network).double()
         noise = torch.from_numpy(noise).to(self.device, torch.float64)
         return self._by_user(
-            X, lambda batch, _: objective.log_likelihood(batch, noise)[:, None], 1, torch.float64
+            X, lambda batch, _: network.log_likelihood(batch, noise)[:, None], 1, torch.float64
         ).ravel()
 
     def item_means(self, codes):
         """The likelihood's mean of every item, float32 array of shape (n_users, n_items)."""
-        decoder, likelihood = self.objective.decoder, self.objective.likelihood
+        decoder, likelihood = self.network.decoder, self.network.likelihood
         means = torch.empty(len(codes), len(decoder.item_bias))
         with torch.inference_mode():
             for first in range(0, len(codes), self.block_size):
                 block = torch.from_dlpack(codes[first : first + self.block_size]).to(self.device)
-                means[first : first + self.block_size] = likelihood.mean(decoder(block))
+                means[first : first + self.block_size] = likelihood.mean(decoder(block, self.products))
         return means.numpy()
+
+    def _logits(self, batch, out=None):
+        return self.network.decoder(self.network.code(batch), self.products, out)
 
     def _by_user(self, X, function, width, dtype=torch.float32):
         """What function(batch, out) gives for each block of users; it may write into ``out`` and return that."""

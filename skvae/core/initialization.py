@@ -1,11 +1,11 @@
-"""The weights that a training begins with."""
+"""The weights that a training begins with. Another initialization is one more function of (network, rows, generator)."""
 
 from itertools import chain
 
 import torch
 from torch import nn
 
-from .networks import SparseInput
+from .item_products import FLOAT32
 
 # Each vector is chosen freely in a space of n_items dimensions: what fewer users than that say of it is noise.
 USERS_PER_VECTOR = 20
@@ -14,7 +14,7 @@ USERS_PER_BLOCK = 4096
 
 
 @torch.no_grad()
-def initialize(network, generator):
+def xavier(network, rows, generator):
     """Xavier uniform weights and truncated normal biases of std 0.001 (the authors' notebook)."""
     for module in network.modules():
         if isinstance(module, nn.LayerNorm):
@@ -28,8 +28,8 @@ def initialize(network, generator):
 
 
 @torch.no_grad()
-def start_from_svd(objective, rows, generator):
-    r"""Let an initialized network begin near the best linear autoencoder of its users.
+def near_svd(network, rows, generator):
+    r"""Xavier's weights, from which the network is moved near the best linear autoencoder of its users.
 
     .. math:: f(x) \approx b + c\, V V' x / \|x\|
 
@@ -42,13 +42,14 @@ def start_from_svd(objective, rows, generator):
 
     Parameters
     ----------
-    objective : module with ``encoder``, ``decoder`` and ``likelihood``
+    network : module with ``encoder``, ``decoder`` and ``likelihood``
         On the CPU.
     rows : UserRows
     generator : torch.Generator
         On the CPU.
     """
-    encoder, decoder = objective.encoder, objective.decoder
+    xavier(network, rows, generator)
+    encoder, decoder = network.encoder, network.decoder
     n_users = len(rows.non_empty())
     widths = decoder.n_components, encoder.item_weight.shape[1], decoder.item_weight.shape[1]
     vectors = singular_vectors(rows, min(*widths, n_users // USERS_PER_VECTOR, rows.n_items), generator).cpu()
@@ -59,8 +60,8 @@ def start_from_svd(objective, rows, generator):
     for layer in chain(encoder.layers, decoder.layers):
         units = range(min(*layer.weight.shape, decoder.n_components))
         layer.weight[units, units] += 1
-    if hasattr(objective.likelihood, "intercept"):
-        decoder.item_bias.copy_(objective.likelihood.intercept(rows))
+    if hasattr(network.likelihood, "intercept"):
+        decoder.item_bias.copy_(network.likelihood.intercept(rows))
 
 
 def singular_vectors(rows, n_vectors, generator):
@@ -85,6 +86,9 @@ def _gram_product(rows, matrix):
     matrix = matrix.detach().requires_grad_()
     with torch.enable_grad():
         for users in rows.non_empty().split(USERS_PER_BLOCK):
-            codes = SparseInput.apply(matrix, rows.batch(users).normalized(), None)
+            codes = FLOAT32.sum_of_rows(matrix, rows.batch(users).normalized())
             codes.backward(codes.detach())
     return matrix.grad
+
+
+INITIALIZATIONS = {"svd": near_svd, "xavier": xavier}

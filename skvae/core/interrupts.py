@@ -2,21 +2,38 @@
 
 import signal
 import threading
-from contextlib import contextmanager
 
 
-@contextmanager
-def uninterrupted():
-    """Put a Ctrl-C off to the end of the block: what stands in it is done as a whole or not at all."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield  # nothing that could interrupt it
-        return
-    arrived = []
-    signal.signal(signal.SIGINT, lambda *arguments: arrived.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if arrived:
-        handler(*arrived[0])
+class Interrupts:
+    """A context in which a Ctrl-C waits for the next `check`, or for the end of the context.
+
+    A second one is not put off: ``impatient`` then says that something may have been done by halves. Outside the main
+    thread, and where a Ctrl-C is ignored or ends the process, nothing is changed.
+    """
+
+    def __init__(self):
+        self._handler, self._arrived, self.impatient = None, None, False
+
+    def __enter__(self):
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            self._handler = handler
+            signal.signal(signal.SIGINT, self._put_off)
+        return self
+
+    def __exit__(self, *exception):
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self.check()
+
+    def _put_off(self, *arguments):
+        if self._arrived is not None:
+            self.impatient = True
+            self.check()
+        self._arrived = arguments
+
+    def check(self):
+        """Let the handler from before have the Ctrl-C that arrived: Python's own raises KeyboardInterrupt."""
+        arrived, self._arrived = self._arrived, None
+        if arrived is not None:
+            self._handler(*arrived)

@@ -1,30 +1,55 @@
 """What training minimises, averaged over the users of a batch.
 
-Each objective owns its networks and answers, beside the loss, what inference asks of a trained
-one: ``code`` (no noise, no dropout), ``decoder`` and ``log_likelihood``.
+An objective has the ``network`` that it trains; it is called with (batch, beta, generator, products) for a loss, and
+its ``passes`` say what of the network each pass over the users trains.
 """
 
-import math
+import copy
 from contextlib import contextmanager
-from typing import Any
 
 import torch
-from torch import nn
 
-from .priors import kl_divergence, posterior_log_prob
+from .item_products import FLOAT32
+from .priors import kl_divergence
 
 
-class Objective(nn.Module):
-    """Base of both objectives: an epoch is one pass over the users, in which everything is trained."""
+def _constant(beta, batch):
+    return beta
+
+
+def _per_user(beta, batch):
+    return beta * batch.sum_per_user(batch.values)
+
+
+# (beta, batch) -> weight of the KL term of each user: beta, or beta times the user's total N_u = sum_i x_ui
+KL_WEIGHTINGS = {"constant": _constant, "per_user": _per_user}
+
+
+class NegativeLogLikelihood:
+    """-log p(x | code(x)), of the denoising autoencoder; no noise but dropout, no KL term.
+
+    Parameters
+    ----------
+    network : DenoisingAutoencoder
+    dropout : float
+        Rate on the L2-normalised input.
+    """
 
     n_passes = 1
+
+    def __init__(self, network, dropout):
+        self.network, self.dropout = network, dropout
 
     def passes(self):
         """Yield at the beginning of each pass over the users that an epoch makes."""
         yield
 
+    def __call__(self, batch, beta, generator, products=FLOAT32):
+        code = self.network.encoder(batch.normalized().dropped_out(self.dropout, generator), products)
+        return -_log_prob(self.network.likelihood, self.network.decoder(code, products), batch).mean()
 
-class NegativeELBO(Objective):
+
+class NegativeELBO:
     r"""Negative evidence lower bound with a weighted KL term, of the variational autoencoder.
 
     .. math:: -E_{q(z|x)}[\log p(x|z)] + \beta\, KL(q(z|x) \| p(z))
@@ -34,40 +59,74 @@ class NegativeELBO(Objective):
 
     Parameters
     ----------
-    encoder : module, sparse batch to (n_users, 2 * n_components)
-    decoder : module, (n_users, n_components) to (n_users, n_items)
-    likelihood : object with ``log_prob`` and ``mean``
-    prior : object with ``log_prob`` and perhaps ``kl_divergence``, or ``given``
+    network : VariationalAutoencoder
+        A prior with ``given`` is asked for that of each user, given the posterior of the epoch before.
     dropout : float
         Rate on the L2-normalised input.
-    weigh_by_interactions : bool
-        The KL term of a user weighs beta times the user's total N_u = sum_i x_ui (Shenbin et al., "RecVAE", WSDM
-        2020), instead of beta for everyone.
-    n_encoder_passes : int
-        0: encoder and decoder are trained together. Else an epoch is so many passes that train the encoder, then one
-        without dropout that trains the decoder. What is frozen gets no gradient, so that Adam leaves it and its
-        moments alone: one Adam does what two would.
+    kl_weighting : str
+        One of ``KL_WEIGHTINGS``; "per_user" as in Shenbin et al., "RecVAE", WSDM 2020.
     """
 
-    def __init__(self, encoder, decoder, likelihood, prior, dropout, weigh_by_interactions=False, n_encoder_passes=0):
-        super().__init__()
-        self.encoder, self.decoder = encoder, decoder
-        self.likelihood, self.prior, self.dropout = likelihood, prior, dropout
-        self.weigh_by_interactions = weigh_by_interactions
-        self.n_encoder_passes, self.n_passes = n_encoder_passes, n_encoder_passes + 1
-        self.previous_encoder: Any = None  # set when an epoch begins
+    n_passes = 1
+
+    def __init__(self, network, dropout, kl_weighting="constant"):
+        self.network, self.dropout = network, dropout
+        self.kl_weight = KL_WEIGHTINGS[kl_weighting]
+        self.previous_encoder = None  # set when an epoch begins
 
     def passes(self):
-        if hasattr(self.prior, "given"):
-            # a function, not a submodule: the copy is no part of the weights
-            self.previous_encoder = self.encoder.frozen_copy().forward
-        if not self.n_encoder_passes:
-            yield
-            return
-        with _frozen(self.decoder):
+        """Yield at the beginning of each pass over the users that an epoch makes."""
+        self._keep_encoder()
+        yield
+
+    def __call__(self, batch, beta, generator, products=FLOAT32):
+        network, inputs = self.network, batch.normalized()
+        prior = self._prior(inputs)
+        dropped_out = inputs.dropped_out(self.dropout, generator)
+        mean, log_variance = network.encoder(dropped_out, products).chunk(2, -1)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        code = mean + (0.5 * log_variance).exp() * noise
+        log_prob = _log_prob(network.likelihood, network.decoder(code, products), batch)
+        return (self.kl_weight(beta, batch) * kl_divergence(prior, mean, log_variance, code) - log_prob).mean()
+
+    def _keep_encoder(self):
+        if hasattr(self.network.prior, "given"):
+            self.previous_encoder = copy.deepcopy(self.network.encoder).requires_grad_(False)
+
+    @torch.no_grad()
+    def _prior(self, inputs):
+        """p(z), or p(z|x) of a prior that wants the posterior of before."""
+        prior = self.network.prior
+        if not hasattr(prior, "given"):
+            return prior
+        return prior.given(*self.previous_encoder(inputs).chunk(2, -1))
+
+
+class AlternatingELBO(NegativeELBO):
+    """NegativeELBO of which an epoch trains first the encoder, then the decoder (RecVAE).
+
+    What is frozen gets no gradient, so that Adam leaves it and its moments alone: one Adam does what two would.
+
+    Parameters
+    ----------
+    network, dropout, kl_weighting :
+        As in `NegativeELBO`.
+    n_encoder_passes : int
+        At least 1: passes over the users that train the encoder, before the one without dropout that trains the
+        decoder.
+    """
+
+    def __init__(self, network, dropout, kl_weighting="constant", n_encoder_passes=3):
+        super().__init__(network, dropout, kl_weighting)
+        self.n_encoder_passes, self.n_passes = n_encoder_passes, n_encoder_passes + 1
+
+    def passes(self):
+        """Yield at the beginning of each pass over the users that an epoch makes."""
+        self._keep_encoder()
+        with _frozen(self.network.decoder):
             for _ in range(self.n_encoder_passes):
                 yield
-        with _frozen(self.encoder), self._nothing_dropped():
+        with _frozen(self.network.encoder), self._nothing_dropped():
             yield
 
     @contextmanager
@@ -77,82 +136,6 @@ class NegativeELBO(Objective):
             yield
         finally:
             self.dropout = dropout
-
-    def forward(self, batch, beta, generator):
-        inputs = batch.normalized()
-        prior = self._prior(inputs)
-        mean, log_variance = self.posterior(inputs.dropped_out(self.dropout, generator))
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
-        code = mean + (0.5 * log_variance).exp() * noise
-        log_prob = _log_prob(self.likelihood, self.decoder(code), batch)
-        weight = beta * batch.sum_per_user(batch.values) if self.weigh_by_interactions else beta
-        return (weight * kl_divergence(prior, mean, log_variance, code) - log_prob).mean()
-
-    @torch.no_grad()
-    def _prior(self, inputs):
-        """p(z), or p(z|x) of a prior that wants the posterior of before."""
-        if not hasattr(self.prior, "given"):
-            return self.prior
-        return self.prior.given(*self.previous_encoder(inputs).chunk(2, -1))
-
-    def posterior(self, inputs):
-        """Mean and log-variance of q(z|x), each of shape (n_users, n_components)."""
-        return self.encoder(inputs).chunk(2, -1)
-
-    def posterior_parameters(self, batch):
-        """Mean and standard deviation of q(z|x) side by side, shape (n_users, 2 * n_components)."""
-        mean, log_variance = self.posterior(batch.normalized())
-        return torch.cat([mean, (0.5 * log_variance).exp()], -1)
-
-    def code(self, batch):
-        """Posterior mean, shape (n_users, n_components)."""
-        return self.posterior(batch.normalized())[0]
-
-    def log_likelihood(self, batch, noise):
-        r"""Importance-weighted lower bound on log p(x) of each user.
-
-        .. math:: \log \frac1S \sum_s p(x|z_s)\, p(z_s) / q(z_s|x)
-
-        (Burda, Grosse, Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016, equation 8):
-        one draw gives the evidence lower bound, more draws a tighter one. ``noise`` has shape
-        (n_draws, n_components), the same for every user, so that a user's value does not depend
-        on who else is in the batch.
-        """
-        mean, log_variance = self.posterior(batch.normalized())
-        log_weights = []
-        for draw in noise:
-            code = mean + (0.5 * log_variance).exp() * draw
-            ratio = self.prior.log_prob(code) - posterior_log_prob(code, mean, log_variance)
-            log_weights.append(self.likelihood.log_prob(self.decoder(code), batch) + ratio)
-        return torch.stack(log_weights).logsumexp(0) - math.log(len(noise))  # (n_users,)
-
-
-class NegativeLogLikelihood(Objective):
-    """-log p(x | code(x)), of the denoising autoencoder; no noise but dropout, no KL term.
-
-    Parameters
-    ----------
-    encoder : module, sparse batch to (n_users, n_components)
-    decoder, likelihood, dropout :
-        As in NegativeELBO.
-    """
-
-    def __init__(self, encoder, decoder, likelihood, dropout):
-        super().__init__()
-        self.encoder, self.decoder = encoder, decoder
-        self.likelihood, self.dropout = likelihood, dropout
-
-    def forward(self, batch, beta, generator):
-        code = self.encoder(batch.normalized().dropped_out(self.dropout, generator))
-        return -_log_prob(self.likelihood, self.decoder(code), batch).mean()
-
-    def code(self, batch):
-        """The code, shape (n_users, n_components)."""
-        return self.encoder(batch.normalized())
-
-    def log_likelihood(self, batch, noise):
-        """log p(x | code(x)) of each user; a denoising autoencoder has no use for ``noise``."""
-        return self.likelihood.log_prob(self.decoder(self.code(batch)), batch)
 
 
 @contextmanager

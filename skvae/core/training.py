@@ -1,22 +1,23 @@
-"""The training loop: epochs of Adam updates, validation, early stopping, the best epoch kept."""
+"""The training loop: epochs of Adam updates, validation, early stopping (`Training._stops_early`), the best epoch kept."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from .averaging import MovingAverage
-from .interrupts import uninterrupted
+from .item_products import ItemProducts
+from .optimizer import Adam
 
 
 @dataclass
 class History:
-    """What a run of ``train`` did, a list entry an epoch.
+    """What a training did, a list entry an epoch.
 
     ``best_epoch`` counts from 1 and is the last epoch where nothing was validated. ``interrupt`` is
-    the KeyboardInterrupt that ended the run after its first epoch, ``restored`` whether the weights
-    of the best epoch were put back; ``last_weights`` are those before averaging, which a further
-    training goes on from.
+    the KeyboardInterrupt that ended the training after its first epoch, ``restored`` whether the
+    weights of the best epoch were put back.
     """
 
     losses: list = field(default_factory=list)
@@ -24,143 +25,204 @@ class History:
     validation_scores: list = field(default_factory=list)
     n_updates: int = 0
     best_epoch: int = 0
-    last_weights: dict | None = None
     interrupt: KeyboardInterrupt | None = None
     restored: bool = False
 
 
-def train(
-    objective,
-    rows,
-    *,
-    optimizer,
-    generator,
-    batch_size,
-    n_epochs,
-    kl_weight,
-    first_update=0,
-    half_precision=False,
-    averaging_epochs=0,
-    validate=None,
-    on_epoch_begin=None,
-    on_epoch_end=None,
-):
-    """Minimise ``objective`` over ``rows``.
+@dataclass(frozen=True)
+class Settings:
+    """How a network is trained, whatever its objective.
 
     Parameters
     ----------
-    objective : module called with (batch, beta, generator), with ``passes`` and ``decoder``
-    rows : UserRows
-    optimizer : Adam
-        Of ``skvae.core.optimizer``.
-    generator : torch.Generator
-        On the device of the rows; all randomness of training.
-    batch_size, n_epochs : int
-        In users; in as many passes over the users as the objective makes an epoch.
-    kl_weight : callable
-        Update number -> beta.
-    first_update : int
-        Updates made before this call.
-    half_precision : bool
-        The products with the decoder's item matrix in bfloat16; everything else in float32.
+    schedule : object with ``weight(update)`` and ``final``
+        Of beta, as in `skvae.core.annealing`.
+    n_epochs, batch_size : int
+        In as many passes over the users as the objective makes an epoch; in users.
+    learning_rate, l2_regularization : float
     averaging_epochs : float
         How many epochs the moving average of the weights reaches back, which takes the place of the
         weights after each epoch and at the end; 0 for the weights themselves.
-    validate : callable or None
-        -> float, called after each epoch; the weights of the best epoch are put back at the end.
-    on_epoch_begin : callable or None
-        Called without arguments.
-    on_epoch_end : callable or None
-        (History) -> bool, True to stop.
-
-    Returns
-    -------
-    History
-        After a KeyboardInterrupt too, with the epochs that were finished. Then the weights are those
-        of the best epoch, or where nothing is validated those of the last update.
-
-    Raises
-    ------
-    ValueError
-        Where the loss of an epoch is not finite.
-    KeyboardInterrupt
-        Where the first epoch was not finished.
+    patience : int or None
+        Epochs after the best one that early stopping waits; None: it does not stop.
+    half_precision : bool
+        The products with the decoder's item matrix in bfloat16; everything else in float32.
     """
-    history = History(n_updates=first_update)
-    objective.encoder.optimizer = objective.decoder.optimizer = optimizer
-    objective.decoder.prepare_training(min(batch_size, rows.n_users), half_precision)
-    n_updates = objective.n_passes * -(-len(rows.non_empty()) // batch_size)
-    average = MovingAverage(objective, averaging_epochs, n_updates) if averaging_epochs else None
-    best_weights = None
-    try:
-        for epoch in range(1, n_epochs + 1):
-            if on_epoch_begin is not None:
-                on_epoch_begin()
-            loss, beta = _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, average)
-            with average.in_place() if average else nullcontext():
-                score = None if validate is None else validate()
-                with uninterrupted():
-                    history.losses.append(loss)
-                    history.betas.append(beta)
-                    if score is None:
-                        history.best_epoch = epoch
-                    else:
-                        best = max(history.validation_scores, default=-torch.inf)
-                        history.validation_scores.append(score)
-                        if score > best:
-                            history.best_epoch = epoch
-                            best_weights = _copy_weights(objective, best_weights)
-                stopped = on_epoch_end is not None and on_epoch_end(history)
-            if stopped:
-                break
-    except KeyboardInterrupt as interrupt:
-        if not history.losses:
-            raise
-        history.interrupt = interrupt
-    if average:
-        average.exchange()
-        history.last_weights = average.averages  # those exchanged for them
-    if best_weights is not None and (history.interrupt is not None or history.best_epoch < len(history.losses)):
-        objective.load_state_dict(best_weights)
-        history.restored = True
-    return history
+
+    schedule: Any
+    n_epochs: int
+    batch_size: int
+    learning_rate: float
+    l2_regularization: float = 0.0
+    averaging_epochs: float = 0.0
+    patience: int | None = None
+    half_precision: bool = False
 
 
-def _train_epoch(objective, rows, history, optimizer, generator, batch_size, kl_weight, average):
-    """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""
-    total, n_users, beta = 0, 0, 0.0
-    for batch in _batches(objective, rows, batch_size, generator):
-        beta = kl_weight(history.n_updates)
-        optimizer.zero_grad()
-        loss = objective(batch, beta, generator)
-        with uninterrupted():  # backward is part of it: it updates the item matrices
-            loss.backward()
-            optimizer.step()
-            history.n_updates += 1
-            if average:
-                average.updated()
-        total, n_users = total + loss.detach() * batch.n_users, n_users + batch.n_users
-    mean_loss = float(total) / n_users
-    if not abs(mean_loss) < float("inf"):  # NaN too
-        raise ValueError(
-            f"The loss is {mean_loss} in epoch {len(history.losses) + 1}: training diverged at "
-            f"learning_rate={optimizer.param_groups[0]['lr']}. Lower learning_rate, or scale down "
-            "the largest values of X."
+class Monitor:
+    """What is told of each epoch; this one keeps it to itself."""
+
+    def epoch_begins(self):
+        """Called before the first update of an epoch."""
+
+    def epoch_ends(self, history):
+        """Called after the epoch was validated; True stops the training."""
+        return False
+
+
+class Training:
+    """An objective, the users that it is minimised over, and the state of Adam and of the generator.
+
+    Parameters
+    ----------
+    objective : one of `skvae.core.objectives`
+        Its network is trained, on the device of the rows.
+    rows : UserRows
+    settings : Settings
+    seed : int
+        Of all randomness.
+    first_update : int, default=0
+        Updates made before this training.
+    """
+
+    def __init__(self, objective, rows, settings, seed, first_update=0):
+        self.objective, self.network, self.rows, self.settings = objective, objective.network, rows, settings
+        self.optimizer = Adam(self.network, settings.learning_rate, settings.l2_regularization)
+        self.generator = torch.Generator(rows.offsets.device).manual_seed(seed)
+        self.history = History(n_updates=first_update)
+        self.products = self._average = self._best_weights = None  # of a run
+
+    def state(self):
+        """What another training can `resume` from: moments, generator, and the weights before averaging."""
+        return {
+            "last_weights": self._average and self._average.averages,  # those exchanged for them
+            "moments": self.optimizer.state_dict()["state"],
+            "generator": self.generator.get_state(),
+        }
+
+    def resume(self, state):
+        """Go on from the `state` of another training; learning rate and weight decay are those of this one."""
+        if state["last_weights"] is not None:
+            self.network.load_state_dict(state["last_weights"])
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state["moments"]})
+        self.generator.set_state(state["generator"])
+
+    def run(self, interrupts, validate=None, monitor=None):
+        """Train, and leave the network with the weights of the best epoch, or where nothing is validated the last.
+
+        Parameters
+        ----------
+        interrupts : Interrupts
+        validate : callable or None
+            (network, products) -> float, called after each epoch; higher is better.
+        monitor : Monitor or None
+
+        Returns
+        -------
+        History
+            After a KeyboardInterrupt too, with the epochs that were finished.
+
+        Raises
+        ------
+        ValueError
+            Where the loss of an epoch is not finite.
+        KeyboardInterrupt
+            Where the first epoch was not finished, or a second Ctrl-C did not wait for the end of an update.
+        """
+        history, settings = self.history, self.settings
+        n_users = len(self.rows.non_empty())
+        n_updates = self.objective.n_passes * -(-n_users // settings.batch_size)
+        buffered = min(settings.batch_size, self.rows.n_users)
+        self.products = ItemProducts.for_training(
+            self.network.decoder, settings.half_precision, buffered, self.optimizer.update_rows
         )
-    return mean_loss, beta
+        if settings.averaging_epochs:
+            self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
+        try:
+            for _ in range(settings.n_epochs):
+                if self._epoch(interrupts, validate, monitor or Monitor()):
+                    break
+        except KeyboardInterrupt as interrupt:
+            if interrupts.impatient or not history.losses:
+                raise
+            history.interrupt = interrupt
+        if self._average:
+            self._average.exchange()
+        is_last = history.best_epoch == len(history.losses)
+        if self._best_weights is not None and (history.interrupt is not None or not is_last):
+            self.network.load_state_dict(self._best_weights)
+            history.restored = True
+        return history
 
+    def _epoch(self, interrupts, validate, monitor):
+        """Train, validate and record an epoch; True where it is the last."""
+        monitor.epoch_begins()
+        loss, beta = self._update_all(interrupts)
+        with self._average.in_place() if self._average else nullcontext():
+            score = None if validate is None else validate(self.network, self.products)
+            self._record(loss, beta, score)
+            stopped = monitor.epoch_ends(self.history)
+            interrupts.check()
+        return stopped or self._stops_early()
 
-def _batches(objective, rows, batch_size, generator):
-    """The users once a pass; an update is made before the next batch is asked for."""
-    for _ in objective.passes():
-        yield from rows.shuffled_batches(batch_size, generator)
+    def _update_all(self, interrupts):
+        """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""
+        total, n_users, beta = 0, 0, 0.0
+        for batch in self._batches():
+            interrupts.check()
+            beta = self.settings.schedule.weight(self.history.n_updates)
+            self.optimizer.zero_grad()
+            loss = self.objective(batch, beta, self.generator, self.products)
+            loss.backward()  # which updates the item matrices too
+            self.optimizer.step()
+            self.history.n_updates += 1
+            if self._average:
+                self._average.updated()
+            total, n_users = total + loss.detach() * batch.n_users, n_users + batch.n_users
+        interrupts.check()
+        mean_loss = float(total) / n_users
+        if not abs(mean_loss) < float("inf"):  # NaN too
+            raise ValueError(
+                f"The loss is {mean_loss} in epoch {len(self.history.losses) + 1}: training diverged at "
+                f"learning_rate={self.settings.learning_rate}. Lower learning_rate, or scale down "
+                "the largest values of X."
+            )
+        return mean_loss, beta
+
+    def _batches(self):
+        """The users once a pass; an update is made before the next batch is asked for."""
+        for _ in self.objective.passes():
+            yield from self.rows.shuffled_batches(self.settings.batch_size, self.generator)
+
+    def _record(self, loss, beta, score):
+        """Add an epoch to the history, and keep its weights where it is the best."""
+        history = self.history
+        best = max(history.validation_scores, default=-torch.inf)
+        history.losses.append(loss)
+        history.betas.append(beta)
+        if score is not None:
+            history.validation_scores.append(score)
+        if score is None or score > best:
+            history.best_epoch = len(history.losses)
+        if score is not None and score > best:
+            self._best_weights = _copy_weights(self.network, self._best_weights)
+
+    def _stops_early(self):
+        """Whether the best epoch is further back than the patience, counted from where beta was at its final value."""
+        history, settings = self.history, self.settings
+        if settings.patience is None or not history.validation_scores:
+            return False
+        epoch = len(history.losses)
+        # before beta is there the objective still changes, and the score with it
+        first = next((i for i, beta in enumerate(history.betas) if beta >= settings.schedule.final), epoch)
+        return epoch - max(history.best_epoch, first) >= settings.patience
 
 
 @torch.no_grad()
-def _copy_weights(objective, copy):
+def _copy_weights(network, copy):
     """Copy the weights, into an earlier copy if there is one."""
     if copy is None:
-        return {name: tensor.clone() for name, tensor in objective.state_dict().items()}
-    for name, tensor in objective.state_dict().items():
+        return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for name, tensor in network.state_dict().items():
         copy[name].copy_(tensor)
     return copy

@@ -1,0 +1,95 @@
+"""What is told of a fit: scikit-learn's callbacks, or a stand-in where it has none yet, and the printed report."""
+
+from .core.architecture import to_numpy
+from .core.training import Monitor
+from .scoring import VALIDATION_METRIC
+
+
+class NoCallbacks:
+    """A callback context that nobody listens to."""
+
+    def subcontext(self, **task):
+        """Of a part of the task: itself."""
+        return self
+
+    def call_on_fit_task_begin(self, **task):
+        """Nothing is called."""
+
+    def call_on_fit_task_end(self, **task):
+        """Nothing is called, and nothing is to be stopped: False."""
+        return False
+
+
+class _NoCallbackSupport:
+    """The part of scikit-learn's CallbackSupportMixin that fit calls."""
+
+    def _init_callback_context(self, **task):
+        return NoCallbacks()
+
+
+def _unchanged(method):
+    return method
+
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9: the same calls without callbacks
+    CallbackSupportMixin, with_callbacks = _NoCallbackSupport, _unchanged
+
+
+class EpochMonitor(Monitor):
+    """Calls scikit-learn's callbacks around each epoch, and prints a line after it where asked to.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        In training.
+    network : module
+        Its network.
+    n_epochs : int
+        Planned.
+    validation : pair of csr_array, or None
+        Fold-in and held-out, for callbacks that score; no users rather than those trained on.
+    context : callback context
+        Of the fit.
+    """
+
+    def __init__(self, estimator, network, n_epochs, validation, context):
+        self.estimator, self.network, self.n_epochs, self.context = estimator, network, n_epochs, context
+        self.X, self.y = validation or (None, None)
+        self.task = NoCallbacks()
+
+    def epoch_begins(self):
+        """Call the callbacks of an epoch's beginning."""
+        self.task = self.context.subcontext(task_name="epoch")
+        self.task.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+
+    def epoch_ends(self, history):
+        """Call the callbacks of an epoch's end, and print the report; True where a callback wants to stop.
+
+        Parameters
+        ----------
+        history : History
+            The epoch included.
+
+        Returns
+        -------
+        bool
+        """
+        stopped = self.task.call_on_fit_task_end(
+            estimator=self.estimator,
+            X=self.X,
+            y=self.y,
+            reconstruction_attributes=lambda: {"weights_": to_numpy(self.network, copy=True)},
+        )
+        if self.estimator.verbose:
+            print(self._report(history))
+        return stopped
+
+    def _report(self, history):
+        scores = history.validation_scores
+        score = f"  {VALIDATION_METRIC} {scores[-1]:.4f}" if scores else ""
+        return (
+            f"[{type(self.estimator).__name__}] epoch {len(history.losses)}/{self.n_epochs}"
+            f"  loss {history.losses[-1]:.3f}  beta {history.betas[-1]:.3f}{score}"
+        )

@@ -1,0 +1,60 @@
+"""The floor that every model must beat."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .recommender import BaseRecommender
+
+
+class PopularityRecommender(BaseRecommender):
+    """Recommend what most users have: the floor that every model must beat.
+
+    Attributes
+    ----------
+    item_counts_ : float32 array of shape (n_items,)
+        Users with an interaction, for each item.
+    n_features_in_ : int
+        n_items.
+    feature_names_in_ : array of str
+        Item names, where fit got a DataFrame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import PopularityRecommender
+    >>> X = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 1]])
+    >>> items, scores = PopularityRecommender().fit(X).recommend([[0, 1, 0]], k=2)
+    >>> items, scores
+    (array([[2, 0]]), array([[3., 2.]], dtype=float32))
+    """
+
+    def fit(self, X, y=None):
+        """Count the users of each item.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        X = self._check_interactions(X, reset=True)
+        self.item_counts_ = np.bincount(X.indices, minlength=X.shape[1]).astype(np.float32)
+        return self
+
+    def decision_function(self, X):
+        """The items' counts, the same for each user.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+        Returns
+        -------
+        float32 array of shape (n_users, n_items)
+        """
+        check_is_fitted(self)
+        X = self._check_interactions(X, reset=False)
+        return np.tile(self.item_counts_, (X.shape[0], 1))
