@@ -2,7 +2,6 @@
 
 import numbers
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,27 +9,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .events import MERGES, Cells, Events, distinct_ids, ids_at, merge_events, read_events, table_like
 from .ranking import recommend
 from .recommender import API_PAGE
 
-# How the sorted weights of a repeated (user, item) become one; first and last are each pair's ends
-MERGES = {
-    "sum": lambda weights, first, last: np.add.reduceat(weights, first),
-    "max": lambda weights, first, last: np.maximum.reduceat(weights, first),
-    "last": lambda weights, first, last: weights[last],
-    "error": lambda weights, first, last: weights[first],
-}
 HANDLE_UNKNOWN = ("warn", "ignore", "error")
 ROLES = ("user", "item", "weight", "timestamp")
-
-
-class _Events(NamedTuple):
-    """Checked columns of a table, each of shape (n_events,)."""
-
-    users: np.ndarray
-    items: np.ndarray
-    weights: np.ndarray  # float64, ones where there are none
-    timestamps: np.ndarray  # int64 or float64, zeros where there are none
 
 
 class InteractionEncoder(BaseEstimator):
@@ -240,7 +224,8 @@ class InteractionEncoder(BaseEstimator):
         ValueError, TypeError, ImportError
             As in `fit`; also where items are unknown and handle_unknown="error".
         """
-        return self._transform(events)[0]
+        _, known, cells = self._known(events)
+        return self._matrices(known, cells)[0]
 
     def timestamps(self, events):
         """When each interaction of ``transform(events)`` took place.
@@ -265,7 +250,8 @@ class InteractionEncoder(BaseEstimator):
         """
         if self.timestamp is None:
             raise ValueError('timestamp=None names no column: use InteractionEncoder(timestamp="...").')
-        return self._transform(events)[1]
+        _, known, cells = self._known(events)
+        return self._matrices(known, cells)[1]
 
     def user_ids_of(self, events):
         """The user of each row of ``transform(events)``.
@@ -285,7 +271,8 @@ class InteractionEncoder(BaseEstimator):
         ValueError, TypeError, ImportError
             As in `fit`.
         """
-        return _distinct(self._read(events)[0].users, "user")[0]
+        table = read_events(events, self.user, self.item, self.weight, self.timestamp)
+        return distinct_ids(table.users, "user")[0]
 
     def item_indices(self, item_ids):
         """Columns of items.
@@ -300,7 +287,7 @@ class InteractionEncoder(BaseEstimator):
             -1 for an item that has none.
         """
         check_is_fitted(self)
-        distinct, positions = _distinct(np.asarray(item_ids), "item")
+        distinct, positions = distinct_ids(np.asarray(item_ids), "item")
         columns = {item: column for column, item in enumerate(self.item_ids_.tolist())}
         return np.fromiter((columns.get(item, -1) for item in distinct.tolist()), np.int64, len(distinct))[positions]
 
@@ -322,7 +309,7 @@ class InteractionEncoder(BaseEstimator):
             Where an index is out of range or not an integer.
         """
         check_is_fitted(self)
-        return _ids_at(self.item_ids_, indices, "item")
+        return ids_at(self.item_ids_, indices, "item")
 
     def inverse_users(self, indices):
         """Ids of the rows that `fit_transform` returned.
@@ -342,7 +329,7 @@ class InteractionEncoder(BaseEstimator):
             Where an index is out of range or not an integer.
         """
         check_is_fitted(self)
-        return _ids_at(self.user_ids_, indices, "user")
+        return ids_at(self.user_ids_, indices, "user")
 
     def recommend(self, model, events, k=10, *, exclude_seen=True, candidates=None):
         """The k best items of each user in a table, as a table.
@@ -372,14 +359,10 @@ class InteractionEncoder(BaseEstimator):
         ValueError, TypeError, ImportError
             As in `transform`.
         """
-        check_is_fitted(self)
-        self._check_parameters()
-        table, frame = self._read(events)
-        user_ids, users = _distinct(table.users, "user")
-        table, users, columns = self._known(table, users)
-        shape = len(user_ids), len(self.item_ids_)
-        X, _ = self._matrices(table, users, columns, shape)
-        seen = sp.csr_array((np.ones(len(users), np.float32), (users, columns)), shape=shape) if exclude_seen else None
+        user_ids, known, cells = self._known(events)
+        X, _ = self._matrices(known, cells)
+        n_events = len(known.users)
+        seen = sp.csr_array((np.ones(n_events, np.float32), cells[:2]), shape=cells.shape) if exclude_seen else None
         if candidates is not None:
             candidates = self.item_indices(candidates)
             candidates = candidates[candidates >= 0]
@@ -391,116 +374,48 @@ class InteractionEncoder(BaseEstimator):
             self.item: self.item_ids_[items[rows, places]],
             "score": scores[rows, places],
         }
-        return result if frame is None else _like(frame, result)
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "item_ids_")
+        return table_like(events, result)
 
     # -- from events to matrices
 
     def _all_of(self, events, y):
         """All users and items of a table, ascending, and their matrix."""
-        self._check_parameters(y)
-        table, _ = self._read(events)
-        (user_ids, users), (item_ids, items) = _distinct(table.users, "user"), _distinct(table.items, "item")
-        return user_ids, item_ids, self._matrices(table, users, items, (len(user_ids), len(item_ids)))[0]
+        _check_no_labels(y)
+        self._check_parameters()
+        table = read_events(events, self.user, self.item, self.weight, self.timestamp)
+        (user_ids, rows), (item_ids, columns) = distinct_ids(table.users, "user"), distinct_ids(table.items, "item")
+        return user_ids, item_ids, self._matrices(table, Cells(rows, columns, (len(user_ids), len(item_ids))))[0]
 
-    def _transform(self, events):
+    def _known(self, events):
+        """All users of a table, ascending, the events of items that have a column, and their cells."""
         check_is_fitted(self)
         self._check_parameters()
-        table, _ = self._read(events)
-        user_ids, users = _distinct(table.users, "user")
-        table, users, columns = self._known(table, users)
-        return self._matrices(table, users, columns, (len(user_ids), len(self.item_ids_)))
-
-    def _known(self, table, users):
-        """The events of items that have a column, their users and columns."""
+        table = read_events(events, self.user, self.item, self.weight, self.timestamp)
+        user_ids, rows = distinct_ids(table.users, "user")
         columns = self.item_indices(table.items)
         known = columns >= 0
         if not known.all() and self.handle_unknown != "ignore":
-            items = table.items[~known]
-            message = (
-                f"{len(items)} of {len(known)} events are of {len(_distinct(items, 'item')[0])} items that fit did not "
-                f"keep, such as {items[:1].tolist()[0]!r}"
-            )
-            if self.handle_unknown == "error":
-                raise ValueError(f'{message}: drop them, or use handle_unknown="ignore".')
-            warnings.warn(
-                f'{message}: they are left out. handle_unknown="ignore" says that this is meant.',
-                UserWarning,
-                stacklevel=4,
-            )
-        return _Events(*(column[known] for column in table)), users[known], columns[known]
+            _report_unknown(table.items[~known], len(known), self.handle_unknown)
+        cells = Cells(rows[known], columns[known], (len(user_ids), len(self.item_ids_)))
+        return user_ids, Events(*(column[known] for column in table)), cells
 
-    def _matrices(self, table, users, items, shape):
+    def _matrices(self, events, cells):
         """Weights and timestamps of the merged interactions, two csr_arrays of the same pattern."""
-        pairs = users * shape[1] + items
-        # by weight too: a sum of floats must not depend on the order of the events
-        order = np.lexsort((table.weights, table.timestamps, pairs))
-        pairs, weights, timestamps = pairs[order], table.weights[order], table.timestamps[order]
-        changes = np.flatnonzero(np.diff(pairs, prepend=-1, append=-1)) if len(pairs) else np.zeros(1, np.int64)
-        first, last = changes[:-1], changes[1:] - 1
-        if self.duplicates == "error" and len(first) < len(pairs):
-            event = order[first[np.diff(changes) > 1][:1]]
-            raise ValueError(
-                f"{len(pairs) - len(first)} events repeat a user and an item, such as user "
-                f"{table.users[event].tolist()[0]!r} and item {table.items[event].tolist()[0]!r}: drop them, or use "
-                'duplicates="sum", "max" or "last".'
-            )
-        weights, timestamps, pairs = MERGES[self.duplicates](weights, first, last), timestamps[last], pairs[first]
-        kept = weights >= (self.threshold or 0)
-        kept &= weights > 0
-        weights = np.ones(len(weights), np.float32) if self.binary else weights.astype(np.float32)
-        cells = np.divmod(pairs[kept], shape[1])
-        return tuple(sp.csr_array((values[kept], cells), shape=shape) for values in (weights, timestamps))
-
-    # -- reading a table
-
-    def _read(self, events):
-        """The checked columns, and the table as a narwhals DataFrame or, of arrays, None."""
-        names = {role: getattr(self, role) for role in ROLES if getattr(self, role) is not None}
-        frame = _frame(events)
-        columns = _array_columns(events, names) if frame is None else _frame_columns(frame, names)
-        n_events = len(columns["user"])
-        if not n_events:
-            raise ValueError("events has no rows: pass at least one event.")
-        weights, timestamps = np.ones(n_events), np.zeros(n_events, np.int64)
-        for role in ("user", "item"):
-            _check_ids(columns[role], names[role])
-        if "weight" in names:
-            weights = _finite(columns["weight"], self.weight).astype(np.float64)
-            if (weights < 0).any():
-                raise ValueError(f"Column {self.weight!r} has negative weights, the lowest is {weights.min():g}.")
-        if "timestamp" in names:
-            timestamps = _finite(columns["timestamp"], self.timestamp)
-        return _Events(columns["user"], columns["item"], weights, timestamps), frame
+        return merge_events(events, cells, duplicates=self.duplicates, threshold=self.threshold, binary=self.binary)
 
     # -- parameters
 
-    def _check_parameters(self, y=None):
-        if y is not None:
-            raise ValueError(
-                "InteractionEncoder takes no y: it makes one row of many events, and stands before a Pipeline or a "
-                "search, which get its matrix."
-            )
-        for name in ROLES:
-            if not isinstance(getattr(self, name), str) and (
-                name in ("user", "item") or getattr(self, name) is not None
-            ):
-                raise TypeError(f"{name} must be a str, the name of a column, got {getattr(self, name)!r}.")
+    def _check_parameters(self):
+        for role in ROLES:
+            _check_column_name(role, getattr(self, role))
         for name in ("min_user_interactions", "min_item_interactions"):
             check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
         check_scalar(self.binary, "binary", (bool, np.bool_))
         if self.threshold is not None:
             check_scalar(self.threshold, "threshold", numbers.Real, min_val=0)
-        for name, choices in (("duplicates", tuple(MERGES)), ("handle_unknown", HANDLE_UNKNOWN)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
-        if self.weight is not None and self.binary and self.threshold is None:
-            raise ValueError(
-                f"weight={self.weight!r} decides nothing with binary=True and threshold=None: set threshold, or "
-                "binary=False for the weights themselves."
-            )
+        _check_choice("duplicates", self.duplicates, tuple(MERGES))
+        _check_choice("handle_unknown", self.handle_unknown, HANDLE_UNKNOWN)
+        _check_weight_decides(self.weight, self.binary, self.threshold)
         if self.duplicates == "last" and self.timestamp is None:
             raise ValueError('duplicates="last" needs timestamp, the name of the column that says which is last.')
 
@@ -536,112 +451,41 @@ def k_core(X, min_user_interactions, min_item_interactions):
         X, users, items = X[enough_items][:, enough_users], users[enough_items], items[enough_users]
 
 
-def _frame(events):
-    """A DataFrame as that of narwhals; None for arrays."""
-    if isinstance(events, (np.ndarray, tuple)):
-        return None
-    if not hasattr(events, "columns"):
-        raise TypeError(
-            "events must be a DataFrame, an array of shape (n_events, n_columns) or a tuple of arrays, got "
-            f"{type(events).__name__}; a user-item matrix needs no InteractionEncoder."
-        )
-    try:
-        import narwhals.stable.v2 as nw
-    except ImportError as error:
-        raise ImportError('events is a DataFrame, which needs narwhals: pip install "skvae[tables]".') from error
-    return nw.from_native(events, eager_only=True)
+def _report_unknown(items, n_events, handle_unknown):
+    message = (
+        f"{len(items)} of {n_events} events are of {len(distinct_ids(items, 'item')[0])} items that fit did not "
+        f"keep, such as {items[:1].tolist()[0]!r}"
+    )
+    if handle_unknown == "error":
+        raise ValueError(f'{message}: drop them, or use handle_unknown="ignore".')
+    warnings.warn(
+        f'{message}: they are left out. handle_unknown="ignore" says that this is meant.',
+        UserWarning,
+        stacklevel=4,
+    )
 
 
-def _frame_columns(frame, names):
-    """Role -> column, one-dimensional array; a missing value is None or NaN."""
-    for role, name in names.items():
-        if name not in frame.columns:
-            raise ValueError(
-                f"events has no column {name!r}, its columns are: {', '.join(map(str, frame.columns))}. "
-                f'Say InteractionEncoder({role}="...").'
-            )
-    columns = {role: frame.get_column(name) for role, name in names.items()}
-    for role, column in columns.items():
-        _check_none_missing(column.null_count(), len(column), names[role])
-    return {role: column.to_numpy() for role, column in columns.items()}
-
-
-def _array_columns(events, names):
-    """Role -> column, one-dimensional array, of an array or a tuple of arrays."""
-    if isinstance(events, np.ndarray) and events.ndim != 2:
-        raise ValueError(f"An array of events must be two-dimensional, got shape {events.shape}.")
-    columns = [np.asarray(column) for column in (events if isinstance(events, tuple) else events.T)]
-    if len(columns) != len(names) or any(column.shape != (len(columns[0]),) for column in columns):
+def _check_no_labels(y):
+    if y is not None:
         raise ValueError(
-            f"events must have the {len(names)} columns {', '.join(names)}, all equally long, got "
-            f"{', '.join(map(str, (column.shape for column in columns)))}; weight and timestamp are read where these "
-            "parameters name them."
+            "InteractionEncoder takes no y: it makes one row of many events, and stands before a Pipeline or a "
+            "search, which get its matrix."
         )
-    return dict(zip(names, columns, strict=True))
 
 
-def _check_ids(ids, name):
-    if ids.dtype.kind in "fcmM":
-        missing = ids != ids  # NaN and NaT
-    elif ids.dtype.kind == "O":
-        missing = np.fromiter((value is None or value != value for value in ids), bool, len(ids))
-    else:
-        return
-    _check_none_missing(np.count_nonzero(missing), len(ids), name)
+def _check_column_name(role, name):
+    if not isinstance(name, str) and (role in ("user", "item") or name is not None):
+        raise TypeError(f"{role} must be a str, the name of a column, got {name!r}.")
 
 
-def _check_none_missing(n_missing, n_events, name):
-    if n_missing:
-        raise ValueError(f"{n_missing} of {n_events} events have no value in column {name!r}: fill or drop them.")
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
 
 
-def _finite(values, name):
-    """Numbers as they are, datetimes as microseconds since 1970, anything else as float64; all finite."""
-    if values.dtype.kind == "M":
-        _check_none_missing(np.count_nonzero(np.isnat(values)), len(values), name)
-        return values.astype("datetime64[us]").astype(np.int64)
-    if values.dtype.kind not in "iub":
-        try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"Column {name!r} must hold numbers: {error}.") from error
-        n_wrong = np.count_nonzero(~np.isfinite(values))
-        if n_wrong:
-            raise ValueError(f"{n_wrong} of {len(values)} events have a value in column {name!r} that is not finite.")
-    return values
-
-
-def _distinct(ids, name):
-    """The distinct ids, ascending, and the index of each id among them."""
-    if ids.dtype.kind in "UT":
-        ids = ids.astype(object)  # strings are the same from every kind of table
-    if ids.dtype != object:
-        return np.unique(ids, return_inverse=True)
-    try:
-        distinct = sorted(set(ids))
-    except TypeError as error:
-        raise TypeError(f"The {name} ids must be all strings or all numbers, to be sorted: {error}.") from error
-    index = {value: position for position, value in enumerate(distinct)}
-    positions = np.fromiter(map(index.__getitem__, ids), np.int64, len(ids))
-    return np.fromiter(distinct, object, len(distinct)), positions
-
-
-def _ids_at(ids, indices, name):
-    """Ids at these indices, None at -1."""
-    indices = np.asarray(indices)
-    if indices.size and indices.dtype.kind not in "iu":
-        raise ValueError(f"Indices of {name}s must be integers, got dtype {indices.dtype}.")
-    indices = indices.astype(np.int64)
-    outside = indices[(indices < -1) | (indices >= len(ids))]
-    if len(outside):
-        raise ValueError(f"There is no {name} {outside[0]}: indices go from 0 to {len(ids) - 1}, and -1 is none.")
-    return np.append(ids.astype(object), [None])[indices] if (indices < 0).any() else ids[indices]
-
-
-def _like(frame, columns):
-    """Columns as a DataFrame of the same library, ids in the types that they have in frame."""
-    import narwhals.stable.v2 as nw
-
-    result = nw.from_dict(columns, backend=frame.implementation)
-    ids = [name for name in columns if name in frame.columns and name not in ("rank", "score")]
-    return result.with_columns(nw.col(name).cast(frame.schema[name]) for name in ids).to_native()
+def _check_weight_decides(weight, binary, threshold):
+    if weight is not None and binary and threshold is None:
+        raise ValueError(
+            f"weight={weight!r} decides nothing with binary=True and threshold=None: set threshold, or "
+            "binary=False for the weights themselves."
+        )

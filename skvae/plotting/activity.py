@@ -1,0 +1,181 @@
+"""How well a model ranks for users with few to many interactions."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from ..evaluation import Evaluation
+from ..scoring import hide_items, score_users
+from .axes import new_axes
+
+
+class ActivityDisplay:
+    """A metric in groups of users with few to many interactions, with standard errors.
+
+    Use `from_estimator`, or `from_evaluations` for several models. All parameters are stored as
+    attributes.
+
+    Parameters
+    ----------
+    groups : dict of str to list of skvae.evaluation.ActivityGroup
+        Name of a model to its groups, of the same users for each model.
+    metric : str, default="ndcg@100"
+        The metric drawn.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    errorbars_ : list of matplotlib ErrorbarContainer
+        One for each model: means and standard errors.
+
+    Examples
+    --------
+    >>> from skvae import ActivityDisplay, PopularityRecommender
+    >>> from skvae.datasets import make_interactions
+    >>> X = make_interactions(n_users=300, n_items=100, random_state=0)
+    >>> model = PopularityRecommender().fit(X[:150])
+    >>> display = ActivityDisplay.from_estimator(model, X[150:], n_groups=3)
+    >>> [tick.get_text() for tick in display.ax_.get_xticklabels()]
+    ['4 to 8', '9', '10 to 18']
+    """
+
+    def __init__(self, *, groups, metric="ndcg@100"):
+        self.groups = groups
+        self.metric = metric
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y=None, *, metric="ndcg@100", n_groups=5, name=None, ax=None, errorbar_kwargs=None
+    ):
+        """Hide items of every user, recommend, score, and draw by activity.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with a ``decision_function``
+            A Pipeline or a search too.
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            Users that fit never saw, or with y their fold-in.
+        y : matrix of shape (n_users, n_items), default=None
+            The held-out matrix; None hides items of X, as `skvae.evaluate` does.
+        metric : str, default="ndcg@100"
+            As in `skvae.RankingScorer`.
+        n_groups : int, default=5
+            Groups of about equally many users, as in `skvae.Evaluation.by_activity`.
+        name : str, default=None
+            Of the model, for the legend; None for its class name.
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+        errorbar_kwargs : dict, default=None
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        ActivityDisplay
+
+        Raises
+        ------
+        ValueError
+            Where no user has a held-out item, or the metric is unknown.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        if not isinstance(metric, str):
+            raise TypeError(f'metric must be the name of one metric, such as "ndcg@100", got {metric!r}.')
+        fold_in, held_out = hide_items(X, y)
+        evaluation = Evaluation(score_users(estimator, fold_in, held_out, metric))
+        name = type(estimator).__name__ if name is None else name
+        return cls.from_evaluations(
+            {name: evaluation}, fold_in, metric=metric, n_groups=n_groups, ax=ax, errorbar_kwargs=errorbar_kwargs
+        )
+
+    @classmethod
+    def from_evaluations(cls, evaluations, X, *, metric="ndcg@100", n_groups=5, ax=None, errorbar_kwargs=None):
+        """Draw evaluations of several models on the same users side by side.
+
+        Parameters
+        ----------
+        evaluations : dict of str to skvae.Evaluation
+            Name of each model to what `skvae.evaluate` gave.
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            The fold-in of the users evaluated: `skvae.fold_in_split` of what evaluate got, or
+            that itself where evaluate got y.
+        metric : str, default="ndcg@100"
+            One that was evaluated.
+        n_groups : int, default=5
+            Groups of about equally many users, as in `skvae.Evaluation.by_activity`.
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+        errorbar_kwargs : dict, default=None
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        ActivityDisplay
+
+        Raises
+        ------
+        ValueError
+            Where a metric was not evaluated, or models were evaluated on different users.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_evaluations")
+        if not isinstance(evaluations, Mapping) or not evaluations:
+            raise TypeError(f"evaluations must be a dict of model name to Evaluation, got {evaluations!r}.")
+        for name, evaluation in evaluations.items():
+            if metric not in evaluation.per_user:
+                raise ValueError(
+                    f"metric={metric!r} was not evaluated for {name}: it has {', '.join(evaluation.per_user)}."
+                )
+        chosen = {name: Evaluation({metric: e.per_user[metric]}) for name, e in evaluations.items()}
+        groups = {name: evaluation.by_activity(X, n_groups) for name, evaluation in chosen.items()}
+        bounds = {tuple((g.fewest, g.most, g.evaluation.n_users) for g in groups[name]) for name in groups}
+        if len(bounds) > 1:
+            raise ValueError("The models were evaluated on different users: evaluate them with the same X and seed.")
+        return cls(groups=groups, metric=metric).plot(ax, errorbar_kwargs=errorbar_kwargs)
+
+    def plot(self, ax=None, *, errorbar_kwargs=None):
+        """Draw means with standard-error bars, the models side by side in each group.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+        errorbar_kwargs : dict, default=None
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        ActivityDisplay
+            Itself.
+        """
+        self.ax_ = new_axes(self, ax)
+        self.figure_ = self.ax_.figure
+        kwargs = {"fmt": "o", "capsize": 3} | (errorbar_kwargs or {})
+        offsets = 0.12 * (np.arange(len(self.groups)) - (len(self.groups) - 1) / 2)
+        self.errorbars_ = []
+        for offset, (name, groups) in zip(offsets, self.groups.items(), strict=True):
+            means = [group.evaluation.mean[self.metric] for group in groups]
+            errors = [group.evaluation.standard_error[self.metric] for group in groups]
+            places = np.arange(len(groups)) + offset
+            self.errorbars_.append(self.ax_.errorbar(places, means, errors, **({"label": name} | kwargs)))
+        ranges = [_range(group) for group in next(iter(self.groups.values()))]
+        self.ax_.set_xticks(range(len(ranges)), ranges)
+        self.ax_.set(
+            xlim=(-0.5, len(ranges) - 0.5),
+            xlabel="interactions of a user in the fold-in",
+            ylabel=f"{_metric_label(self.metric)}, mean and standard error",
+        )
+        self.ax_.set_ylim(bottom=0)
+        self.ax_.legend(frameon=False)
+        return self
+
+
+def _range(group):
+    return str(group.most) if group.fewest == group.most else f"{group.fewest} to {group.most}"
+
+
+def _metric_label(metric):
+    """ "ndcg@100" as NDCG@100, "hit_rate@10" as Hit rate@10."""
+    name, _, k = metric.partition("@")
+    name = name.upper() if name in ("ndcg", "map", "mrr") else name.replace("_", " ").capitalize()
+    return f"{name}@{k}" if k else name
