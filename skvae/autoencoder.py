@@ -2,6 +2,7 @@
 
 import numbers
 import warnings
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -48,7 +49,7 @@ CHECKS = {
     "n_iter_no_change": integer(1, auto=True),
     "warm_start": flag,
     "precision": choice(*PRECISIONS),
-    "device": lambda _, device: check_device(device),
+    "device": check_device,
     "random_state": lambda _, random_state: check_random_state(random_state),
     "verbose": integer(0),
 }
@@ -294,7 +295,7 @@ class BaseAutoencoder(
                 f"This model was saved in format {version}, this version of skvae reads up to "
                 f"{FORMAT_VERSION}: upgrade skvae."
             )
-        super().__setstate__(_of_format_1(state) if version == 1 else state)
+        super().__setstate__(_of_format_1(type(self), state) if version == 1 else state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -304,6 +305,8 @@ class BaseAutoencoder(
 
 class PosteriorMixin:
     """``posterior`` and ``sample_posterior`` of an autoencoder whose code is a distribution."""
+
+    _check_interactions: Callable
 
     def posterior(self, X):
         """Mean and standard deviation of q(z|x), the distribution of each user's code.
@@ -381,12 +384,11 @@ def _inference_device(estimator):
     return resolve(estimator.device)
 
 
-def _of_format_1(state):
-    """The state of a model saved in format 1."""
-    if "_architecture" not in state:
-        return state
-    state = dict(state)
-    architecture = state.pop("_architecture")
-    is_recvae = architecture.get("prior") == "composite"
-    state["architecture_"] = Architecture(**architecture, layer_normalization=is_recvae, skip_connections=is_recvae)
+def _of_format_1(estimator_class, state):
+    """The state of a model saved in format 1: parameters that came later have their defaults."""
+    state = estimator_class().get_params(deep=False) | state
+    architecture = state.pop("_architecture", None)
+    if architecture is not None:  # fitted
+        is_recvae = architecture.get("prior") == "composite"
+        state["architecture_"] = Architecture(**architecture, layer_normalization=is_recvae, skip_connections=is_recvae)
     return state

@@ -1,5 +1,7 @@
 """What is told of a fit: scikit-learn's callbacks, or a stand-in where it has none yet, and the printed report."""
 
+from typing import Any
+
 from .core.architecture import to_numpy
 from .core.training import Monitor
 from .scoring import VALIDATION_METRIC
@@ -53,6 +55,9 @@ class EpochMonitor(Monitor):
     context : callback context
         Of the fit.
     """
+
+    X: Any
+    y: Any
 
     def __init__(self, estimator, network, n_epochs, validation, context):
         self.estimator, self.network, self.n_epochs, self.context = estimator, network, n_epochs, context

@@ -1,10 +1,10 @@
 """One fit of an autoencoder, from its parameters to its fitted attributes.
 
-What "auto" comes to, where the weights begin, who is validated, and what is stored; the training itself, early stopping
-included, is that of `skvae.core.training`.
+What "auto" comes to, where the weights begin, who is validated, and what is stored; the training itself,
+early stopping included, is that of `skvae.core.training`.
 
-An autoencoder gives its architecture (``_architecture()``), what is minimised (``_objective(network)``) and the schedule
-of beta (``_kl_schedule()``, which ``_resolve_schedule`` may prepare when a fit begins).
+An autoencoder gives its architecture (``_architecture()``), what is minimised (``_objective(network)``)
+and the schedule of beta (``_kl_schedule()``, which ``_resolve_schedule`` may prepare when a fit begins).
 """
 
 import functools

@@ -58,11 +58,6 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
     array([1, 3])
     """
 
-    _checks = {
-        "l2_regularization": number(minimum=0, boundaries="neither"),
-        "device": lambda _, device: check_device(device),
-    }
-
     def __init__(self, *, l2_regularization=200.0, device="auto"):
         self.l2_regularization = l2_regularization
         self.device = device
@@ -89,7 +84,7 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
             Where l2_regularization is not above 0, or so small beside X'X that float32 does not
             resolve it, or where the device is not present.
         """
-        check_parameters(self, self._checks)
+        check_parameters(self, {"l2_regularization": number(minimum=0, boundaries="neither"), "device": check_device})
         X = self._check_interactions(X, reset=True)
         _check_memory(X.shape[1])
         self.__dict__.pop("weights_", None)  # a refit does not hold two of them

@@ -54,8 +54,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         kl_weighting="per_user" .005, as in RecVAE.
     total_anneal_steps : int, float or "auto", default="auto"
         T of the linear schedule. From 1 on: updates (the paper: 200 000); below 1: a share of the
-        planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout; "auto": the cap is reached at a tenth of the planned updates, whatever the size of the
-        data (the paper's number would end at beta = .012 on a set like ML-1M).
+        planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout; "auto":
+        the cap is reached at a tenth of the planned updates, whatever the size of the data (the
+        paper's number would end at beta = .012 on a set like ML-1M).
     initialization : {"svd", "xavier"} or callable, default="svd"
         xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
         right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden

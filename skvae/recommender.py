@@ -96,7 +96,8 @@ class BaseRecommender(BaseEstimator):
         checked = self._check_interactions(X, reset=False)
         if is_matrix(y):
             check_same_cells(y, X, "y")
-        scores = score_users(self, *hide_items(checked, y), VALIDATION_METRIC)[VALIDATION_METRIC]
+        fold_in, held_out = hide_items(checked, y)
+        scores = score_users(self, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]
         if np.isnan(scores).all():
             warnings.warn(
                 "No user of X can hide an item, so the score is NaN: a user needs 5 interactions.",

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from .metrics import METRICS
 from .matrix import check_same_cells, row_sliceable
+from .metrics import METRICS
 from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, fold_in_split
 from .ranking import recommend
 

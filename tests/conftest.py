@@ -3,9 +3,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from skvae import BlendRecommender, MultDAERecommender, MultVAERecommender, PopularityRecommender, RecVAERecommender
+from skvae.core.initialization import xavier
 from skvae.datasets import make_interactions
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -31,6 +33,13 @@ def estimator(request):
 def X():
     """500 users x 200 items, 5 % full."""
     return make_interactions(n_users=500, n_items=200, density=0.05, random_state=0)
+
+
+def objective_of(model, n_items, dtype=None):
+    """What an autoencoder minimises, over a network that begins with Xavier's weights."""
+    network = model._architecture().build(n_items).to_empty(device="cpu").to(dtype)
+    xavier(network, None, torch.Generator().manual_seed(0))
+    return model._objective(network)
 
 
 def load_script(path):

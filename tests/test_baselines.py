@@ -14,9 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skvae import EASERecommender, PopularityRecommender, UserKFold, ndcg_scorer
-from skvae.linear import _gram, _invert
 from skvae.core.devices import invert_on
 from skvae.datasets import make_interactions
+from skvae.linear import _gram, _invert
 
 # a list, not parametrize_with_checks: pytest 9 warns of the generator that scikit-learn 1.6 passes on
 CHECKS = [pair for model in (PopularityRecommender(), EASERecommender()) for pair in estimator_checks_generator(model)]

@@ -11,8 +11,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
-from skvae import UserKFold, ndcg_scorer
-from skvae.core.interrupts import uninterrupted
+from skvae import UserKFold, fitting, ndcg_scorer
+from skvae.core.interrupts import Interrupts
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
 
@@ -69,7 +69,7 @@ def assert_same_weights(model, other):
 @pytest.mark.parametrize("n_more", [0, 2])
 def test_the_best_epoch_so_far_is_kept_where_epochs_are_validated(estimator, X, users, monkeypatch, n_more):
     scores = iter([0.1, 0.3, 0.2, 0.25])
-    monkeypatch.setattr(type(estimator), "_validate", lambda *_: next(scores))
+    monkeypatch.setattr(fitting, "validation_score", lambda *_: next(scores))
     best = r"after 4 epochs; \w+ is fitted, with the weights of epoch 2, the best so far\."
     model = interrupted(estimator, 4 * N_BATCHES + n_more, best, users, X_val=X[400:])
     assert model.n_iter_ == len(model.loss_curve_) == len(model.beta_curve_) == 4
@@ -80,7 +80,7 @@ def test_the_best_epoch_so_far_is_kept_where_epochs_are_validated(estimator, X, 
 
 def test_the_last_epoch_is_put_back_where_it_is_the_best_and_updates_came_after(estimator, X, users, monkeypatch):
     scores = iter([0.1, 0.3])
-    monkeypatch.setattr(type(estimator), "_validate", lambda *_: next(scores))
+    monkeypatch.setattr(fitting, "validation_score", lambda *_: next(scores))
     model = interrupted(estimator, 2 * N_BATCHES + 3, "of epoch 2, the best so far", users, X_val=X[400:])
     assert_same_weights(model, estimator.set_params(max_iter=2).fit(users))
 
@@ -94,7 +94,7 @@ def test_a_validation_that_is_interrupted_leaves_its_epoch_out(estimator, X, use
             raise KeyboardInterrupt
         return score
 
-    monkeypatch.setattr(type(estimator), "_validate", validate)
+    monkeypatch.setattr(fitting, "validation_score", validate)
     model = clone(estimator)
     with pytest.raises(KeyboardInterrupt, match="after 2 epochs"):
         model.fit(users, X_val=X[400:])
@@ -103,20 +103,21 @@ def test_a_validation_that_is_interrupted_leaves_its_epoch_out(estimator, X, use
 
 
 def test_without_validation_the_weights_are_those_of_the_last_update(estimator, users):
+    # the third epoch is not recorded, but all its updates are made
     after_epoch = interrupted(
-        estimator, 3 * N_BATCHES, r"after 3 epochs; \w+ is fitted, with the weights reached\.", users
+        estimator, 3 * N_BATCHES - 1, r"after 2 epochs; \w+ is fitted, with the weights reached\.", users
     )
     assert_same_weights(after_epoch, clone(estimator).set_params(max_iter=3).fit(users))
     within = interrupted(estimator, 3 * N_BATCHES + 2, "after 3 epochs", users)
     assert within.n_iter_ == within.best_iter_ == len(within.loss_curve_) == len(within.beta_curve_) == 3
-    assert within.n_updates_ == 3 * N_BATCHES + 2
+    assert within.n_updates_ == 3 * N_BATCHES + 3  # the one under way is finished
     assert any((within.weights_[name] != weights).any() for name, weights in after_epoch.weights_.items())
     assert within.recommend(users)[0].shape == (400, 10)
 
 
 @pytest.mark.parametrize(("method", "calls_per_update"), [("step", 1), ("update_rows", 2)])  # of two item matrices
 def test_an_update_is_made_as_a_whole(estimator, users, monkeypatch, method, calls_per_update):
-    within = interrupted(estimator, 2 * N_BATCHES + 2, "after 2 epochs", users)
+    within = interrupted(estimator, 2 * N_BATCHES + 1, "after 2 epochs", users)
     called, n_calls = getattr(Adam, method), 0
 
     def interrupted_call(self, *arguments):
@@ -165,7 +166,7 @@ def test_training_goes_on_from_an_interrupted_fit(estimator, users):
     model.likelihood.n_batches = 10**6
     model.set_params(max_iter=3).fit(users)
     assert model.n_iter_ == len(model.loss_curve_) == 5
-    assert model.n_updates_ == 5 * N_BATCHES + 1
+    assert model.n_updates_ == 5 * N_BATCHES + 2
 
 
 def test_a_search_stops(estimator, users):
@@ -204,25 +205,54 @@ def test_a_callback_that_interrupts_is_torn_down_and_its_epoch_counts(estimator,
     assert_same_weights(model, estimator.set_params(max_iter=3).fit(users))
 
 
-def test_an_interrupt_waits_for_the_end_of_the_block_and_the_handler_is_put_back():
+def test_an_interrupt_waits_for_the_next_check_and_the_handler_is_put_back():
     handler, done = signal.getsignal(signal.SIGINT), []
 
     def block():
-        with uninterrupted():
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            done.append("after the signal")
+            interrupts.check()
+            done.append("after the check")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert done == ["after the signal"]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_interrupt_after_the_last_check_is_passed_on_at_the_end():
+    done = []
+
+    def block():
+        with Interrupts():
             signal.raise_signal(signal.SIGINT)
             done.append(True)
 
     with pytest.raises(KeyboardInterrupt):
         block()
     assert done == [True]
-    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_second_interrupt_does_not_wait_and_leaves_no_model(estimator, users):
+    class Twice(Interrupted):
+        def log_prob(self, logits, batch):
+            if self.n_batches == 0:
+                signal.raise_signal(signal.SIGINT)
+            return super().log_prob(logits, batch)
+
+    model = clone(estimator).set_params(likelihood=Twice(2 * N_BATCHES))
+    model.likelihood.n_batches = 2 * N_BATCHES
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        model.fit(users)
+    assert not hasattr(model, "weights_")
 
 
 @pytest.mark.parametrize("of_the_user", [signal.SIG_IGN, signal.SIG_DFL])
 def test_a_handler_that_raises_nothing_is_left_alone(of_the_user):
     handler = signal.signal(signal.SIGINT, of_the_user)
     try:
-        with uninterrupted():
+        with Interrupts():
             assert signal.getsignal(signal.SIGINT) is of_the_user
     finally:
         signal.signal(signal.SIGINT, handler)

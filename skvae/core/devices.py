@@ -3,12 +3,12 @@
 import torch
 
 
-def check_device(name):
-    """Raise where a ``device`` parameter is not the name of a device that is present."""
-    if not isinstance(name, str):
-        raise TypeError(f'device must be a str such as "auto", "cpu" or "cuda", got {name!r}.')
-    if not is_present(name):
-        raise ValueError(f'device={name!r} is not present on this machine: use "auto" or "cpu".')
+def check_device(name, device):
+    """Raise where the parameter of this name is not the name of a device that is present."""
+    if not isinstance(device, str):
+        raise TypeError(f'{name} must be a str such as "auto", "cpu" or "cuda", got {device!r}.')
+    if not is_present(device):
+        raise ValueError(f'{name}={device!r} is not present on this machine: use "auto" or "cpu".')
 
 
 def is_present(name):

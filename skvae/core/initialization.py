@@ -1,4 +1,4 @@
-"""The weights that a training begins with. Another initialization is one more function of (network, rows, generator)."""
+"""The weights that a training begins with. Another beginning is one more function of (network, rows, generator)."""
 
 from itertools import chain
 

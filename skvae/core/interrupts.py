@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from typing import Any
 
 
 class Interrupts:
@@ -12,7 +13,9 @@ class Interrupts:
     """
 
     def __init__(self):
-        self._handler, self._arrived, self.impatient = None, None, False
+        self._handler: Any = None
+        self._arrived: tuple | None = None
+        self.impatient = False
 
     def __enter__(self):
         handler = signal.getsignal(signal.SIGINT)

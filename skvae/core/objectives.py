@@ -6,6 +6,7 @@ its ``passes`` say what of the network each pass over the users trains.
 
 import copy
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -72,7 +73,7 @@ class NegativeELBO:
     def __init__(self, network, dropout, kl_weighting="constant"):
         self.network, self.dropout = network, dropout
         self.kl_weight = KL_WEIGHTINGS[kl_weighting]
-        self.previous_encoder = None  # set when an epoch begins
+        self.previous_encoder: Any = None  # set when an epoch begins
 
     def passes(self):
         """Yield at the beginning of each pass over the users that an epoch makes."""

@@ -1,4 +1,4 @@
-"""The training loop: epochs of Adam updates, validation, early stopping (`Training._stops_early`), the best epoch kept."""
+"""The training loop: epochs of Adam updates, validation, early stopping (`_stops_early`), the best epoch kept."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from ..ranking import item_indices
+from ..matrix import item_indices
 from .axes import new_axes
 
 OTHER_COLOR = "0.8"

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from ..model_selection import count_interactions
-from ..ranking import recommend, row_sliceable
+from ..matrix import count_interactions, row_sliceable
+from ..ranking import recommend
 from .axes import new_axes
 
 REFERENCE_COLOR = "0.4"

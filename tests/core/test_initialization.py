@@ -8,10 +8,9 @@ from torch import nn
 
 from skvae import MultDAERecommender, MultVAERecommender
 from skvae.core.batches import UserRows
-from skvae.core.initialization import initialize, singular_vectors, start_from_svd
+from skvae.core.initialization import near_svd, singular_vectors, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Gaussian, Multinomial
-from skvae.core.networks import Decoder, Encoder
-from skvae.core.objectives import NegativeLogLikelihood
+from skvae.core.networks import Decoder, DenoisingAutoencoder, Encoder
 
 
 def _generator():
@@ -26,9 +25,9 @@ def _normalized(X):
 def _dae(n_items, n_components, likelihood=None, activation=nn.Identity):
     encoder = Encoder(n_items, [n_components], activation(), activation())
     decoder = Decoder([n_components], n_items, activation())
-    objective = NegativeLogLikelihood(encoder, decoder, likelihood or Multinomial(), 0.5)
-    initialize(objective, _generator())
-    return objective
+    network = DenoisingAutoencoder(encoder, decoder, likelihood or Multinomial())
+    xavier(network, None, _generator())
+    return network
 
 
 def test_xavier_has_the_variance_of_glorot_in_every_matrix_and_nearly_no_bias():
@@ -38,7 +37,7 @@ def test_xavier_has_the_variance_of_glorot_in_every_matrix_and_nearly_no_bias():
             "decoder": Decoder([20, 60], 3000, nn.Tanh()),
         }
     )
-    initialize(network, _generator())
+    xavier(network, None, _generator())
     for name, weight in network.named_parameters():
         if weight.ndim == 2:
             assert weight.std().item() == pytest.approx((2 / sum(weight.shape)) ** 0.5, rel=0.05), name
@@ -71,12 +70,14 @@ def test_length_of_a_row_does_not_matter(X):
 
 def test_a_linear_autoencoder_begins_as_the_projection_of_its_users(X):
     rows, n_components = UserRows(X), 6
-    objective = _dae(X.shape[1], n_components)
-    start_from_svd(objective, rows, _generator())
+    network = _dae(X.shape[1], n_components)
+    near_svd(network, rows, _generator())
     batch = rows.batch(torch.arange(X.shape[0]))
     with torch.no_grad():
-        logits = objective.decoder(objective.code(batch.normalized())).numpy()
-    vectors = singular_vectors(rows, n_components, _generator()).numpy()
+        logits = network.decoder(network.code(batch)).numpy()
+    generator = _generator()
+    xavier(network, None, generator)  # which draws first
+    vectors = singular_vectors(rows, n_components, generator).numpy()
     n_users = (np.diff(X.indptr) > 0).sum()
     scores = (X.nnz / n_users) ** 0.5 * _normalized(X) @ vectors @ vectors.T
     popularity = X.sum(0) + X.sum() / X.nnz
@@ -99,28 +100,27 @@ def test_an_intercept_is_where_no_gradient_is_left(name, X):
 
 @pytest.mark.parametrize("n_users", [1, 19, 45])
 def test_few_users_give_few_vectors_and_leave_the_rest_as_it_was(n_users, X):
-    objective = _dae(X.shape[1], 6)
-    before = objective.encoder.item_weight.detach().clone()
-    start_from_svd(objective, UserRows(X[:n_users]), _generator())
-    changed = (objective.encoder.item_weight != before).any(0)
+    network = _dae(X.shape[1], 6)
+    before = network.encoder.item_weight.detach().clone()
+    near_svd(network, UserRows(X[:n_users]), _generator())
+    changed = (network.encoder.item_weight != before).any(0)
     assert changed.tolist() == [i < n_users // 20 for i in range(6)]
-    assert all(torch.isfinite(p).all() for p in objective.parameters())
+    assert all(torch.isfinite(p).all() for p in network.parameters())
 
 
 def test_hidden_layers_pass_the_code_on_and_leave_the_variance_alone(X):
     model = MultVAERecommender(4, hidden_layer_sizes=(16, 8), decoder_hidden_layer_sizes=(3,), activation="identity")
-    model._architecture = model._current_architecture()
-    objectives = [model._objective(X.shape[1]).to_empty(device="cpu") for _ in range(2)]
-    for objective in objectives:
-        initialize(objective, _generator())
-    xavier, svd = objectives
-    start_from_svd(svd, UserRows(X), _generator())
-    layers = [(*objective.encoder.layers, *objective.decoder.layers) for objective in objectives]
+    networks = [model._architecture().build(X.shape[1]).to_empty(device="cpu") for _ in range(2)]
+    for network, initialize in zip(networks, (xavier, near_svd), strict=True):
+        initialize(network, UserRows(X), _generator())
+    layers = [(*network.encoder.layers, *network.decoder.layers) for network in networks]
     for before, after, n_units in zip(*layers, (4, 4, 3), strict=True):
         expected = torch.zeros_like(before.weight)
         expected[range(n_units), range(n_units)] = 1
         torch.testing.assert_close(after.weight - before.weight, expected)
-    assert (svd.encoder.item_weight != xavier.encoder.item_weight).any(0).tolist() == [i < 3 for i in range(16)]
+    assert (networks[1].encoder.item_weight != networks[0].encoder.item_weight).any(0).tolist() == [
+        i < 3 for i in range(16)
+    ]
 
 
 def test_a_likelihood_without_an_intercept_keeps_the_biases(X):
@@ -129,10 +129,10 @@ def test_a_likelihood_without_an_intercept_keeps_the_biases(X):
 
     model = MultDAERecommender(4, likelihood=Bare(), max_iter=1, early_stopping=False, random_state=0)
     assert np.isfinite(model.fit(X).loss_curve_).all()
-    objective = _dae(X.shape[1], 4, Bare())
-    before = objective.decoder.item_bias.detach().clone()
-    start_from_svd(objective, UserRows(X), _generator())
-    assert torch.equal(objective.decoder.item_bias, before)
+    network = _dae(X.shape[1], 4, Bare())
+    before = network.decoder.item_bias.detach().clone()
+    near_svd(network, UserRows(X), _generator())
+    assert torch.equal(network.decoder.item_bias, before)
 
 
 def test_the_gaussian_intercept_is_the_weighted_mean(X):
