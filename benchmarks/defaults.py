@@ -39,7 +39,6 @@ def main():
     parser.add_argument("--trials", type=int, metavar="N", help="candidates of each grid, default all")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="fits side by side, a thread each")
     parser.add_argument("--device", default="auto", help="a torch device")
-    parser.add_argument("--precision", default="float32")
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "defaults", metavar="DIR")
     args = parser.parse_args()
     run(args)
@@ -54,9 +53,7 @@ def run(args):
     splits = {name: skvae.strong_generalization_split(load(name), random_state=0) for name in args.names}
     rounds = zip_longest(*([(model, p) for p in (DEFAULTS, *candidates(model, args.trials))] for model in args.models))
     tasks = (
-        joblib.delayed(fit)(
-            model, parameters, splits[name], args.device, args.precision, (name, f"{model} {parameters}")
-        )
+        joblib.delayed(fit)(model, parameters, splits[name], args.device, (name, f"{model} {parameters}"))
         for model, parameters in filter(None, chain.from_iterable(rounds))
         for name in args.names
         if f"{model} {parameters}" not in records[name]
@@ -71,9 +68,9 @@ def candidates(model, n_trials):
     return list(ParameterSampler(grid, n_trials, random_state=0))
 
 
-def fit(model, parameters, split, device, precision, key):
+def fit(model, parameters, split, device, key):
     start = time.perf_counter()
-    fitted = MODELS[model](random_state=0, device=device, precision=precision, **parameters)
+    fitted = MODELS[model](random_state=0, device=device, **parameters)
     try:
         fitted.fit(split.train, X_val=split.validation)
     except ValueError as error:  # it diverged
