@@ -166,8 +166,3 @@ def replacing(path):
 def write(text, path):
     with replacing(path) as part:
         part.write_text(text)
-
-
-def save_figure(figure, path):
-    with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=150)

@@ -13,7 +13,6 @@ import skvae
 from skvae.metrics import ndcg_at_k
 from skvae.ranking import top_k
 
-pytest.importorskip("matplotlib")
 pytest.importorskip("pandas")
 
 
