@@ -14,7 +14,6 @@ from pathlib import Path
 
 import harness
 import joblib
-import numpy as np
 from real_data import NAMES, load
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
@@ -56,7 +55,7 @@ def run(args):
         joblib.delayed(fit)(model, parameters, splits[name], args.device, (name, f"{model} {parameters}"))
         for model, parameters in filter(None, chain.from_iterable(rounds))
         for name in args.names
-        if f"{model} {parameters}" not in records[name]
+        if f"{model} {parameters}" not in records[name].runs
     )
     harness.fit_all(tasks, records, args.jobs)
 
@@ -74,18 +73,17 @@ def fit(model, parameters, split, device, key):
     try:
         fitted.fit(split.train, X_val=split.validation)
     except ValueError as error:  # it diverged
-        return key, {"model": model, "parameters": parameters, METRIC: [0.0, 0.0], "error": str(error)}, []
+        return key, {"model": model, "parameters": parameters, METRIC: [0.0, 0.0], "error": str(error)}
     seconds = time.perf_counter() - start
-    per_user = skvae.evaluate(fitted, split.test, METRIC).per_user[METRIC]
     result = {
         "model": model,
         "parameters": parameters,
-        METRIC: [fitted.best_validation_score_, float(np.nanmean(per_user))],
+        METRIC: [fitted.best_validation_score_, skvae.evaluate(fitted, split.test, METRIC).mean[METRIC]],
         "epochs": fitted.best_iter_,
         "seconds": seconds,
         "device": device,
     }
-    return key, result, per_user
+    return key, result
 
 
 def tables(results):

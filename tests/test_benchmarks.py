@@ -259,3 +259,5 @@ def test_the_defaults_stand_beside_the_best_of_the_grid(X, tmp_path, monkeypatch
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| small | MultDAE | 2"))
     assert f"| {runs[1]['ndcg@100'][0]:.4f} | {best['ndcg@100'][0]:.4f} |" in row
     assert f"batch_size={best['parameters']['batch_size']}" in row
+    monkeypatch.setattr(defaults, "fit", None)
+    defaults.main()  # all of it is on record
