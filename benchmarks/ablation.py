@@ -1,10 +1,10 @@
 """What the steps from Mult-VAE as published to RecVAE are worth, each alone, and a few parameters.
 
-``python benchmarks/ablation.py [NAME ...] [--seeds N] [--models A,B] [--max-iter N] [--precision P] [--jobs N]
-[--device D] [--results DIR]``. Data and protocol are those of accuracy.py: strong generalization, a split a seed, the
-best epoch kept on the validation users, NDCG@100 on the test users, and the paired difference from the plain Mult-VAE
-(for a Mult-DAE from the plain one); +- is the standard error over users and splits. DIR gets NAME.json and
-ablation.md; what is on record is not run again.
+``python benchmarks/ablation.py [NAME ...] [--seeds N] [--models A,B] [--max-iter N] [--jobs N] [--device D]
+[--results DIR]``. Data and protocol are those of accuracy.py: strong generalization, a split a seed, the best epoch
+kept on the validation users, NDCG@100 on the test users, and the paired difference from the plain Mult-VAE (for a
+Mult-DAE from the plain one); +- is the standard error over users and splits. DIR gets NAME.json and ablation.md; what
+is on record is not run again.
 """
 
 import argparse
@@ -47,8 +47,6 @@ def models():
         PLAIN_DAE: (skvae.MultDAERecommender, {}),
         **{f"{PLAIN_DAE} {name}": (skvae.MultDAERecommender, parameters) for name, parameters in steps_of_dae.items()},
         "RecVAE": (skvae.RecVAERecommender, {}),
-        "RecVAE trained together": (skvae.RecVAERecommender, {"n_encoder_passes": 0, "learning_rate": 1e-3}),
-        "RecVAE not averaged": (skvae.RecVAERecommender, {"averaging_epochs": 0}),
     }
 
 
@@ -59,7 +57,6 @@ def main():
     parser.add_argument("--seeds", type=int, default=1, metavar="N")
     parser.add_argument("--models", type=lambda text: text.split(","), default=list(table), metavar="A,B")
     parser.add_argument("--max-iter", type=int, default=200, metavar="N")
-    parser.add_argument("--precision", default="float32")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="fits side by side, a thread each")
     parser.add_argument("--device", default="auto", help="a torch device")
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "ablation", metavar="DIR")
@@ -73,7 +70,7 @@ def main():
 def run(args, table):
     records = {name: harness.Record(args.results / name) for name in args.names}
     matrices = {name: load(name) for name in args.names}
-    common = {"max_iter": args.max_iter, "precision": args.precision, "device": args.device}
+    common = {"max_iter": args.max_iter, "device": args.device}
     tasks = (
         joblib.delayed(fit)(
             *table[model], common | {"random_state": seed}, matrices[name], (name, f"{model}, split {seed}")

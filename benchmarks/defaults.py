@@ -14,7 +14,6 @@ from pathlib import Path
 
 import harness
 import joblib
-import numpy as np
 from real_data import NAMES, load
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
@@ -39,7 +38,6 @@ def main():
     parser.add_argument("--trials", type=int, metavar="N", help="candidates of each grid, default all")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="fits side by side, a thread each")
     parser.add_argument("--device", default="auto", help="a torch device")
-    parser.add_argument("--precision", default="float32")
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "defaults", metavar="DIR")
     args = parser.parse_args()
     run(args)
@@ -54,12 +52,10 @@ def run(args):
     splits = {name: skvae.strong_generalization_split(load(name), random_state=0) for name in args.names}
     rounds = zip_longest(*([(model, p) for p in (DEFAULTS, *candidates(model, args.trials))] for model in args.models))
     tasks = (
-        joblib.delayed(fit)(
-            model, parameters, splits[name], args.device, args.precision, (name, f"{model} {parameters}")
-        )
+        joblib.delayed(fit)(model, parameters, splits[name], args.device, (name, f"{model} {parameters}"))
         for model, parameters in filter(None, chain.from_iterable(rounds))
         for name in args.names
-        if f"{model} {parameters}" not in records[name]
+        if f"{model} {parameters}" not in records[name].runs
     )
     harness.fit_all(tasks, records, args.jobs)
 
@@ -71,24 +67,23 @@ def candidates(model, n_trials):
     return list(ParameterSampler(grid, n_trials, random_state=0))
 
 
-def fit(model, parameters, split, device, precision, key):
+def fit(model, parameters, split, device, key):
     start = time.perf_counter()
-    fitted = MODELS[model](random_state=0, device=device, precision=precision, **parameters)
+    fitted = MODELS[model](random_state=0, device=device, **parameters)
     try:
         fitted.fit(split.train, X_val=split.validation)
     except ValueError as error:  # it diverged
-        return key, {"model": model, "parameters": parameters, METRIC: [0.0, 0.0], "error": str(error)}, []
+        return key, {"model": model, "parameters": parameters, METRIC: [0.0, 0.0], "error": str(error)}
     seconds = time.perf_counter() - start
-    per_user = skvae.evaluate(fitted, split.test, METRIC).per_user[METRIC]
     result = {
         "model": model,
         "parameters": parameters,
-        METRIC: [fitted.best_validation_score_, float(np.nanmean(per_user))],
+        METRIC: [fitted.best_validation_score_, skvae.evaluate(fitted, split.test, METRIC).mean[METRIC]],
         "epochs": fitted.best_iter_,
         "seconds": seconds,
         "device": device,
     }
-    return key, result, per_user
+    return key, result
 
 
 def tables(results):

@@ -16,6 +16,7 @@ from pathlib import Path
 import harness
 import numpy as np
 import torch
+from runners.common import EpochEnd
 
 import skvae
 
@@ -23,23 +24,6 @@ ESTIMATORS = {"Mult-VAE 600-200-600": skvae.MultVAERecommender, "Mult-DAE 200": 
 # name -> precision of skvae, and of torch's float32 products: "high" is TF32 where the GPU has it
 PRECISIONS = {"float32": ("float32", "highest"), "TF32": ("float32", "high"), "bfloat16": ("bfloat16", "highest")}
 BATCH_SIZES = (500, 8192)
-
-
-class EpochEnds(list):
-    """A scikit-learn callback that keeps when each epoch ended."""
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context):
-        if context.task_name == "epoch":
-            self.append(time.perf_counter())
 
 
 def main():
@@ -86,7 +70,7 @@ def measure(name, precision, batch_size, X, args):
     on_gpu = args.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    ends = EpochEnds()
+    ends = []
     model = ESTIMATORS[name](
         batch_size=batch_size,
         max_iter=args.epochs + 1,
@@ -95,7 +79,7 @@ def measure(name, precision, batch_size, X, args):
         device=args.device,
         random_state=0,
     )
-    model.set_callbacks(ends).fit(X)
+    model.set_callbacks(EpochEnd(lambda: ends.append(time.perf_counter()))).fit(X)
     trained = X.shape[0] / float(np.median(np.diff(ends)))
     peak = round(torch.cuda.max_memory_allocated() / 1e6) if on_gpu else ""
     model.recommend(X[:500], k=100)

@@ -121,7 +121,7 @@ def markdown_table(header, rows):
 
 
 class Record:
-    """What a script has measured so far: PATH.json, and in PATH.npz the values of all users for each run.
+    """What a script has measured so far: PATH.json and, of runs to be compared user by user, their values in PATH.npz.
 
     A run that both have need not be made again.
     """
@@ -138,19 +138,22 @@ class Record:
     def __contains__(self, key):
         return key in self.runs and key in self.per_user
 
-    def add(self, key, result, per_user):
-        """Keep a run, both files written."""
-        self.runs[key], self.per_user[key] = result, np.asarray(per_user, np.float32)
+    def add(self, key, result, per_user=None):
+        """Keep a run, the files written."""
+        self.runs[key] = result
         write(json.dumps(self.about, indent=1), self.path)
+        if per_user is None:
+            return
+        self.per_user[key] = np.asarray(per_user, np.float32)
         with replacing(self.arrays_path) as part, part.open("wb") as file:
             np.savez_compressed(file, **self.per_user)
 
 
 def fit_all(tasks, records, n_jobs):
-    """Run joblib tasks side by side, a thread each if several; each gives ((name, key), result, per_user)."""
+    """Run joblib tasks side by side, a thread each if several; each gives ((name, key), result[, per_user])."""
     with joblib.parallel_config("loky", inner_max_num_threads=1 if n_jobs > 1 else None):
-        for (name, key), result, per_user in joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks):
-            records[name].add(key, result, per_user)
+        for (name, key), result, *per_user in joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks):
+            records[name].add(key, result, *per_user)
             print(name, key, result, flush=True)
 
 
@@ -166,8 +169,3 @@ def replacing(path):
 def write(text, path):
     with replacing(path) as part:
         part.write_text(text)
-
-
-def save_figure(figure, path):
-    with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=150)

@@ -1,6 +1,6 @@
 """Users a second in training and in recommending, beside three libraries and the matrix products that nobody can save.
 
-``python benchmarks/speed.py [NAME ...] [--rounds N] [--redraw] [--results DIR] [--environments DIR]``, or
+``python benchmarks/speed.py [NAME ...] [--rounds N] [--table] [--results DIR] [--environments DIR]``, or
 ``make bench``. NAME is a contestant or the start of its name. The data are 4 000 users and 20 108 items, 72
 interactions a user in the mean, the models the paper's, the batches of 500 users. Contestants take turns, each in a
 process of its own with the same threads. An epoch of training is measured after one that is not, without validation;
@@ -8,7 +8,7 @@ then recommend(k=100) for all users, or as many as a recommender can do in secon
 is the peak of the process in training above what it held before, with the data already read.
 
 The floor of training is the three matrix products of the output layer, the floor of recommending is the one. A row is
-compared with the floor of its own precision. DIR gets speed.json, speed.md and speed.png.
+compared with the floor of its own precision. DIR gets speed.json and speed.md.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import json
 from pathlib import Path
 
 import harness
-import matplotlib
 import numpy as np
 
 N_USERS, N_ITEMS, BATCH_SIZE = 4000, 20108, 500
@@ -60,12 +59,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="contestants; default all")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
-    parser.add_argument("--redraw", action="store_true", help="table and plot from the record alone")
+    parser.add_argument("--table", action="store_true", help="the table from the record alone")
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "speed", metavar="DIR")
     parser.add_argument("--environments", type=Path, default=harness.ENVIRONMENTS, metavar="DIR")
     args = parser.parse_args()
     record = args.results / "speed.json"
-    if not args.redraw:
+    if not args.table:
         measure(tuple(args.names), args.rounds, args.environments, record)
     report(json.loads(record.read_text()), args.results)
 
@@ -106,7 +105,6 @@ def report(record, results):
     text = "\n".join(sections)
     print(text)
     harness.write(text, results / "speed.md")
-    draw(record, results / "speed.png")
 
 
 def trained_per_second(result):
@@ -161,29 +159,6 @@ def recommending_table(runs):
         calls = [result["call_seconds"] for result in runs[name] if "call_seconds" in result]
         rows.append([name, *compared(name, values), f"{1000 * np.median(calls):.2f}" if calls else ""])
     return harness.markdown_table(["recommend(k=100)", *COMPARED, "one user, ms"], rows)
-
-
-def draw(record, path):
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    kinds = {"training": trained_per_second, "recommend(k=100)": recommended_per_second}
-    figure, axes = plt.subplots(len(kinds), len(CONTESTANTS), figsize=(11, 7), layout="constrained")
-    for row, (kind, measured) in zip(axes, kinds.items(), strict=True):
-        for axis, (model, contestants) in zip(row, CONTESTANTS.items(), strict=True):
-            ran = [result for result in record["runs"] if result["model"] == model]
-            runs = {name: [r for r in ran if r["contestant"] == name] for name in contestants}
-            values = speeds(runs, measured)
-            colors = ["C0" if n in OURS else "0.8" if n.startswith("floor") else "C1" for n in values]
-            medians = [np.median(v) for v in values.values()]
-            below = [m - min(v) for m, v in zip(medians, values.values(), strict=True)]
-            above = [max(v) - m for m, v in zip(medians, values.values(), strict=True)]
-            axis.barh(list(values), medians, xerr=[below, above], color=colors)
-            axis.invert_yaxis()
-            axis.locator_params(axis="x", nbins=5)
-            axis.set(title=f"{model}: {kind}", xlabel="users/s")
-    harness.save_figure(figure, path)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Validation NDCG@100 against seconds of training, beside three libraries, on real data.
 
-``python benchmarks/time_to_quality.py [NAME ...] [--limit SECONDS] [--redraw] [--results DIR] [--environments DIR]``.
+``python benchmarks/time_to_quality.py [NAME ...] [--limit SECONDS] [--results DIR] [--environments DIR]``.
 NAME is a contestant or the start of its name: those are measured, else all that the record lacks. Data are `anime`,
 80 / 10 / 10 per cent of the users, and everyone gets the same validation users with the same items hidden.
 
 Of skvae everything counts that the user of fit waits for: its own validation after each epoch, and putting the best
 epoch back. Of a peer the training alone counts; its validation users are scored while the clock stands still, and it
-goes on until NDCG@100 has not risen for 20 epochs, or for SECONDS. It runs once with its own defaults and once with
-the layers of the paper and the batches of skvae. DIR gets time_to_quality.json, .md and .png.
+goes on until NDCG@100 has not risen for 20 epochs, or for SECONDS. It runs with the layers of the paper and the batches
+of skvae, irspack with its own defaults as well. DIR gets time_to_quality.json and .md.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import json
 from pathlib import Path
 
 import harness
-import matplotlib
 import numpy as np
 from real_data import load
 
@@ -32,9 +31,7 @@ CONTESTANTS = {
         "skvae MultVAE bfloat16": ("skvae", {"model": "MultVAERecommender", "precision": "bfloat16"}),
         "irspack, defaults": ("irspack", {}),
         f"irspack, {PAPER}": ("irspack", {"dim_z": 200, "enc_hidden_dims": 600, "minibatch_size": BATCH_SIZE}),
-        "Cornac VAECF, defaults": ("cornac", {}),
         f"Cornac VAECF, {PAPER}": ("cornac", {"k": 200, "autoencoder_structure": [600], "batch_size": BATCH_SIZE}),
-        "RecBole MultiVAE, defaults": ("recbole", {"model": "MultiVAE"}),
         f"RecBole MultiVAE, {PAPER}": (
             "recbole",
             {"model": "MultiVAE", "latent_dimension": 400, "train_batch_size": BATCH_SIZE},
@@ -47,7 +44,6 @@ CONTESTANTS = {
             "skvae",
             {"model": "MultDAERecommender", "precision": "bfloat16", "dropout": 0.3},
         ),
-        "RecBole MultiDAE, defaults": ("recbole", {"model": "MultiDAE"}),
         f"RecBole MultiDAE, 200, batch {BATCH_SIZE}": (
             "recbole",
             {"model": "MultiDAE", "mlp_hidden_size": [], "latent_dimension": 200, "train_batch_size": BATCH_SIZE},
@@ -60,19 +56,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="contestants; default those the record lacks")
     parser.add_argument("--limit", type=float, default=150, metavar="SECONDS", help="of a peer's training")
-    parser.add_argument("--redraw", action="store_true", help="table and plot from the record alone")
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "time_to_quality", metavar="DIR")
     parser.add_argument("--environments", type=Path, default=harness.ENVIRONMENTS, metavar="DIR")
     args = parser.parse_args()
     path = args.results / "time_to_quality.json"
     record = json.loads(path.read_text()) if path.exists() else {"machine": harness.machine(), "runs": {}}
-    if not args.redraw:
-        measure(tuple(args.names), args.limit, args.environments, record, path)
+    measure(tuple(args.names), args.limit, args.environments, record, path)
     about = harness.describe(record["machine"], record["runs"].values())
     text = "\n".join(["# Time to quality\n", about, *(table(kind, record) for kind in CONTESTANTS)])
     print(text)
     harness.write(text, args.results / "time_to_quality.md")
-    draw(record, args.results / "time_to_quality.png")
 
 
 def measure(names, limit, environments, record, path):
@@ -125,23 +118,6 @@ def table(kind, record):
             row.append("" if own_seconds is None else f"{own_seconds:.1f} s ({seconds / own_seconds:.1f} x)")
         rows.append(row)
     return harness.markdown_table(header, rows)
-
-
-def draw(record, path):
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, len(CONTESTANTS), figsize=(12, 5), sharey=True, layout="constrained")
-    for axis, (kind, contestants) in zip(axes, CONTESTANTS.items(), strict=True):
-        for name in contestants:
-            if name in record["runs"]:
-                result = record["runs"][name]
-                axis.plot(result["seconds"], result["scores"], label=name, linewidth=2 if "skvae" in name else 1)
-        axis.set(title=kind, xlabel="seconds", xscale="log")
-        axis.legend(fontsize="small", loc="lower right")
-    axes[0].set_ylabel(f"NDCG@100 of the validation users, {DATA}")
-    harness.save_figure(figure, path)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

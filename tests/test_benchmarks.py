@@ -13,7 +13,6 @@ import skvae
 from skvae.metrics import ndcg_at_k
 from skvae.ranking import top_k
 
-pytest.importorskip("matplotlib")
 pytest.importorskip("pandas")
 
 
@@ -260,3 +259,20 @@ def test_the_defaults_stand_beside_the_best_of_the_grid(X, tmp_path, monkeypatch
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| small | MultDAE | 2"))
     assert f"| {runs[1]['ndcg@100'][0]:.4f} | {best['ndcg@100'][0]:.4f} |" in row
     assert f"batch_size={best['parameters']['batch_size']}" in row
+    monkeypatch.setattr(defaults, "fit", None)
+    defaults.main()  # all of it is on record
+
+
+def test_the_likelihoods_are_compared_with_multinomial_and_not_run_again(X, tmp_path, monkeypatch, capsys):
+    likelihoods = load_script("benchmarks/likelihoods.py")
+    monkeypatch.setattr(likelihoods, "load", lambda name: X[:150])
+    small = {name: partial(kind, n_components=4) for name, kind in likelihoods.ESTIMATORS.items()}
+    monkeypatch.setattr(likelihoods, "ESTIMATORS", small)
+    arguments = ["--seeds", "2", "--max-iter", "1", "--results", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["likelihoods.py", "small", *arguments])
+    likelihoods.main()
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| small")]
+    assert [row[1:3] for row in rows] == [[kind, name] for kind in small for name in likelihoods.LIKELIHOODS]
+    assert [row[2] for row in rows if "+-" not in row[-1]] == ["multinomial"] * 2
+    monkeypatch.setattr(likelihoods, "fit", None)
+    likelihoods.main()  # all of it is on record

@@ -13,7 +13,7 @@ chosen or evaluated again.
 import argparse
 import datetime
 import json
-import os
+import sys
 import time
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,11 +22,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import harness
+from real_data import DATA
+
 import skvae
 from skvae.metrics import ndcg_at_k, recall_at_k
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("SKVAE_DATA") or ROOT.parent / "shared" / "data")
 PUBLISHED = {"Mult-VAE": (0.1641, 0.1335), "EASE^R": (0.1765, 0.1467), "LightGCN": (0.1830, 0.1554)}
 METRICS = {
     "recall@20": partial(recall_at_k, k=20, denominator="n"),
@@ -60,13 +62,12 @@ def main():
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(MODELS)}; default all")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="auto", help="a torch device")
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results" / "gowalla", metavar="DIR")
+    parser.add_argument("--results", type=Path, default=harness.RESULTS / "gowalla", metavar="DIR")
     args = parser.parse_args()
     unknown = set(args.models) - set(MODELS)
     if unknown:
         parser.error(f"unknown model {', '.join(sorted(unknown))}: use {', '.join(MODELS)}.")
     train, test = (sp.csr_array(sp.load_npz(DATA / f"gowalla-{part}.npz")) for part in ("train", "test"))
-    args.results.mkdir(parents=True, exist_ok=True)
     fits = Fits(train, args.results, {"precision": args.precision, "device": args.device})
     for name in args.models or MODELS:
         fits.evaluate(name, test)
@@ -90,7 +91,7 @@ class Fits:
         record |= {"mean": evaluation.mean, "standard_error": evaluation.standard_error}
         record |= {"by_activity": by_activity(evaluation, self.train), "n_users": evaluation.n_users}
         record |= {"final_fit_minutes": (time.perf_counter() - start) / 60, "date": str(datetime.date.today())}
-        write(record, self.path(name))
+        harness.write(json.dumps(record, indent=1), self.path(name))
 
     def chosen(self, name):
         """The record, in which at least what the first fit chose is."""
@@ -108,7 +109,7 @@ class Fits:
             if hasattr(first, "total_anneal_steps_"):
                 record["total_anneal_steps"] = first.total_anneal_steps_
         record = {"parameters": str(first), **record, "first_fit_minutes": (time.perf_counter() - start) / 60}
-        write(record, path)
+        harness.write(json.dumps(record, indent=1), path)
         return record
 
     def first(self, name):
@@ -170,12 +171,6 @@ def by_activity(evaluation, train):
         }
         for group in evaluation.by_activity(train)
     ]
-
-
-def write(record, path):
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1))
-    os.replace(part, path)
 
 
 def table(results):

@@ -10,11 +10,10 @@ known of it before any model is trained. What is finished stays in DIR: a run th
 
 import argparse
 import json
-import os
 import re
+import sys
 import time
 from collections import namedtuple
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,10 +22,12 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import harness
+
 import skvae
 from skvae.datasets import fetch_million_song_taste_profile, fetch_movielens
 
-ROOT = Path(__file__).resolve().parents[2]
 SEED = 98765
 MIN_ROWS_TO_HIDE, HIDDEN_SHARE = 5, 0.2
 METRICS = ("recall@20", "recall@50", "ndcg@100")
@@ -78,7 +79,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", choices=N_TEST_USERS)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds the official files")
-    default = ROOT / "benchmarks" / "results" / "liang2018"
+    default = harness.RESULTS / "liang2018"
     parser.add_argument("--results", type=Path, default=default, metavar="DIR", help="results and matrices")
     parser.add_argument("--model", default="all", choices=["mult-vae", "mult-dae", "all"])
     parser.add_argument("--max-iter", type=int, metavar="N", help="epochs; default: the paper's 200, 100 or 100")
@@ -94,7 +95,7 @@ def main(argv=None):
     print("{} training users, {} items, {} interactions".format(*split.train.shape, split.train.nnz), flush=True)
     chosen = [name for name in MODELS if name == "popularity" or args.model in (name, "all")]
     report = tables(args.data, {name: finished(name, split, args) for name in chosen})
-    write_whole(args.results / f"{args.data}.md", lambda file: file.write(report.encode()))
+    harness.write(report, args.results / f"{args.data}.md")
     print(report)
 
 
@@ -160,7 +161,8 @@ def load_split(name, folder, results):
     check_counts(name, users, items)
     split = split_users(users, items, n_test)
     check_popularity(name, split)
-    write_whole(path, partial(sp.save_npz, matrix=sp.vstack(split, format="csr"), compressed=False))
+    with harness.replacing(path) as part, part.open("wb") as file:
+        sp.save_npz(file, sp.vstack(split, format="csr"), compressed=False)
     return split
 
 
@@ -242,7 +244,7 @@ def finished(name, split, args):
         result |= {"mean": evaluation.mean, "standard_error": evaluation.standard_error, "n_users": evaluation.n_users}
         result |= {"by_activity": by_activity(split.test_fold_in, evaluation)}
         result |= {"parameters": model.get_params(), "skvae": skvae.__version__}
-        write_whole(path, lambda file: file.write(json.dumps(result, indent=1).encode()))
+        harness.write(json.dumps(result, indent=1), path)
     return json.loads(path.read_text())
 
 
@@ -279,14 +281,6 @@ def tables(data, results):
             cells = "{} to {} | {n_users} | {mean:.4f} +- {standard_error:.4f}".format(*group["fold_in_items"], **group)
             lines.append(f"| {name} | {cells} |")
     return "\n".join(lines) + "\n"
-
-
-def write_whole(path, write):
-    """Write beside the path and rename: whoever reads the file never sees half of it."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        write(file)
-    os.replace(part, path)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,25 @@ class Clock:
         return stop
 
 
+class EpochEnd:
+    """A scikit-learn callback that calls a function at the end of each epoch."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        return context.task_name == "epoch" and self.function()
+
+
 def main(fit, recommend=None, *, curve=None, weight_bytes=None, n_recommended=None):
     """Run the task of the command line.
 

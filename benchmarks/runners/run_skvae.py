@@ -8,25 +8,6 @@ import numpy as np
 import skvae
 
 
-class EpochEnd:
-    """A scikit-learn callback that calls a function at the end of each epoch."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context):
-        return context.task_name == "epoch" and self.function()
-
-
 def make(model, **parameters):
     return getattr(skvae, model)(random_state=0, **parameters)
 
@@ -34,7 +15,7 @@ def make(model, **parameters):
 def fit(X, parameters, clock):
     clock.start()
     model = make(**{"early_stopping": False} | parameters)
-    return model.set_callbacks(EpochEnd(clock.epoch_ended)).fit(X)
+    return model.set_callbacks(common.EpochEnd(clock.epoch_ended)).fit(X)
 
 
 def recommend(model, X, users, k):
@@ -53,7 +34,7 @@ def curve(fit, folder, *, parameters, limit, patience):
     def epoch_ended():
         seconds.append(time.perf_counter() - start)
 
-    model = make(**parameters).set_callbacks(EpochEnd(epoch_ended)).fit(train, X_val=tuple(validation))
+    model = make(**parameters).set_callbacks(common.EpochEnd(epoch_ended)).fit(train, X_val=tuple(validation))
     seconds[-1] = time.perf_counter() - start  # and putting the best epoch back
     return {"seconds": seconds, "scores": np.array(model.validation_scores_).tolist()}
 
