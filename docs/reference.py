@@ -5,6 +5,7 @@ import inspect
 import operator
 
 import skvae
+from skvae.core.annealing import SCHEDULES
 from skvae.core.likelihoods import LIKELIHOODS
 from skvae.core.priors import PRIORS
 from skvae.recommender import BaseRecommender
@@ -21,11 +22,11 @@ GROUPS = {
     "skvae.datasets": "Data sets",
     "skvae.plotting": "Displays",
     "skvae.export": "Export",
-    "skvae.core": "Parts for likelihoods and priors of your own",
+    "skvae.core": "Likelihoods, priors and schedules",
 }
-CORE = ["core.likelihoods", "core.priors", "core.batches.SparseBatch"]
-CORE += [f"core.likelihoods.{part.__name__}" for part in LIKELIHOODS.values()]
-CORE += [f"core.priors.{part.__name__}" for part in PRIORS.values()]
+TABLES = {"core.likelihoods": LIKELIHOODS, "core.priors": PRIORS, "core.annealing": SCHEDULES}
+CORE = [*TABLES, "core.batches.SparseBatch"]
+CORE += [f"{module}.{part.__name__}" for module, table in TABLES.items() for part in table.values()]
 
 
 def public_names():
@@ -35,7 +36,7 @@ def public_names():
         member = importlib.import_module(f"skvae.{name}") if name in modules else getattr(skvae, name)
         if not inspect.ismodule(member):
             yield name
-        elif name != "core":
+        else:
             yield from (f"{name}.{part}" for part in _members(member) if part not in skvae.__all__)
     yield from CORE
 

@@ -35,7 +35,7 @@ def _early_stopping(name, value):
 CHECKS = {
     "n_components": integer(1),
     "hidden_layer_sizes": layer_sizes,
-    "activation": choice(*ACTIVATIONS),
+    "activation": piece(ACTIVATIONS),
     "likelihood": piece(LIKELIHOODS, "log_prob", "mean"),
     "dropout": number(minimum=0, maximum=1, boundaries="left"),
     "initialization": piece(INITIALIZATIONS, "__call__", otherwise=", or a function of (network, rows, generator)"),
@@ -283,8 +283,9 @@ class BaseAutoencoder(
 
     def __getstate__(self):
         state = dict(super().__getstate__())
-        if "_training_state" in state:
+        if self.__sklearn_is_fitted__():
             state["_training_state"] = None  # as large as three copies of the weights
+            state["architecture_"] = dict(vars(self.architecture_))  # no class in a file but the estimator's
         return {**state, "_skvae_format": FORMAT_VERSION}
 
     def __setstate__(self, state):
@@ -295,7 +296,10 @@ class BaseAutoencoder(
                 f"This model was saved in format {version}, this version of skvae reads up to "
                 f"{FORMAT_VERSION}: upgrade skvae."
             )
-        super().__setstate__(_of_format_1(type(self), state) if version == 1 else state)
+        state = _of_format_1(state) if version == 1 else state
+        if "architecture_" in state:
+            state["architecture_"] = Architecture(**state["architecture_"])
+        super().__setstate__(state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -384,11 +388,10 @@ def _inference_device(estimator):
     return resolve(estimator.device)
 
 
-def _of_format_1(estimator_class, state):
-    """The state of a model saved in format 1: parameters that came later have their defaults."""
-    state = estimator_class().get_params(deep=False) | state
+def _of_format_1(state):
+    """The state of a model saved in format 1."""
     architecture = state.pop("_architecture", None)
     if architecture is not None:  # fitted
         is_recvae = architecture.get("prior") == "composite"
-        state["architecture_"] = Architecture(**architecture, layer_normalization=is_recvae, skip_connections=is_recvae)
+        state["architecture_"] = architecture | {"layer_normalization": is_recvae, "skip_connections": is_recvae}
     return state

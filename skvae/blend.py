@@ -7,7 +7,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .model_selection import hold_out_users
-from .parameters import check_parameters, flag, share
+from .parameters import check_parameters, flag, piece, share
 from .ranking import item_scores, top_k, users_per_block
 from .recommender import BaseRecommender
 from .scoring import VALIDATION_METRIC, hide_items, metric_functions
@@ -33,6 +33,11 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     weights : "auto" or list of float, default="auto"
         Of the members, not negative; only their ratios matter. "auto": learned on validation
         users, as said below.
+    normalization : {"standard", "none"} or callable, default="standard"
+        What makes the members' scores comparable for each user: standard, as said above, or none
+        for members on the same scale. Or a function of (scores, seen), a float32 array of shape
+        (n_users, n_items), which it may overwrite, and the row and column numbers of what the
+        users have; it returns such an array.
     validation_fraction : float, default=0.1
         Share of the users with at least 5 interactions on whom "auto" learns the weights, where
         fit gets no X_val.
@@ -80,9 +85,10 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     ((100, 5), 1.0)
     """
 
-    def __init__(self, estimators, *, weights="auto", validation_fraction=0.1, prefit=False):
+    def __init__(self, estimators, *, weights="auto", normalization="standard", validation_fraction=0.1, prefit=False):
         self.estimators = estimators
         self.weights = weights
+        self.normalization = normalization
         self.validation_fraction = validation_fraction
         self.prefit = prefit
 
@@ -119,7 +125,7 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
             item_scores(member, X[:1])  # one of other items says so now
         weights, score = self._given_weights(), None
         if validation is not None and isinstance(self.weights, str):
-            weights, score = _learned_weights(members, *validation)
+            weights, score = _learned_weights(members, _normalizer(self.normalization), *validation)
         self.estimators_, self._named_members = members, named
         self.weights_, self.best_validation_score_ = weights / weights.sum(), score
         return self
@@ -143,7 +149,9 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         members = [member for member, weight in zip(self.estimators_, self.weights_, strict=True) if weight > 0]
         scores = np.empty(X.shape, np.float32)
         for block in _blocks(X):
-            scores[block] = _weighted_sum(weights, _standardised_scores(members, X[block]))
+            scores[block] = _weighted_sum(
+                weights, _normalized_scores(members, _normalizer(self.normalization), X[block])
+            )
         return scores
 
     @property
@@ -215,7 +223,7 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     # -- parameters
 
     def _check_parameters(self):
-        check_parameters(self, {"prefit": flag, "validation_fraction": share})
+        check_parameters(self, CHECKS)
         self._check_estimators()
         self._check_weights()
 
@@ -246,11 +254,11 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
             raise ValueError(f"weights must be finite, not negative and not all 0, got {self.weights!r}.")
 
 
-def _learned_weights(members, fold_in, held_out):
+def _learned_weights(members, normalize, fold_in, held_out):
     """Weights with sum 1 near the best NDCG@100 of the validation users, and the mean they have."""
 
     def score(candidates):
-        return _validation_scores(members, candidates, fold_in, held_out)
+        return _validation_scores(members, normalize, candidates, fold_in, held_out)
 
     n_members = len(members)
     equal = best = np.full(n_members, 1 / n_members)
@@ -273,7 +281,7 @@ def _line(weights, member):
     return np.vstack([weights, np.outer(LINE, this) + np.outer(1 - LINE, others / others.sum())])
 
 
-def _validation_scores(members, candidates, fold_in, held_out):
+def _validation_scores(members, normalize, candidates, fold_in, held_out):
     """NDCG@100 of each candidate's weights for each user, float64 of shape (n_candidates, n_users).
 
     Every block of users is scored once by each member; only that block is held.
@@ -284,9 +292,9 @@ def _validation_scores(members, candidates, fold_in, held_out):
     ndcg = np.empty((len(candidates), len(users)))
     for block in _blocks(fold_in):
         seen = fold_in[block].nonzero()
-        standardised = _standardised_scores(members, fold_in[block])
+        normalized = _normalized_scores(members, normalize, fold_in[block])
         for candidate, weights in enumerate(candidates):
-            scores = _weighted_sum(weights, standardised)
+            scores = _weighted_sum(weights, normalized)
             scores[seen] = -np.inf
             items, _ = top_k(scores, k)
             ndcg[candidate, block] = functions[VALIDATION_METRIC](held_out[block], items, per_user=True)
@@ -298,19 +306,34 @@ def _blocks(X):
     return [slice(first, first + size) for first in range(0, X.shape[0], size)]
 
 
-def _weighted_sum(weights, standardised):
+def _normalizer(normalization):
+    return NORMALIZATIONS[normalization] if isinstance(normalization, str) else normalization
+
+
+def _weighted_sum(weights, normalized):
     # a weight of 0 leaves a score of -inf out too
-    return sum(np.float32(w) * scores for w, scores in zip(weights, standardised, strict=True) if w > 0)
+    return sum(np.float32(w) * scores for w, scores in zip(weights, normalized, strict=True) if w > 0)
 
 
-def _standardised_scores(members, X):
-    """Each member's scores of one block, as `_standardise` leaves them."""
+def _normalized_scores(members, normalize, X):
+    """Each member's scores of one block, comparable."""
     seen = X.nonzero()
-    return [_standardise(item_scores(member, X), seen) for member in members]
+    return [normalize(item_scores(member, X), seen) for member in members]
 
 
-def _standardise(scores, seen):
-    """Mean 0 and standard deviation 1 over each user's unseen items of finite score; in place."""
+def standardized(scores, seen):
+    """Mean 0 and standard deviation 1 over each user's unseen items of finite score; in place.
+
+    Parameters
+    ----------
+    scores : float32 array of shape (n_users, n_items)
+    seen : pair of int arrays
+        Row and column numbers of what the users have.
+
+    Returns
+    -------
+    float32 array of shape (n_users, n_items)
+    """
     finite = np.isfinite(scores)
     counted = finite.copy()
     counted[seen] = False
@@ -324,3 +347,26 @@ def _standardise(scores, seen):
     deviation = np.sqrt(np.sum(np.square(scores), axis=1, keepdims=True, where=counted) / n_counted)
     scores /= np.where(deviation > 0, deviation, 1)
     return scores
+
+
+def unchanged(scores, seen):
+    """Leave the scores as they are.
+
+    Parameters
+    ----------
+    scores : float32 array of shape (n_users, n_items)
+    seen : pair of int arrays
+
+    Returns
+    -------
+    float32 array of shape (n_users, n_items)
+    """
+    return scores
+
+
+NORMALIZATIONS = {"standard": standardized, "none": unchanged}
+CHECKS = {
+    "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
+    "prefit": flag,
+    "validation_fraction": share,
+}

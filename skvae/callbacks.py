@@ -11,14 +11,38 @@ class NoCallbacks:
     """A callback context that nobody listens to."""
 
     def subcontext(self, **task):
-        """Of a part of the task: itself."""
+        """Context of a part of the task: itself.
+
+        Parameters
+        ----------
+        **task : object
+
+        Returns
+        -------
+        NoCallbacks
+        """
         return self
 
     def call_on_fit_task_begin(self, **task):
-        """Nothing is called."""
+        """Call nobody.
+
+        Parameters
+        ----------
+        **task : object
+        """
 
     def call_on_fit_task_end(self, **task):
-        """Nothing is called, and nothing is to be stopped: False."""
+        """Call nobody.
+
+        Parameters
+        ----------
+        **task : object
+
+        Returns
+        -------
+        bool
+            False: nobody wants to stop.
+        """
         return False
 
 

@@ -20,6 +20,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array, check_scalar, gen_batches
 
+from .matrix import count_interactions
+
 # Floats of summed item vectors held at once, 16 MB
 FLOATS_PER_BLOCK = 2**21
 
@@ -467,14 +469,8 @@ def _exposures(items, n_items, k):
 
 def _holders(X):
     """How many users of X have each item, int array (n_items,); how many users there are."""
-    X = check_array(X, accept_sparse="csc")
-    if not sp.issparse(X):
-        return np.count_nonzero(X, axis=0), X.shape[0]
-    ones = sp.csc_array((X.data != 0, X.indices, X.indptr), shape=X.shape)
-    if not ones.has_canonical_format:
-        ones = ones.copy()
-        ones.sum_duplicates()
-    return ones.sum(axis=0, dtype=np.int64), X.shape[0]
+    X = check_array(X, accept_sparse=True)
+    return count_interactions(X.T), X.shape[0]
 
 
 def _mean_of_listed(values, items, k, per_user):

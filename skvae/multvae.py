@@ -8,7 +8,7 @@ from .core.annealing import SCHEDULES
 from .core.architecture import Architecture
 from .core.objectives import KL_WEIGHTINGS, NegativeELBO
 from .core.priors import PRIORS
-from .parameters import choice, layer_sizes, number, optional, piece
+from .parameters import layer_sizes, number, optional, piece
 
 
 class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
@@ -152,7 +152,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     _checks = CHECKS | {
         "decoder_hidden_layer_sizes": optional(layer_sizes),
         "prior": piece(PRIORS, "log_prob"),
-        "kl_weighting": choice(*KL_WEIGHTINGS),
+        "kl_weighting": piece(KL_WEIGHTINGS),
         "kl_schedule": piece(SCHEDULES, "weight", "final"),
         "anneal_cap": number(minimum=0, auto=True),
         "total_anneal_steps": number(minimum=0, auto=True),

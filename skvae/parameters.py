@@ -76,7 +76,15 @@ def integer(minimum, *, auto=False):
     return number(numbers.Integral, minimum, auto=auto)
 
 
-share = number(minimum=0, maximum=1, boundaries="neither")
+def share(name, value):
+    """Check for a number between 0 and 1, neither of them.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+    """
+    check_scalar(value, name, numbers.Real, min_val=0, max_val=1, include_boundaries="neither")
 
 
 def flag(name, value):

@@ -1,5 +1,6 @@
 """What every recommender of skvae shares: recommend, predict and score from a decision_function."""
 
+import inspect
 import numbers
 import warnings
 from collections.abc import Callable
@@ -134,6 +135,12 @@ class BaseRecommender(BaseEstimator):
             UserWarning,
             stacklevel=4,
         )
+
+    def __setstate__(self, state):
+        # a model that was saved before a parameter existed has its default
+        parameters = inspect.signature(type(self)).parameters.items()
+        defaults = {name: p.default for name, p in parameters if p.default is not p.empty}
+        super().__setstate__(defaults | state)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -1,0 +1,152 @@
+"""Pieces defined here, outside of skvae: each works wherever the built-in ones do, as an object and as a row of a table."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL_DAE, SMALL_RECVAE, SMALL_VAE
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from skvae import BlendRecommender, PopularityRecommender, RankingScorer, UserKFold, evaluate
+from skvae.blend import NORMALIZATIONS
+from skvae.core.annealing import SCHEDULES
+from skvae.core.architecture import ACTIVATIONS, Activation
+from skvae.core.initialization import INITIALIZATIONS, xavier
+from skvae.core.likelihoods import LIKELIHOODS
+from skvae.core.objectives import KL_WEIGHTINGS
+from skvae.core.priors import PRIORS
+from skvae.export import to_onnx
+from skvae.metrics import METRICS
+
+
+class Laplace:
+    """x_ui ~ Laplace(f_ui, 1)."""
+
+    def log_prob(self, logits, batch):
+        return -(batch.to_dense() - logits).abs().sum(1)
+
+    def mean(self, logits):
+        return logits
+
+
+class StudentT:
+    """z_k ~ t with three degrees of freedom, without a closed form of its KL divergence."""
+
+    def log_prob(self, code):
+        return torch.distributions.StudentT(3.0).log_prob(code).sum(-1)
+
+
+class Cosine:
+    """From 0 to the cap along half a cosine, as LinearAnnealing is given its cap and its steps."""
+
+    def __init__(self, cap=0.1, steps=8):
+        self.final, self.steps = cap, steps
+
+    def weight(self, update):
+        return self.final * (1 - math.cos(math.pi * min(1, update / self.steps))) / 2
+
+
+def constant(network, rows, generator):
+    """Xavier's weights and biases of -1."""
+    xavier(network, rows, generator)
+    with torch.no_grad():
+        network.decoder.item_bias.fill_(-1.0)
+
+
+def square_root(beta, batch):
+    return beta * batch.sum_per_user(batch.values).sqrt()
+
+
+def ranks(scores, seen):
+    return scores.argsort(axis=1).argsort(axis=1).astype(np.float32)
+
+
+def first_hit(held_out, items, *, k=None, per_user=False):
+    """Whether the first item is a hit; NaN where nothing was held out."""
+    held_out = held_out.toarray() > 0
+    hits = np.where(held_out.any(1), held_out[np.arange(len(items)), items[:, 0]], np.nan)
+    return hits if per_user else float(np.nanmean(hits))
+
+
+OBJECTS = [
+    (SMALL_VAE, "likelihood", Laplace()),
+    (SMALL_DAE, "likelihood", Laplace()),
+    (SMALL_RECVAE, "likelihood", Laplace()),
+    (SMALL_VAE, "prior", StudentT()),
+    (SMALL_VAE, "kl_schedule", Cosine()),
+    (SMALL_VAE, "initialization", constant),
+    (SMALL_DAE, "initialization", constant),
+    (SMALL_RECVAE, "initialization", constant),
+]
+
+
+@pytest.mark.parametrize(("estimator", "parameter", "piece"), OBJECTS, ids=str)
+def test_a_piece_of_ones_own_trains_answers_is_searched_and_saved(estimator, parameter, piece, X):
+    plain, own = clone(estimator), clone(estimator).set_params(**{parameter: piece})
+    assert plain.fit(X).loss_curve_ != own.fit(X).loss_curve_
+    own.partial_fit(X)
+    for answer in (own.decision_function(X), own.score_samples(X), own.inverse_transform(own.transform(X))):
+        assert np.isfinite(answer).all()
+    copy = pickle.loads(pickle.dumps(own))
+    assert np.array_equal(copy.score_samples(X), own.score_samples(X))
+    search = GridSearchCV(
+        clone(estimator).set_params(max_iter=1),
+        {parameter: [plain.get_params()[parameter], piece]},
+        cv=UserKFold(2),
+        scoring=RankingScorer({"hit@1": first_hit}),
+        refit="hit@1",
+    )
+    assert np.isfinite(search.fit(X).cv_results_["mean_test_hit@1"]).all()
+
+
+ROWS = [
+    (SMALL_DAE, "likelihood", LIKELIHOODS, Laplace),
+    (SMALL_VAE, "prior", PRIORS, StudentT),
+    (SMALL_VAE, "kl_schedule", SCHEDULES, Cosine),
+    (SMALL_VAE, "kl_weighting", KL_WEIGHTINGS, square_root),
+    (SMALL_RECVAE, "initialization", INITIALIZATIONS, constant),
+    (SMALL_RECVAE, "activation", ACTIVATIONS, Activation(nn.Softplus, "{y} = Softplus ({x})")),
+    (BlendRecommender([("a", PopularityRecommender())]), "normalization", NORMALIZATIONS, ranks),
+]
+
+
+@pytest.mark.parametrize(("estimator", "parameter", "table", "row"), ROWS, ids=[row[1] for row in ROWS])
+def test_a_row_of_a_table_is_a_name_that_checks_and_errors_know(estimator, parameter, table, row, X, monkeypatch):
+    wrong, named = (clone(estimator).set_params(**{parameter: name}) for name in ("neither", "new"))
+    with pytest.raises(ValueError, match=f"{parameter} must be one of {', '.join(sorted(table))}.*got 'neither'"):
+        wrong.fit(X)
+    monkeypatch.setitem(table, "new", row)
+    assert np.isfinite(named.fit(X).decision_function(X)).all()
+    with pytest.raises(ValueError, match=f"{parameter} must be one of {', '.join(sorted(table))}.*got 'neither'"):
+        wrong.fit(X)
+
+
+def test_a_new_activation_is_written_as_onnx(X, monkeypatch, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    monkeypatch.setitem(ACTIVATIONS, "softplus", Activation(nn.Softplus, "{y} = Softplus ({x})"))
+    model = clone(SMALL_VAE).set_params(activation="softplus").fit(X)
+    to_onnx(model, tmp_path / "model.onnx", k=5)
+    inputs = {"indices": X.indices.astype(np.int64), "data": X.data, "indptr": X.indptr.astype(np.int64)}
+    _, scores = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, inputs)
+    np.testing.assert_allclose(scores, model.recommend(X, 5)[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_new_metric_is_scored_by_name_and_as_a_function(X, monkeypatch):
+    model = PopularityRecommender().fit(X)
+    monkeypatch.setitem(METRICS, "first_hit", first_hit)
+    by_name = evaluate(model, X, ["first_hit@3", "ndcg@10"])
+    assert by_name.mean["first_hit@3"] == evaluate(model, X, {"hit": first_hit}).mean["hit"]
+    assert RankingScorer("first_hit@1")(model, X) == by_name.mean["first_hit@3"]
+    with pytest.raises(ValueError, match="write one of .*first_hit and its number"):
+        RankingScorer("second_hit@1")
+
+
+def test_a_schedule_of_ones_own_takes_no_parameters_of_the_linear_one(X):
+    own = clone(SMALL_VAE).set_params(kl_schedule=Cosine())
+    assert own.fit(X).beta_curve_[-1] == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="anneal_cap=0.3 and total_anneal_steps='auto' mean nothing"):
+        own.set_params(anneal_cap=0.3).fit(X)
