@@ -1,4 +1,4 @@
-"""Pieces defined here, outside of skvae: each works wherever the built-in ones do, as an object and as a row of a table."""
+"""Pieces defined outside of skvae: each works wherever the built-in ones do, as an object or as a row of a table."""
 
 import math
 import pickle
@@ -41,10 +41,10 @@ class StudentT:
 
 
 class Cosine:
-    """From 0 to the cap along half a cosine, as LinearAnnealing is given its cap and its steps."""
+    """From 0 to the cap along half a cosine, at the cap when linear annealing is."""
 
-    def __init__(self, cap=0.1, steps=8):
-        self.final, self.steps = cap, steps
+    def __init__(self, anneal_cap=0.1, total_anneal_steps=40):
+        self.final, self.steps = anneal_cap, anneal_cap * total_anneal_steps
 
     def weight(self, update):
         return self.final * (1 - math.cos(math.pi * min(1, update / self.steps))) / 2
@@ -117,11 +117,11 @@ ROWS = [
 @pytest.mark.parametrize(("estimator", "parameter", "table", "row"), ROWS, ids=[row[1] for row in ROWS])
 def test_a_row_of_a_table_is_a_name_that_checks_and_errors_know(estimator, parameter, table, row, X, monkeypatch):
     wrong, named = (clone(estimator).set_params(**{parameter: name}) for name in ("neither", "new"))
-    with pytest.raises(ValueError, match=f"{parameter} must be one of {', '.join(sorted(table))}.*got 'neither'"):
+    with pytest.raises(ValueError, match=rf"{parameter} must be one of {', '.join(sorted(table))}.*got 'neither'"):
         wrong.fit(X)
     monkeypatch.setitem(table, "new", row)
     assert np.isfinite(named.fit(X).decision_function(X)).all()
-    with pytest.raises(ValueError, match=f"{parameter} must be one of {', '.join(sorted(table))}.*got 'neither'"):
+    with pytest.raises(ValueError, match=rf"{parameter} must be one of {', '.join(sorted(table))}.*got 'neither'"):
         wrong.fit(X)
 
 
@@ -141,7 +141,7 @@ def test_a_new_metric_is_scored_by_name_and_as_a_function(X, monkeypatch):
     by_name = evaluate(model, X, ["first_hit@3", "ndcg@10"])
     assert by_name.mean["first_hit@3"] == evaluate(model, X, {"hit": first_hit}).mean["hit"]
     assert RankingScorer("first_hit@1")(model, X) == by_name.mean["first_hit@3"]
-    with pytest.raises(ValueError, match="write one of .*first_hit and its number"):
+    with pytest.raises(ValueError, match=r"write one of .*first_hit and its number"):
         RankingScorer("second_hit@1")
 
 
