@@ -8,6 +8,7 @@ same users. DIR gets NAME.json; what NAME.json and NAME.npz (NDCG@100 of each te
 
 import argparse
 import itertools
+import math
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import harness
 import torch
 from accuracy import mean_and_error, pooled
 from real_data import NAMES, load
+from sklearn.base import clone
 
 import skvae
 
@@ -59,7 +61,9 @@ def measure(name, args):
 def fit(label, likelihood, split, seed, max_iter):
     model = ESTIMATORS[label](likelihood=likelihood, max_iter=max_iter, random_state=seed, **TRAINING)
     if label == "MultVAE":
-        model.set_params(total_anneal_steps=2.5)  # at .2 after half of the updates
+        batch_size = clone(model).partial_fit(split.train).batch_size_
+        planned_updates = max_iter * math.ceil(split.train.shape[0] / batch_size)
+        model.set_params(total_anneal_steps=round(2.5 * planned_updates))  # at .2 after half of them
     return model.fit(split.train, X_val=split.validation)
 
 

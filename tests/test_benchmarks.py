@@ -32,7 +32,7 @@ def table_lines(text):
     return [line for line in text.splitlines() if line.startswith("|")]
 
 
-@pytest.mark.parametrize("script", ["accuracy", "ablation", "defaults"])
+@pytest.mark.parametrize("script", ["accuracy", "ablation", "defaults", "likelihoods"])
 def test_the_tables_of_the_docs_are_those_of_the_record(harness, script):
     rows = table_lines(load_script(f"benchmarks/{script}.py").tables(harness.RESULTS / script))
     assert len(rows) > 8

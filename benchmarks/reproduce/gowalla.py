@@ -49,7 +49,7 @@ TRAINING = {
 }
 AUTOENCODERS = {
     "mult-dae": skvae.MultDAERecommender(**TRAINING),
-    "mult-vae": skvae.MultVAERecommender(hidden_layer_sizes=(), anneal_cap=0.2, total_anneal_steps=2.5, **TRAINING),
+    "mult-vae": skvae.MultVAERecommender(hidden_layer_sizes=(), anneal_cap=0.2, total_anneal_steps=9000, **TRAINING),
 }
 EASE_L2 = (20.0, 50.0, 100.0, 200.0, 400.0)
 MEMBERS = ("ease", "mult-vae")

@@ -1,0 +1,51 @@
+"""Files of earlier versions load, answer as they did, and go on training."""
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+
+import skvae
+from skvae.datasets import make_interactions
+
+# vae, dae, recvae, ease and blend on 60 users x 12 items, written by the version before formats had a number 2
+FORMAT_1 = Path(__file__).parent / "files" / "format_1"
+
+
+def _load(path):
+    if path.suffix == ".joblib":
+        return joblib.load(path)
+    return skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
+
+
+@pytest.mark.parametrize("path", sorted(FORMAT_1.glob("*.[js]*")), ids=lambda path: path.name)
+def test_a_model_of_format_1_answers_as_it_did(path):
+    X = make_interactions(n_users=60, n_items=12, density=0.3, random_state=0)
+    model = _load(path)
+    with np.load(FORMAT_1 / "scores.npz") as scores:
+        np.testing.assert_allclose(model.decision_function(X[:5]), scores[path.stem], rtol=1e-5, atol=1e-6)
+    assert type(model)(**model.get_params(deep=False))  # with a value for each of today's parameters
+    if hasattr(model, "partial_fit"):
+        assert model.partial_fit(X).n_iter_ == 3
+        assert np.isfinite(model.set_params(max_iter=1).fit(X).score_samples(X)).all()
+
+
+def test_a_file_of_a_later_format_says_so():
+    model = skvae.MultDAERecommender(2, max_iter=1).fit(np.ones((3, 4)))
+    state = model.__getstate__()
+    with pytest.raises(ValueError, match="saved in format 99, this version of skvae reads up to 2: upgrade skvae"):
+        skvae.MultDAERecommender().__setstate__(state | {"_skvae_format": 99})
+
+
+def test_old_names_of_modules_hold_the_same_classes():
+    from skvae.baselines import EASERecommender, PopularityRecommender
+    from skvae.ensemble import BlendRecommender
+    from skvae.model_selection import count_interactions
+    from skvae.plotting import ActivityDisplay
+    from skvae.ranking import item_indices, row_sliceable
+
+    assert (EASERecommender, PopularityRecommender) == (skvae.EASERecommender, skvae.PopularityRecommender)
+    assert (BlendRecommender, ActivityDisplay) == (skvae.BlendRecommender, skvae.ActivityDisplay)
+    assert all(map(callable, (count_interactions, item_indices, row_sliceable)))
