@@ -277,6 +277,7 @@ def test_epochs_are_at_least_one(script, tmp_path, capsys):
     assert "--max-iter must be at least 1, got 0." in sentence
 
 
+@pytest.mark.filterwarnings("ignore:beta will end at")  # the schedule is one for gowalla
 def test_on_gowalla_what_the_first_fit_chooses_the_second_takes_over(tmp_path, monkeypatch):
     gowalla = load_script("benchmarks/reproduce/gowalla.py")
     for model in gowalla.AUTOENCODERS.values():
