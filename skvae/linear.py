@@ -3,15 +3,18 @@
 import os
 
 import numpy as np
-from scipy.linalg.lapack import spotrf, spotri
+import torch
 from sklearn.utils.validation import check_is_fitted
 
-from .core.devices import check_device, free_bytes, invert_on, resolve
+from .core.devices import check_device, free_bytes, resolve
+from .core.inversion import invert
 from .parameters import check_parameters, number
 from .recommender import BaseRecommender, ItemSimilarityMixin
 
 # Rows of X'X computed at once: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
 ITEMS_PER_BLOCK = 256
+# An inverse is taken for one where no item's row is off by more than this share of its diagonal
+N_PROBES, MAX_ERROR = 8, 1e-2
 
 
 class EASERecommender(ItemSimilarityMixin, BaseRecommender):
@@ -84,17 +87,15 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
             Where l2_regularization is not above 0, or so small beside X'X that float32 does not
             resolve it, or where the device is not present.
         """
-        check_parameters(self, {"l2_regularization": number(minimum=0, boundaries="neither"), "device": check_device})
-        X = self._check_interactions(X, reset=True)
+        parameters = check_parameters(self, CHECKS)
+        candidate, X = self._checked_anew(X)
         _check_memory(X.shape[1])
-        self.__dict__.pop("weights_", None)  # a refit does not hold two of them
-        inverse = _gram(X)
-        inverse[np.diag_indices_from(inverse)] += self.l2_regularization
-        device = self._device_for(X.shape[1])
-        if not (_invert(inverse) if device.type == "cpu" else invert_on(device, inverse)):
+        self._begin_fit(candidate)  # a refit does not hold two of the weights
+        inverse = _inverse_gram(X, parameters.l2_regularization, _device_for(parameters.device, X.shape[1]))
+        if inverse is None:
             raise ValueError(
                 f"l2_regularization={self.l2_regularization} is too small beside the values of X: X'X + "
-                "l2_regularization I has no inverse in float32. Raise it, or scale X down."
+                "l2_regularization I has no inverse to the precision of its numbers. Raise it, or scale X down."
             )
         inverse /= -inverse.diagonal()
         np.fill_diagonal(inverse, 0)
@@ -120,43 +121,70 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
     def _item_similarity(self, items):
         return self.weights_[items]
 
-    def _device_for(self, n_items):
-        device = resolve(self.device)
-        return resolve("cpu") if self.device == "auto" and free_bytes(device) < 3 * 4 * n_items**2 else device
+
+def _device_for(name, n_items):
+    """Where to invert; "auto" is a GPU only with memory to spare for the matrix and half as much beside it."""
+    device = resolve(name)
+    return resolve("cpu") if name == "auto" and free_bytes(device) < 6 * n_items**2 else device
 
 
-def _gram(X):
-    """X'X, float32 array of shape (n_items, n_items)."""
+def _inverse_gram(X, l2_regularization, device):
+    """(X'X + l2 I)^-1, float32 array of shape (n_items, n_items); None where no inverse is exact enough.
+
+    In double precision where the one in single is not, as for items that always go together in counts of thousands.
+    """
+    for dtype in (np.float32, np.float64):
+        inverse = _gram(X, dtype)
+        inverse[np.diag_indices_from(inverse)] += l2_regularization
+        on_device = torch.from_numpy(inverse).to(device)
+        if invert(on_device):
+            torch.from_numpy(inverse).copy_(on_device)
+            if _is_inverse(inverse, X, l2_regularization):
+                return inverse.astype(np.float32, copy=False)
+        if not _fits(8 * len(inverse) ** 2):
+            break
+    return None
+
+
+def _is_inverse(inverse, X, l2_regularization):
+    """Whether what is left of random vectors, P r with r = v - A P v, is small beside each item's own P_jj.
+
+    The product with A = X'X + l2 I goes through X: the matrix itself is gone.
+    """
+    vectors = np.random.default_rng(0).choice([-1.0, 1.0], (len(inverse), N_PROBES))
+    images = inverse @ vectors.astype(inverse.dtype)
+    left = vectors - X.T @ (X.astype(np.float64) @ images.astype(np.float64)) - l2_regularization * images
+    errors = np.abs(inverse @ left.astype(inverse.dtype)).max(axis=1)
+    return bool((errors <= MAX_ERROR * np.abs(inverse.diagonal())).all())
+
+
+def _gram(X, dtype=np.float32):
+    """X'X, array of shape (n_items, n_items)."""
+    X = X.astype(dtype)
     users_of_items = X.T.tocsr()
-    gram = np.empty((X.shape[1], X.shape[1]), np.float32)
+    gram = np.empty((X.shape[1], X.shape[1]), dtype)
     for first in range(0, len(gram), ITEMS_PER_BLOCK):
         block = slice(first, first + ITEMS_PER_BLOCK)
         (users_of_items[block] @ X).toarray(out=gram[block])
     return gram
 
 
-def _invert(gram):
-    """Invert a C-contiguous float32 symmetric matrix in place; False where it is not positive definite."""
-    # LAPACK reads rows as columns: its lower triangle, the only one it writes, is our upper one
-    _, failed = spotrf(gram.T, lower=1, clean=0, overwrite_a=1)
-    if failed or not np.isfinite(gram.diagonal()).all():
-        return False
-    spotri(gram.T, lower=1, overwrite_c=1)
-    for first in range(0, len(gram), ITEMS_PER_BLOCK):
-        block = slice(first, first + ITEMS_PER_BLOCK)
-        gram[block, :first] = gram[:first, block].T
-        gram[block, block] = np.triu(gram[block, block]) + np.triu(gram[block, block], 1).T
-    return True
+def _fits(n_bytes):
+    """Whether the machine has so much memory, as far as it says."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):  # Windows
+        return True
+    return n_bytes <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _check_memory(n_items):
-    """Raise where n_items x n_items float32 are more than the machine has, as far as it says."""
-    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):  # Windows
-        return
-    needed, present = 4 * n_items**2, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > present:
+    """Raise where n_items x n_items float32 are more than the machine has."""
+    needed = 4 * n_items**2
+    if not _fits(needed):
         raise MemoryError(
             f"EASERecommender needs {needed / 2**30:.1f} GiB for weights between {n_items} items, this machine has "
-            f"{present / 2**30:.1f} GiB: keep the items with the most users, or use MultDAERecommender or "
+            "less: keep the items with the most users, or use MultDAERecommender or "
             "MultVAERecommender, whose memory grows with n_items alone."
         )
+
+
+CHECKS = {"l2_regularization": number(minimum=0, boundaries="neither"), "device": check_device}

@@ -163,16 +163,16 @@ class MultDAERecommender(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _architecture(self):
+    def _architecture(self, parameters):
         return Architecture(
-            n_components=self.n_components,
-            hidden_layer_sizes=tuple(self.hidden_layer_sizes),
-            activation=self.activation,
-            likelihood=self.likelihood,
+            n_components=parameters.n_components,
+            hidden_layer_sizes=parameters.hidden_layer_sizes,
+            activation=parameters.activation,
+            likelihood=parameters.likelihood,
         )
 
-    def _objective(self, network):
-        return NegativeLogLikelihood(network, self.dropout)
+    def _objective(self, parameters, network):
+        return NegativeLogLikelihood(network, parameters.dropout)
 
-    def _kl_schedule(self):
+    def _kl_schedule(self, parameters):
         return LinearAnnealing(0.0)

@@ -30,6 +30,7 @@ class BaseRecommender(BaseEstimator):
 
     _doc_link_module = "skvae"
     _doc_link_template = API_PAGE
+    _model = "weights_"  # the attribute that makes a model
 
     def recommend(self, X, k=10, *, exclude_seen=True, candidates=None, exclude=None):
         """The k best items of each user.
@@ -107,6 +108,22 @@ class BaseRecommender(BaseEstimator):
             )
             return float("nan")
         return float(np.nanmean(scores))
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, self._model)
+
+    def _checked_anew(self, X):
+        """A stand-in for this estimator that knows the columns of X, and X checked; nothing is changed yet."""
+        candidate = object.__new__(type(self))
+        candidate.__dict__.update(self.__dict__)
+        return candidate, candidate._check_interactions(X, reset=True)
+
+    def _begin_fit(self, candidate, keep_model=False):
+        """Take the columns that a stand-in knows, after all checks; a fit that fails from here on leaves no model."""
+        names = ["n_features_in_", "feature_names_in_"]
+        for name in names if keep_model else [*names, self._model]:
+            self.__dict__.pop(name, None)
+        self.__dict__.update({name: vars(candidate)[name] for name in names if name in vars(candidate)})
 
     def _check_interactions(self, X, *, reset):
         """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched."""
