@@ -143,6 +143,7 @@ def _begin(estimator, parameters, rows):
     estimator.architecture_ = estimator._architecture(parameters)
     estimator.n_iter_ = estimator.n_updates_ = 0
     estimator.loss_curve_, estimator.beta_curve_ = [], []
+    estimator.validation_scores_ = estimator.best_validation_score_ = None
     estimator._training_state = None
     estimator._seed = int(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
     network = estimator.architecture_.build(rows.n_items).to_empty(device="cpu")

@@ -96,12 +96,6 @@ def test_a_prior_of_ones_own_is_passed_as_an_object_and_read(X):
     assert wide.posterior(X)[1].mean() > 1.5 * narrow.posterior(X)[1].mean()
 
 
-@pytest.mark.parametrize("prior", ["laplace", 3, object()])
-def test_a_prior_that_is_none_is_said_in_one_sentence(X, prior):
-    with pytest.raises(ValueError, match="prior must be one of standard_normal, or an object with log_prob, got"):
-        MultVAERecommender(prior=prior).fit(X)
-
-
 def test_an_explicit_schedule_that_ends_below_the_cap_is_warned_of(X):
     small = {"hidden_layer_sizes": (), "anneal_cap": 0.2, "max_iter": 3, "early_stopping": False}
     with pytest.warns(ConvergenceWarning, match=r"beta ended at .* below anneal_cap=0.2: total_anneal_steps=200000"):
