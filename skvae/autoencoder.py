@@ -17,6 +17,7 @@ from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
 from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS
+from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS
 from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, piece, share
@@ -224,6 +225,7 @@ class BaseAutoencoder(
         float32 array of shape (n_users, n_items)
             Item probabilities for multinomial (softmax of the logits, rows summing to 1), the
             probability of each interaction for logistic (sigmoid), the mean itself for gaussian.
+            0 for items that were added since and not yet trained.
 
         Raises
         ------
@@ -243,7 +245,8 @@ class BaseAutoencoder(
         """Log-likelihood of each user's interactions, or its lower bound.
 
         The DAE gives log p(x | code(x)), the VAE the importance-weighted bound on log p(x) from
-        draws of the code that are the same for each user. Terms in x alone are dropped.
+        draws of the code that are the same for each user. Terms in x alone are dropped, and so are
+        items that were added since and not yet trained.
 
         Parameters
         ----------
@@ -379,8 +382,9 @@ def _inference_of(estimator):
     weights, device, precision = estimator.weights_, _inference_device(estimator), estimator.precision
     cached = _inferences.get(estimator)
     if cached is None or cached[0] is not weights or cached[1:3] != (device, precision):
-        network = estimator.architecture_.build_with(weights).requires_grad_(False).to(device)
-        products = ItemProducts.for_inference(network.decoder, is_half_precision(precision, device))
+        with isolated():
+            network = estimator.architecture_.build_with(weights).requires_grad_(False).to(device)
+            products = ItemProducts.for_inference(network.decoder, is_half_precision(precision, device))
         inference = Inference(network, products, users_per_block(len(weights["decoder.item_bias"]), device))
         cached = weights, device, precision, inference
         _inferences[estimator] = cached

@@ -99,7 +99,7 @@ class EASERecommender(ItemSimilarityMixin, BaseRecommender):
             )
         inverse /= -inverse.diagonal()
         np.fill_diagonal(inverse, 0)
-        self.weights_ = inverse
+        self.weights_ = inverse.astype(np.float32, copy=False)
         return self
 
     def decision_function(self, X):
@@ -129,7 +129,7 @@ def _device_for(name, n_items):
 
 
 def _inverse_gram(X, l2_regularization, device):
-    """(X'X + l2 I)^-1, float32 array of shape (n_items, n_items); None where no inverse is exact enough.
+    """(X'X + l2 I)^-1, array of shape (n_items, n_items); None where no inverse is exact enough.
 
     In double precision where the one in single is not, as for items that always go together in counts of thousands.
     """
@@ -140,7 +140,7 @@ def _inverse_gram(X, l2_regularization, device):
         if invert(on_device):
             torch.from_numpy(inverse).copy_(on_device)
             if _is_inverse(inverse, X, l2_regularization):
-                return inverse.astype(np.float32, copy=False)
+                return inverse
         if not _fits(8 * len(inverse) ** 2):
             break
     return None

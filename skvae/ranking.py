@@ -127,8 +127,8 @@ def _top_k_of_groups(scores, k):
     n_groups = n_items // width
     in_groups = scores[:, : n_groups * width].unflatten(1, (width, n_groups))  # item i is in group i % n_groups
     groups = in_groups.amax(1).topk(k, sorted=False).indices
-    items = (groups[:, None] + n_groups * torch.arange(width)[:, None]).flatten(1)
-    rest = torch.arange(n_groups * width, n_items).expand(len(scores), -1)
+    items = (groups[:, None] + n_groups * torch.arange(width, device="cpu")[:, None]).flatten(1)
+    rest = torch.arange(n_groups * width, n_items, device="cpu").expand(len(scores), -1)
     items = torch.cat([items, rest], 1)
     values, order = scores.gather(1, items).topk(k)
     return values, items.gather(1, order)

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics.pairwise import cosine_similarity
 
-from skvae import MultDAERecommender, MultVAERecommender, fold_in_split
+from skvae import MultDAERecommender, MultVAERecommender, fitting, fold_in_split
 from skvae.core.batches import UserRows
 from skvae.core.likelihoods import Multinomial
 from skvae.datasets import make_interactions
@@ -201,8 +201,9 @@ def test_auto_annealing_reaches_the_cap_at_a_tenth_of_the_planned_updates(X):
     model = MultVAERecommender(4, hidden_layer_sizes=(), anneal_cap=0.2, max_iter=10, early_stopping=False).fit(X)
     planned = 10 * -(-500 // model.batch_size_)
     assert model.n_updates_ == planned
-    assert model._kl_weight(planned // 10) == pytest.approx(0.2)
-    assert model._kl_weight(planned // 10 - 1) < 0.2
+    schedule = model._kl_schedule(model._checked_parameters())
+    assert schedule.weight(planned // 10) == pytest.approx(0.2)
+    assert schedule.weight(planned // 10 - 1) < 0.2
     assert model.beta_curve_[-1] == 0.2
     assert sorted(model.beta_curve_) == model.beta_curve_
 
@@ -211,7 +212,7 @@ def test_auto_annealing_reaches_the_cap_at_a_tenth_of_the_planned_updates(X):
     ("steps", "expected"),
     [(0, [0.2, 0.2, 0.2]), (100, [0.15, 0.2, 0.2]), (200_000, [15 / 200_000, 31 / 200_000, 47 / 200_000])],
 )
-@pytest.mark.filterwarnings("ignore:beta ended at")
+@pytest.mark.filterwarnings("ignore:beta will end at")
 def test_total_anneal_steps_in_updates_is_the_schedule_of_the_paper(X, steps, expected):
     parameters = {"hidden_layer_sizes": (), "anneal_cap": 0.2, "max_iter": 3, "batch_size": 32, "early_stopping": False}
     model = MultVAERecommender(4, total_anneal_steps=steps, **parameters).fit(X)
@@ -230,6 +231,16 @@ def test_a_float_of_total_anneal_steps_is_a_share_of_the_planned_updates(X):
     ).fit(X)
     assert model.total_anneal_steps_ == 10
     assert model.beta_curve_ == [0.9, 1.9]
+
+
+@pytest.mark.parametrize("steps", [5.0, np.float32(5.0)])
+def test_a_float_of_1_or_more_still_is_a_share_and_says_which_number_of_updates_it_is(X, steps):
+    model = MultVAERecommender(4, hidden_layer_sizes=(), max_iter=2, batch_size=50, anneal_cap=0.1, random_state=0)
+    with pytest.warns(FutureWarning, match="write 100 for the same schedule"):
+        share = clone(model).set_params(total_anneal_steps=steps, early_stopping=False).fit(X)
+    updates = model.set_params(total_anneal_steps=100, early_stopping=False).fit(X)
+    assert share.beta_curve_ == updates.beta_curve_
+    assert same_weights(share, updates)
 
 
 # -- validation
@@ -253,6 +264,38 @@ def test_the_best_epoch_is_restored_and_its_score_is_that_of_the_model(estimator
     assert model.best_validation_score_ == max(model.validation_scores_)
     assert model.validation_scores_[model.best_iter_ - 1] == model.best_validation_score_
     assert model.score(fold_in, held_out) == pytest.approx(model.best_validation_score_, abs=1e-9)
+
+
+def test_a_warm_start_keeps_the_weights_that_it_begins_with_where_no_epoch_is_better(estimator, X, monkeypatch):
+    scores = iter([0.1, 0.3, 0.2, 0.3, 0.2, 0.25, 0.3, 0.1, 0.4])
+    monkeypatch.setattr(fitting, "validation_score", lambda *_: next(scores))
+    model = estimator.set_params(warm_start=True, max_iter=3).fit(X[:400], X_val=X[400:])
+    best = model.weights_
+    model.set_params(max_iter=2).fit(X[:400], X_val=X[400:])  # .3 before, then .2 and .25
+    assert (model.best_validation_score_, model.best_iter_, model.n_iter_) == (0.3, 2, 5)
+    assert all(np.array_equal(model.weights_[name], best[name]) for name in best)
+    model.fit(X[:400], X_val=X[400:])  # .3 before, then .1 and .4
+    assert (model.best_validation_score_, model.best_iter_, model.n_iter_) == (0.4, 7, 7)
+    assert model.validation_scores_ == [0.1, 0.3, 0.2, 0.2, 0.25, 0.1, 0.4]
+
+
+def test_validation_attributes_are_none_after_a_training_without_validation(estimator, X):
+    model = estimator.set_params(warm_start=True, early_stopping=False).fit(X[:400], X_val=X[400:])
+    assert model.best_validation_score_ is not None
+    for train in (model.partial_fit, model.fit):
+        train(X)
+        assert model.best_validation_score_ is None
+        assert model.validation_scores_ is None
+        model.fit(X[:400], X_val=X[400:])
+
+
+def test_a_last_update_that_diverges_leaves_the_model_as_it_was(estimator, X):
+    model = estimator.fit(X)
+    weights, answers = model.weights_, model.decision_function(X)
+    with pytest.raises(ValueError, match=r"weights that are not finite|The loss is .*: training diverged"):
+        model.set_params(learning_rate=1e38).partial_fit(X[:30])
+    assert model.weights_ is weights
+    assert np.array_equal(model.decision_function(X), answers)
 
 
 def test_a_matrix_of_validation_users_is_split_as_fold_in_split_does(estimator, X):
@@ -390,6 +433,10 @@ def test_added_items_score_minus_infinity_and_leave_the_scores_of_the_others_as_
     assert np.isneginf(after[:, 200:]).all()
     assert not (model.recommend(widened(X, 3), k=203)[0] >= 200).any()
     assert model.n_features_in_ == 203
+    assert np.isfinite(model.score_samples(widened(X, 3))).all()
+    expected = model.inverse_transform(model.transform(widened(X, 3)))
+    assert np.isfinite(expected).all()
+    assert not expected[:, 200:].any()
     assert all(np.array_equal(weights[name], held[name]) for name in held)  # those handed out before
     model.partial_fit(widened(X, 3))
     assert np.isfinite(model.decision_function(widened(X, 3))).all()
@@ -421,7 +468,9 @@ def test_similar_items_have_the_highest_cosine(estimator, X):
     np.fill_diagonal(cosines, -np.inf)
     np.testing.assert_allclose(similarities, -np.sort(-cosines)[:, :10], rtol=1e-5)
     np.testing.assert_allclose(np.take_along_axis(cosines, similar, 1), similarities, rtol=1e-5)
-    assert (model.add_items(1).similar_items([200])[1] == 0).all()
+    similar, similarities = model.add_items(2).similar_items([0, 200], k=202)
+    assert not np.isin(similar, [200, 201]).any()  # nothing is like an item of which nothing is known yet
+    assert (similarities[1] == -np.inf).all()
 
 
 def test_sums_of_users_have_a_gradient(X):

@@ -55,14 +55,14 @@ def _invert_at_once(matrix):
         factor, failed = torch.linalg.cholesky_ex(matrix)
         matrix.copy_(torch.cholesky_inverse(factor))
     else:
-        # LAPACK reads rows as columns: the lower triangle of ours is its upper one
-        array = np.ascontiguousarray(matrix.numpy()).T
-        potrf, potri = get_lapack_funcs(("potrf", "potri"), [array])
-        _, failed = potrf(array, lower=0, clean=0, overwrite_a=1)
-        if not failed:
-            _, failed = potri(array, lower=0, overwrite_c=1)
-        matrix.copy_(torch.from_numpy(array.T))
         _mirror(matrix)
+        columns = np.ascontiguousarray(matrix.numpy()).T  # LAPACK reads rows as columns
+        potrf, potri = get_lapack_funcs(("potrf", "potri"), [columns])
+        _, failed = potrf(columns, lower=1, clean=0, overwrite_a=1)
+        if not failed:
+            _, failed = potri(columns, lower=1, overwrite_c=1)
+        _mirror(torch.from_numpy(columns))
+        matrix.copy_(torch.from_numpy(columns.T))
     return not failed and bool(matrix.diagonal().isfinite().all())
 
 
