@@ -91,8 +91,9 @@ class MultDAERecommender(BaseAutoencoder):
     beta_curve_ : list of float
         KL weight at the end of each epoch.
     validation_scores_ : list of float or None
-        NDCG@100 of the validation users after each epoch.
+        NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
+        Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_iter_no_change_ : int
     early_stopping_ : bool
