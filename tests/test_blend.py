@@ -29,6 +29,7 @@ from skvae import (
     recommend,
 )
 from skvae.datasets import make_interactions
+from skvae.model_selection import hold_out_users
 from skvae.ranking import users_per_block
 
 CV = UserKFold(2)
@@ -325,3 +326,18 @@ def test_a_member_that_drops_columns_is_named_as_the_cause(many):
     member = make_pipeline(FunctionTransformer(first_half), PopularityRecommender())
     with pytest.raises(ValueError, match="Does a step before the recommender drop columns"):
         BlendRecommender([("half", member)]).fit(many)
+
+
+@pytest.mark.parametrize(("n_eligible", "n_validated"), [(499, 0), (500, 50), (509, 50), (510, 51)])
+def test_a_tenth_of_the_users_with_five_items_are_held_out_from_fifty_on(n_eligible, n_validated):
+    """One rule for autoencoders and blend: rounded down, five items are enough and four are not."""
+    users = [np.eye(1, 60, 0) + sum(np.eye(1, 60, 1 + (i + j) % 59) for j in range(4)) for i in range(n_eligible)]
+    short = [sum(np.eye(1, 60, (i + j) % 60) for j in range(4)) for i in range(200)]
+    X = sp.csr_array(np.vstack([*short, *users]).astype(np.float32))
+    trained, validated = hold_out_users(X, 0.1)
+    assert len(validated) == n_validated
+    assert (validated >= 200).all()
+    assert np.array_equal(np.sort(np.concatenate([trained, validated])), np.arange(X.shape[0]))
+    blend = BlendRecommender([("popularity", PopularityRecommender())]).fit(X)
+    assert (blend.best_validation_score_ is not None) == (n_validated > 0)
+    assert MultDAERecommender(2, max_iter=1).fit(X).early_stopping_ == (n_validated > 0)
