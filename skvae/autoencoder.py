@@ -297,7 +297,7 @@ class BaseAutoencoder(
 
     def __getstate__(self):
         state = dict(super().__getstate__())
-        if "weights_" in state:
+        if "architecture_" in state:  # fitted, or in training
             state["_training_state"] = None  # as large as three copies of the weights
             state["architecture_"] = dict(vars(self.architecture_))  # no class in a file but the estimator's
         return {**state, "_skvae_format": FORMAT_VERSION}
