@@ -29,6 +29,7 @@ MOVIELENS = Path(__file__).resolve().parent / "data" / "movielens-small"
 LIKED_MOVIES = ["Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)"]
 MIN_USERS = 50  # a tenth of them are test users: with fewer than five a standard error says nothing
 COLUMNS = ("user", "item", "rating")  # the first two are needed
+LONGEST_HEADER = 100_000  # characters: csv reads no value much longer
 DELIMITERS = ",;\t|"
 METRICS = ("ndcg@100", "recall@20", "recall@50")
 
@@ -173,6 +174,7 @@ def read_lines(file, path):
 
 
 def column_names(header, delimiter):
+    header = header[:LONGEST_HEADER]
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter, skipinitialspace=True))]
     while names and not names[-1]:  # a line that ends with the delimiter
         names.pop()
@@ -193,8 +195,8 @@ def column_places(names, path):
     for name in COLUMNS[:2]:
         if name not in lower:
             raise DataError(
-                f"{path} has no column {name!r}, its columns are: {', '.join(names)}. Name them user and item, and "
-                "rating if there is one; of a CSV file in its first line."
+                f"{path} has no column {name!r}, its columns are: {', '.join(names)[:200]}. Name them user and item, "
+                "and rating if there is one; of a CSV file in its first line."
             )
     return {name: lower.index(name) for name in COLUMNS if name in lower}
 

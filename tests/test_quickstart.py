@@ -265,6 +265,7 @@ def test_bytes_of_columns_that_nobody_reads_do_not_matter(quickstart, tmp_path):
         (b'user,item\na,b\nc,"d"e\n', "line 3: ',' expected after '\"'. Is a quote not closed there?"),
         (b'user,item\na,"' + b"x" * 200_000 + b'"\n', "line 2: field larger than field limit"),
         (b"user,item\n", "has no rows"),
+        (bytes(10**6), "has no column 'user', its columns are: "),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "bytes",
 )
