@@ -94,6 +94,10 @@ def _numbers(values, types, name):
     """Numbers among objects in a dtype where one holds them all exactly, else as objects."""
     floats = [cls for cls in types if issubclass(cls, (float, np.floating))]
     integers = [cls for cls in types if issubclass(cls, (int, np.integer))]
+    if any(issubclass(cls, decimal.Decimal) for cls in types):
+        infinite = [value for value in values if isinstance(value, decimal.Decimal) and not value.is_finite()]
+        if infinite:
+            raise ValueError(f"Ids in {name} must be finite, got {infinite[0]}: drop them.")
     if floats:
         dtype = min(map(np.dtype, floats), key=lambda dtype: np.finfo(dtype).nmant)
         _exact(np.array([value for value in values if type(value) in floats], dtype), name)
