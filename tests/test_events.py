@@ -152,7 +152,6 @@ def test_ids_come_back_in_the_value_and_the_type_that_they_had(column):
         (arrow_table, pa.array([7, 8, 9]).dictionary_encode()),
         (arrow_table, pa.RunEndEncodedArray.from_arrays([1, 2, 3], LETTERS)),
     ],
-    ids=str,
 )
 def test_ids_of_rarer_types_come_back_in_the_value_that_they_had(make, items):
     events = make(items)
