@@ -404,7 +404,7 @@ def _chosen(X, given, solve):
         for setting in dict.fromkeys(_filled(given, setting) for setting in settings):
             if setting not in scores:
                 scores.update(_validation_scores(users, pair, setting, given, solve))
-        return max(scores, key=scores.get)
+        return max(scores, key=scores.__getitem__)
 
     best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
     best = best_of(best._replace(dropout=dropout, user_exponent=exponent) for dropout, exponent in OTHERS)
@@ -417,8 +417,11 @@ def _validation_scores(X, pair, setting, given, solve):
     weights = solve(Gram(X, absolute.user_exponent), counts, absolute)
     exponents = ITEM_EXPONENTS if given.item_exponent == "auto" else (given.item_exponent,)
     models = {setting._replace(item_exponent=alpha): _ItemWeighted(weights, counts, alpha) for alpha in exponents}
-    scores = {key: score_users(model, *pair, VALIDATION_METRIC)[VALIDATION_METRIC] for key, model in models.items()}
-    return {key: float(np.nanmean(values)) for key, values in scores.items()}
+    return {key: _mean_score(model, *pair) for key, model in models.items()}
+
+
+def _mean_score(model, fold_in, held_out):
+    return float(np.nanmean(score_users(model, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]))
 
 
 def _filled(given, setting):
