@@ -52,6 +52,7 @@ class EASERecommender(_ItemWeights):
     and the scores of a user are x_u B. There is no training loop, nothing random and one
     parameter. The fit takes time in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB
     and 8e12 floating-point operations for 20 000 items, whatever the number of users.
+    `LinearRecommender` is the family around it.
 
     Parameters
     ----------
@@ -171,8 +172,8 @@ class LinearRecommender(_ItemWeights):
         chosen as said in the notes.
     dropout : float or "auto", default="auto"
         p in [0, 1): the share of a user's items that is hidden at random in training, in expectation. The penalty of
-        an item grows with its users; 0 is none. For values other than 0 and 1 note that c_i counts users. Published:
-        .33 on ML-20M and Netflix, .25 on MSD.
+        an item grows with the number of its users, not with its values in X: with ratings p does less than with ones.
+        0 is none. Published: .33 on ML-20M and Netflix, .25 on MSD; with the exponents below .4 to .7.
     user_exponent : float or "auto", default="auto"
         beta in [0, 1]: users with many items count less. 0 counts all users alike. Published: .2 to .3.
     item_exponent : float or "auto", default="auto"
@@ -221,8 +222,14 @@ class LinearRecommender(_ItemWeights):
 
     Each is tried with alpha of 0, .1, .2 and .3, which takes no further inverse. So a fit with the defaults takes
     eight inverses, the last for all users. Numbers that are given stay as they are, and a trial that they make equal to
-    one before is left out. Where a tenth of these users are fewer than 50, nobody is held out, and "auto" is 50 units
-    for lambda, .33 for p, .3 for beta and .1 for alpha.
+    one before is left out.
+
+    Where a tenth of these users are fewer than 50, nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3
+    for beta and .1 for alpha.
+
+    p = .33 is EDLAE's, (.6, .3) with an exponent of .2 are those of DAN on Gowalla. The steps of lambda and the fixed
+    numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users (MovieLens small, msweb,
+    MovieTweetings, lastfm-2k, anime): larger data may want a larger lambda.
 
     References
     ----------
