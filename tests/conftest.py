@@ -17,6 +17,7 @@ from sklearn.base import clone
 from skvae import (
     BlendRecommender,
     EASERecommender,
+    LinearRecommender,
     MultDAERecommender,
     MultVAERecommender,
     PopularityRecommender,
@@ -36,7 +37,8 @@ SMALL_DAE = MultDAERecommender(8, max_iter=5, random_state=0)
 SMALL_RECVAE = RecVAERecommender(8, hidden_layer_sizes=(16, 16), max_iter=5, random_state=0)
 SMALL_BLEND = BlendRecommender([("popularity", PopularityRecommender()), ("dae", SMALL_DAE)])
 AUTOENCODERS = {"vae": SMALL_VAE, "dae": SMALL_DAE, "recvae": SMALL_RECVAE}
-RECOMMENDERS = {"popularity": PopularityRecommender(), "ease": EASERecommender(), **AUTOENCODERS, "blend": SMALL_BLEND}
+LINEAR = {"ease": EASERecommender(), "linear": LinearRecommender(l2_regularization=20, keep_gram=True)}
+RECOMMENDERS = {"popularity": PopularityRecommender(), **LINEAR, **AUTOENCODERS, "blend": SMALL_BLEND}
 
 
 @pytest.fixture(params=[SMALL_VAE, SMALL_DAE], ids=["vae", "dae"])

@@ -126,6 +126,7 @@ OTHER_NETWORK = {"n_components": 3, "hidden_layer_sizes": (5,), "activation": "r
 CHANGED = {
     "popularity": {},
     "ease": {"l2_regularization": 3.0},
+    "linear": {"l2_regularization": 3.0, "dropout": 0.5, "item_exponent": 1, "diagonal": 0.1},
     "vae": OTHER_NETWORK,
     "dae": OTHER_NETWORK,
     "recvae": OTHER_NETWORK,
@@ -502,6 +503,18 @@ ERRORS = {
         ({"l2_regularization": "1"}, TypeError, "l2_regularization must be an instance of float"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' is not present on this machine"),
         ({"device": 0}, TypeError, "device must be a str"),
+    ],
+    "linear": [
+        ({"l2_regularization": 0}, ValueError, "l2_regularization == 0, must be > 0"),
+        ({"l2_regularization": "best"}, ValueError, "l2_regularization must be a number or \"auto\", got 'best'"),
+        ({"dropout": 1}, ValueError, "dropout == 1, must be < 1"),
+        ({"user_exponent": -0.1}, ValueError, "user_exponent == -0.1, must be >= 0"),
+        ({"item_exponent": 2}, ValueError, "item_exponent == 2, must be <= 1"),
+        ({"item_exponent": None}, TypeError, "item_exponent must be an instance of float"),
+        ({"diagonal": 1.5}, ValueError, "diagonal == 1.5, must be <= 1"),
+        ({"diagonal": "none"}, ValueError, "diagonal must be \"zero\" or a number from 0 to 1, got 'none'"),
+        ({"keep_gram": "yes"}, TypeError, "keep_gram must be an instance of"),
+        ({"device": "cuda:99"}, ValueError, "device='cuda:99' is not present on this machine"),
     ],
     "vae": [
         *AUTOENCODER_ERRORS,
