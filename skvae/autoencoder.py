@@ -20,6 +20,7 @@ from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS
+from .matrix_checks import check_scale
 from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, piece, share
 from .ranking import users_per_block
 from .recommender import BaseRecommender, ItemSimilarityMixin
@@ -98,7 +99,8 @@ class BaseAutoencoder(
             weights reached.
         """
         parameters = self._checked_parameters()
-        candidate, X = self._checked_anew(X)
+        candidate, X = self._checked_anew(X, y)
+        check_scale(X)
         is_warm = parameters.warm_start and hasattr(self, "weights_")
         if is_warm:
             fitting.check_warm_start(self, parameters, X)
@@ -135,10 +137,11 @@ class BaseAutoencoder(
         if hasattr(self, "weights_"):
             X = self._check_interactions(X, reset=False)
         else:
-            candidate, X = self._checked_anew(X)
+            candidate, X = self._checked_anew(X, y)
             self._begin_fit(candidate)
         if X.nnz == 0:
             raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+        check_scale(X)
         fitting.partial_fit(self, parameters, X)
         return self
 

@@ -117,7 +117,7 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
             Where a member has no ``decision_function``, or a parameter has the wrong type.
         """
         parameters = self._checked_parameters()
-        candidate, X = self._checked_anew(X)
+        candidate, X = self._checked_anew(X, y)
         X, validation = candidate._hold_out(parameters, X, X_val)
         self._begin_fit(candidate)
         named = {name: self._fit_member(member, X, validation) for name, member in self.estimators}

@@ -113,7 +113,7 @@ class EASERecommender(_ItemWeights):
             resolve it, or where the device is not present.
         """
         parameters = check_parameters(self, EASE_CHECKS)
-        candidate, X = self._checked_anew(X)
+        candidate, X = self._checked_anew(X, y)
         _check_memory(self, X.shape[1])
         self._begin_fit(candidate)
         del candidate  # it has the weights of before: a refit does not hold two of them
@@ -300,7 +300,7 @@ class LinearRecommender(_ItemWeights):
             resolve it, or where the device is not present.
         """
         parameters = check_parameters(self, LINEAR_CHECKS)
-        candidate, X = self._checked_anew(X)
+        candidate, X = self._checked_anew(X, y)
         _check_memory(self, X.shape[1], 2 if parameters.keep_gram else 1)
         self._begin_fit(candidate)
         self.__dict__.pop("gram_", None)

@@ -42,7 +42,7 @@ class PopularityRecommender(BaseRecommender):
         -------
         self
         """
-        candidate, X = self._checked_anew(X)
+        candidate, X = self._checked_anew(X, y)
         self._begin_fit(candidate)
         self.item_counts_ = np.bincount(X.indices, minlength=X.shape[1]).astype(np.float32)
         return self
