@@ -212,8 +212,8 @@ class ItemSimilarityMixin:
         similar : int64 array of shape (n, k)
             Best first, equal similarities by lower index; -1 where fewer than k items are left.
         similarities : float32 array of shape (n, k)
-            Autoencoders: the cosine of the decoder's item vectors. EASE^R: the weights from the
-            given item. -inf where similar is -1.
+            Autoencoders: the cosine of the decoder's item vectors. Linear models: the weights from
+            the given item. -inf where similar is -1.
 
         Raises
         ------
