@@ -3,7 +3,7 @@
 import numbers
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,14 +49,14 @@ def listed_metrics(metrics):
     """
     if isinstance(metrics, (str, Mapping)):
         return metrics
-    if len(getattr(metrics, "shape", ())) >= 2:
+    if is_matrix(metrics):
         raise TypeError(
-            f'metrics must be names such as "ndcg@100", got a matrix of shape {metrics.shape}: held-out items are '
+            f'metrics must be names such as "ndcg@100", got a matrix of shape {shape_of(metrics)}: held-out items are '
             "passed by name, as y=held_out."
         )
     if not isinstance(metrics, Iterable):
         raise TypeError(f'metrics must be names such as "ndcg@100", or a dict of functions, got {metrics!r}.')
-    if isinstance(metrics, Set):
+    if isinstance(metrics, (set, frozenset)):
         return tuple(sorted(metrics, key=str))
     return metrics if isinstance(metrics, (list, tuple)) else tuple(metrics)
 
