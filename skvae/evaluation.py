@@ -1,15 +1,18 @@
 """Evaluating a fitted model on users it never saw, with standard errors."""
 
+import functools
+import hashlib
 import numbers
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .matrix import count_interactions
+from .matrix import as_csr, count_interactions
 from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
-from .scoring import hide_items, score_users
+from .scoring import hide_items, is_matrix, listed_metrics, score_users, why_nobody_is_scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +27,14 @@ class Evaluation:
     ----------
     per_user : dict of str to float64 array of shape (n_users,)
         NaN for a user without a held-out item.
+    evaluated : dict of str to str, default={}
+        Fingerprints of what was evaluated ("fold-in", "held-out items", each metric, ...), by which
+        a difference knows that both are of the same; `evaluate` takes them. Of an evaluation made by
+        hand nothing is compared.
     """
 
     per_user: dict
+    evaluated: dict = field(default_factory=dict, repr=False)
 
     @property
     def mean(self):
@@ -93,7 +101,8 @@ class Evaluation:
         ]
 
     def _of(self, users):
-        return Evaluation({name: scores[users] for name, scores in self.per_user.items()})
+        evaluated = self.evaluated and self.evaluated | {"users": _digest_of(users)}
+        return Evaluation({name: scores[users] for name, scores in self.per_user.items()}, evaluated)
 
     def _counted(self):
         return {name: scores[~np.isnan(scores)] for name, scores in self.per_user.items()}
@@ -106,7 +115,14 @@ class Evaluation:
                     f"The two evaluations do not score {name} for the same users: evaluate both models "
                     "with the same X, metrics and random_state."
                 )
-        return Evaluation({name: scores - other.per_user[name] for name, scores in self.per_user.items()})
+        for what, mine in self.evaluated.items():
+            if other.evaluated.get(what, mine) != mine:
+                raise ValueError(
+                    f"The two evaluations differ in their {what}: a difference needs the same users, the same hidden "
+                    "items and the same metrics, so evaluate both models with the same X, y, metrics and parameters."
+                )
+        difference = {name: scores - other.per_user[name] for name, scores in self.per_user.items()}
+        return Evaluation(difference, self.evaluated)
 
     def __str__(self):
         errors = self.standard_error
@@ -140,6 +156,7 @@ def evaluate(
     min_interactions=MIN_INTERACTIONS,
     random_state=0,
     min_value=0.0,
+    exclude_seen=True,
 ):
     """Hide items of every user, recommend from the rest, and score each user.
 
@@ -152,11 +169,15 @@ def evaluate(
     metrics : str, iterable of str, or mapping of str to callable
         As in `skvae.RankingScorer`. By default the paper's three.
     y : matrix of shape (n_users, n_items), default=None
-        The held-out matrix; None hides items of X.
+        The held-out matrix; None hides items of X. Items that X holds as well are left out of it,
+        with a warning, as they are never recommended.
     held_out_fraction, min_interactions, random_state :
         As in `skvae.model_selection.fold_in_split`.
     min_value : float, default=0
         Held-out entries above it are relevant.
+    exclude_seen : bool, default=True
+        Rank only items that the fold-in does not hold. False, for shops where people buy again:
+        rank all items, and count those of y that X holds as well.
 
     Returns
     -------
@@ -166,7 +187,10 @@ def evaluate(
     Raises
     ------
     ValueError
-        Where no user has a held-out item.
+        Where no user has a held-out item, a matrix holds something else than finite, non-negative
+        numbers, or y has another shape or other columns than X.
+    TypeError
+        Where y is no matrix, or metrics are no names.
 
     Examples
     --------
@@ -177,10 +201,52 @@ def evaluate(
     >>> evaluation.n_users, evaluation.n_left_out
     (20, 0)
     """
-    fold_in, held_out = hide_items(
-        X, y, held_out_fraction=held_out_fraction, min_interactions=min_interactions, random_state=random_state
-    )
-    evaluation = Evaluation(score_users(model, fold_in, held_out, metrics, min_value=min_value))
+    metrics = listed_metrics(metrics)
+    if y is not None and not is_matrix(y):
+        raise TypeError(
+            f"y must be a held-out matrix of the shape of X, got {type(y).__name__}: without y items of X are hidden."
+        )
+    hiding = {"held_out_fraction": held_out_fraction, "min_interactions": min_interactions}
+    fold_in, held_out = hide_items(X, y, model=model, exclude_seen=exclude_seen, random_state=random_state, **hiding)
+    scores = score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen)
+    evaluation = Evaluation(scores, _fingerprints(fold_in, held_out, metrics, min_value, exclude_seen))
     if evaluation.n_users == 0:
-        raise ValueError(f"No user of X has a held-out item: a user needs {min_interactions} interactions to hide one.")
+        why = why_nobody_is_scored(X, y, min_value=min_value, **hiding)
+        raise ValueError(f"No user of X has a held-out item: {why}")
     return evaluation
+
+
+def _fingerprints(fold_in, held_out, metrics, min_value, exclude_seen):
+    """What an evaluation is of: two of the same can be subtracted."""
+    relevant = as_csr(held_out)
+    relevant.data = relevant.data > min_value
+    names = [metrics] if isinstance(metrics, str) else metrics
+    by_name = metrics if isinstance(metrics, Mapping) else {}
+    return {
+        "fold-in": _digest(as_csr(fold_in)),
+        "held-out items": _digest(as_csr(relevant)),
+        "exclude_seen": str(bool(exclude_seen)),
+        **{f"metric {name}": _name_of(by_name[name]) if name in by_name else name for name in names},
+    }
+
+
+def _digest(X):
+    """Of which cells a canonical csr_array stores, whatever their values."""
+    return f"{X.shape} {_digest_of(X.indptr, X.indices)}"
+
+
+def _digest_of(*arrays):
+    digest = hashlib.blake2b(digest_size=16)
+    for integers in arrays:
+        digest.update(integers.astype(np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def _name_of(function):
+    """Where a function is defined, and what is set of its arguments as far as that has a name."""
+    if isinstance(function, functools.partial):
+        arguments = dict(enumerate(function.args)) | function.keywords
+        plain = {name: value for name, value in arguments.items() if isinstance(value, (str, numbers.Number))}
+        return f"{_name_of(function.func)} {sorted(map(str, plain.items()))}"
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -18,12 +18,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.preprocessing import normalize
-from sklearn.utils import check_array, check_scalar, gen_batches
+from sklearn.utils import check_scalar, gen_batches
 
-from .matrix import count_interactions
+from .matrix import as_csr, count_users, dense_values
 
 # Floats of summed item vectors held at once, 16 MB
 FLOATS_PER_BLOCK = 2**21
+MOST_RANKS = 2**31 - 1
 
 
 def ndcg_at_k(held_out, items, *, k=None, per_user=False):
@@ -66,7 +67,7 @@ def ndcg_at_k(held_out, items, *, k=None, per_user=False):
     0.6934
     """
     hits, n_relevant, k = _hits(held_out, items, k)
-    discounts = 1 / np.log2(np.arange(2, k + 2))
+    discounts = 1 / np.log2(np.arange(2, max(hits.shape[1], min(k, n_relevant.max(initial=0))) + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(n_relevant, k)]
     return _result(hits @ discounts[: hits.shape[1]], ideal, n_relevant, per_user)
 
@@ -386,7 +387,8 @@ def diversity_at_k(items, item_vectors, *, k=None, per_user=False):
     >>> diversity_at_k([[0, 1], [0, 2]], genres, per_user=True)
     array([0., 1.])
     """
-    vectors = normalize(check_array(item_vectors, accept_sparse="csr", dtype=np.float64))
+    read = as_csr if sp.issparse(item_vectors) else dense_values
+    vectors = normalize(read(item_vectors, "item_vectors", negative=True).astype(np.float64))
     vectors = sp.csr_array(vectors) if sp.issparse(vectors) else vectors
     items = _first_k(items, vectors.shape[0], k)
     users, ranks = np.nonzero(items >= 0)
@@ -394,27 +396,22 @@ def diversity_at_k(items, item_vectors, *, k=None, per_user=False):
     listed = sp.csr_array(listed, shape=(len(items), vectors.shape[0]))
     # the cosines of all pairs: half of |sum of the vectors|^2 - sum of |vector|^2
     cosines = -(listed @ _squared_lengths(vectors))
-    for block in gen_batches(len(items), max(1, FLOATS_PER_BLOCK // vectors.shape[1])):
+    for block in gen_batches(len(items), max(1, FLOATS_PER_BLOCK // max(1, vectors.shape[1]))):
         cosines[block] += _squared_lengths(listed[block] @ vectors)
     n_listed = np.diff(listed.indptr)
     n_pairs = n_listed * (n_listed - 1) / 2
     return _result(np.maximum(n_pairs - cosines / 2, 0), n_pairs, n_pairs, per_user, "two recommended items")
 
 
-METRICS = {
-    "ndcg": ndcg_at_k,
-    "recall": recall_at_k,
-    "precision": precision_at_k,
-    "map": map_at_k,
-    "mrr": mrr_at_k,
-    "hit_rate": hit_rate_at_k,
-}
+METRICS = dict(
+    ndcg=ndcg_at_k, recall=recall_at_k, precision=precision_at_k, map=map_at_k, mrr=mrr_at_k, hit_rate=hit_rate_at_k
+)
 
 
 def _hits(held_out, items, k):
     """Which of the first k ranks hit, bool (n_users, at most k); relevant items a user; k itself."""
     keys, n_relevant, n_items = _relevant_keys(held_out)
-    n_users, n_ranks = _shape(items)
+    n_users, n_ranks = _ranked(items).shape
     if n_users != len(n_relevant):
         raise ValueError(f"held_out has {len(n_relevant)} users, items has {n_users}: they must be the same.")
     items = _first_k(items, n_items, k)
@@ -427,37 +424,39 @@ def _hits(held_out, items, k):
 
 def _relevant_keys(held_out):
     """user * n_items + item of each relevant entry, sorted; relevant items a user; n_items."""
-    held_out = sp.coo_array(held_out if sp.issparse(held_out) else np.atleast_2d(held_out))
-    held_out.sum_duplicates()
+    held_out = as_csr(held_out, "held_out", negative=True)
     n_users, n_items = held_out.shape
     relevant = held_out.data > 0
-    rows, columns = held_out.row[relevant].astype(np.int64), held_out.col[relevant].astype(np.int64)
-    return np.sort(rows * n_items + columns), np.bincount(rows, minlength=n_users), n_items
+    users = np.repeat(np.arange(n_users), np.diff(held_out.indptr))[relevant]
+    return users * n_items + held_out.indices[relevant], np.bincount(users, minlength=n_users), n_items
 
 
-def _shape(items):
-    """Users and ranks of items, checked to have both."""
-    dtype, shape = np.asarray(items).dtype, np.shape(items)
-    if len(shape) != 2 or not np.issubdtype(dtype, np.integer):
-        raise ValueError(
-            f"items must be integer item indices of shape (n_users, k), got dtype {dtype} with shape {shape}."
-        )
-    return shape
+def _ranked(items):
+    """Items as an array, checked to have users and ranks."""
+    try:
+        items = np.asarray(items)
+    except ValueError:  # lists of different lengths
+        raise ValueError("items must have as many ranks for each user: fill up with -1, as recommend does.") from None
+    if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
+        got = f"dtype {items.dtype} with shape {items.shape}"
+        raise ValueError(f"items must be integer item indices of shape (n_users, k), got {got}.")
+    return items
 
 
 def _first_k(items, n_items, k):
-    """The first k ranks, int array (n_users, at most k), checked."""
-    _, n_ranks = _shape(items)
-    k = check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1)
+    """The first k ranks, int64 array (n_users, at most k), checked."""
+    items = _ranked(items)
+    n_ranks = items.shape[1]
+    k = check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1, max_val=MOST_RANKS)
     if n_ranks < min(k, n_items):
         raise ValueError(f"items holds {n_ranks} ranks a user, k={k} needs more: recommend at least k items.")
-    items = np.asarray(items)[:, :k]
+    items = items[:, :k]
     if items.size and (items.min() < -1 or items.max() >= n_items):
         raise ValueError(f"items must lie between -1 (none) and {n_items - 1}, the last item.")
     ordered = np.sort(items, axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         raise ValueError("items lists an item twice for one user: a ranking holds each item once.")
-    return items
+    return items.astype(np.int64, copy=False)  # uint64 and int64 would make floats
 
 
 def _exposures(items, n_items, k):
@@ -469,8 +468,10 @@ def _exposures(items, n_items, k):
 
 def _holders(X):
     """How many users of X have each item, int array (n_items,); how many users there are."""
-    X = check_array(X, accept_sparse=True)
-    return count_interactions(X.T), X.shape[0]
+    X = as_csr(X)
+    if not X.shape[0]:
+        raise ValueError("X has no user, who could have an item.")
+    return count_users(X), X.shape[0]
 
 
 def _mean_of_listed(values, items, k, per_user):

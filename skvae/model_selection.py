@@ -10,7 +10,8 @@ from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
-from .matrix import as_csr, check_same_cells, count_interactions
+from .matrix import as_csr, count_interactions, entries, intact, row_sliceable, without_cells
+from .tables import check_same_cells
 
 __all__ = [
     "UserKFold",
@@ -82,14 +83,16 @@ def fold_in_split(
     """
     check_hiding(held_out_fraction, min_interactions, random_state)
     interactions = as_csr(X)
+    times = None
     if timestamps is not None:
+        timestamps = (intact if sp.issparse(timestamps) else row_sliceable)(timestamps, "timestamps")
         check_same_cells(timestamps, X, "timestamps")
-    times = None if timestamps is None else _times_of(interactions, timestamps)
+        times = _times_of(interactions, timestamps)
     hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state, times)
     if sp.issparse(X):
-        return type(X)(_part(interactions, ~hidden)), type(X)(_part(interactions, hidden))
-    held_out = _part(interactions, hidden)
-    return _without(X, held_out), held_out
+        return type(X)(entries(interactions, ~hidden)), type(X)(entries(interactions, hidden))
+    held_out = entries(interactions, hidden)
+    return without_cells(X, held_out), held_out
 
 
 def check_hiding(held_out_fraction, min_interactions, random_state):
@@ -107,13 +110,39 @@ def check_hiding(held_out_fraction, min_interactions, random_state):
     check_scalar(
         held_out_fraction, "held_out_fraction", numbers.Real, min_val=0, max_val=1, include_boundaries="neither"
     )
+    if np.isnan(held_out_fraction):
+        raise ValueError("held_out_fraction == nan, must be > 0 and < 1.")
     check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
     check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**64 - 1)
 
 
+def interactions_needed(held_out_fraction, min_interactions):
+    """Interactions that a user needs for `fold_in_split` to hide one of them.
+
+    Parameters
+    ----------
+    held_out_fraction, min_interactions :
+        As in `fold_in_split`.
+
+    Returns
+    -------
+    int
+        At least min_interactions, and more where the fraction of so many is below 1.
+
+    Examples
+    --------
+    >>> from skvae.model_selection import interactions_needed
+    >>> interactions_needed(0.2, 3), interactions_needed(0.5, 3)
+    (5, 3)
+    """
+    needed = int(min(1 / held_out_fraction, 2.0**53))
+    while held_out_fraction * needed < 1 and needed < 2**53:
+        needed += 1
+    return max(needed, min_interactions)
+
+
 def _times_of(X, timestamps):
     """The timestamp of each entry of X, of shape (nnz,)."""
-    timestamps = timestamps if sp.issparse(timestamps) else np.asarray(timestamps)
     users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     if sp.issparse(timestamps):
         stored = sp.coo_array(timestamps)
@@ -128,7 +157,9 @@ def _times_of(X, timestamps):
             )
         times = stored.data[order[first]]
     else:
-        times = timestamps[users, X.indices]
+        times = np.asarray(timestamps)[users, X.indices]
+    if times.dtype.kind not in "biufmM":
+        raise ValueError(f"timestamps must hold numbers or datetimes, got the dtype {times.dtype}.")
     if not np.isfinite(times).all():
         raise ValueError("timestamps must be finite for each interaction of X.")
     return times
@@ -158,27 +189,6 @@ def _mix(keys):
     return keys ^ (keys >> np.uint64(31))
 
 
-def _part(X, kept):
-    """csr_array of the entries of X where kept is True."""
-    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr].astype(X.indptr.dtype)
-    return sp.csr_array((X.data[kept], X.indices[kept], indptr), shape=X.shape)
-
-
-def _without(X, held_out):
-    """Copy of a dense array or DataFrame with the held-out cells zeroed."""
-    rows, columns = held_out.nonzero()
-    if not hasattr(X, "iloc"):
-        values = np.array(X)
-        values[rows, columns] = 0
-        return values
-    # column by column, so that each keeps its dtype
-    cells = {i: X.iloc[:, i].to_numpy(copy=True) for i in range(X.shape[1])}
-    for i in np.unique(columns):
-        cells[i][rows[columns == i]] = 0
-    fold_in = type(X)(cells, index=X.index).astype(dict(enumerate(X.dtypes)))
-    return fold_in.set_axis(X.columns, axis=1)
-
-
 def eligible_users(X, min_interactions=MIN_INTERACTIONS):
     """Row numbers of the users with enough interactions to hide some; int64 array.
 
@@ -202,9 +212,13 @@ def eligible_users(X, min_interactions=MIN_INTERACTIONS):
     >>> eligible_users([[1, 1, 1], [0, 1, 0]], min_interactions=2)
     array([0])
     """
-    users = np.flatnonzero(count_interactions(X) >= min_interactions)
+    counts = count_interactions(X)
+    users = np.flatnonzero(counts >= min_interactions)
     if not len(users):
-        raise ValueError(f"No user of X has min_interactions={min_interactions} interactions or more.")
+        raise ValueError(
+            f"No user of X has min_interactions={min_interactions} interactions or more: the most that a user has is "
+            f"{counts.max(initial=0)}."
+        )
     return users
 
 
@@ -234,16 +248,17 @@ def hold_out_users(X, fraction, *, required=False):
     >>> [len(users) for users in hold_out_users(X, 0.1)]
     [540, 60]
     """
-    users = np.flatnonzero(count_interactions(X) >= MIN_INTERACTIONS)
+    counts = count_interactions(X)
+    users = np.flatnonzero(counts >= MIN_INTERACTIONS)
     n_validated = int(fraction * len(users))
     if required:
         n_validated = max(n_validated, min(1, len(users)))
     elif n_validated < MIN_VALIDATION_USERS:
         n_validated = 0
-    if n_validated == X.shape[0]:
+    if n_validated == len(counts):
         n_validated = 0
     validated = np.sort(check_random_state(0).permutation(users)[:n_validated])
-    return np.setdiff1d(np.arange(X.shape[0]), validated), validated
+    return np.setdiff1d(np.arange(len(counts)), validated), validated
 
 
 def _warn_groups(groups, splitter):
@@ -282,7 +297,7 @@ class UserKFold(BaseCrossValidator):
         self.n_splits = check_scalar(n_splits, "n_splits", numbers.Integral, min_val=2)
         self.min_interactions = check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
         self.shuffle = shuffle
-        self.random_state = check_scalar(random_state, "random_state", numbers.Integral, min_val=0)
+        self.random_state = check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**32 - 1)
 
     def split(self, X, y=None, groups=None):
         """Yield (train, test) row numbers.
@@ -302,7 +317,7 @@ class UserKFold(BaseCrossValidator):
             Where fewer users than folds have min_interactions.
         """
         _warn_groups(groups, self)
-        yield from super().split(X, y)
+        yield from super().split(as_csr(X), y)
 
     def _iter_test_indices(self, X, y=None, groups=None):
         users = eligible_users(X, self.min_interactions)
@@ -382,15 +397,17 @@ class UserShuffleSplit(BaseShuffleSplit):
             Where no user has min_interactions.
         """
         _warn_groups(groups, self)
-        yield from super().split(X, y)
+        yield from super().split(as_csr(X), y)
 
     def _iter_indices(self, X, y=None, groups=None):
-        counts = count_interactions(X)
         users = eligible_users(X, self.min_interactions)
-        n_train, n_test = _validate_shuffle_split(
-            len(users), self.test_size, self.train_size, default_test_size=self._default_test_size
-        )
-        others = np.flatnonzero(counts < self.min_interactions)
+        try:
+            sizes = self.test_size, self.train_size
+            n_train, n_test = _validate_shuffle_split(len(users), *sizes, default_test_size=self._default_test_size)
+        except ValueError as error:
+            least = self.min_interactions
+            raise ValueError(f"{error} The samples are the users of X with at least {least} interactions.") from error
+        others = np.flatnonzero(count_interactions(X) < self.min_interactions)
         random_state = check_random_state(self.random_state)
         for _ in range(self.n_splits):
             order = random_state.permutation(users)
@@ -446,20 +463,23 @@ def strong_generalization_split(
     >>> train.shape[0], validation.shape[0], test.shape[0]
     (80, 10, 10)
     """
-    X = sp.csr_array(X if sp.issparse(X) else np.asarray(X))
+    check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+    X = as_csr(X)
     eligible = eligible_users(X, min_interactions)
     n_test = _n_users("test_size", test_size, len(eligible))
     n_validation = _n_users("validation_size", validation_size, len(eligible) - n_test, of=len(eligible))
     order = check_random_state(random_state).permutation(eligible)
     test, validation = np.sort(order[:n_test]), np.sort(order[n_test : n_test + n_validation])
     train = np.setdiff1d(np.arange(X.shape[0]), order[: n_test + n_validation])
-    items = np.flatnonzero(np.bincount(as_csr(X[train]).indices, minlength=X.shape[1]))
+    items = np.flatnonzero(np.bincount(X[train].indices, minlength=X.shape[1]))
     return UserSplit(X[train][:, items], X[validation][:, items], X[test][:, items], items)
 
 
 def _n_users(name, size, n_available, of=None):
     """A share of ``of`` users, or a number of users, as a number below n_available."""
-    n = int(size) if isinstance(size, numbers.Integral) else round(size * (of or n_available))
+    check_scalar(size, name, numbers.Real)
+    users = float(size) * (1 if isinstance(size, numbers.Integral) else of or n_available)
+    n = round(users) if np.isfinite(users) else 0
     if not 0 < n < n_available:
         raise ValueError(
             f"{name}={size} should be a share or number of users that is at least one user and leaves some for "

@@ -13,14 +13,16 @@ recommender of skvae that defines ``decision_function`` alone has None, so that 
 """
 
 import math
+from collections.abc import Set
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import _num_samples
 
-from .matrix import check_same_cells, item_indices, row_sliceable
+from .matrix import as_csr, item_indices, row_sliceable, take_rows
+from .tables import check_columns_of_model, check_same_cells, column_names
 
 # Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
 # blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
@@ -162,9 +164,9 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
         Leave out the items that X itself holds.
     candidates : array of int, default=None
         The only item indices that may be recommended, for all users.
-    exclude : array of int, or sparse matrix of shape (n_users, n_items), default=None
-        Item indices that may not be recommended to anyone, or for each user the items that hold
-        a non-zero entry.
+    exclude : array of int, or matrix of shape (n_users, n_items), default=None
+        Item indices that may not be recommended to anyone, or, sparse or as a DataFrame, for each
+        user the items that hold a non-zero entry.
 
     Returns
     -------
@@ -176,8 +178,8 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     Raises
     ------
     ValueError
-        Where k, candidates or exclude are out of range, or the model's scores have another
-        number of columns than X.
+        Where X is no matrix of finite, non-negative numbers, k, candidates or exclude are out of
+        range, or the model's scores have another number of columns than X.
 
     Examples
     --------
@@ -191,22 +193,21 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     check_scalar(k, "k", (int, np.integer), min_val=1)
     X = row_sliceable(X)
     n_users, n_items = X.shape
-    blocked = _blocked_items(candidates, exclude, n_items)
-    exclude = exclude.tocsr() if sp.issparse(exclude) else None
-    if exclude is not None:
-        check_same_cells(exclude, X, "exclude")
+    excluded = _excluded_cells(model, exclude, X)
+    blocked = _blocked_items(candidates, None if excluded is not None else exclude, n_items)
     items = np.empty((n_users, k), np.int64)
     scores = np.empty((n_users, k), np.float32)
     scorer = _block_scorer(model)
     step = users_per_block(n_items, scorer.device)
     for first in range(0, n_users, step):
         block = slice(first, min(first + step, n_users))
-        rows = _safe_indexing(X, block)
+        rows = take_rows(X, block)
+        seen = as_csr(rows)
         block_scores = scorer.scores(rows)
         if exclude_seen:
-            _mask(block_scores, rows)
-        if exclude is not None:
-            _mask(block_scores, exclude[block])
+            _mask(block_scores, seen)
+        if excluded is not None:
+            _mask(block_scores, excluded[block])
         if len(blocked):
             block_scores[:, blocked] = -torch.inf
         _write_top_k(block_scores, items[block], scores[block])
@@ -259,23 +260,34 @@ def item_scores(model, X):
     return scores
 
 
+def _excluded_cells(model, exclude, X):
+    """What each user may not get, csr_array; None where exclude is none or item indices."""
+    if not sp.issparse(exclude) and column_names(exclude) is None:
+        return None
+    check_same_cells(exclude, X, "exclude")
+    check_columns_of_model(model, exclude, "exclude")
+    return as_csr(exclude, "exclude", negative=True)
+
+
 def _blocked_items(candidates, exclude, n_items):
     """Item indices that nobody may get, int64 array."""
-    if candidates is None and (exclude is None or sp.issparse(exclude)):
+    if candidates is None and exclude is None:
         return np.empty(0, np.int64)
     blocked = np.zeros(n_items, bool)
     if candidates is not None:
         blocked[:] = True
-        blocked[item_indices(candidates, "candidates", n_items)] = False
-    if exclude is not None and not sp.issparse(exclude):
-        blocked[item_indices(exclude, "exclude", n_items)] = True
+        blocked[_in_any_order(candidates, "candidates", n_items)] = False
+    if exclude is not None:
+        blocked[_in_any_order(exclude, "exclude", n_items)] = True
     return np.flatnonzero(blocked)
 
 
-def _mask(scores, rows):
-    """Set the scores of the non-zero entries of rows to -inf, in place."""
-    # any entry is seen, the unsorted and the duplicate one as well; an explicit zero is none
-    rows = rows.tocoo() if sp.issparse(rows) else sp.coo_array(np.asarray(rows) != 0)
-    seen = rows.data != 0
-    users, items = (torch.from_numpy(indices[seen].astype(np.int64)) for indices in (rows.row, rows.col))
+def _in_any_order(indices, name, n_items):
+    return item_indices(list(indices) if isinstance(indices, Set) else indices, name, n_items)
+
+
+def _mask(scores, cells):
+    """Set the scores of the entries of a canonical csr_array to -inf, in place."""
+    rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
+    users, items = (torch.from_numpy(indices.astype(np.int64)) for indices in (rows, cells.indices))
     scores[users.to(scores.device), items.to(scores.device)] = -torch.inf

@@ -9,13 +9,14 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+from sklearn.utils import check_array, check_scalar
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .matrix import canonical, check_same_cells, item_indices
-from .model_selection import MIN_INTERACTIONS
+from .matrix import as_float32, item_indices
+from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
 from .ranking import recommend, top_k, users_per_block
-from .scoring import VALIDATION_METRIC, hide_items, is_matrix, score_users
+from .scoring import VALIDATION_METRIC, hide_items, is_matrix, score_users, why_nobody_is_scored
+from .tables import check_no_matrix_as_y, check_same_cells, check_trainable
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
 API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
@@ -97,32 +98,50 @@ class BaseRecommender(BaseEstimator):
         checked = self._check_interactions(X, reset=False)
         if is_matrix(y):
             check_same_cells(y, X, "y")
-        fold_in, held_out = hide_items(checked, y)
+        fold_in, held_out = hide_items(checked, y, model=self)
         scores = score_users(self, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]
         if np.isnan(scores).all():
+            why = why_nobody_is_scored(
+                checked, y, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, min_value=0
+            )
             warnings.warn(
-                "No user of X can hide an item, so the score is NaN: a user needs 5 interactions.",
-                UndefinedMetricWarning,
-                stacklevel=2,
+                f"No user of X can hide an item, so the score is NaN: {why}", UndefinedMetricWarning, stacklevel=2
             )
             return float("nan")
         return float(np.nanmean(scores))
 
-    def _check_interactions(self, X, *, reset):
-        """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched."""
+    def _check_interactions(self, X, *, reset, y=None, name="X"):
+        """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched.
+
+        Only once everything is checked a reset sets the number of items and their names.
+        """
         if not reset and isinstance(X, _CheckedInteractions) and X.shape[1] == self.n_features_in_:
             return X
-        X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=np.float32)
-        check_non_negative(X, type(self).__name__)
-        X = canonical(_CheckedInteractions(X))
-        if reset and X.nnz == 0:
-            raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
-        return X
+        checked = _CheckedInteractions(as_float32(X, name))
+        check_array(checked, accept_sparse="csr", dtype=None, ensure_all_finite=False, estimator=self)  # not empty
+        if reset:
+            check_no_matrix_as_y(y, checked)
+            check_trainable(X, checked)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return checked
 
     def _validation_pair(self, X_val):
         """Checked fold_in and held_out of a matrix of users, or of the pair itself; None where nobody hides an item."""
-        pair = X_val if isinstance(X_val, (tuple, list)) and len(X_val) == 2 else (X_val,)
-        fold_in, held_out = hide_items(*(self._check_interactions(part, reset=False) for part in pair))
+        is_pair = isinstance(X_val, (tuple, list)) and len(X_val) == 2
+        is_pair = is_pair and (isinstance(X_val, tuple) or all(map(is_matrix, X_val)))
+        names = ("X_val[0]", "X_val[1]") if is_pair else ("X_val",)
+        pair = X_val if is_pair else (X_val,)
+        parts = [self._check_interactions(part, reset=False, name=name) for part, name in zip(pair, names, strict=True)]
+        if is_pair and parts[0].shape == parts[1].shape:  # names are lost in what was read
+            check_same_cells(*reversed(pair), *reversed(names))
+        fold_in, held_out = hide_items(*parts)
+        if fold_in.nnz < held_out.nnz:
+            warnings.warn(
+                f"The fold-in of X_val has {fold_in.nnz} interactions, and more are held out, {held_out.nnz}: X_val is "
+                "a pair (fold_in, held_out); are the two swapped?",
+                UserWarning,
+                stacklevel=4,
+            )
         if held_out.nnz:
             return fold_in, held_out
         self._warn_of_no_validation()

@@ -1,23 +1,64 @@
 """Scorers for cross-validation: hide items, recommend in blocks, score."""
 
+import numbers
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples
+from sklearn.utils import check_scalar
 
-from .matrix import check_same_cells, row_sliceable
-from .metrics import METRICS
-from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, fold_in_split
+from .matrix import as_csr, count_interactions, entries, row_sliceable, take_rows
+from .metrics import METRICS, MOST_RANKS
+from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, fold_in_split, interactions_needed
 from .ranking import recommend
+from .tables import check_columns_of_model, check_same_cells, shape_of
 
 # By which models are compared where nothing else is asked for: score, early stopping, weights of a blend
 VALIDATION_METRIC = "ndcg@100"
 USERS_PER_BLOCK = 4096  # whose ranked items are held at once, k of each
+# A larger k is ranked only as far as there are items; up to it the last bit of a metric would depend on that
+MOST_RANKS_BEYOND_THE_ITEMS = 1000
+
+
+def listed_metrics(metrics):
+    """Metrics that can be gone through twice: one name, a mapping, or several names.
+
+    Parameters
+    ----------
+    metrics : str, iterable of str, or mapping of str to callable
+
+    Returns
+    -------
+    str, mapping, list or tuple of str
+        A set in alphabetical order.
+
+    Raises
+    ------
+    TypeError
+        Where it is none of these, such as a held-out matrix.
+
+    Examples
+    --------
+    >>> from skvae.scoring import listed_metrics
+    >>> listed_metrics(f"ndcg@{k}" for k in (5, 10))
+    ('ndcg@5', 'ndcg@10')
+    """
+    if isinstance(metrics, (str, Mapping)):
+        return metrics
+    if len(getattr(metrics, "shape", ())) >= 2:
+        raise TypeError(
+            f'metrics must be names such as "ndcg@100", got a matrix of shape {metrics.shape}: held-out items are '
+            "passed by name, as y=held_out."
+        )
+    if not isinstance(metrics, Iterable):
+        raise TypeError(f'metrics must be names such as "ndcg@100", or a dict of functions, got {metrics!r}.')
+    if isinstance(metrics, Set):
+        return tuple(sorted(metrics, key=str))
+    return metrics if isinstance(metrics, (list, tuple)) else tuple(metrics)
 
 
 def metric_functions(metrics):
@@ -46,9 +87,15 @@ def metric_functions(metrics):
     >>> list(functions), k
     (['ndcg@100', 'recall@20'], 100)
     """
+    metrics = listed_metrics(metrics)
     if not len(metrics):
         raise ValueError('metrics is empty: name at least one, such as "ndcg@100".')
     if isinstance(metrics, Mapping):
+        for name, function in metrics.items():
+            if not callable(function):
+                raise TypeError(
+                    f"metrics[{name!r}] must be a function of (held_out, items, per_user=), got {function!r}."
+                )
         return dict(metrics), 100
     names = [metrics] if isinstance(metrics, str) else metrics
     parsed = {name: _parse_metric(name) for name in names}
@@ -58,7 +105,7 @@ def metric_functions(metrics):
 
 def _parse_metric(name):
     match = re.fullmatch(r"(\w+)@([1-9]\d*)", str(name))
-    if match is None or match[1] not in METRICS:
+    if match is None or match[1] not in METRICS or int(match[2]) > MOST_RANKS:
         raise ValueError(
             f'Unknown metric {name!r}: write one of {", ".join(METRICS)} and its number of ranks, as in "ndcg@100".'
         )
@@ -76,17 +123,33 @@ def is_matrix(y):
     -------
     bool
     """
-    return y is not None and (sp.issparse(y) or np.ndim(y) >= 2)
+    return len(shape_of(y)) >= 2
 
 
-def hide_items(X, y=None, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, random_state=0):
-    """Fold-in and held-out of a scoring call.
+def hide_items(
+    X,
+    y=None,
+    *,
+    model=None,
+    exclude_seen=True,
+    held_out_fraction=HELD_OUT_FRACTION,
+    min_interactions=MIN_INTERACTIONS,
+    random_state=0,
+):
+    """Fold-in and held-out of a scoring call: the one rule of what can be hit.
+
+    Items of y that X holds as well are never recommended where seen items are left out. They are no
+    held-out items then, and a warning says how many they are.
 
     Parameters
     ----------
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
     y : matrix of shape (n_users, n_items), or array of shape (n_users,), default=None
         The held-out matrix, X being the fold-in then. A one-dimensional y is labels and ignored.
+    model : fitted estimator, default=None
+        Whose item names a table y must have.
+    exclude_seen : bool, default=True
+        False: the ranking will hold items that X holds, so that those of y that X holds stay.
     held_out_fraction, min_interactions, random_state :
         As in `skvae.model_selection.fold_in_split`, used where y is no matrix.
 
@@ -94,11 +157,13 @@ def hide_items(X, y=None, *, held_out_fraction=HELD_OUT_FRACTION, min_interactio
     -------
     fold_in : like X
     held_out : sparse of shape (n_users, n_items)
+        With y a canonical csr_array.
 
     Raises
     ------
-    ValueError
-        Where a matrix y has another shape than X, or other columns.
+    ValueError, TypeError
+        Where X or y is no matrix of finite, non-negative numbers, or a matrix y has another shape
+        than X, or other columns.
 
     Examples
     --------
@@ -109,16 +174,80 @@ def hide_items(X, y=None, *, held_out_fraction=HELD_OUT_FRACTION, min_interactio
     array([2., 2.])
     """
     if not is_matrix(y):
+        _check_labels(y, X)
         return fold_in_split(
             X, held_out_fraction=held_out_fraction, min_interactions=min_interactions, random_state=random_state
         )
-    X, y = row_sliceable(X), row_sliceable(y)
+    seen, held_out = as_csr(X), as_csr(y, "y")
     check_same_cells(y, X, "y")
-    return X, sp.csr_array(y if sp.issparse(y) else np.asarray(y))
+    check_columns_of_model(model, y, "y")
+    return row_sliceable(X), _without_seen(held_out, seen) if exclude_seen else held_out
 
 
-def score_users(model, fold_in, held_out, metrics, *, min_value=0.0):
+def _check_labels(y, X):
+    """Raise where y is neither a matrix nor one label for each user."""
+    if y is None:
+        return
+    shape = shape_of(y)
+    if len(shape) != 1:
+        raise TypeError(f"y must be a held-out matrix of the shape of X, or None, got {type(y).__name__}.")
+    if shape[0] != shape_of(X)[0]:
+        raise ValueError(
+            f"y is one-dimensional and of length {shape[0]}, X has {shape_of(X)[0]} users: pass a held-out matrix of "
+            "the shape of X, or no y."
+        )
+
+
+def _without_seen(held_out, seen):
+    """The entries of held_out that seen does not have; a warning counts the others."""
+    pattern = sp.csr_array((np.ones(seen.nnz, np.int8), seen.indices, seen.indptr), shape=seen.shape)
+    numbered = sp.csr_array((np.arange(1, held_out.nnz + 1), held_out.indices, held_out.indptr), shape=held_out.shape)
+    repeats = numbered.multiply(pattern).tocsr()
+    if not repeats.nnz:
+        return held_out
+    n_users = np.count_nonzero(np.diff(repeats.indptr))
+    warnings.warn(
+        f"{repeats.nnz} held-out items of {n_users} users are in their fold-in as well. As seen items they are not "
+        "recommended, and no model could be right about them: they are not counted as held out. exclude_seen=False, of "
+        "evaluate and RankingScorer, ranks and counts them, for shops where people buy again.",
+        UserWarning,
+        stacklevel=4,
+    )
+    kept = np.ones(held_out.nnz, bool)
+    kept[repeats.data - 1] = False
+    return entries(held_out, kept)
+
+
+def why_nobody_is_scored(X, y, *, held_out_fraction, min_interactions, min_value):
+    """What a user needs for a score, and how far the users of X are from it; the end of an error.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    y : matrix, labels or None
+    held_out_fraction, min_interactions :
+        As in `skvae.model_selection.fold_in_split`.
+    min_value : float
+
+    Returns
+    -------
+    str
+    """
+    if is_matrix(y):
+        return f"a user needs an entry of y above min_value={min_value} where X holds none."
+    needed, most = interactions_needed(held_out_fraction, min_interactions), count_interactions(X).max(initial=0)
+    if most >= needed:
+        return f"a user needs hidden items with a value above min_value={min_value}."
+    return (
+        f"a user needs {needed} interactions to hide one with held_out_fraction={held_out_fraction} and "
+        f"min_interactions={min_interactions}, and the most that a user of X has is {most}."
+    )
+
+
+def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_seen=True):
     """Recommend from the fold-in in blocks and score every user against what was held out.
+
+    `hide_items` gives the two: what the fold-in holds is never hit here, unless exclude_seen is False.
 
     Parameters
     ----------
@@ -129,11 +258,18 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0):
         As in `metric_functions`.
     min_value : float, default=0
         Held-out entries above it are relevant.
+    exclude_seen : bool, default=True
+        Rank only items that the fold-in does not hold.
 
     Returns
     -------
     dict of str to float64 array of shape (n_users,)
         NaN for users without a relevant held-out item.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where a matrix or a metric is not what it should be.
 
     Examples
     --------
@@ -145,19 +281,49 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0):
     >>> score_users(model, *hide_items(X[80:]), "ndcg@10")["ndcg@10"].shape
     (20,)
     """
+    metrics = listed_metrics(metrics)
     functions, k = metric_functions(metrics)
-    fold_in, relevant = row_sliceable(fold_in), sp.csr_array(held_out, copy=True)
-    relevant.sum_duplicates()
+    check_min_value(min_value)
+    fold_in, relevant = row_sliceable(fold_in), as_csr(held_out, "held_out")
+    check_same_cells(relevant, fold_in, "held_out", "fold_in")
     relevant.data = (relevant.data > min_value).astype(np.int8)
+    if not isinstance(metrics, Mapping):
+        k = min(k, max(relevant.shape[1], MOST_RANKS_BEYOND_THE_ITEMS))
     # only users who hide something are worth ranking
     users = np.flatnonzero(np.diff(relevant.indptr))
     scores = {name: np.full(relevant.shape[0], np.nan) for name in functions}
     for first in range(0, len(users), USERS_PER_BLOCK):
         rows = users[first : first + USERS_PER_BLOCK]
-        items, _ = recommend(model, _safe_indexing(fold_in, rows), k)
+        items, _ = recommend(model, take_rows(fold_in, rows), k, exclude_seen=exclude_seen)
         for name, function in functions.items():
-            scores[name][rows] = function(relevant[rows], items, per_user=True)
+            scores[name][rows] = _one_each(function(relevant[rows], items, per_user=True), len(rows), name)
     return scores
+
+
+def check_min_value(min_value):
+    """Raise where min_value is no number.
+
+    Parameters
+    ----------
+    min_value : float
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    check_scalar(min_value, "min_value", numbers.Real)
+    if np.isnan(min_value):
+        raise ValueError("min_value must be a number, got nan.")
+
+
+def _one_each(values, n_users, name):
+    """What a metric gave, checked: the one value of a mean would be taken as that of every user."""
+    if np.shape(values) != (n_users,):
+        raise ValueError(
+            f"The metric {name!r} gave values of shape {np.shape(values)} for {n_users} users: with per_user=True it "
+            "must give one for each."
+        )
+    return values
 
 
 @dataclass(frozen=True)
@@ -174,7 +340,7 @@ class RankingScorer:
 
     Parameters
     ----------
-    metrics : str, sequence of str, or mapping of str to callable, default="ndcg@100"
+    metrics : str, iterable of str, or mapping of str to callable, default="ndcg@100"
         One name gives a float, several give a dict: "ndcg@k", "recall@k", "precision@k",
         "map@k", "mrr@k", "hit_rate@k". A callable takes (held_out, items, per_user=) with 100
         ranked items a user.
@@ -185,6 +351,9 @@ class RankingScorer:
     min_value : float, default=0
         Held-out entries above it are relevant; with ratings in X and Binarizer(3.5) as a step,
         3.5 counts the same entries as the model does.
+    exclude_seen : bool, default=True
+        Rank only items that the fold-in does not hold, and leave those that it holds out of y. False:
+        rank all, for shops where people buy again.
 
     Raises
     ------
@@ -206,10 +375,13 @@ class RankingScorer:
     min_interactions: int = MIN_INTERACTIONS
     random_state: int = 0
     min_value: float = 0.0
+    exclude_seen: bool = True
 
     def __post_init__(self):
+        object.__setattr__(self, "metrics", listed_metrics(self.metrics))
         metric_functions(self.metrics)
         check_hiding(self.held_out_fraction, self.min_interactions, self.random_state)
+        check_min_value(self.min_value)
 
     def __call__(self, estimator, X, y=None):
         """Score a fitted estimator.
@@ -227,16 +399,25 @@ class RankingScorer:
         fold_in, held_out = hide_items(
             X,
             y,
+            model=estimator,
+            exclude_seen=self.exclude_seen,
             held_out_fraction=self.held_out_fraction,
             min_interactions=self.min_interactions,
             random_state=self.random_state,
         )
-        scores = score_users(estimator, fold_in, held_out, self.metrics, min_value=self.min_value)
+        scores = score_users(
+            estimator, fold_in, held_out, self.metrics, min_value=self.min_value, exclude_seen=self.exclude_seen
+        )
         if all(np.isnan(values).all() for values in scores.values()):
-            raise ValueError(
-                f"None of the {_num_samples(X)} users can hide an item above min_value={self.min_value}: a user "
-                f"needs {self.min_interactions} interactions. Pass users with more, or lower min_interactions."
+            why = why_nobody_is_scored(
+                X,
+                y,
+                held_out_fraction=self.held_out_fraction,
+                min_interactions=self.min_interactions,
+                min_value=self.min_value,
             )
+            n_users = held_out.shape[0]
+            raise ValueError(f"None of the {n_users} users can hide an item above min_value={self.min_value}: {why}")
         means = {name: float(np.nanmean(values)) for name, values in scores.items()}
         return means[self.metrics] if isinstance(self.metrics, str) else means
 

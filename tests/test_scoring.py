@@ -149,7 +149,7 @@ def test_a_one_dimensional_y_is_ignored(labels):
 @pytest.mark.parametrize("shape", [(20, 1), (20, 29), (19, 30)])
 @pytest.mark.parametrize("container", [np.ones, sp.csr_array, lambda shape: np.ones(shape).tolist()])
 def test_a_matrix_y_of_another_shape_raises(shape, container):
-    sentence = rf"y has shape \({shape[0]}, {shape[1]}\), X has \(20, 30\): a held-out matrix has the shape"
+    sentence = rf"y has shape \({shape[0]}, {shape[1]}\), X has \(20, 30\): they must be the same"
     with pytest.raises(ValueError, match=sentence):
         ndcg_scorer(MODEL, TEST, container(shape))
 

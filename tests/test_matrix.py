@@ -1,0 +1,872 @@
+"""One room reads every users x items matrix: any container and dtype gives the same, a bad one the same sentence."""
+
+import os
+import re
+import traceback
+import warnings
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse as sp
+import sklearn.utils
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+import skvae
+from skvae import EASERecommender, MultDAERecommender, PopularityRecommender, RankingScorer, evaluate, recommend
+from skvae.datasets import make_interactions
+from skvae.matrix import as_csr, as_float32, count_interactions, count_users, row_sliceable, take_rows
+from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
+from skvae.model_selection import eligible_users, hold_out_users
+from skvae.scoring import hide_items, score_users
+from skvae.tables import check_no_matrix_as_y, check_same_cells, check_scale
+
+PACKAGE, VALIDATION = Path(skvae.__file__).parent, Path(sklearn.utils.__file__).parent
+NAMES = [f"item {i}" for i in range(25)]
+COUNTS = make_interactions(40, 25, density=0.35, random_state=0).toarray().astype(np.int64)
+COUNTS[0, :4] = 1
+COUNTS[COUNTS > 0] = np.random.default_rng(0).integers(1, 6, np.count_nonzero(COUNTS))
+BINARY = (COUNTS > 0).astype(np.float32)
+OTHERS = 1 - BINARY  # what nobody has
+MODEL = PopularityRecommender().fit(COUNTS)
+EASE = EASERecommender(l2_regularization=5).fit(COUNTS)
+ITEMS, _ = MODEL.recommend(COUNTS, k=5)
+FOLD_IN, HELD_OUT = skvae.fold_in_split(sp.csr_array(COUNTS))
+
+
+def with_data(X, dtype):
+    """A CSR array whose values are of a dtype that scipy's constructors refuse."""
+    X = sp.csr_array(X)
+    X.data = X.data.astype(dtype)
+    return X
+
+
+def with_int64_indices(X):
+    X = sp.csr_array(X)
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+def in_halves(X, dtype=np.float64):
+    """COO whose entries are stored twice, unsorted, with zeros beside them."""
+    rows, columns = np.nonzero(X)
+    ones = np.ones(len(rows))
+    values = np.concatenate([X[rows, columns] - ones, ones, np.zeros(len(X))])
+    rows, columns = np.concatenate([rows, rows, np.arange(len(X))]), np.concatenate([columns, columns, [24] * len(X)])
+    return sp.coo_array((values[::-1].astype(dtype), (rows[::-1], columns[::-1])), shape=X.shape)
+
+
+def frame(X):
+    return pd.DataFrame(X, columns=NAMES)
+
+
+def numbers_of(kind):
+    return lambda X: np.array([[kind(int(value)) for value in row] for row in X], dtype=object)
+
+
+DTYPES = ["i1", "u1", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g", ">i4", ">u2", ">f4", ">f8"]
+DENSE = {
+    **{dtype: lambda X, dtype=dtype: X.astype(dtype) for dtype in DTYPES},
+    "list": lambda X: X.tolist(),
+    "tuple of arrays": lambda X: tuple(X),
+    "Fortran": np.asfortranarray,
+    "strided": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+    "objects": lambda X: X.astype(object),
+    "Fractions": numbers_of(Fraction),
+    "Decimals": numbers_of(Decimal),
+    "numpy scalars": numbers_of(np.float16),
+    "masked array, nothing masked": np.ma.MaskedArray,
+    "tensor": torch.tensor,
+}
+FRAMES = {
+    "DataFrame": frame,
+    "DataFrame of float32": lambda X: frame(X.astype(np.float32)),
+    "DataFrame of bool and numbers": lambda X: (
+        frame(X)
+        .astype({"item 0": "int8", "item 3": "float16"})
+        .assign(**{"item 5": X[:, 5] > 0} if (X[:, 5] <= 1).all() else {})
+    ),
+    "DataFrame of nullable integers": lambda X: frame(X).astype("Int64"),
+    "DataFrame of nullable floats": lambda X: frame(X).astype("Float32"),
+    "DataFrame of objects": lambda X: frame(X).astype(object),
+    "sparse DataFrame": lambda X: pd.DataFrame.sparse.from_spmatrix(sp.csr_matrix(X), columns=NAMES),
+    "polars": lambda X: pl.DataFrame(X, schema=NAMES),
+    "polars of several dtypes": lambda X: pl.DataFrame(X, schema=NAMES).cast(
+        {"item 0": pl.Float32, "item 1": pl.UInt8}
+    ),
+    "pyarrow": lambda X: pa.table(dict(zip(NAMES, X.T, strict=True))),
+}
+SPARSE = {
+    **{
+        kind.__name__: kind
+        for kind in (
+            *(sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.csc_array, sp.coo_matrix, sp.coo_array),
+            *(sp.bsr_array, sp.dok_array, sp.lil_array, sp.dia_array),
+        )
+    },
+    "bsr in blocks": lambda X: sp.bsr_array(sp.csr_array(X), blocksize=(4, 5)),
+    "int64 indices": with_int64_indices,
+    "duplicates in coo": in_halves,
+    "duplicates in csr": lambda X: sp.csr_array(in_halves(X)),
+    **{f"csr of {dtype}": lambda X, dtype=dtype: with_data(X, dtype) for dtype in ("f2", ">f8", ">i4", "g", object)},
+}
+FORMS = DENSE | FRAMES | SPARSE
+EXCLUDES = FRAMES | SPARSE
+
+
+def users_of(splitter):
+    return lambda X: np.concatenate([np.concatenate(fold) for fold in splitter.split(X)])
+
+
+def strong(X):
+    split = skvae.strong_generalization_split(X)
+    return np.hstack([split.train.toarray().ravel(), split.test.toarray().ravel(), split.items]).astype(float)
+
+
+def blended(X_val):
+    members = [("popularity", MODEL), ("ease", EASE)]
+    return skvae.BlendRecommender(members, prefit=True).fit(COUNTS, X_val=X_val).weights_
+
+
+# every public function that takes a matrix, as an array that can be compared; those of an estimator convert to float32
+ESTIMATORS = {
+    "Popularity.fit": lambda X: PopularityRecommender().fit(X).item_counts_,
+    "EASE.fit": lambda X: EASERecommender(l2_regularization=5).fit(X).weights_,
+    "decision_function": lambda X: EASE.decision_function(X),
+    "predict": lambda X: EASE.predict(X),
+    "method recommend": lambda X: EASE.recommend(X, 3)[0],
+    "score": lambda X: np.array(EASE.score(X)),
+    "score's fold-in": lambda X: np.array(EASE.score(X, OTHERS)),
+    "X_val": blended,
+    "X_val's fold-in": lambda X: blended((X, OTHERS * (np.arange(25) % 7 == 0))),
+}
+FUNCTIONS = {
+    "as_csr": lambda X: as_csr(X).toarray().astype(float),
+    "count_interactions": count_interactions,
+    "count_users": count_users,
+    "eligible_users": eligible_users,
+    "hold_out_users": lambda X: hold_out_users(X, 0.2, required=True)[1],
+    "fold_in_split": lambda X: skvae.fold_in_split(X)[1].toarray().astype(float),
+    "fold_in_split's fold-in": lambda X: as_csr(skvae.fold_in_split(X)[0]).toarray().astype(float),
+    "UserKFold": users_of(skvae.UserKFold(3)),
+    "UserShuffleSplit": users_of(skvae.UserShuffleSplit(3)),
+    "strong_generalization_split": strong,
+    "hide_items": lambda X: hide_items(X)[1].toarray().astype(float),
+    "evaluate": lambda X: evaluate(EASE, X, "ndcg@10").per_user["ndcg@10"],
+    "evaluate's fold-in": lambda X: evaluate(MODEL, X, "ndcg@10", y=OTHERS).per_user["ndcg@10"],
+    "evaluate with seen items": lambda X: evaluate(EASE, X, "ndcg@10", exclude_seen=False).per_user["ndcg@10"],
+    "RankingScorer": lambda X: np.array(RankingScorer("recall@5")(EASE, X)),
+    "by_activity": lambda X: np.array([group.most for group in evaluate(EASE, COUNTS).by_activity(X)]),
+    "recommend": lambda X: recommend(EASE, X, 3)[0],
+    "recommend of a foreign model": lambda X: recommend(FOREIGN, X, 3)[0],
+    "novelty_at_k": lambda X: novelty_at_k(ITEMS, X, per_user=True),
+    "popularity_at_k": lambda X: popularity_at_k(ITEMS, X, per_user=True),
+}
+OF_HELD_OUT = {
+    "evaluate's y": lambda y: evaluate(MODEL, UNSEEN, "ndcg@10", y=y).per_user["ndcg@10"],
+    "RankingScorer's y": lambda y: np.array(RankingScorer("recall@5")(MODEL, UNSEEN, y)),
+    "score's y": lambda y: np.array(MODEL.score(UNSEEN, y)),
+    "hide_items' y": lambda y: hide_items(UNSEEN, y)[1].toarray().astype(float),
+    "score_users": lambda y: score_users(MODEL, UNSEEN, y, "map@7")["map@7"],
+    "X_val's held-out items": lambda y: blended_with_unseen(y),
+    **{name: lambda y, name=name: METRICS[name](y, ITEMS, k=4, per_user=True) for name in METRICS},
+}
+# of users who have nothing of it
+UNSEEN = sp.csr_array(OTHERS)
+
+
+def blended_with_unseen(y):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The fold-in of X_val")
+        return blended((UNSEEN, y))
+
+
+class Foreign:
+    """A model of somebody else, who reads what it gets with NumPy and checks nothing."""
+
+    def decision_function(self, X):
+        rows = X.toarray() if sp.issparse(X) else np.asarray(X)
+        return np.tile(np.arange(float(rows.shape[1])), (rows.shape[0], 1))
+
+
+FOREIGN = Foreign()
+READERS = ESTIMATORS | FUNCTIONS | OF_HELD_OUT
+names_are_lost = pytest.mark.filterwarnings(
+    "ignore:X has feature names, but", "ignore:X does not have valid feature names"
+)
+
+
+# -- the same from every form
+
+
+@names_are_lost
+@pytest.mark.parametrize("reader", READERS)
+def test_every_function_reads_every_form_alike(reader):
+    expected = READERS[reader](COUNTS)
+    for form, make in FORMS.items():
+        np.testing.assert_allclose(READERS[reader](make(COUNTS)), expected, rtol=1e-6, err_msg=form)
+
+
+@names_are_lost
+@pytest.mark.parametrize("reader", READERS)
+def test_every_function_reads_bools_as_ones(reader):
+    np.testing.assert_array_equal(READERS[reader](COUNTS > 0), READERS[reader](BINARY))
+    np.testing.assert_array_equal(READERS[reader](sp.csc_array(COUNTS > 0)), READERS[reader](BINARY))
+
+
+@pytest.mark.parametrize("form", EXCLUDES)
+def test_exclude_is_read_in_every_form(form):
+    items, _ = recommend(FOREIGN, sp.csr_array((40, 25)), 3, exclude=EXCLUDES[form](COUNTS))
+    expected = recommend(FOREIGN, COUNTS, 3)[0]
+    np.testing.assert_array_equal(items, expected)
+
+
+@pytest.mark.parametrize("form", [name for name in FORMS if not name.startswith("tuple")])
+def test_no_function_changes_what_it_reads(form):
+    X, before = FORMS[form](COUNTS), FORMS[form](COUNTS)
+    for reader in (*FUNCTIONS.values(), PopularityRecommender().fit):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader(X)
+    np.testing.assert_array_equal(as_csr(X).toarray(), as_csr(before).toarray())
+    if sp.issparse(X) and X.format == "csr":
+        for part in ("data", "indices", "indptr"):
+            np.testing.assert_array_equal(getattr(X, part), getattr(before, part), strict=True)
+
+
+def test_a_canonical_matrix_is_read_without_a_copy():
+    X = sp.csr_array(COUNTS.astype(np.float32))
+    for read in (as_csr, as_float32):
+        assert np.shares_memory(read(X).data, X.data)
+        assert np.shares_memory(read(X).indices, X.indices)
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("f2", "f4"), (">i2", "i2"), (">f8", "f8"), ("u8", "u8"), ("?", "?")])
+def test_a_dtype_is_kept_or_widened(dtype, expected):
+    assert as_csr(COUNTS.astype(dtype)).dtype == np.dtype(expected)
+    assert as_csr(with_data(COUNTS, dtype)).dtype == np.dtype(expected)
+
+
+@pytest.mark.parametrize("container", [sp.coo_array, sp.csr_array, sp.csc_array, sp.bsr_array])
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("i1", 100), ("u1", 200), ("i2", 30_000), ("i4", 2**31 - 1), ("i8", 2**62)]
+)
+def test_integers_that_are_stored_twice_do_not_wrap(container, dtype, value):
+    X = sp.coo_array((np.array([value] * 3 + [1], dtype), ([0, 0, 0, 1], [1, 1, 1, 0])), shape=(2, 2))
+    if container is not sp.coo_array:
+        indptr = [0, 3, 4] if container is not sp.csc_array else [0, 1, 4]
+        indices = [1, 1, 1, 0] if container is not sp.csc_array else [1, 0, 0, 0]
+        data = X.data if container is not sp.csc_array else X.data[[3, 0, 1, 2]]
+        X = (
+            sp.csr_array((data, indices, indptr), shape=(2, 2))
+            if container is not sp.csc_array
+            else container((data, indices, indptr), shape=(2, 2))
+        )
+        X = sp.bsr_array((X.data[:, None, None], X.indices, X.indptr), shape=(2, 2)) if container is sp.bsr_array else X
+    assert as_csr(X).toarray().tolist() == [[0, 3 * value], [1, 0]]
+    assert as_float32(X).toarray().tolist() == [[0, np.float32(3.0 * value)], [1, 0]]
+    if X.format in ("coo", "bsr"):  # scipy sums their duplicates on the way to CSR
+        assert row_sliceable(X).toarray().tolist() == [[0, 3 * value], [1, 0]]
+    small = sp.coo_array((np.array([3, 4], dtype), ([0, 0], [1, 1])), shape=(2, 2))
+    assert as_csr(small).dtype == dtype
+
+
+def test_integers_beyond_float32_stay_exact_where_values_decide():
+    ratings = COUNTS.copy()
+    ratings[ratings > 0] += 2**24
+    for threshold in range(2**24, 2**24 + 6):
+        above = (ratings > threshold).astype(np.int64) * ratings
+        expected = score_users(MODEL, *split_of(above, ratings), "recall@5")
+        got = score_users(MODEL, *skvae.fold_in_split(ratings), "recall@5", min_value=threshold)
+        np.testing.assert_array_equal(got["recall@5"], expected["recall@5"])
+
+
+def split_of(above, ratings):
+    fold_in, held_out = skvae.fold_in_split(ratings)
+    return fold_in, held_out.multiply(above > 0)
+
+
+# -- tables
+
+
+@pytest.mark.parametrize("form", FRAMES)
+def test_a_tables_fold_in_is_a_table_of_the_same_names_and_dtypes(form):
+    table = FRAMES[form](COUNTS)
+    fold_in, held_out = skvae.fold_in_split(table)
+    assert type(fold_in) is type(table)
+    assert fold_in.shape == table.shape
+    names = fold_in.column_names if form == "pyarrow" else list(fold_in.columns)
+    assert names == NAMES
+    kinds = [str(kind) for kind in (table.schema.types if form == "pyarrow" else table.dtypes)]
+    assert [str(kind) for kind in (fold_in.schema.types if form == "pyarrow" else fold_in.dtypes)] == kinds
+    np.testing.assert_array_equal(as_csr(fold_in).toarray() + held_out.toarray(), COUNTS)
+
+
+@pytest.mark.parametrize("form", ["DataFrame", "polars", "pyarrow"])
+@pytest.mark.parametrize(
+    "model", [EASERecommender(), MultDAERecommender(4, max_iter=2, random_state=0)], ids=["ease", "dae"]
+)
+def test_a_model_of_a_table_has_its_names_and_evaluates_without_a_warning(form, model):
+    table = FRAMES[form](COUNTS)
+    fitted = clone(model).fit(table)
+    assert fitted.feature_names_in_.tolist() == NAMES
+    expected = evaluate(clone(model).fit(COUNTS), COUNTS, "ndcg@10")
+    assert evaluate(fitted, table, "ndcg@10").mean == expected.mean
+    np.testing.assert_array_equal(fitted.recommend(table, 3)[0], clone(model).fit(COUNTS).recommend(COUNTS, 3)[0])
+    assert RankingScorer("ndcg@10")(fitted, table) == expected.mean["ndcg@10"]
+
+
+@pytest.mark.parametrize("form", FRAMES)
+@pytest.mark.parametrize("rows", [slice(3, 9), np.array([7, 0, 7])], ids=["slice", "numbers"])
+def test_rows_of_a_table_are_a_table(form, rows):
+    table = FRAMES[form](COUNTS)
+    taken = take_rows(row_sliceable(table), rows)
+    assert type(taken) is type(table)
+    np.testing.assert_array_equal(as_csr(taken).toarray(), COUNTS[rows])
+
+
+NAMED = EASERecommender().fit(frame(COUNTS))
+BESIDE = {
+    "evaluate": lambda X, beside: evaluate(NAMED, X, "ndcg@10", y=beside),
+    "RankingScorer": lambda X, beside: RankingScorer("ndcg@10")(NAMED, X, beside),
+    "score": lambda X, beside: NAMED.score(X, beside),
+    "hide_items": lambda X, beside: hide_items(X, beside, model=NAMED),
+    "exclude": lambda X, beside: recommend(NAMED, X, 3, exclude=beside),
+    "method's exclude": lambda X, beside: NAMED.recommend(X, 3, exclude=beside),
+}
+OTHER_NAMES = {
+    "reversed": lambda table: table[NAMES[::-1]],
+    "two exchanged": lambda table: table[[*NAMES[:3], NAMES[4], NAMES[3], *NAMES[5:]]],
+    "one renamed": lambda table: table.rename(columns={NAMES[3]: "another"}),
+    "polars": lambda table: pl.DataFrame(table[NAMES[::-1]].to_dict("list")),
+    "pyarrow": lambda table: pa.table(table[NAMES[::-1]].to_dict("list")),
+}
+
+
+@names_are_lost
+@pytest.mark.parametrize("other", OTHER_NAMES)
+@pytest.mark.parametrize("call", BESIDE)
+def test_a_table_beside_X_with_other_columns_raises(call, other):
+    y = frame(OTHERS)
+    for X in (frame(COUNTS), FRAMES["polars"](COUNTS), COUNTS, sp.csr_array(COUNTS)):  # by X's names, or by the model's
+        BESIDE[call](X, y)
+        with pytest.raises(
+            ValueError, match=r"(y|exclude) has the column .* \(column \d+\): they must have the same columns"
+        ):
+            BESIDE[call](X, OTHER_NAMES[other](y))
+
+
+@pytest.mark.parametrize("other", OTHER_NAMES)
+def test_a_table_of_timestamps_with_other_columns_raises(other):
+    times = frame(np.arange(1000).reshape(40, 25))
+    for X in (frame(COUNTS), FRAMES["polars"](COUNTS)):
+        skvae.fold_in_split(X, timestamps=times)
+        with pytest.raises(ValueError, match="timestamps has the column"):
+            skvae.fold_in_split(X, timestamps=OTHER_NAMES[other](times))
+
+
+@names_are_lost
+@pytest.mark.parametrize("other", OTHER_NAMES)
+@pytest.mark.parametrize("model", [NAMED, MODEL], ids=["fitted with names", "without"])
+def test_tables_of_X_val_with_other_columns_raise(model, other):
+    y = frame(OTHERS * (np.arange(25) % 7 == 0))
+    X = frame(COUNTS) if model is NAMED else COUNTS
+    blend = skvae.BlendRecommender([("a", model), ("b", model)], prefit=True)
+    blend.fit(X, X_val=(frame(COUNTS), y))
+    with pytest.raises(ValueError, match=r"has the column|feature names should match"):
+        blend.fit(X, X_val=(frame(COUNTS), OTHER_NAMES[other](y)))
+
+
+@names_are_lost
+def test_rows_of_tables_in_another_order_raise_and_numbered_rows_do_not():
+    ids = [f"user {u}" for u in range(40)]
+    X, y = frame(COUNTS).set_axis(ids), frame(OTHERS).set_axis(ids)
+    with pytest.raises(ValueError, match=r"y has the rows of X in another order.* y.loc\[X.index\]"):
+        evaluate(MODEL, X, y=y[::-1])
+    evaluate(MODEL, X, y=y)
+    check_same_cells(y.reset_index(drop=True), X[::-1], "y")
+    check_same_cells(y.set_axis(range(100, 140)), X, "y")
+
+
+def test_tables_of_another_width_raise():
+    with pytest.raises(ValueError, match=r"y has shape \(40, 24\), X has \(40, 25\)"):
+        evaluate(MODEL, frame(COUNTS), y=frame(COUNTS)[NAMES[:-1]])
+    with pytest.raises(ValueError, match=r"exclude has shape \(40, 24\), X has \(40, 25\)"):
+        recommend(MODEL, COUNTS, exclude=frame(COUNTS)[NAMES[:-1]])
+
+
+# -- what is refused, by every function and wherever it stands
+
+
+def with_value(value, form=np.array, dtype=float):
+    def make(place=(0, 0)):
+        X = COUNTS.astype(dtype)
+        X[place] = value
+        return form(X)
+
+    return make
+
+
+def with_index(index, kind=sp.csr_array):
+    def make():
+        X = kind(COUNTS * 1.0)
+        part = X.col if X.format == "coo" else X.indices
+        part[3] = index
+        return X
+
+    return make
+
+
+def with_indptr(change):
+    def make():
+        X = sp.csr_array(COUNTS * 1.0)
+        X.indptr = change(X.indptr.copy())
+        return X
+
+    return make
+
+
+def put(array, place, value):
+    array[place] = value
+    return array
+
+
+def infinite_sum():
+    X = sp.coo_array(sp.csr_array(COUNTS.astype(np.float32)))
+    values, rows, columns = np.float32([3e38, 3e38]), [0, 0], [0, 0]
+    return sp.coo_array((np.append(X.data, values), (np.append(X.row, rows), np.append(X.col, columns))), shape=X.shape)
+
+
+NAN, INFINITE, NEGATIVE = "contains NaN.*fill with 0", "contains infinity", "Negative values in data.*-[1-9]"
+TEXT, DAMAGED = "InteractionEncoder makes of a table of events", "is a damaged sparse matrix"
+BAD = {
+    "NaN": (with_value(np.nan), NAN),
+    "NaN in float16": (with_value(np.nan, dtype="f2"), NAN),
+    "NaN in csr": (with_value(np.nan, sp.csr_array), NAN),
+    "NaN in csc of big-endian": (with_value(np.nan, lambda X: with_data(X, ">f4").tocsc()), NAN),
+    "NaN in a DataFrame": (with_value(np.nan, frame), NAN),
+    "None": (with_value(None, dtype=object), NAN),
+    "pd.NA": (lambda: frame(COUNTS).astype("Int64").replace(5, pd.NA), NAN),
+    "pd.NA beside bool": (lambda: frame(COUNTS).astype("Int64").replace(5, pd.NA).assign(**{NAMES[1]: True}), NAN),
+    "null of polars": (
+        lambda: pl.DataFrame(with_value(None, dtype=object)().tolist(), schema=NAMES, orient="row"),
+        NAN,
+    ),
+    "masked cells": (lambda: np.ma.masked_equal(COUNTS, 5), "has masked cells.*fill them with 0"),
+    "infinity": (with_value(np.inf), INFINITE),
+    "minus infinity": (with_value(-np.inf, sp.csc_array), INFINITE),
+    "a sum that is infinite": (infinite_sum, INFINITE),
+    "the same in csr": (lambda: sp.csr_array(infinite_sum()), INFINITE),
+    "-1": (with_value(-1), NEGATIVE),
+    "-1 in int8": (with_value(-1, sp.coo_array, np.int8), NEGATIVE),
+    "-1 in polars": (with_value(-1, FRAMES["polars"]), NEGATIVE),
+    "text": (lambda: COUNTS.astype(str), TEXT),
+    "text in objects": (with_value("like", dtype=object), TEXT),
+    "text in a DataFrame": (lambda: frame(COUNTS).assign(**{NAMES[2]: "like"}), TEXT),
+    "dates": (lambda: COUNTS.astype("M8[D]"), TEXT),
+    "a dict in a cell": (with_value({}, dtype=object), "must hold numbers"),
+    "complex": (lambda: COUNTS * 1j, "Complex data not supported"),
+    "one dimension": (lambda: COUNTS[0], "must have two dimensions.*Reshape your data"),
+    "three dimensions": (lambda: COUNTS[None], "must have two dimensions"),
+    "lists of different lengths": (lambda: [[1, 2], [3]], "of which NumPy makes no array"),
+    "column 25": (with_index(25), f"{DAMAGED}: it stores an entry in column 25, and has the columns 0 to 24"),
+    "column 2 billion": (with_index(2 * 10**9), f"{DAMAGED}: .* column 2000000000"),
+    "column -1": (with_index(-1), f"{DAMAGED}: .* column -1"),
+    "column 25 in int64": (lambda: with_int64_indices(with_index(25)()), DAMAGED),
+    "row 40 in csc": (with_index(40, sp.csc_array), f"{DAMAGED}: .* row 40, and has the rows 0 to 39"),
+    "row -7 in csc": (with_index(-7, sp.csc_matrix), DAMAGED),
+    "column 25 in coo": (with_index(25, sp.coo_array), DAMAGED),
+    "column -1 in coo": (with_index(-1, sp.coo_matrix), DAMAGED),
+    "column 25 in bsr": (with_index(25, sp.bsr_array), DAMAGED),
+    "indptr that falls": (with_indptr(lambda indptr: put(indptr, 7, 10**6)), f"{DAMAGED}: its indptr"),
+    "indptr below 0": (with_indptr(lambda indptr: put(indptr, 7, -5)), f"{DAMAGED}: its indptr"),
+    "indptr from 1": (with_indptr(lambda indptr: put(indptr, 0, 1)), f"{DAMAGED}: its indptr"),
+    "indptr beyond the entries": (with_indptr(lambda indptr: put(indptr, -1, 10**6)), f"{DAMAGED}: its indptr"),
+    "indptr too short": (with_indptr(lambda indptr: indptr[:-1]), f"{DAMAGED}: its indptr"),
+}
+
+
+def is_raised_in(folder, error):
+    return traceback.extract_tb(error.__traceback__)[-1].filename.startswith(str(folder))
+
+
+def refusal(call, *args):
+    """The error that a call raises, "nothing" without one; it has to come from skvae itself."""
+    try:
+        call(*args)
+    except (ValueError, TypeError) as error:
+        if not is_raised_in(PACKAGE, error):
+            raise
+        return str(error)
+    return "nothing"
+
+
+@names_are_lost
+@pytest.mark.parametrize("reader", READERS)
+def test_every_function_refuses_every_bad_matrix_in_the_same_words(reader):
+    name = "X_val" if reader.startswith("X_val") else "(y|held_out|X)" if reader in OF_HELD_OUT else "X"
+    misses = {}
+    for bad, (make, sentence) in BAD.items():
+        if reader in OF_HELD_OUT and ("dimension" in bad or "lengths" in bad):
+            sentence += "|y must be a held-out matrix|y is one-dimensional|has shape"
+        if reader in METRICS and bad.startswith("-1"):  # a held-out entry is relevant above 0
+            sentence, name = "nothing", ""
+        text = refusal(READERS[reader], make())
+        if not (re.search(sentence, text) and re.search(name, text)):
+            misses[bad] = text
+    assert not misses
+
+
+@pytest.mark.parametrize("bad", [name for name in BAD if "csr" in name or "DataFrame" in name or "column" in name])
+def test_a_bad_exclude_is_refused(bad):
+    make, sentence = BAD[bad]
+    with pytest.raises(ValueError, match=f"exclude.*{sentence}"):
+        recommend(FOREIGN, COUNTS, 3, exclude=make())
+
+
+@pytest.mark.parametrize("bad", [name for name in BAD if "column" in name or "indptr" in name or "row" in name])
+def test_damaged_timestamps_and_item_vectors_are_refused(bad):
+    make, _ = BAD[bad]
+    with pytest.raises(ValueError, match=f"timestamps {DAMAGED}"):
+        skvae.fold_in_split(COUNTS, timestamps=make())
+    with pytest.raises(ValueError, match=f"item_vectors {DAMAGED}"):
+        diversity_at_k(ITEMS, make())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+@pytest.mark.parametrize("container", [np.array, sp.csr_array, frame])
+def test_a_bad_value_is_refused_wherever_it_is_and_whatever_is_hidden(value, container):
+    user = np.flatnonzero(COUNTS[1])
+    for item in user:
+        X = container(with_value(value)((1, item)))
+        for reader in (
+            "evaluate",
+            "RankingScorer",
+            "fold_in_split",
+            "UserKFold",
+            "strong_generalization_split",
+            "score",
+        ):
+            with pytest.raises(ValueError, match=r"NaN|infinity|Negative"):
+                READERS[reader](X)
+        with pytest.raises(ValueError, match=r"NaN|infinity|Negative"):
+            evaluate(MODEL, UNSEEN, y=X)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "g", object])
+@pytest.mark.parametrize("reader", [name for name in ESTIMATORS if "held" not in name])
+def test_estimators_refuse_what_float32_does_not_hold(reader, dtype):
+    for value, sentence in (
+        (1e39, "holds the value 1e[+]39, and models compute in float32"),
+        (1e-50, "which is 0 in float32"),
+    ):
+        X = with_value(value, dtype=dtype)()
+        with pytest.raises(ValueError, match=sentence):
+            READERS[reader](X)
+        with pytest.raises(ValueError, match=sentence):
+            READERS[reader](with_data(X.astype(float), dtype))
+    READERS[reader](with_value(1e-30, dtype=dtype)())
+
+
+def test_beside_an_estimator_no_value_is_lost():
+    X = with_value(1e-50)()
+    np.testing.assert_array_equal(count_interactions(X), count_interactions(COUNTS))
+    assert skvae.fold_in_split(X)[0].dtype == np.float64
+    assert as_csr(X).toarray()[0, 0] == 1e-50
+
+
+@pytest.mark.parametrize(
+    "indices", [np.array(3), [[0]], ["item 3"], np.array(["a"], object), {"a"}, [0.5], [[1], [1, 2]], [25], [-1]]
+)
+@pytest.mark.parametrize("name", ["candidates", "exclude"])
+def test_item_indices_that_are_none_are_refused_in_words(name, indices):
+    with pytest.raises(ValueError, match=f"^{name} (must be|holds)"):
+        recommend(MODEL, COUNTS, 3, **{name: indices})
+
+
+@pytest.mark.parametrize("name", ["candidates", "exclude"])
+@pytest.mark.parametrize(
+    "container", [set, frozenset, tuple, lambda items: dict.fromkeys(items).keys(), np.uint64, pd.Index]
+)
+def test_item_indices_come_in_any_container(name, container):
+    expected = recommend(MODEL, COUNTS, 3, **{name: [3, 8, 11, 2]})[0]
+    np.testing.assert_array_equal(recommend(MODEL, COUNTS, 3, **{name: container([11, 2, 8, 3])})[0], expected)
+
+
+def test_text_as_candidates_is_told_of_the_encoder():
+    with pytest.raises(ValueError, match=r"candidates holds text, such as 'item 3': .*InteractionEncoder.item_indices"):
+        recommend(MODEL, COUNTS, 3, candidates=["item 3", "item 4"])
+    with pytest.raises(ValueError, match="items must be a list or array of item indices, got a set"):
+        EASE.similar_items({1, 2})
+
+
+# -- what is fitted by mistake
+
+
+EVENTS = pd.DataFrame({"user": np.repeat(np.arange(60), 3), "item": np.tile(np.arange(30), 6), "rating": 4.5})
+
+
+@pytest.mark.parametrize(
+    ("user", "item"), [("user", "item"), ("userId", "movieId"), ("customer_id", "product_id"), ("User", "Song")]
+)
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(
+    "model",
+    [EASERecommender(), PopularityRecommender(), MultDAERecommender(4, max_iter=1)],
+    ids=lambda m: type(m).__name__,
+)
+def test_a_table_of_events_is_told_of_the_encoder(model, library, user, item):
+    table = EVENTS.rename(columns={"user": user, "item": item})
+    table = {
+        "pandas": table,
+        "polars": pl.DataFrame(table.to_dict("list")),
+        "pyarrow": pa.table(table.to_dict("list")),
+    }[library]
+    with pytest.raises(
+        ValueError, match=f"table of events.*InteractionEncoder.user='{user}', item='{item}'.*fit_transform"
+    ):
+        clone(model).fit(table)
+
+
+@pytest.mark.parametrize(
+    "form", [np.asarray, lambda events: events.to_numpy().tolist(), lambda events: sp.csr_array(events.to_numpy())]
+)
+def test_numbers_like_ids_in_few_columns_are_warned_of(form):
+    for columns in (["user", "item"], ["user", "item", "rating"]):
+        with pytest.warns(
+            UserWarning, match=rf"180 users and only {len(columns)} items, with numbers like ids .*InteractionEncoder"
+        ):
+            PopularityRecommender().fit(form(EVENTS[columns]))
+
+
+@pytest.mark.parametrize("n_items", [2, 3, 4, 5])
+def test_a_small_catalogue_is_no_table_of_events(n_items):
+    rng = np.random.default_rng(0)
+    for values in (rng.integers(0, 2, (200, n_items)), rng.integers(1, 6, (200, n_items)), rng.random((200, n_items))):
+        PopularityRecommender().fit(values)
+    plays = rng.integers(1, 500, (200, n_items)) * (rng.random((200, n_items)) < 0.5)
+    PopularityRecommender().fit(plays)
+    PopularityRecommender().fit(pd.DataFrame(plays, columns=["user guide", "item", "movie", "song", "book"][:n_items]))
+
+
+def test_validation_users_as_y_are_told_of_X_val():
+    X = sp.csr_array(COUNTS)
+    for y in (X[:30], COUNTS[:30], frame(COUNTS)[:30], (X, X), (COUNTS, COUNTS)):
+        with pytest.raises(ValueError, match="fit learns from X alone: pass validation users by name, as X_val="):
+            check_no_matrix_as_y(y, X)
+        with pytest.raises(ValueError, match="X_val="):
+            PopularityRecommender()._check_interactions(X, reset=True, y=y)
+    for y in (None, np.zeros(40), list(range(40)), ["a", "b"] * 20, X, COUNTS[:, :1]):
+        check_no_matrix_as_y(y, X)
+
+
+def test_a_swapped_pair_of_validation_users_is_warned_of():
+    members = [("popularity", MODEL), ("ease", EASE)]
+    blend = skvae.BlendRecommender(members, prefit=True)
+    with pytest.warns(UserWarning, match="pair .fold_in, held_out.; are the two swapped"):
+        blend.fit(COUNTS, X_val=(HELD_OUT, FOLD_IN))
+    blend.fit(COUNTS, X_val=(FOLD_IN, HELD_OUT))
+
+
+def test_two_users_in_a_list_are_no_pair():
+    rows = COUNTS[:2].tolist()
+    np.testing.assert_array_equal(blended(rows), blended(COUNTS[:2]))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-4, 1e20, 1e30])
+def test_values_that_train_next_to_nothing_are_warned_of(scale):
+    with pytest.warns(UserWarning, match="learn next to nothing from such ones: scale X"):
+        check_scale(as_float32(BINARY * np.float64(scale)))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6, 2.0**24, 1e15])
+def test_usual_values_are_not_warned_of(scale):
+    check_scale(as_float32(BINARY * np.float64(scale)))
+    mixed = np.where(BINARY > 0, 1e-9, 0)
+    mixed[0, 0] = 1
+    check_scale(as_float32(mixed))
+
+
+@pytest.mark.parametrize("model", [EASE, MODEL], ids=["ease", "popularity"])
+@pytest.mark.parametrize("bad", [name for name in BAD if "dict" not in name])
+def test_a_refused_fit_leaves_the_model_as_it_was(model, bad):
+    fitted = clone(model).fit(frame(COUNTS))
+    with pytest.raises(ValueError, match=r"."):
+        fitted.fit(BAD[bad][0]())
+    assert (fitted.n_features_in_, fitted.feature_names_in_.tolist()) == (25, NAMES)
+    np.testing.assert_array_equal(fitted.predict(frame(COUNTS)), model.predict(COUNTS))
+
+
+# -- anything at all: an answer, or a sentence of ours
+
+EXAMPLES = int(os.environ.get("SKVAE_EXAMPLES", 300))
+VALUES = st.sampled_from([0, 1, 1, 1, 2, 5, 0.5, 255, 2**24 + 1])
+ODD_VALUES = st.sampled_from([np.nan, np.inf, -np.inf, -1, 1e39, 3e38, 1e-50, 1e-7, 2**63, -0.0])
+
+
+@st.composite
+def matrices(draw):
+    """A matrix of any container and dtype, often of several faults."""
+    shape = draw(st.integers(0, 9)), draw(st.integers(0, 12))
+    values = VALUES if draw(st.integers(0, 2)) else VALUES | ODD_VALUES
+    places = [st.integers(0, max(0, n - 1)) for n in shape]
+    cells = draw(st.lists(st.tuples(*places, values), max_size=70)) if all(shape) else []
+    rows, columns, numbers = (list(part) for part in zip(*cells, strict=True)) if cells else ([], [], [])
+    kind = draw(
+        st.sampled_from(["csr", "csc", "coo", "bsr", "dok", "lil", "array", "list", "frame", "polars", "pyarrow"])
+    )
+    dtype = draw(st.sampled_from(["?", "i1", "u1", "i4", "u8", "f2", "f4", "f8", "g", ">f8", ">i2", "O"]))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            data = np.array(numbers, object).astype(dtype)
+        except (ValueError, OverflowError):
+            assume(False)
+    if kind in ("csr", "csc", "coo", "bsr", "dok", "lil"):
+        return damaged(draw, stored(kind, data, rows, columns, shape))
+    X = np.zeros(shape, dtype)
+    X[rows, columns] = data
+    names = [f"i{i}" for i in range(shape[1])]
+    if kind in ("polars", "pyarrow"):
+        assume(dtype not in ("g", "f2", "O", ">f8", ">i2") and all(shape))
+        return (
+            pl.DataFrame(X, schema=names) if kind == "polars" else pa.table(dict(zip(names, X.T.copy(), strict=True)))
+        )
+    return {
+        "array": lambda: X,
+        "list": X.tolist if len(X) else lambda: X,
+        "frame": lambda: pd.DataFrame(X, columns=names),
+    }[kind]()
+
+
+def stored(kind, data, rows, columns, shape):
+    """A sparse matrix of unsorted entries with duplicates."""
+    if kind in ("dok", "lil", "bsr"):
+        assume(data.dtype.kind in "biuf" and data.dtype != np.float16 and data.dtype.isnative)
+        with np.errstate(all="ignore"):  # scipy sums duplicates
+            return sp.coo_array((data, (rows, columns)), shape=shape).asformat(kind)
+    if kind == "coo":
+        X = sp.coo_array((np.ones(len(data)), (rows, columns)), shape=shape)
+        X.data = data
+        return X
+    major, minor = (rows, columns) if kind == "csr" else (columns, rows)
+    order = np.argsort(major, kind="stable").astype(int)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(np.array(major, int), minlength=shape[kind == "csc"]))])
+    make = sp.csr_array if kind == "csr" else sp.csc_matrix
+    X = make((np.ones(len(data)), np.array(minor, int)[order], starts), shape=shape)
+    X.data = data[order]
+    return X
+
+
+def damaged(draw, X):
+    """Sometimes an index, or a start of a row, that is not in the matrix."""
+    if X.format in ("csr", "csc", "coo") and X.nnz and not draw(st.integers(0, 4)):
+        part = draw(st.sampled_from([X.col] if X.format == "coo" else [X.indices, X.indptr]))
+        part[draw(st.integers(0, len(part) - 1))] = draw(st.sampled_from([-1, 9, 12, 10**9]))
+    if X.format in ("csr", "csc") and not draw(st.integers(0, 2)):
+        X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+def fitted_on_the_width_of(X, model):
+    n_items = np.shape(X)[1] if np.ndim(X) == 2 else 1
+    return clone(model).fit(np.ones((3, max(1, n_items))))
+
+
+CALLS = {
+    **{
+        name: FUNCTIONS[name]
+        for name in FUNCTIONS
+        if name not in ("evaluate", "recommend", "by_activity", "RankingScorer")
+    },
+    "evaluate": lambda X: evaluate(fitted_on_the_width_of(X, PopularityRecommender()), X, {"ndcg@3", "map@50"}).mean,
+    "evaluate's y": lambda X: evaluate(FOREIGN, sp.csr_array(np.shape(X)), "recall@3", y=X).mean,
+    "evaluate of X beside X": lambda X: evaluate(FOREIGN, X, "recall@3", y=X, exclude_seen=False).mean,
+    "RankingScorer": lambda X: RankingScorer("ndcg@3", min_interactions=1, held_out_fraction=0.5)(FOREIGN, X),
+    "recommend": lambda X: recommend(FOREIGN, X, 3)[0],
+    "exclude": lambda X: recommend(FOREIGN, sp.csr_array(np.shape(X)), 3, exclude=X)[0],
+    "timestamps": lambda X: skvae.fold_in_split(np.ones(np.shape(X)), timestamps=X)[1].toarray(),
+    "by_activity": lambda X: len(skvae.Evaluation({"a": np.ones(np.shape(X)[0])}).by_activity(X)),
+    "metric": lambda X: METRICS["ndcg"](
+        X, np.tile(np.arange(min(2, np.shape(X)[1])), (np.shape(X)[0], 1)), per_user=True
+    ),
+    "diversity": lambda X: diversity_at_k([[0, 1]], X),
+    "fit": lambda X: PopularityRecommender().fit(X).item_counts_,
+    "fit of EASE": lambda X: EASERecommender().fit(X).weights_,
+    "decision_function": lambda X: fitted_on_the_width_of(X, EASERecommender()).decision_function(X),
+    "score": lambda X: fitted_on_the_width_of(X, PopularityRecommender()).predict(X),
+    "X_val": lambda X: (
+        skvae.BlendRecommender([("a", PopularityRecommender()), ("b", EASERecommender())])
+        .fit(np.ones((3, max(1, np.shape(X)[1]))), X_val=X)
+        .weights_
+    ),
+}
+MAY_BE_NAN = {
+    "metric",
+    "diversity",
+    "novelty_at_k",
+    "popularity_at_k",
+    "evaluate's fold-in",
+    "evaluate with seen items",
+}
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
+@given(X=matrices(), call=st.sampled_from(sorted(CALLS)))
+def test_any_matrix_gets_an_answer_or_a_sentence_of_ours(X, call):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for ours in (
+            "X has feature names",
+            "X has .* users and only",
+            "No validation user",
+            "No user",
+            "The fold-in of X_val",
+        ):
+            warnings.filterwarnings("ignore", ours)
+        warnings.filterwarnings("ignore", r"\d+ held-out items of \d+ users are in their fold-in")
+        try:
+            answer = CALLS[call](X)
+        except (ValueError, TypeError) as error:
+            if not (is_raised_in(PACKAGE, error) or is_raised_in(VALIDATION, error)):
+                raise
+            return
+    numbers = np.array(list(answer.values()) if isinstance(answer, dict) else answer, float)
+    assert call in MAY_BE_NAN or not np.isnan(numbers).any()
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
+@given(X=matrices())
+def test_what_is_read_of_any_matrix_is_what_it_holds(X):
+    try:
+        read = as_csr(X)
+    except (ValueError, TypeError):
+        return
+    assert read.has_canonical_format
+    assert read.shape == np.shape(X)
+    expected = np.zeros(read.shape, np.longdouble)
+    if sp.issparse(X):
+        coo = X.tocoo() if X.format in ("dok", "lil", "bsr") else X
+        if coo.format == "coo":
+            rows, columns = coo.row, coo.col
+        else:
+            major = np.repeat(np.arange(len(coo.indptr) - 1), np.diff(coo.indptr))
+            rows, columns = (major, coo.indices) if coo.format == "csr" else (coo.indices, major)
+        bools = coo.data.dtype == bool
+        np.add.at(expected, (rows, columns), coo.data.astype(np.longdouble))
+        expected = expected > 0 if bools else expected
+    else:
+        expected = np.asarray(X).astype(np.longdouble)
+    np.testing.assert_allclose(read.toarray().astype(np.longdouble), expected, rtol=1e-6)
