@@ -3,7 +3,7 @@
 import numbers
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -56,7 +56,7 @@ def listed_metrics(metrics):
         )
     if not isinstance(metrics, Iterable):
         raise TypeError(f'metrics must be names such as "ndcg@100", or a dict of functions, got {metrics!r}.')
-    if isinstance(metrics, Set):
+    if isinstance(metrics, (set, frozenset)):
         return tuple(sorted(metrics, key=str))
     return metrics if isinstance(metrics, (list, tuple)) else tuple(metrics)
 

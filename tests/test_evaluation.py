@@ -1,6 +1,8 @@
 """Evaluations against NumPy's mean and standard error."""
 
 import itertools
+import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -135,3 +137,110 @@ def test_activity_groups_need_the_users_evaluated():
         Evaluation({"ndcg@10": np.full(2, np.nan)}).by_activity(np.ones((2, 3)))
     with pytest.raises(ValueError, match="n_groups == 0"):
         evaluation.by_activity(TEST, n_groups=0)
+
+
+# -- a difference is of the same users, hidden items and metrics
+
+FOLD_IN, HELD_OUT = fold_in_split(TEST)
+ALL = fold_in_split(TEST, random_state=7)
+
+
+def first_hit(held_out, items, per_user):
+    return recall_at_k(held_out, items, k=1, per_user=True)
+
+
+def ten(held_out, items, per_user):
+    return ndcg_at_k(held_out, items, k=10, per_user=True)
+
+
+def moved(matrix):
+    """The same number of entries of each user, one column further."""
+    return sp.csr_array(np.roll(matrix.toarray(), 1, axis=1))
+
+
+BASE = evaluate(MODEL, FOLD_IN, METRICS, y=HELD_OUT)
+OTHERS = {
+    "another seed": (lambda: evaluate(OTHER, TEST, METRICS, random_state=1), "fold-in"),
+    "another fold-in": (
+        lambda: evaluate(OTHER, FOLD_IN[:, ::-1], METRICS, y=HELD_OUT - HELD_OUT.multiply(FOLD_IN[:, ::-1])),
+        "fold-in",
+    ),
+    "other users": (lambda: evaluate(OTHER, X[46:], METRICS), "fold-in"),
+    "seen items ranked": (lambda: evaluate(OTHER, FOLD_IN, METRICS, y=HELD_OUT, exclude_seen=False), "exclude_seen"),
+    "a function of the same name": (
+        lambda: evaluate(OTHER, FOLD_IN, {"ndcg@10": first_hit, "recall@5": ten}, y=HELD_OUT),
+        "metric ndcg@10",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:[0-9]+ held-out items of")
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_difference_of_other_hidden_items_raises_and_says_in_what(case):
+    make, what = OTHERS[case]
+    other = make()
+    for one, two in ((BASE, other), (other, BASE)):
+        with pytest.raises(
+            ValueError, match=rf"The two evaluations (differ in their {what}|do not score ndcg@10 for the same)"
+        ):
+            one - two
+
+
+def test_a_difference_of_other_held_out_items_raises():
+    fold_in = sp.csr_array((30, 30))
+    y = X[50:]
+    one, two = (evaluate(MODEL, fold_in, "ndcg@10", y=held_out) for held_out in (y, moved(y)))
+    with pytest.raises(
+        ValueError, match="differ in their held-out items: a difference needs the same users, the same hid"
+    ):
+        one - two
+    # what counts is what is relevant
+    y = y * 1.0
+    y.data[::2] = 5
+    one, two = (evaluate(MODEL, fold_in, "ndcg@10", y=y, min_value=least) for least in (2, 3))
+    assert (one - two).mean == {"ndcg@10": 0}
+    with pytest.raises(ValueError, match="differ in their held-out items"):
+        one - evaluate(MODEL, fold_in, "ndcg@10", y=y)
+
+
+@pytest.mark.parametrize(
+    "container", [sp.csr_matrix, sp.csc_array, lambda matrix: matrix.toarray(), lambda matrix: matrix * 3]
+)
+def test_containers_and_values_make_no_other_evaluation(container):
+    other = evaluate(OTHER, container(FOLD_IN), METRICS, y=container(HELD_OUT))
+    assert (BASE - other).mean == {name: pytest.approx(BASE.mean[name] - other.mean[name]) for name in METRICS}
+    assert (evaluate(MODEL, container(TEST), METRICS) - other).n_users == 30
+
+
+def test_a_difference_of_fewer_metrics_is_taken():
+    assert list((evaluate(OTHER, TEST, "ndcg@10") - evaluate(MODEL, TEST, METRICS)).mean) == ["ndcg@10"]
+    functions = {"mine": partial(recall_at_k, k=5), "first": first_hit}
+    assert (evaluate(MODEL, TEST, functions) - evaluate(MODEL, TEST, functions)).mean == {"mine": 0, "first": 0}
+    again = {"mine": partial(recall_at_k, k=5), "first": first_hit}
+    assert (evaluate(MODEL, TEST, functions) - evaluate(MODEL, TEST, again)).mean == {"mine": 0, "first": 0}
+    with pytest.raises(ValueError, match="differ in their metric mine"):
+        evaluate(MODEL, TEST, functions) - evaluate(
+            MODEL, TEST, {"mine": partial(recall_at_k, k=6), "first": first_hit}
+        )
+
+
+def test_evaluations_by_hand_subtract_as_before_and_from_others():
+    scores = BASE.per_user
+    assert (Evaluation(scores) - Evaluation(scores)).mean == dict.fromkeys(METRICS, 0)
+    assert (Evaluation(scores) - BASE).mean == (BASE - Evaluation(scores)).mean == dict.fromkeys(METRICS, 0)
+    assert repr(Evaluation({"a": np.zeros(1)})) == "Evaluation(per_user={'a': array([0.])})"
+
+
+def test_a_difference_pickles_and_can_be_subtracted_again():
+    difference = pickle.loads(pickle.dumps(BASE - evaluate(OTHER, TEST, METRICS)))
+    assert (difference - (BASE - BASE)).mean == difference.mean
+    with pytest.raises(ValueError, match="differ in their fold-in"):
+        difference - evaluate(OTHER, TEST, METRICS, random_state=1)
+
+
+def test_groups_of_the_same_users_subtract_and_others_raise():
+    mine, others = (evaluation.by_activity(FOLD_IN, 3) for evaluation in (BASE, evaluate(OTHER, TEST, METRICS)))
+    differences = [one.evaluation - two.evaluation for one, two in zip(mine, others, strict=True)]
+    assert sum(difference.n_users for difference in differences) == 30
+    with pytest.raises(ValueError, match="differ in their users"):
+        mine[0].evaluation - Evaluation(mine[0].evaluation.per_user, others[1].evaluation.evaluated)

@@ -252,3 +252,29 @@ def test_items_without_any_rank_raise_as_k_0_does():
 def test_an_unknown_denominator_raises_with_its_value(denominator):
     with pytest.raises(ValueError, match=f'denominator must be "min" or "n", got {denominator!r}'):
         recall_at_k(np.eye(2), [[0], [1]], denominator=denominator)
+
+
+@every_metric
+@pytest.mark.parametrize("k", [10**6, 2**31 - 1])
+def test_a_k_far_above_the_catalogue_needs_no_memory(name, k):
+    held_out, items = [[0, 1, 1], [1, 0, 0]], [[0, 1, 2], [2, 0, 1]]
+    factor = 3 / k if name == "precision" else 1
+    assert TABLE[name](held_out, items, k=k) == pytest.approx(TABLE[name](held_out, items, k=3) * factor, rel=1e-12)
+    with pytest.raises(ValueError, match=f"k == {2**31}, must be <= {2**31 - 1}"):
+        TABLE[name](held_out, items, k=2**31)
+
+
+@every_metric
+def test_uint64_items_and_ragged_items(name):
+    held_out = np.eye(3, 5)
+    items = np.array([[0, 1, 2, 3, 4]] * 3)
+    assert TABLE[name](held_out, items.astype(np.uint64)) == TABLE[name](held_out, items)
+    with pytest.raises(ValueError, match="items must have as many ranks for each user"):
+        TABLE[name](held_out, [[0, 1], [2], [3]])
+
+
+@every_metric
+@pytest.mark.parametrize("held_out", [[0, 1, 0], np.ones((1, 2, 3))])
+def test_a_held_out_of_another_dimension_raises(name, held_out):
+    with pytest.raises(ValueError, match="held_out must have two dimensions, users and items"):
+        TABLE[name](held_out, [[1, 0, 2]])

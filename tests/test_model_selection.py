@@ -462,3 +462,102 @@ def test_another_seed_of_strong_generalization_split_gives_other_users():
 def test_a_bad_argument_of_strong_generalization_split_is_named(kwargs, sentence):
     with pytest.raises(ValueError, match=sentence):
         strong_generalization_split(X, **kwargs)
+
+
+# -- defaults and bounds
+
+
+@pytest.mark.parametrize(
+    ("default", "seeded"),
+    [
+        (lambda: UserKFold(3).split(X), lambda seed: UserKFold(3, random_state=seed).split(X)),
+        (lambda: UserShuffleSplit(3).split(X), lambda seed: UserShuffleSplit(3, random_state=seed).split(X)),
+        (lambda: [strong_generalization_split(X)], lambda seed: [strong_generalization_split(X, random_state=seed)]),
+        (lambda: [fold_in_split(X)], lambda seed: [fold_in_split(X, random_state=seed)]),
+    ],
+    ids=["UserKFold", "UserShuffleSplit", "strong_generalization_split", "fold_in_split"],
+)
+def test_the_default_seed_is_0(default, seeded):
+    def parts(splits):
+        return [dense(part) for split in splits for part in split]
+
+    def same(ones, others):
+        return all(a.shape == b.shape and (a == b).all() for a, b in zip(ones, others, strict=True))
+
+    expected = parts(default())
+    assert same(parts(seeded(0)), expected)
+    assert not any(same(parts(seeded(seed)), expected) for seed in (1, 2, 3))
+
+
+def test_the_largest_seed_of_a_split_is_that_of_64_bits():
+    hidden = [hidden_items(X, random_state=seed) for seed in (2**64 - 1, 2**63, 0)]
+    assert (hidden[0] != hidden[1]).any()
+    assert (hidden[0] != hidden[2]).any()
+    with pytest.raises(ValueError, match=f"random_state == {2**64}, must be <= {2**64 - 1}"):
+        fold_in_split(X, random_state=2**64)
+
+
+def test_the_largest_seed_of_a_splitter_is_that_of_numpys_generator():
+    next(UserKFold(random_state=2**32 - 1).split(X))
+    with pytest.raises(ValueError, match=f"random_state == {2**32}, must be <= {2**32 - 1}"):
+        UserKFold(random_state=2**32)
+
+
+def test_validation_users_are_of_those_that_the_test_users_left():
+    # of the 34 users with enough interactions
+    split = strong_generalization_split(X, test_size=30, validation_size=3)
+    assert (split.validation.shape[0], split.test.shape[0], split.train.shape[0]) == (3, 30, 40 - 33)
+    for size in (4, 5, 34, 0.12):
+        with pytest.raises(ValueError, match=f"validation_size={size} should be .* of the 4 users that have enough"):
+            strong_generalization_split(X, test_size=30, validation_size=size)
+    # a share is of all of them
+    assert strong_generalization_split(X, test_size=0.5, validation_size=0.25).validation.shape[0] == round(0.25 * 34)
+
+
+@pytest.mark.parametrize("size", [float("nan"), float("inf"), -1, -0.5, 1.0, "half", None])
+def test_a_size_that_is_none_is_named(size):
+    with pytest.raises((ValueError, TypeError), match=r"^test_size(=| must be)"):
+        strong_generalization_split(X, test_size=size)
+
+
+def test_a_fraction_that_is_nan_raises():
+    with pytest.raises(ValueError, match="held_out_fraction == nan, must be > 0 and < 1"):
+        fold_in_split(X, held_out_fraction=float("nan"))
+
+
+def test_the_most_interactions_are_named_where_no_user_has_enough():
+    most = np.count_nonzero(X, axis=1).max()
+    for call in (lambda: eligible_users(X, 99), lambda: next(UserKFold(min_interactions=99).split(X))):
+        with pytest.raises(
+            ValueError, match=f"min_interactions=99 interactions or more: the most that a user has is {most}."
+        ):
+            call()
+
+
+def test_times_of_an_entry_that_is_stored_twice_are_not_summed():
+    stamps = sp.coo_array(sp.csr_array(X))
+    twice = sp.coo_array(
+        (np.append(stamps.data, 5), (np.append(stamps.row, stamps.row[0]), np.append(stamps.col, stamps.col[0]))),
+        shape=X.shape,
+    )
+    for form in (twice, sp.csr_array((X != 0) * 1.0)):
+        if form is twice:
+            with pytest.raises(ValueError, match="does not store exactly one value for 1 of the"):
+                fold_in_split(X, timestamps=form)
+        else:
+            fold_in_split(X, timestamps=form)
+
+
+@pytest.mark.parametrize(
+    "stamps", [np.full(X.shape, "2024-01-01"), np.full(X.shape, None), pd.DataFrame(np.full(X.shape, "x"))]
+)
+def test_times_that_are_no_numbers_or_datetimes_raise(stamps):
+    with pytest.raises(ValueError, match="timestamps must hold numbers or datetimes, got the dtype"):
+        fold_in_split(X, timestamps=stamps)
+
+
+@pytest.mark.parametrize("dtype", ["M8[s]", ">f8", "f2", "u4", "g"])
+def test_times_of_any_dtype_order_alike(dtype):
+    stamps = np.arange(1000).reshape(40, 25) % 61
+    expected = hidden_items(X, timestamps=stamps)
+    np.testing.assert_array_equal(hidden_items(X, timestamps=stamps.astype(dtype)), expected)

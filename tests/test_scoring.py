@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
 from skvae import (
+    BlendRecommender,
     PopularityRecommender,
     RankingScorer,
     UserKFold,
@@ -24,12 +26,17 @@ from skvae import (
 )
 from skvae.datasets import make_interactions
 from skvae.metrics import METRICS, recall_at_k
+from skvae.model_selection import interactions_needed
 from skvae.scoring import hide_items, metric_functions, score_users
 
 X = make_interactions(60, 30, density=0.3, random_state=0)
 TRAIN, TEST = X[:40], X[40:]
 TEST_WITH_LIGHT_USERS = sp.csr_array(sp.vstack([TEST, sp.csr_array(np.eye(3, 30, dtype=np.float32))]))
 MODEL = PopularityRecommender().fit(TRAIN)
+
+
+def frame_of(matrix):
+    return pd.DataFrame(matrix.toarray())
 
 
 def ndcg_by_hand(model, X, k, **kwargs):
@@ -274,3 +281,233 @@ def test_a_scorer_of_several_metrics_works_in_a_search_and_in_cross_validate():
         for name in scorer.metrics:
             assert search.cv_results_[f"mean_test_{name}"][i] == pytest.approx(result[f"test_{name}"].mean())
     assert scorer(search, ratings) == scorer(search.best_estimator_, ratings)
+
+
+# -- held-out items that the fold-in has
+
+SHOWN, HIDDEN = sp.csr_array(FOLD_IN), sp.csr_array(HELD_OUT)
+REPEATS = sp.csr_array((SHOWN + HIDDEN) > 0).astype(np.float32)  # they came back to what they knew as well
+
+
+class Wants(PopularityRecommender):
+    """Scores of a matrix, whoever asks."""
+
+    def __init__(self, wanted=None):
+        self.wanted = wanted
+
+    def decision_function(self, X):
+        return self.wanted.toarray()[: X.shape[0]]
+
+
+ORACLE = Wants(HIDDEN).fit(TRAIN)
+
+
+def blended_score(held_out):
+    members = [("popularity", MODEL), ("oracle", ORACLE)]
+    blend = BlendRecommender(members, prefit=True).fit(TRAIN, X_val=(SHOWN, held_out))
+    return blend.best_validation_score_
+
+
+SCORES_OF_REPEATS = {
+    "evaluate": lambda y: evaluate(ORACLE, SHOWN, "ndcg@10", y=y).mean["ndcg@10"],
+    "RankingScorer": lambda y: RankingScorer("ndcg@10")(ORACLE, SHOWN, y),
+    "score": lambda y: ORACLE.score(SHOWN, y),
+    "X_val": blended_score,
+    "hide_items": lambda y: score_users(ORACLE, *hide_items(SHOWN, y), "recall@5")["recall@5"].mean(),
+}
+
+
+@pytest.mark.parametrize("container", [sp.csr_array, sp.coo_matrix, lambda matrix: matrix.toarray(), frame_of])
+@pytest.mark.parametrize("call", SCORES_OF_REPEATS)
+def test_held_out_items_that_the_fold_in_has_are_left_out_and_counted(call, container):
+    expected = SCORES_OF_REPEATS[call](container(HIDDEN))
+    counted = f"{SHOWN.nnz} held-out items of 20 users are in their fold-in as well.*exclude_seen=False"
+    with pytest.warns(UserWarning, match=counted) as caught:
+        assert SCORES_OF_REPEATS[call](container(REPEATS)) == expected > 0.99
+    assert len(caught) == 1
+
+
+def test_the_warning_counts_items_and_users_and_says_where_it_was_called():
+    some = HIDDEN.tolil()
+    row = np.flatnonzero(SHOWN.toarray()[3])
+    some[3, row[:2]], some[5, np.flatnonzero(SHOWN.toarray()[5])[0]] = 7, 7
+    with pytest.warns(UserWarning, match="^3 held-out items of 2 users") as caught:
+        evaluate(ORACLE, SHOWN, y=some)
+    assert caught[0].filename == __file__
+
+
+def test_a_repeat_that_is_0_in_either_matrix_is_none():
+    zeros = SHOWN.copy()
+    zeros.data[:] = 0
+    y = sp.csr_array((zeros.data, zeros.indices, zeros.indptr), shape=zeros.shape)
+    both = sp.vstack([HIDDEN, y]).tocsr()
+    evaluate(Wants(both), sp.vstack([SHOWN, SHOWN]).tocsr(), y=both)
+    evaluate(ORACLE, y, "ndcg@10", y=HIDDEN)
+
+
+@pytest.mark.parametrize("container", [sp.csr_array, lambda matrix: matrix.toarray(), frame_of])
+def test_where_people_buy_again_seen_items_are_ranked_and_counted(container):
+    wants_all = Wants(REPEATS)
+    for model, perfect in ((wants_all, True), (ORACLE, False)):
+        scores = [
+            evaluate(model, container(SHOWN), "ndcg@30", y=container(REPEATS), exclude_seen=False).mean["ndcg@30"],
+            RankingScorer("ndcg@30", exclude_seen=False)(model, container(SHOWN), container(REPEATS)),
+            np.mean(score_users(model, SHOWN, REPEATS, "ndcg@30", exclude_seen=False)["ndcg@30"]),
+        ]
+        assert scores == pytest.approx([scores[0]] * 3)
+        assert (scores[0] == pytest.approx(1)) is perfect
+    items, _ = recommend(wants_all, SHOWN, 30, exclude_seen=False)
+    expected = METRICS["ndcg"](REPEATS, items)
+    assert evaluate(wants_all, SHOWN, "ndcg@30", y=REPEATS, exclude_seen=False).mean["ndcg@30"] == expected
+
+
+def test_exclude_seen_is_a_parameter_of_the_scorer_like_others():
+    scorer = RankingScorer("ndcg@10", exclude_seen=False)
+    assert pickle.loads(pickle.dumps(scorer)) == scorer != RankingScorer("ndcg@10")
+    assert scorer(MODEL, TEST) == evaluate(MODEL, TEST, "ndcg@10", exclude_seen=False).mean["ndcg@10"]
+    assert scorer(MODEL, TEST) != RankingScorer("ndcg@10")(MODEL, TEST)
+
+
+# -- metrics, y and messages
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        tuple,
+        list,
+        iter,
+        np.array,
+        lambda names: (name for name in names),
+        lambda names: {}.fromkeys(names).keys(),
+    ],
+)
+def test_metrics_are_any_iterable_of_names(listed):
+    names = ["ndcg@5", "recall@10", "mrr@3"]
+    expected = evaluate(MODEL, TEST, names)
+    assert evaluate(MODEL, TEST, listed(names)).mean == expected.mean
+    scorer = RankingScorer(listed(names))
+    assert scorer(MODEL, TEST) == scorer(MODEL, TEST) == expected.mean
+    assert list(score_users(MODEL, *hide_items(TEST), listed(names))) == sorted(names, key=names.index)
+
+
+def test_a_dict_of_metrics_holds_functions():
+    with pytest.raises(
+        TypeError, match=r"metrics\['ndcg@5'\] must be a function of .held_out, items, per_user=., got None"
+    ):
+        evaluate(MODEL, TEST, dict.fromkeys(["ndcg@5"]))
+
+
+@pytest.mark.parametrize("container", [set, frozenset])
+def test_a_set_of_metrics_is_in_alphabetical_order(container):
+    names = container({"ndcg@5", "recall@10", "mrr@3", "map@7"})
+    assert list(evaluate(MODEL, TEST, names).mean) == ["map@7", "mrr@3", "ndcg@5", "recall@10"]
+    assert list(RankingScorer(names)(MODEL, TEST)) == ["map@7", "mrr@3", "ndcg@5", "recall@10"]
+
+
+@pytest.mark.parametrize("container", [sp.csr_array, lambda matrix: matrix.toarray(), frame_of])
+def test_held_out_items_as_metrics_are_told_of_y(container):
+    with pytest.raises(TypeError, match=r"metrics must be names such as .*matrix of shape \(20, 30\).*as y=held_out"):
+        evaluate(MODEL, SHOWN, container(HIDDEN))
+    with pytest.raises(TypeError, match="as y=held_out"):
+        RankingScorer(container(HIDDEN))
+
+
+@pytest.mark.parametrize("metrics", [5, None, 0.5])
+def test_metrics_that_are_no_names_raise(metrics):
+    with pytest.raises(TypeError, match="metrics must be names such as"):
+        evaluate(MODEL, TEST, metrics)
+
+
+@pytest.mark.parametrize("y", [{}, {0: [1]}, set(), "held-out", 3, iter([])])
+def test_a_y_that_is_no_matrix_raises(y):
+    for call in (partial(RankingScorer(), MODEL), MODEL.score, hide_items):
+        with pytest.raises(
+            TypeError, match=f"y must be a held-out matrix of the shape of X, or None, got {type(y).__name__}"
+        ):
+            call(TEST, y)
+    with pytest.raises(TypeError, match="y must be a held-out matrix of the shape of X, got"):
+        evaluate(MODEL, TEST, y=y)
+
+
+@pytest.mark.parametrize("y", [np.zeros(20), [0] * 20, ["a"] * 20, pd.Series(range(20))])
+def test_evaluate_has_no_labels(y):
+    with pytest.raises(TypeError, match="y must be a held-out matrix of the shape of X, got"):
+        evaluate(MODEL, TEST, y=y)
+
+
+@pytest.mark.parametrize("y", [np.zeros(19), [0] * 21, (SHOWN, HIDDEN), ()])
+def test_labels_of_other_users_raise(y):
+    for call in (partial(RankingScorer(), MODEL), MODEL.score):
+        with pytest.raises(ValueError, match=f"y is one-dimensional and of length {len(y)}, X has 20 users"):
+            call(TEST, y)
+
+
+@pytest.mark.parametrize(
+    ("held_out_fraction", "min_interactions", "needed"),
+    [
+        (0.2, 3, 5),
+        (0.2, 5, 5),
+        (0.2, 9, 9),
+        (0.1, 1, 10),
+        (0.3, 1, 4),
+        (0.5, 2, 2),
+        (0.9, 1, 2),
+        (1 / 3, 1, 3),
+        (0.07, 1, 15),
+    ],
+)
+def test_messages_name_the_interactions_that_a_user_needs(held_out_fraction, min_interactions, needed):
+    hiding = {"held_out_fraction": held_out_fraction, "min_interactions": min_interactions}
+    assert interactions_needed(**hiding) == needed
+    too_few, enough = (np.tile(np.arange(30) < n, (3, 1)) for n in (needed - 1, needed))
+    sentence = f"a user needs {needed} interactions to hide one with .*the most that a user of X has is {needed - 1}"
+    with pytest.raises(ValueError, match=f"No user of X has a held-out item: {sentence}"):
+        evaluate(MODEL, too_few, **hiding)
+    with pytest.raises(ValueError, match=f"None of the 3 users can hide an item above min_value=0.0: {sentence}"):
+        RankingScorer(**hiding)(MODEL, too_few)
+    assert evaluate(MODEL, enough, **hiding).n_users == 3
+
+
+def test_messages_say_where_y_or_min_value_leave_nobody():
+    with pytest.raises(ValueError, match="a user needs an entry of y above min_value=9 where X holds none"):
+        evaluate(MODEL, SHOWN, y=HIDDEN, min_value=9)
+    with pytest.raises(ValueError, match="a user needs hidden items with a value above min_value=9"):
+        evaluate(MODEL, TEST, min_value=9)
+    with pytest.warns(
+        UndefinedMetricWarning, match="No user of X can hide an item, so the score is NaN: a user needs 5 inter"
+    ):
+        assert math.isnan(MODEL.score(np.eye(3, 30)))
+
+
+@pytest.mark.parametrize(("min_value", "error"), [(float("nan"), ValueError), ("a", TypeError), (None, TypeError)])
+def test_a_min_value_that_is_no_number_raises(min_value, error):
+    for call in (partial(RankingScorer, "ndcg@5"), partial(evaluate, MODEL, TEST)):
+        with pytest.raises(error, match="min_value must be"):
+            call(min_value=min_value)
+
+
+def test_a_callable_that_gives_a_mean_raises():
+    def mean(held_out, items, per_user):
+        return METRICS["ndcg"](held_out, items, k=10)
+
+    with pytest.raises(ValueError, match=r"metric 'mean' gave values of shape \(\) for 20 users"):
+        evaluate(MODEL, TEST, {"mean": mean})
+
+
+def test_a_k_far_above_the_catalogue_is_not_ranked_in_full(monkeypatch):
+    asked = []
+
+    def spy(model, X, k, **kwargs):
+        asked.append(k)
+        return recommend(model, X, k, **kwargs)
+
+    monkeypatch.setattr("skvae.scoring.recommend", spy)
+    far, near = (evaluate(MODEL, TEST, [f"{name}@{k}" for name in METRICS]).mean for k in (10**6, 10**3))
+    assert max(asked) == 1000  # no more than that, with 30 items
+    for name in METRICS:
+        factor = 1000 if name == "precision" else 1
+        assert far[f"{name}@1000000"] * factor == pytest.approx(near[f"{name}@1000"], rel=1e-12)
+    for k in (2**31, 10**30):
+        with pytest.raises(ValueError, match=f"Unknown metric 'ndcg@{k}'"):
+            RankingScorer(f"ndcg@{k}")
