@@ -238,7 +238,8 @@ def _digest(X):
 def _digest_of(*arrays):
     digest = hashlib.blake2b(digest_size=16)
     for integers in arrays:
-        digest.update(integers.astype(np.int64).tobytes())
+        for first in range(0, len(integers), 2**20):
+            digest.update(integers[first : first + 2**20].astype(np.int64).tobytes())
     return digest.hexdigest()
 
 

@@ -16,7 +16,7 @@ from .matrix import as_float32, item_indices
 from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
 from .ranking import recommend, top_k, users_per_block
 from .scoring import VALIDATION_METRIC, hide_items, is_matrix, score_users, why_nobody_is_scored
-from .tables import check_no_matrix_as_y, check_same_cells, check_trainable
+from .tables import check_no_matrix_as_y, check_no_table_of_events, check_same_cells, check_trainable
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
 API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
@@ -117,11 +117,13 @@ class BaseRecommender(BaseEstimator):
         """
         if not reset and isinstance(X, _CheckedInteractions) and X.shape[1] == self.n_features_in_:
             return X
+        if reset:
+            check_no_table_of_events(X)
         checked = _CheckedInteractions(as_float32(X, name))
         check_array(checked, accept_sparse="csr", dtype=None, ensure_all_finite=False, estimator=self)  # not empty
         if reset:
             check_no_matrix_as_y(y, checked)
-            check_trainable(X, checked)
+            check_trainable(checked)
         validate_data(self, X, reset=reset, skip_check_array=True)
         return checked
 

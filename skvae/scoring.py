@@ -49,9 +49,9 @@ def listed_metrics(metrics):
     """
     if isinstance(metrics, (str, Mapping)):
         return metrics
-    if len(getattr(metrics, "shape", ())) >= 2:
+    if is_matrix(metrics):
         raise TypeError(
-            f'metrics must be names such as "ndcg@100", got a matrix of shape {metrics.shape}: held-out items are '
+            f'metrics must be names such as "ndcg@100", got a matrix of shape {shape_of(metrics)}: held-out items are '
             "passed by name, as y=held_out."
         )
     if not isinstance(metrics, Iterable):

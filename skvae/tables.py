@@ -133,27 +133,22 @@ def check_no_table_of_events(X):
         )
 
 
-def check_trainable(X, matrix):
-    """Raise or warn where a matrix to fit is none: without interactions, or a table of events.
+def check_trainable(X):
+    """Raise where a matrix to fit holds no interaction, and warn where it looks like events without names.
 
     Parameters
     ----------
-    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-        As the user passed it.
-    matrix : float32 csr_array of shape (n_users, n_items)
-        What was read of it.
+    X : csr_array of shape (n_users, n_items)
 
     Raises
     ------
     ValueError
-        Where X holds no interaction, or is a table with a column of users and one of items.
     """
-    check_no_table_of_events(X)
-    if matrix.nnz == 0:
-        raise ValueError(f"X of shape {matrix.shape} holds no interaction: every entry is 0.")
-    if _has_columns_of_ids(matrix):
+    if X.nnz == 0:
+        raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+    if _has_columns_of_ids(X):
         warnings.warn(
-            f"X has {matrix.shape[0]} users and only {matrix.shape[1]} items, with numbers like ids in its columns: if "
+            f"X has {X.shape[0]} users and only {X.shape[1]} items, with numbers like ids in its columns: if "
             "each row is an event of a user and an item, make a matrix of them with skvae.InteractionEncoder.",
             UserWarning,
             stacklevel=4,

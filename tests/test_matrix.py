@@ -636,6 +636,16 @@ def test_a_table_of_events_is_told_of_the_encoder(model, library, user, item):
         clone(model).fit(table)
 
 
+@pytest.mark.parametrize("column", [pd.Timestamp("2024-01-01"), "web", None, 0.5])
+def test_a_table_of_events_is_told_of_the_encoder_whatever_else_it_holds(column):
+    table = EVENTS.assign(user=EVENTS["user"].map("ann {}".format), more=column)
+    with pytest.raises(ValueError, match="X has the columns 'user' and 'item': it is a table of events"):
+        EASERecommender().fit(table)
+    if column == "web":
+        with pytest.raises(ValueError, match=r"X holds text, such as 'ann 0'.*InteractionEncoder"):
+            EASERecommender().fit(table[["user", "more"]])
+
+
 @pytest.mark.parametrize(
     "form", [np.asarray, lambda events: events.to_numpy().tolist(), lambda events: sp.csr_array(events.to_numpy())]
 )

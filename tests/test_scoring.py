@@ -405,7 +405,9 @@ def test_a_set_of_metrics_is_in_alphabetical_order(container):
     assert list(RankingScorer(names)(MODEL, TEST)) == ["map@7", "mrr@3", "ndcg@5", "recall@10"]
 
 
-@pytest.mark.parametrize("container", [sp.csr_array, lambda matrix: matrix.toarray(), frame_of])
+@pytest.mark.parametrize(
+    "container", [sp.csr_array, lambda matrix: matrix.toarray(), frame_of, lambda matrix: matrix.toarray().tolist()]
+)
 def test_held_out_items_as_metrics_are_told_of_y(container):
     with pytest.raises(TypeError, match=r"metrics must be names such as .*matrix of shape \(20, 30\).*as y=held_out"):
         evaluate(MODEL, SHOWN, container(HIDDEN))
