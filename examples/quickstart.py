@@ -1,13 +1,16 @@
 """From interactions to a tuned, tested and saved recommender.
 
 ``python examples/quickstart.py`` runs on MovieLens small, ``--data FILE`` on your own interactions: a CSV, CSV.gz or
-Parquet file with the columns user and item, and optionally rating.
+Parquet file with the columns user and item, and optionally rating. A CSV file is UTF-8, names its columns in the first
+line, and has commas, semicolons, tabs or bars between them.
 """
 
 import argparse
+import csv
+import gzip
 import os
 import time
-from functools import partial
+import zlib
 from pathlib import Path
 
 import joblib
@@ -25,6 +28,9 @@ from skvae.model_selection import MIN_INTERACTIONS, count_interactions
 MOVIELENS = Path(__file__).resolve().parent / "data" / "movielens-small"
 LIKED_MOVIES = ["Toy Story (1995)", "Aladdin (1992)", "Lion King, The (1994)"]
 MIN_USERS = 50  # a tenth of them are test users: with fewer than five a standard error says nothing
+COLUMNS = ("user", "item", "rating")  # the first two are needed
+LONGEST_HEADER = 100_000  # characters: csv reads no value much longer
+DELIMITERS = ",;\t|"
 METRICS = ("ndcg@100", "recall@20", "recall@50")
 
 # Smaller networks and a higher learning rate than the paper's, for a few hundred users instead of its 100 000.
@@ -47,12 +53,14 @@ def main(argv=None):
     is_movielens = args.data is None
     if is_movielens and args.min_rating is not None:
         parser.error("--min-rating goes with --data: MovieLens counts ratings of at least 4.")
+    if args.min_rating is not None and not np.isfinite(args.min_rating):
+        parser.error(f"--min-rating must be a number, got {args.min_rating}.")
     try:
         ratings, item_names = (
             read_movielens() if is_movielens else (read_table(args.data), lambda ids: [*map(str, ids)])
         )
         X, item_ids = user_item_matrix(ratings, 4 if is_movielens else args.min_rating, args.data)
-        train, validation, test, kept = split_users(X, is_movielens)
+        train, validation, test, kept = split_users(X, is_movielens, args.data)
         args.output.mkdir(parents=True, exist_ok=True)
     except (DataError, OSError) as error:
         parser.error(str(error))
@@ -97,9 +105,8 @@ def read_movielens():
 
 
 def read_table(path):
-    # ids stay the text that they are: 007 is not 7, and an item may be called NA
-    as_text = {"dtype": {"user": str, "item": str}, "keep_default_na": False, "na_values": [""], "low_memory": False}
-    readers = dict.fromkeys((".csv", ".csv.gz"), partial(pd.read_csv, **as_text)) | {".parquet": pd.read_parquet}
+    """The columns user and item of a file, and rating where it has one."""
+    readers = dict.fromkeys((".csv", ".csv.gz"), read_csv) | {".parquet": read_parquet}
     ending = next((ending for ending in readers if path.name.lower().endswith(ending)), None)
     if not path.is_file():
         raise DataError(f"{path} not found: --data needs the path of a file.")
@@ -107,11 +114,97 @@ def read_table(path):
         raise DataError(f"{path} has an unknown extension: use {', '.join(readers)}.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: it needs the columns user and item.")
+    return readers[ending](path)
+
+
+def read_parquet(path):
     try:
-        return readers[ending](path)
-    except (OSError, EOFError, ValueError, ImportError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise DataError(f"{path} cannot be read: {first_line}") from error
+        table = pd.read_parquet(path)
+    except Exception as error:  # of a damaged file: whatever the reader meets first
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"{path} cannot be read: {reason}. Is it a whole Parquet file?") from error
+    places = column_places([*map(str, table.columns)], path)
+    return table.iloc[:, [*places.values()]].set_axis([*places], axis="columns")
+
+
+def read_csv(path):
+    """Values stay the text that they are: 007 is not 7, and an item may be called NA. Without text they are missing."""
+    open_file = gzip.open if path.name.lower().endswith(".gz") else open
+    try:
+        # bytes that are no UTF-8 are kept as surrogates, so that the line they are in can be named
+        with open_file(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return pd.DataFrame(read_lines(file, path))
+    except (OSError, EOFError, zlib.error) as error:
+        remedy = (
+            "Is it a whole gzip file? Fetch or compress it again." if open_file is gzip.open else "Can you open it?"
+        )
+        raise DataError(f"{path} cannot be read: {error}. {remedy}") from error
+
+
+def read_lines(file, path):
+    """Column name -> values, of the lines of a CSV file."""
+    lines = enumerate(file, 1)
+    header_line, header = next(((number, line) for number, line in lines if line.strip()), (1, ""))
+    check_utf8(header, header_line, path)
+    if not header:
+        raise DataError(f"{path} is empty: it needs the columns user and item.")
+    # one that finds both columns, or else the most columns, for the error
+    delimiter = max(DELIMITERS, key=lambda delimiter: count_columns(column_names(header, delimiter)))
+    names = column_names(header, delimiter)
+    places = column_places(names, path)
+    columns = {name: [] for name in places}
+    rows = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=f"{delimiter} " in header)
+    number = header_line + 1  # where a row begins: quoted, it can have several lines
+    try:
+        for row in rows:
+            if any(map(str.strip, row)):  # not a blank line, nor one of delimiters alone
+                # more values are fine where they are empty, as at the end of lines that end with a comma
+                if len(row) < len(names) or any(map(str.strip, row[len(names) :])):
+                    raise DataError(
+                        f"{path} cannot be used: line {number} has {len(row)} values, and the first line names "
+                        f"{len(names)} columns. Mend the line; a value with {delimiter!r} in it stands in quotes."
+                    )
+                for name, place in places.items():
+                    check_utf8(row[place], number, path)
+                    columns[name].append(row[place] if row[place].strip() else None)
+            number = header_line + rows.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path} cannot be read: line {number}: {error}. Is a quote not closed there?") from error
+    return columns
+
+
+def column_names(header, delimiter):
+    header = header[:LONGEST_HEADER]
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter, skipinitialspace=True))]
+    while names and not names[-1]:  # a line that ends with the delimiter
+        names.pop()
+    return names
+
+
+def count_columns(names):
+    """How many of user and item are there, and how many columns."""
+    return len(set(COLUMNS[:2]) & {name.lower() for name in names}), len(names)
+
+
+def column_places(names, path):
+    """Where the columns user, item and rating are; upper and lower case are the same."""
+    lower = [name.strip().lower() for name in names]
+    for name in COLUMNS:
+        if lower.count(name) > 1:
+            raise DataError(f"{path} has {lower.count(name)} columns {name!r}: rename all but one.")
+    for name in COLUMNS[:2]:
+        if name not in lower:
+            raise DataError(
+                f"{path} has no column {name!r}, its columns are: {', '.join(names)[:200]}. Name them user and item, "
+                "and rating if there is one; of a CSV file in its first line."
+            )
+    return {name: lower.index(name) for name in COLUMNS if name in lower}
+
+
+def check_utf8(text, number, path):
+    if not text.isascii() and any("\udc80" <= character <= "\udcff" for character in text):
+        shown = text.strip()[:40].encode(errors="surrogateescape")
+        raise DataError(f"{path} cannot be read: line {number} is no UTF-8 text ({shown!r}). Save it as CSV in UTF-8.")
 
 
 def user_item_matrix(table, min_rating=None, path=None):
@@ -119,26 +212,57 @@ def user_item_matrix(table, min_rating=None, path=None):
 
     Ratings of at least min_rating count, as those of 4 do in the paper.
     """
-    encoder = skvae.InteractionEncoder(
-        weight=None if min_rating is None else "rating",
-        threshold=min_rating,
-        duplicates="max",
-        min_user_interactions=MIN_INTERACTIONS,
-    )
+    if not len(table):
+        raise DataError(f"{path} has no rows: it needs one for each user and item.")
+    for column in ("user", "item"):
+        n_missing = table[column].isna().sum()
+        if n_missing:
+            raise DataError(
+                f"{path} cannot be used: {n_missing} of {len(table)} events have no value in column {column!r}. "
+                "Fill or drop them."
+            )
+    if min_rating is not None:
+        table = table[find_ratings(table, path) >= min_rating]
+    encoder = skvae.InteractionEncoder(min_user_interactions=MIN_INTERACTIONS)
     try:
-        return encoder.fit_transform(table), encoder.item_ids_
+        if table.groupby("user", observed=True)["item"].nunique().max() >= MIN_INTERACTIONS:
+            return encoder.fit_transform(table[["user", "item"]]), encoder.item_ids_
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} cannot be used: {error}") from error
+    rated = "" if min_rating is None else f" with a rating of at least {min_rating:g}: lower --min-rating"
+    raise DataError(f"{path} cannot be used: no user has {MIN_INTERACTIONS} different items{rated}.")
 
 
-def split_users(X, is_movielens):
+def find_ratings(table, path):
+    if "rating" not in table:
+        raise DataError(
+            f"{path} has no column 'rating', its columns are: {', '.join(table.columns)}. --min-rating needs it."
+        )
+    ratings = pd.to_numeric(table["rating"], errors="coerce").astype(float)
+    wrong = table["rating"][~np.isfinite(ratings)]
+    if len(wrong):
+        shown = "nothing" if pd.isna(wrong.iloc[0]) else repr(wrong.iloc[0])
+        raise DataError(
+            f"{path} cannot be used: column 'rating' holds {shown}, and {len(wrong)} of {len(table)} values "
+            "are no number. --min-rating needs numbers, with a point and not a comma."
+        )
+    return ratings
+
+
+def split_users(X, is_movielens, path=None):
     """Training, validation and test users; test users are never seen, neither by a fit nor by a search."""
     if X.shape[0] < MIN_USERS:
-        raise DataError(f"{X.shape[0]} users have at least {MIN_INTERACTIONS} items each: {MIN_USERS} are needed.")
+        raise DataError(
+            f"{path} cannot be used: {X.shape[0]} users have at least {MIN_INTERACTIONS} items each: {MIN_USERS} are "
+            "needed."
+        )
     validation_size, test_size = (60, 80) if is_movielens else (0.1, 0.1)
     split = skvae.strong_generalization_split(X, validation_size=validation_size, test_size=test_size)
     if any((count_interactions(users) >= MIN_INTERACTIONS).sum() < 2 for users in (split.validation, split.test)):
-        raise DataError("Validation or test users share too few items with the training users to be scored.")
+        raise DataError(
+            f"{path} cannot be used: validation or test users share too few items with the training users to be "
+            "scored. More users are needed, or items that several of them have."
+        )
     return split
 
 

@@ -3,7 +3,7 @@
 from . import datasets, metrics, model_selection
 from .blend import BlendRecommender
 from .evaluation import Evaluation, evaluate
-from .linear import EASERecommender
+from .linear import EASERecommender, LinearRecommender
 from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
@@ -23,6 +23,7 @@ __all__ = [
     "Evaluation",
     "InteractionEncoder",
     "LatentSpaceDisplay",
+    "LinearRecommender",
     "MultDAERecommender",
     "MultVAERecommender",
     "PopularityDisplay",

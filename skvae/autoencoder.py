@@ -17,18 +17,20 @@ from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
 from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS
+from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS
-from .parameters import check_parameters, choice, flag, integer, layer_sizes, number, piece, share
+from .matrix_checks import check_scale
+from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, piece, share
 from .ranking import users_per_block
 from .recommender import BaseRecommender, ItemSimilarityMixin
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 
 
-def _early_stopping(name, value):
-    if value not in ("auto", True, False):
-        raise ValueError(f'{name} must be "auto", True or False, got {value!r}.')
+def _random_state(_, random_state):
+    check_random_state(random_state)
+    return random_state
 
 
 # Parameter -> check of what all autoencoders have
@@ -44,13 +46,13 @@ CHECKS = {
     "batch_size": integer(1, auto=True),
     "max_iter": integer(1),
     "averaging_epochs": number(minimum=0),
-    "early_stopping": _early_stopping,
+    "early_stopping": flag_or_auto,
     "validation_fraction": share,
     "n_iter_no_change": integer(1, auto=True),
     "warm_start": flag,
-    "precision": choice(*PRECISIONS),
+    "precision": piece(PRECISIONS),
     "device": check_device,
-    "random_state": lambda _, random_state: check_random_state(random_state),
+    "random_state": _random_state,
     "verbose": integer(0),
 }
 
@@ -60,8 +62,8 @@ class BaseAutoencoder(
 ):
     """Base of the autoencoders.
 
-    A subclass has its parameters and their ``_checks``, and what `skvae.fitting` asks for: ``_architecture``,
-    ``_objective`` and ``_kl_schedule``.
+    A subclass has its parameters and their ``_checks``, and what `skvae.fitting` asks for, each of checked parameters:
+    ``_architecture``, ``_objective`` and ``_kl_schedule``.
     """
 
     weights_: dict[str, np.ndarray]
@@ -96,11 +98,17 @@ class BaseAutoencoder(
             fitted nevertheless, with the best epoch so far, or without validation users with the
             weights reached.
         """
-        check_parameters(self, self._checks)
-        X = self._check_interactions(X, reset=True)
-        context = self._init_callback_context(max_subtasks=self.max_iter)
+        parameters = self._checked_parameters()
+        candidate, X = self._checked_anew(X, y)
+        check_scale(X)
+        is_warm = parameters.warm_start and hasattr(self, "weights_")
+        if is_warm:
+            fitting.check_warm_start(self, parameters, X)
+        validation = None if X_val is None else candidate._validation_pair(X_val)
+        self._begin_fit(candidate, keep_model=is_warm)
+        context = self._init_callback_context(max_subtasks=parameters.max_iter)
         context.call_on_fit_task_begin(estimator=self)
-        fitting.fit(self, X, X_val, context)
+        fitting.fit(self, parameters, X, validation, context, hold_out=X_val is None)
         context.call_on_fit_task_end(estimator=self)
         return self
 
@@ -125,11 +133,16 @@ class BaseAutoencoder(
         ValueError
             As `fit`.
         """
-        check_parameters(self, self._checks)
-        X = self._check_interactions(X, reset=not hasattr(self, "weights_"))
+        parameters = self._checked_parameters()
+        if hasattr(self, "weights_"):
+            X = self._check_interactions(X, reset=False)
+        else:
+            candidate, X = self._checked_anew(X, y)
+            self._begin_fit(candidate)
         if X.nnz == 0:
             raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
-        fitting.partial_fit(self, X)
+        check_scale(X)
+        fitting.partial_fit(self, parameters, X)
         return self
 
     def add_items(self, n_items):
@@ -215,6 +228,7 @@ class BaseAutoencoder(
         float32 array of shape (n_users, n_items)
             Item probabilities for multinomial (softmax of the logits, rows summing to 1), the
             probability of each interaction for logistic (sigmoid), the mean itself for gaussian.
+            0 for items that were added since and not yet trained.
 
         Raises
         ------
@@ -234,7 +248,8 @@ class BaseAutoencoder(
         """Log-likelihood of each user's interactions, or its lower bound.
 
         The DAE gives log p(x | code(x)), the VAE the importance-weighted bound on log p(x) from
-        draws of the code that are the same for each user. Terms in x alone are dropped.
+        draws of the code that are the same for each user. Terms in x alone are dropped, and so are
+        items that were added since and not yet trained.
 
         Parameters
         ----------
@@ -264,26 +279,28 @@ class BaseAutoencoder(
         check_is_fitted(self)
         return _BlockScorer(self)
 
-    def _resolve_schedule(self, planned_updates, interactions_per_user):
+    def _checked_parameters(self):
+        return check_parameters(self, self._checks)
+
+    def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
         """Set what the schedule of beta depends on, when a fit begins."""
 
     def _item_similarity(self, items):
-        vectors = self.weights_["decoder.item_weight"]
+        vectors, trained = self.weights_["decoder.item_weight"], np.isfinite(self.weights_["decoder.item_bias"])
         norms = np.linalg.norm(vectors, axis=1)
-        lengths = np.where(norms > 0, norms, 1)  # an item that was never trained on is like no other
-        return (vectors[items] / lengths[items, None]) @ vectors.T / lengths
+        lengths = np.where(norms > 0, norms, 1)
+        cosines = (vectors[items] / lengths[items, None]) @ vectors.T / lengths
+        cosines[:, ~trained] = cosines[~trained[items]] = -np.inf  # an added item is like no other yet
+        return cosines
 
     @property
     def _n_features_out(self):
         """Components of the fitted code, which get_feature_names_out counts."""
         return self.architecture_.n_components
 
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "weights_")
-
     def __getstate__(self):
         state = dict(super().__getstate__())
-        if self.__sklearn_is_fitted__():
+        if "architecture_" in state:  # fitted, or in training
             state["_training_state"] = None  # as large as three copies of the weights
             state["architecture_"] = dict(vars(self.architecture_))  # no class in a file but the estimator's
         return {**state, "_skvae_format": FORMAT_VERSION}
@@ -368,8 +385,9 @@ def _inference_of(estimator):
     weights, device, precision = estimator.weights_, _inference_device(estimator), estimator.precision
     cached = _inferences.get(estimator)
     if cached is None or cached[0] is not weights or cached[1:3] != (device, precision):
-        network = estimator.architecture_.build_with(weights).requires_grad_(False).to(device)
-        products = ItemProducts.for_inference(network.decoder, is_half_precision(precision, device))
+        with isolated():
+            network = estimator.architecture_.build_with(weights).requires_grad_(False).to(device)
+            products = ItemProducts.for_inference(network.decoder, is_half_precision(precision, device))
         inference = Inference(network, products, users_per_block(len(weights["decoder.item_bias"]), device))
         cached = weights, device, precision, inference
         _inferences[estimator] = cached

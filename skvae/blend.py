@@ -116,10 +116,11 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         TypeError
             Where a member has no ``decision_function``, or a parameter has the wrong type.
         """
-        self._check_parameters()
-        X = self._check_interactions(X, reset=True)
-        X, validation = self._hold_out(X, X_val)
-        named = {name: self._fitted(member, X, validation) for name, member in self.estimators}
+        parameters = self._checked_parameters()
+        candidate, X = self._checked_anew(X, y)
+        X, validation = candidate._hold_out(parameters, X, X_val)
+        self._begin_fit(candidate)
+        named = {name: self._fit_member(member, X, validation) for name, member in self.estimators}
         members = [member for member in named.values() if member != "drop"]
         for member in members:
             item_scores(member, X[:1])  # one of other items says so now
@@ -199,18 +200,18 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     def _members(self):
         return [(name, member) for name, member in self.estimators if member != "drop"]
 
-    def _fitted(self, member, X, validation):
+    def _fit_member(self, member, X, validation):
         if self.prefit or member == "drop":
             return member
         takes_validation = validation is not None and has_fit_parameter(member, "X_val")
         return clone(member).fit(X, None, **({"X_val": validation} if takes_validation else {}))
 
-    def _hold_out(self, X, X_val):
+    def _hold_out(self, parameters, X, X_val):
         """The users to fit the members on, and the validation pair (fold_in, held_out) or None."""
         learned = isinstance(self.weights, str)
         if X_val is not None or (self.prefit and learned):
             return X, self._validation_pair(X if X_val is None else X_val)
-        fitted, validated = hold_out_users(X, self.validation_fraction) if learned else (None, ())
+        fitted, validated = hold_out_users(X, parameters.validation_fraction) if learned else (None, ())
         if len(validated):
             return X[fitted], hide_items(X[validated])
         return X, None
@@ -222,10 +223,11 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
 
     # -- parameters
 
-    def _check_parameters(self):
-        check_parameters(self, CHECKS)
+    def _checked_parameters(self):
+        parameters = check_parameters(self, CHECKS)
         self._check_estimators()
         self._check_weights()
+        return parameters
 
     def _check_estimators(self):
         pairs = self.estimators

@@ -1,9 +1,13 @@
 """Tables of events: read into checked columns, and merged into the interactions of a user-item matrix."""
 
+import datetime
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+
+from .ids import as_ids, distinct_ids
+from .tables import read_columns, read_list
 
 # How the sorted weights of a repeated (user, item) become one; first and last are each pair's ends
 MERGES = {
@@ -12,6 +16,10 @@ MERGES = {
     "last": lambda weights, first, last: weights[last],
     "error": lambda weights, first, last: weights[first],
 }
+# Types that columns hold, as NumPy's and as Python's
+DATES = (datetime.date, np.datetime64)
+DURATIONS = (datetime.timedelta, np.timedelta64)
+INTEGERS = (int, np.integer, np.bool_)
 
 
 class Events(NamedTuple):
@@ -20,11 +28,11 @@ class Events(NamedTuple):
     Parameters
     ----------
     users, items : array of shape (n_events,)
-        Ids, none missing.
+        Ids as `skvae.ids.as_ids` gives them.
     weights : float64 array of shape (n_events,)
         Ones where there are none.
     timestamps : int64 or float64 array of shape (n_events,)
-        Zeros where there are none.
+        Zeros where there are none; of dates and durations microseconds.
     """
 
     users: np.ndarray
@@ -48,6 +56,26 @@ class Cells(NamedTuple):
     shape: tuple[int, int]
 
 
+class Known(NamedTuple):
+    """The users of a table, and its events of items that have a column.
+
+    Parameters
+    ----------
+    user_ids : array of shape (n_users,)
+        All of them, ascending.
+    first_events : int64 array of shape (n_users,)
+        The row of the table with the first event of each.
+    events : Events
+    cells : Cells
+        Of these events.
+    """
+
+    user_ids: np.ndarray
+    first_events: np.ndarray
+    events: Events
+    cells: Cells
+
+
 # -- reading a table
 
 
@@ -62,7 +90,7 @@ def read_events(events, user, item, weight=None, timestamp=None):
     user, item : str
         Names of the columns with ids.
     weight, timestamp : str or None, default=None
-        Names of the columns with numbers; timestamps may be datetimes.
+        Names of the columns with numbers; timestamps may be dates.
 
     Returns
     -------
@@ -71,176 +99,153 @@ def read_events(events, user, item, weight=None, timestamp=None):
     Raises
     ------
     ValueError
-        Where there is no event, a column is missing, an id is missing, a weight is negative, or a
-        number is not finite.
+        Where there is no event, a column is missing, a value is missing, ids have lost digits, a
+        weight is negative or no finite number, or a timestamp is neither a number nor a date.
     TypeError
-        Where events is no table.
+        Where events is no table, or ids are of several kinds or of one that cannot be ids.
     ImportError
         Where events is a DataFrame and narwhals is not installed.
     """
     names = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
-    names = {role: name for role, name in names.items() if name is not None}
-    frame = _frame(events)
-    columns = _array_columns(events, names) if frame is None else _frame_columns(frame, names)
-    n_events = len(columns["user"])
-    if not n_events:
-        raise ValueError("events has no rows: pass at least one event.")
-    for role in ("user", "item"):
-        _check_ids(columns[role], names[role])
-    weights = np.ones(n_events) if weight is None else _weights(columns["weight"], weight)
-    timestamps = np.zeros(n_events, np.int64) if timestamp is None else _finite(columns["timestamp"], timestamp)
-    return Events(columns["user"], columns["item"], weights, timestamps)
+    columns = read_columns(events, {role: name for role, name in names.items() if name is not None})
+    users, items = (as_ids(columns[role], f"column {names[role]!r}") for role in ("user", "item"))
+    weights = np.ones(len(users)) if weight is None else _weights(columns["weight"], weight)
+    timestamps = np.zeros(len(users), np.int64) if timestamp is None else _times(columns["timestamp"], timestamp)
+    return Events(users, items, weights, timestamps)
 
 
-def _frame(events):
-    """A DataFrame as that of narwhals; None for arrays."""
-    if isinstance(events, (np.ndarray, tuple)):
-        return None
-    if not hasattr(events, "columns"):
-        raise TypeError(
-            "events must be a DataFrame, an array of shape (n_events, n_columns) or a tuple of arrays, got "
-            f"{type(events).__name__}; a user-item matrix needs no InteractionEncoder."
-        )
-    try:
-        import narwhals.stable.v2 as nw
-    except ImportError as error:
-        raise ImportError('events is a DataFrame, which needs narwhals: pip install "skvae[tables]".') from error
-    return nw.from_native(events, eager_only=True)
+def read_ids(ids, name):
+    """Ids outside a table, such as candidates.
+
+    Parameters
+    ----------
+    ids : array of shape (n,)
+        An array or Series of any library, or an iterable.
+    name : str
+        What they are, for errors.
+
+    Returns
+    -------
+    array of shape (n,)
+        As `skvae.ids.as_ids` gives them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `read_events`.
+    """
+    values = read_list(ids, name)
+    return as_ids(values, name) if len(values) else np.zeros(0, np.int64)
 
 
-def _frame_columns(frame, names):
-    """Role -> column, one-dimensional array; a missing value is None or NaN."""
-    for role, name in names.items():
-        if name not in frame.columns:
-            raise ValueError(
-                f"events has no column {name!r}, its columns are: {', '.join(map(str, frame.columns))}. "
-                f'Say InteractionEncoder({role}="...").'
-            )
-    columns = {role: frame.get_column(name) for role, name in names.items()}
-    for role, column in columns.items():
-        _check_none_missing(column.null_count(), len(column), names[role])
-    return {role: column.to_numpy() for role, column in columns.items()}
+def _types(values):
+    return set(map(type, values)) if values.dtype == object else {values.dtype.type}
 
 
-def _array_columns(events, names):
-    """Role -> column, one-dimensional array, of an array or a tuple of arrays."""
-    if isinstance(events, np.ndarray) and events.ndim != 2:
-        raise ValueError(f"An array of events must be two-dimensional, got shape {events.shape}.")
-    columns = [np.asarray(column) for column in (events if isinstance(events, tuple) else events.T)]
-    if len(columns) != len(names) or any(column.shape != (len(columns[0]),) for column in columns):
-        raise ValueError(
-            f"events must have the {len(names)} columns {', '.join(names)}, all equally long, got "
-            f"{', '.join(map(str, (column.shape for column in columns)))}; weight and timestamp are read where these "
-            "parameters name them."
-        )
-    return dict(zip(names, columns, strict=True))
+def _all_are(types, classes):
+    return all(issubclass(cls, classes) for cls in types)
 
 
-def _check_ids(ids, name):
-    if ids.dtype.kind in "fcmM":
-        missing = ids != ids  # NaN and NaT
-    elif ids.dtype.kind == "O":
-        missing = np.fromiter((value is None or value != value for value in ids), bool, len(ids))
-    else:
-        return
-    _check_none_missing(np.count_nonzero(missing), len(ids), name)
-
-
-def _check_none_missing(n_missing, n_events, name):
-    if n_missing:
-        raise ValueError(f"{n_missing} of {n_events} events have no value in column {name!r}: fill or drop them.")
+def _any_is(types, classes):
+    return any(issubclass(cls, classes) for cls in types)
 
 
 def _weights(values, name):
-    weights = _finite(values, name).astype(np.float64)
+    if _any_is(_types(values), DATES + DURATIONS):
+        raise ValueError(f"Column {name!r} must hold numbers, got times: convert it, as with .dt.total_seconds().")
+    weights = _finite(values, name, "numbers")
     if (weights < 0).any():
         raise ValueError(f"Column {name!r} has negative weights, the lowest is {weights.min():g}.")
     return weights
 
 
-def _finite(values, name):
-    """Numbers as they are, datetimes as microseconds since 1970, anything else as float64; all finite."""
-    if values.dtype.kind == "M":
-        _check_none_missing(np.count_nonzero(np.isnat(values)), len(values), name)
-        return values.astype("datetime64[us]").astype(np.int64)
-    if values.dtype.kind not in "iub":
-        try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"Column {name!r} must hold numbers: {error}.") from error
-        n_wrong = np.count_nonzero(~np.isfinite(values))
-        if n_wrong:
-            raise ValueError(f"{n_wrong} of {len(values)} events have a value in column {name!r} that is not finite.")
-    return values
-
-
-# -- ids and their indices
-
-
-def distinct_ids(ids, name):
-    """The distinct ids, ascending, and the index of each id among them.
-
-    Parameters
-    ----------
-    ids : array of shape (n,)
-    name : str
-        What has these ids, "user" or "item", for the error.
-
-    Returns
-    -------
-    distinct : array of shape (n_distinct,)
-        Strings are of dtype object.
-    positions : int64 array of shape (n,)
-
-    Raises
-    ------
-    TypeError
-        Where ids cannot be sorted.
-    """
-    if ids.dtype.kind in "UT":
-        ids = ids.astype(object)  # strings are the same from every kind of table
-    if ids.dtype != object:
-        return np.unique(ids, return_inverse=True)
+def _finite(values, name, what):
+    if values.dtype.kind in "cV":
+        raise ValueError(f"Column {name!r} must hold {what}, got {values.dtype}.")
     try:
-        distinct = sorted(set(ids))
-    except TypeError as error:
-        raise TypeError(f"The {name} ids must be all strings or all numbers, to be sorted: {error}.") from error
-    index = {value: position for position, value in enumerate(distinct)}
-    positions = np.fromiter(map(index.__getitem__, ids), np.int64, len(ids))
-    return np.fromiter(distinct, object, len(distinct)), positions
+        with np.errstate(over="ignore"):
+            numbers = values.astype(np.float64)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"Column {name!r} must hold {what}: {error}.") from error
+    n_wrong = np.count_nonzero(~np.isfinite(numbers))
+    if n_wrong:
+        raise ValueError(f"{n_wrong} of {len(numbers)} events have a value in column {name!r} that is not finite.")
+    return numbers
 
 
-def ids_at(ids, indices, name):
-    """Ids at indices, None at -1.
+def _times(values, name):
+    """Integers as int64, other numbers as float64; microseconds of durations, and of dates since 1970 in UTC."""
+    types = _types(values)
+    if _any_is(types, (str, bytes)):
+        raise ValueError(
+            f"Column {name!r} must hold numbers or datetimes, got strings, such as {values.tolist()[0]!r}: convert "
+            "it, with pd.to_datetime or pd.to_numeric."
+        )
+    if _all_are(types, DATES):
+        return _microseconds(_without_zone(values, name), "M8[us]", name)
+    if _all_are(types, DURATIONS):
+        return _microseconds(values, "m8[us]", name)
+    if _any_is(types, DATES + DURATIONS):
+        kinds = " and ".join(sorted(cls.__name__ for cls in types))
+        raise ValueError(f"Column {name!r} mixes {kinds}: convert it to one type, with pd.to_datetime.")
+    if not _all_are(types, INTEGERS):
+        return _finite(values, name, "numbers or datetimes")
+    least, greatest = int(values.min()), int(values.max())
+    if least < -(2**63) or greatest >= 2**63:
+        raise ValueError(f"Column {name!r} holds times from {least} to {greatest}: they must be below 2**63.")
+    return values.astype(np.int64)
 
-    Parameters
-    ----------
-    ids : array of shape (n,)
-    indices : int array of any shape
-    name : str
-        What has these ids, "user" or "item", for the error.
 
-    Returns
-    -------
-    array of the shape of indices
-        In the dtype of ids; where an index is -1, of dtype object.
+def _without_zone(dates, name):
+    """Dates with a zone in UTC, all others as they are."""
+    if dates.dtype != object:
+        return dates
+    has_zone = [getattr(date, "tzinfo", None) is not None for date in dates]
+    if not any(has_zone):
+        return dates
+    if not all(has_zone):
+        n_without = len(dates) - sum(has_zone)
+        raise ValueError(
+            f"{n_without} of {len(dates)} events have a time without a zone in column {name!r}, the others have one: "
+            "give all of them a zone, or none."
+        )
+    epoch, microsecond = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(microseconds=1)
+    return np.fromiter(((date - epoch) // microsecond for date in dates), np.int64, len(dates)).view("M8[us]")
 
-    Raises
-    ------
-    ValueError
-        Where an index is out of range or not an integer.
-    """
-    indices = np.asarray(indices)
-    if indices.size and indices.dtype.kind not in "iu":
-        raise ValueError(f"Indices of {name}s must be integers, got dtype {indices.dtype}.")
-    indices = indices.astype(np.int64)
-    outside = indices[(indices < -1) | (indices >= len(ids))]
-    if len(outside):
-        raise ValueError(f"There is no {name} {outside[0]}: indices go from 0 to {len(ids) - 1}, and -1 is none.")
-    return np.append(ids.astype(object), [None])[indices] if (indices < 0).any() else ids[indices]
+
+def _microseconds(times, dtype, name):
+    if times.dtype == object:
+        return np.array(times.tolist(), dtype).astype(np.int64)
+    microseconds = times.astype(dtype)
+    # from a coarser unit NumPy wraps without a word
+    if np.can_cast(times.dtype, dtype, "safe") and (microseconds.astype(times.dtype) != times).any():
+        raise ValueError(f"Column {name!r} holds times of more than 290 000 years: pass numbers instead.")
+    return microseconds.astype(np.int64)
 
 
 # -- from events to interactions
+
+
+def known_events(events, columns, n_items):
+    """The events of items that have a column.
+
+    Parameters
+    ----------
+    events : Events
+    columns : int array of shape (n_events,)
+        That of each event's item, -1 where it has none.
+    n_items : int
+
+    Returns
+    -------
+    Known
+    """
+    user_ids, rows = distinct_ids(events.users)
+    first_events = np.zeros(len(user_ids), np.int64)
+    first_events[rows[::-1]] = np.arange(len(rows))[::-1]  # what is written last stays
+    known = columns >= 0
+    cells = Cells(rows[known], columns[known], (len(user_ids), n_items))
+    return Known(user_ids, first_events, Events(*(column[known] for column in events)), cells)
 
 
 def merge_events(events, cells, *, duplicates, threshold, binary):
@@ -256,7 +261,8 @@ def merge_events(events, cells, *, duplicates, threshold, binary):
     threshold : float or None
         Merged weights below it are no interactions, nor are those of 0.
     binary : bool
-        Weights become 1.
+        Weights become 1. If not, those below float32's least normal number become that number, so
+        that they are above 0.
 
     Returns
     -------
@@ -267,15 +273,45 @@ def merge_events(events, cells, *, duplicates, threshold, binary):
     Raises
     ------
     ValueError
-        Where events share a cell and duplicates is "error".
+        Where events share a cell and duplicates is "error", or a weight is above float32's range.
     """
     n_items = cells.shape[1]
     pairs, weights, timestamps = _merged(events, cells.rows * n_items + cells.columns, duplicates)
     kept = weights >= (threshold or 0)
     kept &= weights > 0
-    weights = np.ones(len(weights), np.float32) if binary else weights.astype(np.float32)
-    positions = np.divmod(pairs[kept], n_items)
-    return tuple(sp.csr_array((values[kept], positions), shape=cells.shape) for values in (weights, timestamps))
+    pairs, weights, timestamps = pairs[kept], weights[kept], timestamps[kept]
+    weights = np.ones(len(weights), np.float32) if binary else _as_float32(weights)
+    positions = np.divmod(pairs, n_items)
+    return tuple(sp.csr_array((values, positions), shape=cells.shape) for values in (weights, timestamps))
+
+
+def at_least(events, cells, threshold):
+    """The events that have at least some weight.
+
+    Parameters
+    ----------
+    events : Events
+    cells : Cells
+        Of these events.
+    threshold : float
+
+    Returns
+    -------
+    events : Events
+    cells : Cells
+    """
+    kept = events.weights >= threshold
+    return Events(*(column[kept] for column in events)), Cells(cells.rows[kept], cells.columns[kept], cells.shape)
+
+
+def _as_float32(weights):
+    limits = np.finfo(np.float32)
+    if len(weights) and weights.max() > limits.max:
+        raise ValueError(
+            f"Weights of interactions must be at most {limits.max:.3g}, what a float32 holds, got "
+            f"{weights.max():g}: divide them all by a number, take their logarithm, or use binary=True."
+        )
+    return np.maximum(weights, float(limits.tiny)).astype(np.float32)
 
 
 def _merged(events, pairs, duplicates):
@@ -287,7 +323,9 @@ def _merged(events, pairs, duplicates):
     if duplicates == "error":
         _check_none_repeated(events, order, changes)
     first, last = changes[:-1], changes[1:] - 1
-    return pairs[first], MERGES[duplicates](weights, first, last), timestamps[last]
+    with np.errstate(over="ignore"):  # a sum beyond float64 is beyond float32 too
+        weights = MERGES[duplicates](weights, first, last)
+    return pairs[first], weights, timestamps[last]
 
 
 def _check_none_repeated(events, order, changes):
@@ -299,35 +337,3 @@ def _check_none_repeated(events, order, changes):
             f"{events.users[event].tolist()[0]!r} and item {events.items[event].tolist()[0]!r}: drop them, or use "
             'duplicates="sum", "max" or "last".'
         )
-
-
-# -- back to a table
-
-
-def table_like(events, columns):
-    """Columns as a table of the kind of events.
-
-    Parameters
-    ----------
-    events : DataFrame, array or tuple of arrays
-    columns : dict of str to array of shape (n_rows,)
-
-    Returns
-    -------
-    DataFrame, or dict of str to array
-        A DataFrame of the same library, ids in the types that they have in events; for arrays,
-        columns as they are.
-
-    Raises
-    ------
-    TypeError, ImportError
-        As in `read_events`.
-    """
-    frame = _frame(events)
-    if frame is None:
-        return columns
-    import narwhals.stable.v2 as nw
-
-    result = nw.from_dict(columns, backend=frame.implementation)
-    ids = [name for name in columns if name in frame.columns and name not in ("rank", "score")]
-    return result.with_columns(nw.col(name).cast(frame.schema[name]) for name in ids).to_native()

@@ -11,7 +11,7 @@ from collections.abc import Set
 import numpy as np
 import scipy.sparse as sp
 
-from .tables import column_names
+from .matrix_checks import column_names
 
 # -- reading
 

@@ -11,7 +11,7 @@ from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
 from .matrix import as_csr, count_interactions, entries, intact, row_sliceable, without_cells
-from .tables import check_same_cells
+from .matrix_checks import check_same_cells
 
 __all__ = [
     "UserKFold",
@@ -23,6 +23,9 @@ __all__ = [
 ]
 
 MIN_INTERACTIONS = 5
+TIMES_OF_ENCODER = (
+    " Of the users that InteractionEncoder.fit_transform keeps, timestamps(events, users=encoder.user_ids_)."
+)
 HELD_OUT_FRACTION = 0.2
 # With fewer, the standard error of NDCG@100 is above .03, and what is chosen by it is mostly luck.
 MIN_VALIDATION_USERS = 50
@@ -86,7 +89,7 @@ def fold_in_split(
     times = None
     if timestamps is not None:
         timestamps = (intact if sp.issparse(timestamps) else row_sliceable)(timestamps, "timestamps")
-        check_same_cells(timestamps, X, "timestamps")
+        check_same_cells(timestamps, X, "timestamps", remedy=TIMES_OF_ENCODER)
         times = _times_of(interactions, timestamps)
     hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state, times)
     if sp.issparse(X):

@@ -91,8 +91,9 @@ class MultDAERecommender(BaseAutoencoder):
     beta_curve_ : list of float
         KL weight at the end of each epoch.
     validation_scores_ : list of float or None
-        NDCG@100 of the validation users after each epoch.
+        NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
+        Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_iter_no_change_ : int
     early_stopping_ : bool
@@ -163,16 +164,16 @@ class MultDAERecommender(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _architecture(self):
+    def _architecture(self, parameters):
         return Architecture(
-            n_components=self.n_components,
-            hidden_layer_sizes=tuple(self.hidden_layer_sizes),
-            activation=self.activation,
-            likelihood=self.likelihood,
+            n_components=parameters.n_components,
+            hidden_layer_sizes=parameters.hidden_layer_sizes,
+            activation=parameters.activation,
+            likelihood=parameters.likelihood,
         )
 
-    def _objective(self, network):
-        return NegativeLogLikelihood(network, self.dropout)
+    def _objective(self, parameters, network):
+        return NegativeLogLikelihood(network, parameters.dropout)
 
-    def _kl_schedule(self):
+    def _kl_schedule(self, parameters):
         return LinearAnnealing(0.0)

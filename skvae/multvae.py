@@ -1,8 +1,8 @@
 """The variational autoencoder, Mult-VAE."""
 
-import numbers
 import warnings
 
+from . import auto
 from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin
 from .core.annealing import SCHEDULES
 from .core.architecture import Architecture
@@ -118,8 +118,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     beta_curve_ : list of float
         KL weight at the end of each epoch.
     validation_scores_ : list of float or None
-        NDCG@100 of the validation users after each epoch.
+        NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
+        Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_iter_no_change_ : int
     early_stopping_ : bool
@@ -213,48 +214,49 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _architecture(self):
-        sizes = self.decoder_hidden_layer_sizes
-        return Architecture(
-            n_components=self.n_components,
-            hidden_layer_sizes=tuple(self.hidden_layer_sizes),
-            activation=self.activation,
-            likelihood=self.likelihood,
-            prior=self.prior,
-            decoder_hidden_layer_sizes=None if sizes is None else tuple(sizes),
-        )
-
-    def _objective(self, network):
-        return NegativeELBO(network, self.dropout, self.kl_weighting)
-
-    def _kl_schedule(self):
-        if not isinstance(self.kl_schedule, str):
-            return self.kl_schedule
-        cap = self.anneal_cap_ if self.anneal_cap == "auto" else self.anneal_cap
-        return SCHEDULES[self.kl_schedule](cap, self.total_anneal_steps_)
-
-    def _resolve_schedule(self, planned_updates, interactions_per_user):
-        cap, steps = self.anneal_cap, self.total_anneal_steps
-        if not isinstance(self.kl_schedule, str) and (cap, steps) != ("auto", "auto"):
+    def _checked_parameters(self):
+        parameters = super()._checked_parameters()
+        cap, steps = parameters.anneal_cap, parameters.total_anneal_steps
+        if not isinstance(parameters.kl_schedule, str) and (cap, steps) != ("auto", "auto"):
             raise ValueError(
                 f"kl_schedule is an object of your own, for which anneal_cap={cap!r} and total_anneal_steps={steps!r} "
                 'mean nothing: leave both "auto", or use kl_schedule="linear".'
             )
-        self.anneal_cap_ = self._auto_cap(interactions_per_user) if cap == "auto" else cap
+        return parameters
+
+    def _architecture(self, parameters):
+        return Architecture(
+            n_components=parameters.n_components,
+            hidden_layer_sizes=parameters.hidden_layer_sizes,
+            activation=parameters.activation,
+            likelihood=parameters.likelihood,
+            prior=parameters.prior,
+            decoder_hidden_layer_sizes=parameters.decoder_hidden_layer_sizes,
+        )
+
+    def _objective(self, parameters, network):
+        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting)
+
+    def _kl_schedule(self, parameters):
+        if not isinstance(parameters.kl_schedule, str):
+            return parameters.kl_schedule
+        cap = self.anneal_cap_ if parameters.anneal_cap == "auto" else parameters.anneal_cap
+        return SCHEDULES[parameters.kl_schedule](cap, self.total_anneal_steps_)
+
+    def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
+        cap, steps = parameters.anneal_cap, parameters.total_anneal_steps
+        if cap == "auto":
+            cap = auto.anneal_cap(parameters.kl_weighting, interactions_per_user)
         if steps == "auto":
-            # t / T is at the cap when t is a tenth of the planned updates
-            steps = 0.1 * planned_updates / self.anneal_cap_ if self.anneal_cap_ else 0.0
+            steps = auto.total_anneal_steps(cap, planned_updates)
         elif _is_share(steps, planned_updates):
             steps *= planned_updates
-        self.total_anneal_steps_ = float(steps)
-
-    def _auto_cap(self, interactions_per_user):
-        return 0.005 if self.kl_weighting == "per_user" else 0.2 * min(1.0, interactions_per_user / 30)
+        self.anneal_cap_, self.total_anneal_steps_ = cap, float(steps)
 
 
 def _is_share(total_anneal_steps, planned_updates):
     """Whether it is a share of the planned updates, as every float once was."""
-    if total_anneal_steps < 1 or isinstance(total_anneal_steps, numbers.Integral):
+    if total_anneal_steps < 1 or isinstance(total_anneal_steps, int):
         return total_anneal_steps < 1
     warnings.warn(
         f"total_anneal_steps={total_anneal_steps} still is a share of the planned updates, because it is no int. From "

@@ -1,33 +1,42 @@
 """Checks of an estimator's parameters in one voice: what is wrong, what was passed, what is allowed.
 
-A check is a function of (name, value) that raises; an estimator has a table of them, parameter to check.
+A check is a function of (name, value) that raises, or returns the value as plain Python has it: a search
+over a NumPy array passes np.int64(32) and np.False_. An estimator has a table of them, parameter to check.
 """
 
+import math
 import numbers
+from types import SimpleNamespace
 
 import numpy as np
 from sklearn.utils import check_scalar
 
 
 def check_parameters(estimator, checks):
-    """Raise for the first parameter that does not pass its check.
+    """All parameters of an estimator, checked.
 
     Parameters
     ----------
-    estimator : object with these parameters as attributes
+    estimator : estimator
     checks : dict of str to callable
-        Parameter to a check, as the functions of this module give.
+        Parameter to a check, as the functions of this module give; others are taken as they are.
+
+    Returns
+    -------
+    SimpleNamespace
+        Parameter to its plain value.
 
     Raises
     ------
     ValueError, TypeError
+        Of the first parameter that does not pass its check.
     """
-    for name, check in checks.items():
-        check(name, getattr(estimator, name))
+    values = estimator.get_params(deep=False)
+    return SimpleNamespace(**values | {name: check(name, values[name]) for name, check in checks.items()})
 
 
 def number(kind=numbers.Real, minimum=None, maximum=None, *, boundaries="both", auto=False):
-    """Check for a number in a range.
+    """Check for a finite number in a range, which becomes an int or a float.
 
     Parameters
     ----------
@@ -55,8 +64,11 @@ def number(kind=numbers.Real, minimum=None, maximum=None, *, boundaries="both", 
         if auto and isinstance(value, str):
             if value != "auto":
                 raise ValueError(f'{name} must be a number or "auto", got {value!r}.')
-            return
+            return value
         check_scalar(value, name, kind, min_val=minimum, max_val=maximum, include_boundaries=boundaries)
+        if not math.isfinite(value):  # NaN is neither below nor above a boundary
+            raise ValueError(f"{name} must be finite, got {value!r}.")
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
 
     return check
 
@@ -83,8 +95,12 @@ def share(name, value):
     ----------
     name : str
     value : object
+
+    Returns
+    -------
+    float
     """
-    check_scalar(value, name, numbers.Real, min_val=0, max_val=1, include_boundaries="neither")
+    return number(minimum=0, maximum=1, boundaries="neither")(name, value)
 
 
 def flag(name, value):
@@ -94,30 +110,31 @@ def flag(name, value):
     ----------
     name : str
     value : object
-    """
-    check_scalar(value, name, (bool, np.bool_))
-
-
-def choice(*choices):
-    """Check for one of several strings.
-
-    Parameters
-    ----------
-    *choices : str
 
     Returns
     -------
-    callable
-
-    Examples
-    --------
-    >>> from skvae.parameters import choice
-    >>> choice("svd", "xavier")("initialization", "zeros")
-    Traceback (most recent call last):
-        ...
-    ValueError: initialization must be one of svd, xavier, got 'zeros'.
+    bool
     """
-    return piece(choices)
+    return bool(check_scalar(value, name, (bool, np.bool_)))
+
+
+def flag_or_auto(name, value):
+    """Check for a bool or "auto"; whatever equals True or False is taken for it.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+
+    Returns
+    -------
+    bool or str
+    """
+    if isinstance(value, str) and value == "auto":
+        return value
+    if isinstance(value, (numbers.Real, np.bool_)) and value in (True, False):
+        return bool(value)
+    raise ValueError(f'{name} must be "auto", True or False, got {value!r}.')
 
 
 def piece(table, *methods, otherwise=""):
@@ -125,7 +142,7 @@ def piece(table, *methods, otherwise=""):
 
     Parameters
     ----------
-    table : iterable of str
+    table : collection of str
     *methods : str
         What an object needs; without any, only names are allowed.
     otherwise : str, default=""
@@ -134,12 +151,22 @@ def piece(table, *methods, otherwise=""):
     Returns
     -------
     callable
+
+    Examples
+    --------
+    >>> from skvae.parameters import piece
+    >>> piece(["svd", "xavier"])("initialization", "zeros")
+    Traceback (most recent call last):
+        ...
+    ValueError: initialization must be one of svd, xavier, got 'zeros'.
     """
 
     def check(name, value):
         is_piece = bool(methods) and not isinstance(value, str) and all(hasattr(value, method) for method in methods)
-        if is_piece or (isinstance(value, str) and value in table):
-            return
+        if is_piece:
+            return value
+        if isinstance(value, str) and value in table:
+            return str(value)
         objects = otherwise or (f", or an object with {' and '.join(methods)}" if methods else "")
         raise ValueError(f"{name} must be one of {', '.join(sorted(table))}{objects}, got {value!r}.")
 
@@ -153,9 +180,16 @@ def layer_sizes(name, sizes):
     ----------
     name : str
     sizes : object
+
+    Returns
+    -------
+    tuple of int
     """
-    if not isinstance(sizes, (tuple, list)) or not all(isinstance(n, numbers.Integral) and int(n) > 0 for n in sizes):
+    if not isinstance(sizes, (tuple, list, np.ndarray)) or not all(
+        isinstance(n, numbers.Integral) and int(n) > 0 for n in sizes
+    ):
         raise ValueError(f"{name} must be a tuple of positive ints, such as (600,) or (), got {sizes!r}.")
+    return tuple(int(n) for n in sizes)
 
 
 def optional(check):

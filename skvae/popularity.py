@@ -28,6 +28,8 @@ class PopularityRecommender(BaseRecommender):
     (array([[2, 0]]), array([[3., 2.]], dtype=float32))
     """
 
+    _model = "item_counts_"
+
     def fit(self, X, y=None):
         """Count the users of each item.
 
@@ -40,7 +42,8 @@ class PopularityRecommender(BaseRecommender):
         -------
         self
         """
-        X = self._check_interactions(X, reset=True)
+        candidate, X = self._checked_anew(X, y)
+        self._begin_fit(candidate)
         self.item_counts_ = np.bincount(X.indices, minlength=X.shape[1]).astype(np.float32)
         return self
 

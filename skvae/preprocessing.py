@@ -1,20 +1,28 @@
 """A table of events (user, item[, weight, timestamp]) to a user-item matrix, and back to the table's own ids."""
 
-import numbers
 import warnings
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from .events import MERGES, Cells, Events, distinct_ids, ids_at, merge_events, read_events, table_like
+from .events import MERGES, Cells, at_least, known_events, merge_events, read_events, read_ids
+from .ids import columns_of, distinct_ids, ids_at, item_index, joined_ids, rows_of
+from .parameters import check_parameters, flag, integer, number, optional, piece
 from .ranking import recommend
 from .recommender import API_PAGE
+from .tables import check_names, table_like
 
-HANDLE_UNKNOWN = ("warn", "ignore", "error")
-ROLES = ("user", "item", "weight", "timestamp")
+# Parameter -> check of all but the names of columns
+CHECKS = {
+    "min_user_interactions": integer(1),
+    "min_item_interactions": integer(1),
+    "threshold": optional(number(minimum=0)),
+    "binary": flag,
+    "duplicates": piece(MERGES),
+    "handle_unknown": piece(("warn", "ignore", "error")),
+}
 
 
 class InteractionEncoder(BaseEstimator):
@@ -28,9 +36,12 @@ class InteractionEncoder(BaseEstimator):
     Many events make one row, so the encoder stands before a Pipeline and not in it: splitters and
     scorers count rows as users. Encode first, then search, validate and fit on the matrix.
 
-    Events are merged, filtered and counted in this order: ``duplicates``, ``threshold``,
+    Events are filtered, merged and counted in this order: ``threshold``, ``duplicates``,
     ``binary``, and in fit ``min_user_interactions`` and ``min_item_interactions``. A weight of 0
-    is no interaction.
+    is no interaction, any above 0 is one.
+
+    Ids are strings, numbers, booleans, bytes or UUIDs, of one kind in a column, and are compared
+    by value: an item 3 is the same in a column of int8, int64 or floats, and never "3".
 
     Parameters
     ----------
@@ -41,16 +52,19 @@ class InteractionEncoder(BaseEstimator):
     weight : str, default=None
         Name of the column with ratings, counts, ...; None: each event weighs 1.
     timestamp : str, default=None
-        Name of the column with numbers or datetimes. Datetimes become microseconds since 1970.
+        Name of the column with numbers, dates or durations. Dates become microseconds since 1970
+        in UTC, durations microseconds.
     min_user_interactions : int, default=1
         Items that a user needs for fit to keep the user; `transform` has a row for everyone.
     min_item_interactions : int, default=1
         Users that an item needs. Users and items are counted among those kept (the k-core).
     threshold : float, default=None
-        Weights below it are no interactions. None: all above 0 are.
+        Events of less weight are no interactions: two ratings of 2 are no 4. With
+        duplicates="last" the last event decides; without weight, the number of events of the user
+        and item does. To have a total decide, sum the table first. None: all above 0 are.
     binary : bool, default=True
         Entries are 1 (what the models expect: with a multinomial likelihood a 5 weighs five 1s).
-        False: the weights.
+        False: the weights; those below float32's least, about 1e-38, become that.
     duplicates : {"sum", "max", "last", "error"}, default="sum"
         What the weights of a repeated (user, item) become; "last" is that of the latest
         timestamp, of equal timestamps the largest weight.
@@ -63,7 +77,8 @@ class InteractionEncoder(BaseEstimator):
     user_ids_ : array of shape (n_users,)
         The users that fit kept, ascending: the rows that `fit_transform` returns.
     item_ids_ : array of shape (n_items,)
-        The items, ascending; those added by `partial_fit` follow. Strings are of dtype object.
+        The items, ascending; those added by `partial_fit` follow. Integers, floats and booleans
+        have the dtype of their column, all others are of dtype object.
 
     Examples
     --------
@@ -118,8 +133,8 @@ class InteractionEncoder(BaseEstimator):
         ----------
         events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
             A DataFrame (pandas, polars, pyarrow: whatever narwhals knows) has the named columns;
-            an array or a tuple of one-dimensional arrays has user, item and, where these
-            parameters name one, weight and timestamp, in that order.
+            an array or a tuple of one-dimensional arrays, lists or Series has user, item and, where
+            these parameters name one, weight and timestamp, in that order.
         y : ignored
             Must be None: there is no label for an event.
 
@@ -130,10 +145,10 @@ class InteractionEncoder(BaseEstimator):
         Raises
         ------
         ValueError
-            Where a parameter is out of range, a column is missing, an id is missing, a weight is
-            negative or not finite, or no event is left.
+            Where a parameter is out of range, a column or a value is missing, ids above 2**53 are
+            floats, a weight is negative or not finite, a time is a string, or no event is left.
         TypeError
-            Where events is no table, or ids cannot be sorted.
+            Where events is no table, or the ids of a column are of several kinds.
         ImportError
             Where events is a DataFrame and narwhals is not installed.
         """
@@ -181,7 +196,8 @@ class InteractionEncoder(BaseEstimator):
         Parameters
         ----------
         events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
-            As in `fit`, which the first call is.
+            As in `fit`, which the first call is. The new events are enough: the items that there
+            are keep their columns, whether they occur or not.
         y : ignored
 
         Returns
@@ -196,13 +212,9 @@ class InteractionEncoder(BaseEstimator):
         if not hasattr(self, "item_ids_"):
             return self.fit(events, y)
         _, item_ids, X = self._all_of(events, y)
-        if item_ids.dtype.kind != self.item_ids_.dtype.kind:
-            raise ValueError(
-                f"Item ids are {item_ids.dtype} here and were {self.item_ids_.dtype} in fit: convert them to one type."
-            )
         n_users = np.bincount(X.indices, minlength=len(item_ids))
         new = (self.item_indices(item_ids) < 0) & (n_users >= self.min_item_interactions)
-        self.item_ids_ = np.concatenate([self.item_ids_, item_ids[new]])
+        self.item_ids_ = joined_ids(self.item_ids_, item_ids[new])
         return self
 
     def transform(self, events):
@@ -222,12 +234,13 @@ class InteractionEncoder(BaseEstimator):
         Raises
         ------
         ValueError, TypeError, ImportError
-            As in `fit`; also where items are unknown and handle_unknown="error".
+            As in `fit`; also where the ids of items are of another kind than those of fit, or unknown
+            with handle_unknown="error".
         """
-        _, known, cells = self._known(events)
-        return self._matrices(known, cells)[0]
+        known = self._known(events)
+        return self._matrices(known.events, known.cells)[0]
 
-    def timestamps(self, events):
+    def timestamps(self, events, *, users=None):
         """When each interaction of ``transform(events)`` took place.
 
         With it `skvae.fold_in_split` holds out each user's last items.
@@ -236,22 +249,27 @@ class InteractionEncoder(BaseEstimator):
         ----------
         events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
             As in `fit`.
+        users : array of user ids, default=None
+            The users of the rows, in this order: ``user_ids_`` for the matrix that `fit_transform`
+            made of events. None: those of ``transform(events)``.
 
         Returns
         -------
         int64 or float64 csr_array of shape (n_users, n_items)
-            Entries where ``transform(events)`` has them, a time of 0 included; of repeated events
-            the latest time. Datetimes are microseconds since 1970.
+            Entries where the matrix has them, a time of 0 included; of repeated events the latest
+            time. Dates are microseconds since 1970 in UTC, durations microseconds.
 
         Raises
         ------
         ValueError, TypeError, ImportError
-            As in `transform`; also where the parameter timestamp names no column.
+            As in `transform`; also where the parameter timestamp names no column, or users have no
+            event.
         """
         if self.timestamp is None:
             raise ValueError('timestamp=None names no column: use InteractionEncoder(timestamp="...").')
-        _, known, cells = self._known(events)
-        return self._matrices(known, cells)[1]
+        known = self._known(events)
+        times = self._matrices(known.events, known.cells)[1]
+        return times if users is None else times[rows_of(read_ids(users, "users"), known.user_ids)]
 
     def user_ids_of(self, events):
         """The user of each row of ``transform(events)``.
@@ -272,7 +290,7 @@ class InteractionEncoder(BaseEstimator):
             As in `fit`.
         """
         table = read_events(events, self.user, self.item, self.weight, self.timestamp)
-        return distinct_ids(table.users, "user")[0]
+        return distinct_ids(table.users)[0]
 
     def item_indices(self, item_ids):
         """Columns of items.
@@ -280,16 +298,23 @@ class InteractionEncoder(BaseEstimator):
         Parameters
         ----------
         item_ids : array of shape (n,)
+            An array, list or Series.
 
         Returns
         -------
         int64 array of shape (n,)
             -1 for an item that has none.
+
+        Raises
+        ------
+        ValueError
+            Where an id is missing, or ids are of another kind than those of fit, such as strings
+            and numbers.
+        TypeError
+            Where ids are of several kinds.
         """
         check_is_fitted(self)
-        distinct, positions = distinct_ids(np.asarray(item_ids), "item")
-        columns = {item: column for column, item in enumerate(self.item_ids_.tolist())}
-        return np.fromiter((columns.get(item, -1) for item in distinct.tolist()), np.int64, len(distinct))[positions]
+        return columns_of(read_ids(item_ids, "item ids"), self)
 
     def inverse_items(self, indices):
         """Ids of columns, such as ``recommend`` and ``predict`` of a model give.
@@ -352,70 +377,73 @@ class InteractionEncoder(BaseEstimator):
         DataFrame, or dict of str to array
             Of the kind that came in, for arrays a dict, with a row for each recommendation: user
             and item under the names of their columns and with their ids, rank (from 1) and score.
-            Users ascending, best first.
+            Users ascending, best first. User ids are in the type that they have in events, item ids
+            in the dtype of ``item_ids_``, that of the table that was fitted; of a library's several
+            types for the same values (nullable, categories), in that of events.
 
         Raises
         ------
         ValueError, TypeError, ImportError
-            As in `transform`.
+            As in `transform`; also where the library of events has no column for the item ids.
         """
-        user_ids, known, cells = self._known(events)
-        X, _ = self._matrices(known, cells)
-        n_events = len(known.users)
-        seen = sp.csr_array((np.ones(n_events, np.float32), cells[:2]), shape=cells.shape) if exclude_seen else None
+        known = self._known(events)
+        X, _ = self._matrices(known.events, known.cells)
+        n_events = len(known.cells.rows)
+        seen = sp.csr_array((np.ones(n_events, np.float32), known.cells[:2]), shape=X.shape) if exclude_seen else None
         if candidates is not None:
-            candidates = self.item_indices(candidates)
+            candidates = columns_of(read_ids(candidates, "candidates"), self)
             candidates = candidates[candidates >= 0]
         items, scores = recommend(model, X, k, exclude_seen=False, exclude=seen, candidates=candidates)
         rows, places = np.nonzero(items >= 0)
         result = {
-            self.user: user_ids[rows],
+            self.user: known.user_ids[rows],
             "rank": places + 1,
             self.item: self.item_ids_[items[rows, places]],
             "score": scores[rows, places],
         }
-        return table_like(events, result)
+        return table_like(events, result, self.user, self.item, known.first_events[rows], item_index(self))
 
     # -- from events to matrices
 
     def _all_of(self, events, y):
         """All users and items of a table, ascending, and their matrix."""
-        _check_no_labels(y)
+        if y is not None:
+            raise ValueError(
+                "InteractionEncoder takes no y: it makes one row of many events, and stands before a Pipeline or a "
+                "search, which get its matrix."
+            )
         self._check_parameters()
         table = read_events(events, self.user, self.item, self.weight, self.timestamp)
-        (user_ids, rows), (item_ids, columns) = distinct_ids(table.users, "user"), distinct_ids(table.items, "item")
+        (user_ids, rows), (item_ids, columns) = distinct_ids(table.users), distinct_ids(table.items)
         return user_ids, item_ids, self._matrices(table, Cells(rows, columns, (len(user_ids), len(item_ids))))[0]
 
     def _known(self, events):
-        """All users of a table, ascending, the events of items that have a column, and their cells."""
+        """All users of a table, and the events of items that have a column."""
         check_is_fitted(self)
         self._check_parameters()
         table = read_events(events, self.user, self.item, self.weight, self.timestamp)
-        user_ids, rows = distinct_ids(table.users, "user")
-        columns = self.item_indices(table.items)
-        known = columns >= 0
-        if not known.all() and self.handle_unknown != "ignore":
-            _report_unknown(table.items[~known], len(known), self.handle_unknown)
-        cells = Cells(rows[known], columns[known], (len(user_ids), len(self.item_ids_)))
-        return user_ids, Events(*(column[known] for column in table)), cells
+        columns = columns_of(table.items, self)
+        unknown = columns < 0
+        if unknown.any() and self.handle_unknown != "ignore":
+            _report_unknown(table.items[unknown], len(unknown), self.handle_unknown)
+        return known_events(table, columns, len(self.item_ids_))
 
     def _matrices(self, events, cells):
         """Weights and timestamps of the merged interactions, two csr_arrays of the same pattern."""
+        if self.threshold is not None and self.weight is not None and self.duplicates in ("sum", "max"):
+            events, cells = at_least(events, cells, self.threshold)
         return merge_events(events, cells, duplicates=self.duplicates, threshold=self.threshold, binary=self.binary)
 
     # -- parameters
 
     def _check_parameters(self):
-        for role in ROLES:
-            _check_column_name(role, getattr(self, role))
-        for name in ("min_user_interactions", "min_item_interactions"):
-            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
-        check_scalar(self.binary, "binary", (bool, np.bool_))
-        if self.threshold is not None:
-            check_scalar(self.threshold, "threshold", numbers.Real, min_val=0)
-        _check_choice("duplicates", self.duplicates, tuple(MERGES))
-        _check_choice("handle_unknown", self.handle_unknown, HANDLE_UNKNOWN)
-        _check_weight_decides(self.weight, self.binary, self.threshold)
+        check_names(user=self.user, item=self.item, weight=self.weight, timestamp=self.timestamp)
+        check_parameters(self, CHECKS)
+        if self.weight is not None and self.binary and self.threshold is None:
+            raise ValueError(
+                f"weight={self.weight!r} decides nothing with binary=True and threshold=None: set threshold, or "
+                "binary=False for the weights themselves."
+            )
         if self.duplicates == "last" and self.timestamp is None:
             raise ValueError('duplicates="last" needs timestamp, the name of the column that says which is last.')
 
@@ -453,7 +481,7 @@ def k_core(X, min_user_interactions, min_item_interactions):
 
 def _report_unknown(items, n_events, handle_unknown):
     message = (
-        f"{len(items)} of {n_events} events are of {len(distinct_ids(items, 'item')[0])} items that fit did not "
+        f"{len(items)} of {n_events} events are of {len(distinct_ids(items)[0])} items that fit did not "
         f"keep, such as {items[:1].tolist()[0]!r}"
     )
     if handle_unknown == "error":
@@ -463,29 +491,3 @@ def _report_unknown(items, n_events, handle_unknown):
         UserWarning,
         stacklevel=4,
     )
-
-
-def _check_no_labels(y):
-    if y is not None:
-        raise ValueError(
-            "InteractionEncoder takes no y: it makes one row of many events, and stands before a Pipeline or a "
-            "search, which get its matrix."
-        )
-
-
-def _check_column_name(role, name):
-    if not isinstance(name, str) and (role in ("user", "item") or name is not None):
-        raise TypeError(f"{role} must be a str, the name of a column, got {name!r}.")
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
-
-
-def _check_weight_decides(weight, binary, threshold):
-    if weight is not None and binary and threshold is None:
-        raise ValueError(
-            f"weight={weight!r} decides nothing with binary=True and threshold=None: set threshold, or "
-            "binary=False for the weights themselves."
-        )

@@ -22,7 +22,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import _num_samples
 
 from .matrix import as_csr, item_indices, row_sliceable, take_rows
-from .tables import check_columns_of_model, check_same_cells, column_names
+from .matrix_checks import check_columns_of_model, check_same_cells, column_names
 
 # Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
 # blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
@@ -129,8 +129,8 @@ def _top_k_of_groups(scores, k):
     n_groups = n_items // width
     in_groups = scores[:, : n_groups * width].unflatten(1, (width, n_groups))  # item i is in group i % n_groups
     groups = in_groups.amax(1).topk(k, sorted=False).indices
-    items = (groups[:, None] + n_groups * torch.arange(width)[:, None]).flatten(1)
-    rest = torch.arange(n_groups * width, n_items).expand(len(scores), -1)
+    items = (groups[:, None] + n_groups * torch.arange(width, device="cpu")[:, None]).flatten(1)
+    rest = torch.arange(n_groups * width, n_items, device="cpu").expand(len(scores), -1)
     items = torch.cat([items, rest], 1)
     values, order = scores.gather(1, items).topk(k)
     return values, items.gather(1, order)

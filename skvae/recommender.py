@@ -13,10 +13,10 @@ from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .matrix import as_float32, item_indices
+from .matrix_checks import check_no_matrix_as_y, check_no_table_of_events, check_same_cells, check_trainable
 from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
 from .ranking import recommend, top_k, users_per_block
 from .scoring import VALIDATION_METRIC, hide_items, is_matrix, score_users, why_nobody_is_scored
-from .tables import check_no_matrix_as_y, check_no_table_of_events, check_same_cells, check_trainable
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
 API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
@@ -31,6 +31,7 @@ class BaseRecommender(BaseEstimator):
 
     _doc_link_module = "skvae"
     _doc_link_template = API_PAGE
+    _model = "weights_"  # the attribute that makes a model
 
     def recommend(self, X, k=10, *, exclude_seen=True, candidates=None, exclude=None):
         """The k best items of each user.
@@ -109,6 +110,22 @@ class BaseRecommender(BaseEstimator):
             )
             return float("nan")
         return float(np.nanmean(scores))
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, self._model)
+
+    def _checked_anew(self, X, y=None):
+        """A stand-in for this estimator that knows the columns of X, and X checked; nothing is changed yet."""
+        candidate = object.__new__(type(self))
+        candidate.__dict__.update(self.__dict__)
+        return candidate, candidate._check_interactions(X, reset=True, y=y)
+
+    def _begin_fit(self, candidate, keep_model=False):
+        """Take the columns that a stand-in knows, after all checks; a fit that fails from here on leaves no model."""
+        names = ["n_features_in_", "feature_names_in_"]
+        for name in names if keep_model else [*names, self._model]:
+            self.__dict__.pop(name, None)
+        self.__dict__.update({name: vars(candidate)[name] for name in names if name in vars(candidate)})
 
     def _check_interactions(self, X, *, reset, y=None, name="X"):
         """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched.
@@ -197,8 +214,8 @@ class ItemSimilarityMixin:
         similar : int64 array of shape (n, k)
             Best first, equal similarities by lower index; -1 where fewer than k items are left.
         similarities : float32 array of shape (n, k)
-            Autoencoders: the cosine of the decoder's item vectors. EASE^R: the weights from the
-            given item. -inf where similar is -1.
+            Autoencoders: the cosine of the decoder's item vectors. Linear models: the weights from
+            the given item. -inf where similar is -1.
 
         Raises
         ------

@@ -8,11 +8,12 @@ from .parameters import integer, layer_sizes, number
 
 
 def _sizes_of_one_width(name, sizes):
-    layer_sizes(name, sizes)
+    sizes = layer_sizes(name, sizes)
     if len(set(sizes)) > 1:
         raise ValueError(
             f"{name} must be of one width, such as (600, 600), as each layer is added to the later ones, got {sizes!r}."
         )
+    return sizes
 
 
 class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
@@ -95,8 +96,9 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     beta_curve_ : list of float
         gamma, for each epoch.
     validation_scores_ : list of float or None
-        NDCG@100 of the validation users after each epoch.
+        NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
+        Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_iter_no_change_ : int
     early_stopping_ : bool
@@ -180,22 +182,22 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _architecture(self):
+    def _architecture(self, parameters):
         return Architecture(
-            n_components=self.n_components,
-            hidden_layer_sizes=tuple(self.hidden_layer_sizes),
-            activation=self.activation,
-            likelihood=self.likelihood,
+            n_components=parameters.n_components,
+            hidden_layer_sizes=parameters.hidden_layer_sizes,
+            activation=parameters.activation,
+            likelihood=parameters.likelihood,
             prior="composite",
             decoder_hidden_layer_sizes=(),
             layer_normalization=True,
             skip_connections=True,
         )
 
-    def _objective(self, network):
-        if self.n_encoder_passes == 0:
-            return NegativeELBO(network, self.dropout, "per_user")
-        return AlternatingELBO(network, self.dropout, "per_user", self.n_encoder_passes)
+    def _objective(self, parameters, network):
+        if parameters.n_encoder_passes == 0:
+            return NegativeELBO(network, parameters.dropout, "per_user")
+        return AlternatingELBO(network, parameters.dropout, "per_user", parameters.n_encoder_passes)
 
-    def _kl_schedule(self):
-        return LinearAnnealing(self.gamma)
+    def _kl_schedule(self, parameters):
+        return LinearAnnealing(parameters.gamma)

@@ -12,10 +12,10 @@ import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
 from .matrix import as_csr, count_interactions, entries, row_sliceable, take_rows
+from .matrix_checks import check_columns_of_model, check_same_cells, shape_of
 from .metrics import METRICS, MOST_RANKS
 from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, fold_in_split, interactions_needed
 from .ranking import recommend
-from .tables import check_columns_of_model, check_same_cells, shape_of
 
 # By which models are compared where nothing else is asked for: score, early stopping, weights of a blend
 VALIDATION_METRIC = "ndcg@100"

@@ -18,26 +18,29 @@ PACKAGE = Path(skvae.__file__).parent
 
 # room -> what of skvae it may import, datasets, plotting and core as a whole
 ARROWS = {
+    "auto": set(),
     "core": set(),
     "tables": set(),
-    "matrix": {"tables"},
+    "matrix": {"matrix_checks"},
+    "matrix_checks": set(),
     "metrics": {"matrix"},
-    "events": set(),
+    "ids": set(),
+    "events": {"ids", "tables"},
     "datasets": set(),
     "parameters": set(),
-    "ranking": {"matrix", "tables"},
-    "model_selection": {"matrix", "tables"},
-    "scoring": {"matrix", "metrics", "model_selection", "ranking", "tables"},
+    "ranking": {"matrix", "matrix_checks"},
+    "model_selection": {"matrix", "matrix_checks"},
+    "scoring": {"matrix", "matrix_checks", "metrics", "model_selection", "ranking"},
     "evaluation": {"matrix", "model_selection", "scoring"},
-    "recommender": {"matrix", "model_selection", "ranking", "scoring", "tables"},
-    "preprocessing": {"events", "ranking", "recommender"},
+    "recommender": {"matrix", "matrix_checks", "model_selection", "ranking", "scoring"},
+    "preprocessing": {"events", "ids", "parameters", "ranking", "recommender", "tables"},
     "popularity": {"recommender"},
-    "linear": {"core", "parameters", "recommender"},
+    "linear": {"core", "model_selection", "parameters", "recommender", "scoring"},
     "blend": {"model_selection", "parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
-    "fitting": {"callbacks", "core", "model_selection", "ranking", "scoring"},
-    "autoencoder": {"callbacks", "core", "fitting", "parameters", "ranking", "recommender"},
-    "multvae": {"autoencoder", "core", "parameters"},
+    "fitting": {"auto", "callbacks", "core", "model_selection", "ranking", "scoring"},
+    "autoencoder": {"callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking", "recommender"},
+    "multvae": {"auto", "autoencoder", "core", "parameters"},
     "multdae": {"autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
     "plotting": {"evaluation", "matrix", "ranking", "scoring"},
@@ -52,7 +55,10 @@ CORE_ARROWS = {
     "averaging": set(),
     "batches": set(),
     "devices": set(),
+    "early_stopping": set(),
     "interrupts": set(),
+    "inversion": set(),
+    "isolation": set(),
     "item_products": set(),
     "likelihoods": set(),
     "optimizer": set(),
@@ -61,8 +67,9 @@ CORE_ARROWS = {
     "architecture": {"likelihoods", "networks", "priors"},
     "objectives": {"item_products", "priors"},
     "initialization": {"item_products"},
-    "inference": {"batches"},
-    "training": {"averaging", "item_products", "optimizer"},
+    "inference": {"batches", "isolation"},
+    "item_regression": {"devices", "inversion"},
+    "training": {"averaging", "early_stopping", "item_products", "optimizer"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
@@ -184,6 +191,7 @@ ESTIMATORS = [
     skvae.MultDAERecommender(4, max_iter=1),
     skvae.RecVAERecommender(4, hidden_layer_sizes=(8, 8), max_iter=1),
     skvae.EASERecommender(),
+    skvae.LinearRecommender(keep_gram=True),
     skvae.PopularityRecommender(),
     skvae.BlendRecommender([("popularity", skvae.PopularityRecommender()), ("ease", skvae.EASERecommender())]),
 ]
@@ -200,19 +208,19 @@ def test_every_parameter_is_documented_in_the_order_of_the_signature(estimator):
     assert documented[: len(parameters)] == parameters
 
 
-# functions outside its classes that read an estimator's parameters, under the name "estimator"
+# rooms whose functions read an estimator's parameters, under the names "estimator" and "parameters"
 READERS = {"autoencoder": ["fitting", "callbacks", "autoencoder"]}
 
 
-def _read_by(node, owner):
-    """Attributes that code reads of what it calls self, estimator or self.estimator; constructors do not count."""
+def _read_by(node, *owners):
+    """Attributes that code reads of what it calls by these names, also as self.estimator; constructors do not count."""
     functions = [part for part in ast.walk(node) if isinstance(part, ast.FunctionDef) and part.name != "__init__"]
     return {
         part.attr
         for function in functions
         for part in ast.walk(function)
         if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Load)
-        if getattr(part.value, "id", None) == owner or getattr(part.value, "attr", None) == owner
+        if getattr(part.value, "id", None) in owners or getattr(part.value, "attr", None) in owners
     }
 
 
@@ -223,11 +231,10 @@ def _read_parameters(estimator_class):
         if cls.__module__.startswith("skvae."):
             room = cls.__module__.removeprefix("skvae.")
             tree = TREES[PACKAGE / f"{room}.py"]
-            read |= _read_by(
-                next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == cls.__name__), "self"
-            )
+            node = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == cls.__name__)
+            read |= _read_by(node, "self", "parameters")
             for reader in READERS.get(room, []):
-                read |= _read_by(TREES[PACKAGE / f"{reader}.py"], "estimator")
+                read |= _read_by(TREES[PACKAGE / f"{reader}.py"], "estimator", "parameters")
     return read
 
 

@@ -79,6 +79,8 @@ def test_numpys_global_random_state_is_left_alone():
         ({"n_users": 2.5}, TypeError, "n_users must be an instance of .*, not float"),
         ({"density": 0.0}, ValueError, "density == 0.0, must be > 0"),
         ({"density": 1.5}, ValueError, "density == 1.5, must be <= 1"),
+        ({"density": float("nan")}, ValueError, "density == nan, must be > 0 and <= 1"),
+        ({"density": np.float32("nan")}, ValueError, "density == nan, must be > 0 and <= 1"),
         ({"density": "high"}, TypeError, "density must be an instance of .*, not str"),
         ({"random_state": "seed"}, ValueError, "'seed' cannot be used to seed"),
     ],

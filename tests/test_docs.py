@@ -3,17 +3,15 @@
 import importlib
 import inspect
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL_VAE
+from conftest import ROOT, SMALL_VAE
 from sklearn.base import clone
 
 import skvae
 from skvae import MultDAERecommender, MultVAERecommender
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_TESTS_OF_THEIR_OWN = {"extending", "persistence"}
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()

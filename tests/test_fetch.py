@@ -1,9 +1,12 @@
 """Fetchers of public data sets, on small archives written here in the official formats."""
 
 import hashlib
+import random
 import re
 import sys
+import traceback
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -245,26 +248,283 @@ def test_other_columns_are_shown(tmp_path):
     assert "it must begin with the line userId,movieId,rating,timestamp; it begins with 'user;item'" in sentence
 
 
+RATINGS_HEADER, MOVIES_HEADER = "userId,movieId,rating,timestamp\n", "movieId,title,genres\n"
+
+
 @pytest.mark.parametrize(
     ("variant", "name", "text", "sentence"),
     [
-        ("20m", "ratings.csv", "userId,movieId,rating,timestamp\n1,2,good,3\n", "could not convert string 'good'"),
-        ("20m", "ratings.csv", "userId,movieId,rating,timestamp\n", "it holds no rating"),
+        ("20m", "ratings.csv", RATINGS_HEADER + "1,2,good,3\n", "line 2 is '1,2,good,3'; it must be a user, a movie"),
+        ("20m", "ratings.csv", RATINGS_HEADER + "1,2,3,4\n\n1,2,3,4,\n", "line 4 is '1,2,3,4,'; it must be a user"),
+        ("20m", "ratings.csv", RATINGS_HEADER, "it holds no rating"),
+        ("20m", "ratings.csv", "", "it must begin with the line userId,.*; it begins with ''"),
         ("1m", "ratings.dat", "", "it holds no rating"),
-        ("1m", "ratings.dat", "1::2::3\n", "number of columns|columns"),
-        ("100k", "u.data", "1,2,3,4\n", "columns|convert"),
-        ("20m", "movies.csv", "movieId,title,genres\n3,Heat\n", "not enough values"),
-        ("1m", "movies.dat", "x::Heat (1995)::Action\n", "invalid literal"),
-        ("100k", "u.item", "3|Heat (1995)|||http://x|1|0\n", "zip"),
+        ("1m", "ratings.dat", "1::2::3\n", "line 1 is '1::2::3'; it must be a user"),
+        ("100k", "u.data", "1,2,3,4\n", "line 1 is '1,2,3,4'; it must be a user"),
+        ("20m", "movies.csv", MOVIES_HEADER + "3,Heat\n", "line 2 is '3,Heat'; it must be the number of a movie"),
+        ("20m", "movies.csv", MOVIES_HEADER + "3,Heat,Action,\n", "line 2 is '3,Heat,Action,'; it must be"),
+        ("20m", "movies.csv", MOVIES_HEADER + '3,A,B\n7,"Heat,C\n9,A,B\n', "line 3 is '7,Heat,C.n9,A,B'; it must"),
+        ("20m", "movies.csv", MOVIES_HEADER + '7,"' + "x" * 200_000, "line 2: field larger than field limit"),
+        (
+            "20m",
+            "movies.csv",
+            "3,Heat,Action\n",
+            "it must begin with the line movieId,title,genres; it begins with '3,H",
+        ),
+        ("1m", "movies.dat", "x::Heat (1995)::Action\n", "line 1 is 'x::Heat .1995.::Action'; it must be the number"),
+        ("100k", "u.item", "3|Heat (1995)|||http://x|1|0\n", "line 1 is '3.*'; it must be .* a 0 or 1 for each of 5"),
+        ("100k", "u.item", "3|Heat (1995)|||http://x|1|0|0|0|2\n", "line 1 is '3.*'; it must be .* a 0 or 1 for each"),
+        ("100k", "u.genre", "unknown|0\nWar\n", "line 2 is 'War'; it must be a genre and its number"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_said_with_its_file(tmp_path, variant, name, text, sentence):
     assert re.search(sentence, movielens_error(tmp_path, variant, name, text))
 
 
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+@pytest.mark.parametrize("wrong", ["nan", "inf", "-3", "x", "", "1_0", "1e60", "99999999999999999999", "\u0663"])
+@pytest.mark.parametrize("variant", ["100k", "1m", "latest-small"])
+def test_values_that_no_rating_has_are_refused_with_their_line(tmp_path, variant, wrong, place):
+    right = ["1", "3", "4", "5"]
+    line = [wrong if field == place else value for field, value in enumerate(right)]
+    layout = _movielens.RELEASES[variant].layout
+    lines = [layout.header] * bool(layout.header) + [layout.delimiter.join(values) for values in (right, line, right)]
+    number = 3 if layout.header else 2
+    sentence = movielens_error(tmp_path, variant, layout.ratings, "\n".join(lines) + "\n")
+    assert f"line {number} is {layout.delimiter.join(line)!r}; it must be a user, a movie, a rating above" in sentence
+
+
+@pytest.mark.parametrize("rating", ["0", "0.0", "-0.0", "1e-60", "5.5", "50"])
+def test_stars_are_above_zero_and_at_most_five(tmp_path, rating):
+    sentence = movielens_error(tmp_path, "20m", "ratings.csv", f"{RATINGS_HEADER}1,3,{rating},5\n")
+    assert f"line 2 is '1,3,{rating},5'; it must be a user, a movie, a rating above 0 and at most 5" in sentence
+
+
+@pytest.mark.parametrize("ending", ["\n", "\n\n\n", "\r\n", "\r\n\r\n", "\n  \n", ""], ids=repr)
+@every_variant
+def test_blank_lines_and_line_endings_do_not_matter_in_any_file(tmp_path, variant, ending):
+    folder = write_folder(tmp_path, variant) / _movielens.RELEASES[variant].name
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes().rstrip() + ending.encode())
+    movielens = fetch_movielens(variant, path=folder)
+    assert movielens.data.nnz == 6
+    assert movielens.genre_names == ["Comedy", "Drama", "War"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "official"])
+@every_variant
+def test_titles_are_as_they_are_also_where_a_file_was_saved_again(tmp_path, variant, encoding):
+    folder = write_folder(tmp_path, variant) / _movielens.RELEASES[variant].name
+    layout = _movielens.RELEASES[variant].layout
+    official = "utf-8" if layout is _movielens.CSV else "latin-1"
+    for path in folder.iterdir():
+        text = path.read_bytes().decode(official)
+        path.write_bytes(text.encode(official if encoding == "official" else encoding))
+    assert fetch_movielens(variant, path=folder).item_titles[0] == "Café, The (1995)"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_what_is_no_utf8_is_said_with_its_line(tmp_path, encoding):
+    folder = write_folder(tmp_path, "20m") / "ml-20m"
+    (folder / "movies.csv").write_bytes((MOVIES_HEADER + "11,Heat,War\n3,Café,Drama\n").encode(encoding))
+    number = 3 if encoding == "latin-1" else 1
+    with pytest.raises(
+        ValueError, match=f"movies.csv cannot be read: line {number} is no UTF-8 text; save it as UTF-8"
+    ):
+        fetch_movielens("20m", path=folder)
+
+
+# -- damaged archives
+
+
+def rewrite(path, name, content, method=zipfile.ZIP_DEFLATED):
+    """The archive with one file more, or with other bytes in a file."""
+    with zipfile.ZipFile(path) as archive:
+        files = {other: archive.read(other) for other in archive.namelist()} | {name: content}
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for other, content in files.items():
+            archive.writestr(other, content)
+
+
+def set_bytes(path, place, value):
+    content = bytearray(path.read_bytes())
+    content[place : place + len(value)] = value
+    path.write_bytes(bytes(content))
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return write_zip(tmp_path / "mine.zip", write_folder(tmp_path / "unpacked", "1m"))
+
+
+def refusal(path, fetch=lambda path: fetch_movielens("1m", path=path)):
+    """The sentence of the one ValueError, raised in skvae, that names the archive."""
+    with pytest.raises(ValueError, match=re.escape(str(path))) as raised:
+        fetch(path)
+    assert raised.type is ValueError
+    assert "/skvae/" in raised.traceback[-1].path.as_posix()
+    return str(raised.value)
+
+
+def test_a_changed_byte_is_told_as_damage(archive):
+    content = archive.read_bytes()
+    for changed in (content.index(b"ratings.dat") + 20, content.index(b"README") + 8, content.rindex(b"ml-1m/movies")):
+        archive.write_bytes(content)
+        set_bytes(archive, changed, bytes([content[changed] ^ 1]))
+        assert re.search(r"is damaged \(.+\): delete it and fetch it again\.", refusal(archive))
+
+
+def test_a_line_of_damaged_bytes_is_told_as_damage(archive):
+    with zipfile.ZipFile(archive) as opened:
+        ratings = opened.read("ml-1m/ratings.dat")
+    rewrite(archive, "ml-1m/ratings.dat", ratings, zipfile.ZIP_STORED)
+    place = archive.read_bytes().index(ratings)
+    for wrong in (b"x", b"\xff"):
+        set_bytes(archive, place, wrong)
+        assert "is damaged" in refusal(archive)
+
+
+def test_a_download_that_was_cut_short_is_no_zip_file(archive):
+    archive.write_bytes(archive.read_bytes()[:-40])
+    assert "is no zip file, or one that was cut short: delete it and fetch it again" in refusal(archive)
+    archive.write_bytes(b"")
+    assert "is no zip file, or one that was cut short: delete it and fetch it again" in refusal(archive)
+
+
+def test_an_empty_archive_is_said_to_be_empty(tmp_path):
+    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
+    assert "is an empty zip file: delete it and fetch it again" in refusal(tmp_path / "empty.zip")
+
+
+@pytest.mark.parametrize("name", ["../ml-1m/ratings.dat", "/etc/ratings.dat", "ml-1m/../../x", "..\\x", "//", "\\x"])
+def test_names_outside_of_the_archive_are_refused(archive, name):
+    rewrite(archive, name, b"1::3::4::5")
+    assert re.search("holds the file .*, which lies outside of its own folder", refusal(archive))
+
+
+def test_an_encrypted_file_is_refused(archive):
+    content = archive.read_bytes()
+    entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"ml-1m/ratings.dat"))
+    set_bytes(archive, entry + 8, b"\x01")
+    assert "ml-1m/ratings.dat is encrypted, or packed by a method that" in refusal(archive)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_method_that_no_official_archive_has_is_refused(archive, method):
+    rewrite(archive, "ml-1m/ratings.dat", b"1::3::4::5", method)
+    assert "packed by a method that the official archive does not use" in refusal(archive)
+
+
+def test_a_stored_archive_is_read(archive):
+    rewrite(archive, "ml-1m/ratings.dat", b"1::3::4::5\n", zipfile.ZIP_STORED)
+    assert fetch_movielens("1m", path=archive).data.nnz == 1
+
+
+@pytest.mark.parametrize("fetch", [partial(fetch_movielens, "1m"), fetch_million_song_taste_profile])
+def test_a_file_that_would_be_larger_than_any_official_one_is_not_unpacked(server, archive, monkeypatch, fetch):
+    path, name = archive, "ml-1m/ratings.dat"
+    if fetch is fetch_million_song_taste_profile:
+        path, name = server / "train_triplets.txt.zip", "train_triplets.txt"
+    rewrite(path, name, bytes(2**20 + 1))
+    monkeypatch.setattr(_movielens, "MAX_SIZE", 2**20)
+    monkeypatch.setattr(_million_song, "MAX_SIZE", 2**20)
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", lambda *_: pytest.fail("it is unpacked"))
+    sentence = refusal(path, lambda path: fetch(path=path))
+    assert f"{name} would unpack to 0.0 GiB, and no official file has more than 0.000976562: delete it" in sentence
+
+
+def test_the_limits_are_those_of_the_docstrings():
+    assert _movielens.MAX_SIZE == 2 * 2**30
+    assert _million_song.MAX_SIZE == 4 * 2**30
+    assert "more than 2 GiB" in fetch_movielens.__doc__
+    assert "more than 4 GiB" in fetch_million_song_taste_profile.__doc__
+
+
+def test_zeros_without_a_line_end_are_refused_at_the_first_line(archive):
+    rewrite(archive, "ml-1m/ratings.dat", bytes(10**6))
+    assert len(refusal(archive)) < 600
+
+
+def test_a_missing_file_of_a_damaged_archive_is_damage(archive):
+    content = archive.read_bytes()
+    for name in (b"ml-1m/ratings.dat", b"ml-1m/README"):  # in the directory at the end, not before the file
+        archive.write_bytes(content)
+        set_bytes(archive, content.rindex(name) + 6, b"x")
+        assert "is damaged" in refusal(archive)
+
+
+def test_a_kept_file_with_another_checksum_is_refused_also_without_a_download(server, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    fetch_movielens("1m", data_home=home)
+    release = _movielens.RELEASES["1m"]
+    right = hashlib.sha256((server / "ml-1m.zip").read_bytes()).hexdigest()
+    monkeypatch.setitem(_movielens.RELEASES, "1m", release._replace(sha256=right))
+    assert fetch_movielens("1m", data_home=home, download_if_missing=False).data.nnz == 6
+    set_bytes(home / "skvae" / "ml-1m.zip", 100, b"xyz")
+    sentence = "ml-1m.zip has another checksum .SHA-256. than the official file: delete it and fetch it again"
+    with pytest.raises(ValueError, match=sentence):
+        fetch_movielens("1m", data_home=home, download_if_missing=False)
+
+
+def corrupted(content, choice):
+    """The bytes with some of them changed, cut off, taken out or put in."""
+    content, place = bytearray(content), choice.randrange(len(content))
+    way = choice.choice(["flip", "flips", "cut", "overwrite", "take out", "put in"])
+    if way in ("flip", "flips"):
+        for _ in range(1 if way == "flip" else choice.randint(2, 9)):
+            content[choice.randrange(len(content))] ^= 1 << choice.randrange(8)
+    elif way == "cut":
+        del content[place:]
+    elif way == "overwrite":
+        length = min(choice.randint(1, 30), len(content) - place)
+        content[place : place + length] = choice.choice([b"\0", b"\xff"]) * length
+    elif way == "take out":
+        del content[place : place + choice.randint(1, 40)]
+    else:
+        content[place:place] = choice.randbytes(choice.randint(1, 20))
+    return bytes(content)
+
+
+def as_lists(bunch):
+    arrays = {name: value.toarray() if sp.issparse(value) else value for name, value in bunch.items()}
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in arrays.items()}
+
+
+@pytest.mark.parametrize("source", ["latest-small", "1m", "100k", "songs"])
+def test_any_damage_ends_in_the_right_answer_or_in_one_sentence(tmp_path, source):
+    if source == "songs":
+        (tmp_path / "unpacked").mkdir()
+        (tmp_path / "unpacked" / "train_triplets.txt").write_text(PLAYS)
+        fetch = fetch_million_song_taste_profile
+    else:
+        write_folder(tmp_path / "unpacked", source)
+        fetch = partial(fetch_movielens, source)
+    path = write_zip(tmp_path / "mine.zip", tmp_path / "unpacked")
+    content, choice, right = path.read_bytes(), random.Random(0), as_lists(fetch(path=path))
+    refusals = []
+    for _ in range(100):
+        path.write_bytes(corrupted(content, choice))
+        try:
+            answer = as_lists(fetch(path=path))
+        except Exception as error:
+            refusals.append((type(error), traceback.extract_tb(error.__traceback__)[-1].filename, str(error)))
+        else:
+            assert answer == right
+    assert 50 <= len(refusals) < 100
+    for kind, file, sentence in refusals:
+        assert kind is ValueError
+        assert "/skvae/" in file
+        assert str(path) in sentence
+
+
+# -- titles and files that are not there
+
+
 def test_a_rated_movie_without_a_title_is_named(tmp_path):
     folder = write_folder(tmp_path, "1m", movies={3: MOVIES[3], 7: MOVIES[7], 110: MOVIES[110]})
-    with pytest.raises(ValueError, match="The ratings are of 1 movies without a title, such as movie 50"):
+    with pytest.raises(
+        ValueError, match=r"1 movies without a title, such as movie 50: the files in .* the same release"
+    ):
         fetch_movielens("1m", path=folder)
 
 
@@ -326,15 +586,40 @@ def test_ids_are_in_order_where_pandas_reads_in_chunks(tmp_path):
             "it must begin with a user, a song and a play count with tabs between; it begins with 'user",
         ),
         ("", "it must begin with a user, a song and a play count"),
-        ("a\tS\t1\na\n", "could not convert string to float"),
-        ("a\tS\t1\na\tS\t0\n", "it has lines without a song or a play count"),
-        ("a\tS\t1\na\tS\tmany\n", "could not convert string to float: 'many'"),
+        ("a\tS\t1\na\n", "line 2 is 'a'; it must be a user, a song and a play count"),
+        *(
+            (
+                f"a\tS\t1\n\n{line}\na\tS\t1\n",
+                f"line 3 is {line!r}; it must be .* the count from 1 to 16777215".replace("\\", "."),
+            )
+            for line in (
+                *(
+                    f"a\tS\t{count}"
+                    for count in ("0", "many", "nan", "inf", "-3", "1.5", "1e39", "", "16777216", "16777217")
+                ),
+                "\tS\t1",
+                "a\t\t1",
+                "a\tS\t1\tx",
+                "a\tS\t1\t",
+            )
+        ),
     ],
 )
 def test_plays_that_cannot_be_read_are_said(tmp_path, text, sentence):
     (tmp_path / "train_triplets.txt").write_text(text)
     with pytest.raises(ValueError, match=f"train_triplets.txt cannot be read: {sentence}"):
         fetch_million_song_taste_profile(path=tmp_path)
+
+
+def test_plays_that_are_no_utf8_are_said_with_their_line(tmp_path):
+    (tmp_path / "train_triplets.txt").write_bytes("a\tS\t1\na\tcafé\t1\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"train_triplets.txt cannot be read: line 2 is no UTF-8 text"):
+        fetch_million_song_taste_profile(path=tmp_path)
+
+
+def test_a_byte_order_mark_and_line_endings_of_plays_do_not_matter(tmp_path):
+    (tmp_path / "train_triplets.txt").write_bytes(b"\xef\xbb\xbf" + PLAYS.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+    assert fetch_million_song_taste_profile(path=tmp_path).user_ids.tolist() == ["0c3", "NA", "b80"]
 
 
 def test_without_pandas_the_taste_profile_says_what_to_install(tmp_path, monkeypatch):

@@ -24,10 +24,10 @@ import skvae
 from skvae import EASERecommender, MultDAERecommender, PopularityRecommender, RankingScorer, evaluate, recommend
 from skvae.datasets import make_interactions
 from skvae.matrix import as_csr, as_float32, count_interactions, count_users, row_sliceable, take_rows
+from skvae.matrix_checks import check_no_matrix_as_y, check_same_cells, check_scale
 from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
 from skvae.model_selection import eligible_users, hold_out_users
 from skvae.scoring import hide_items, score_users
-from skvae.tables import check_no_matrix_as_y, check_same_cells, check_scale
 
 PACKAGE, VALIDATION = Path(skvae.__file__).parent, Path(sklearn.utils.__file__).parent
 NAMES = [f"item {i}" for i in range(25)]

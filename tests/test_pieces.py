@@ -84,7 +84,9 @@ OBJECTS = [
 ]
 
 
-@pytest.mark.parametrize(("estimator", "parameter", "piece"), OBJECTS, ids=str)
+@pytest.mark.parametrize(
+    ("estimator", "parameter", "piece"), OBJECTS, ids=[f"{type(row[0]).__name__} {row[1]}" for row in OBJECTS]
+)
 def test_a_piece_of_ones_own_trains_answers_is_searched_and_saved(estimator, parameter, piece, X):
     plain, own = clone(estimator), clone(estimator).set_params(**{parameter: piece})
     assert plain.fit(X).loss_curve_ != own.fit(X).loss_curve_

@@ -1,12 +1,16 @@
 """Displays: what is drawn is what was computed."""
 
 import ast
+import io
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+import sklearn
 from conftest import SMALL_DAE, SMALL_VAE
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -105,7 +109,141 @@ def test_a_model_that_is_not_fitted_is_said_to_be(X, name):
     assert not plt.get_fignums()
 
 
+# -- names of models and categories, whatever they are
+
+ODD_NAMES = [
+    "_a",
+    "__a",
+    "_nolegend_",
+    "_child0",
+    "$5",
+    "$5 $_$",
+    r"$\frac$",
+    "a\nb",
+    "#%&^~{",
+    " ",
+    "",
+    3,
+    2.5,
+    ("a", 1),
+]
+
+
+def legend_of(display):
+    """The texts of the legend, after a drawing in which matplotlib reads them."""
+    display.figure_.savefig(io.BytesIO())
+    return [text.get_text() for text in drawn_axes(display).get_legend().get_texts()]
+
+
+def make_named(model, X):
+    """Name -> function of a model's name and an ax that makes a display with a legend."""
+    return {
+        "loss": lambda name, ax: TrainingCurveDisplay.from_estimator(model, curves=["loss"], name=name, ax=ax),
+        "activity": lambda name, ax: ActivityDisplay.from_estimator(model, X, name=name, ax=ax),
+        "popularity": lambda name, ax: PopularityDisplay.from_estimator(model, X, name=name, ax=ax),
+    }
+
+
+named_displays = pytest.mark.parametrize("kind", ["loss", "activity", "popularity"])
+
+
+@named_displays
+@pytest.mark.parametrize("name", ODD_NAMES, ids=repr)
+def test_a_model_stands_in_the_legend_whatever_its_name(dae, X, kind, name):
+    *_, text = legend_of(make_named(dae, X[400:])[kind](name, None))
+    without_a_name = {"loss": "model", "activity": "", "popularity": "recommendations"}[kind]
+    assert text.removesuffix(f", coverage {text[-5:]}") == (without_a_name if name == "" else str(name))
+
+
+@named_displays
+@pytest.mark.parametrize("names", [("_a", "b"), ("a", "_b"), ("_a", "$b$"), ("_a", "_a")])
+def test_every_model_in_the_same_axes_is_in_the_legend(dae, X, kind, names):
+    make, ax = make_named(dae, X[400:])[kind], plt.subplots()[1]
+    ax.plot([1, 2], [0.1, 0.2], label=r"mine, $\beta$")
+    ax.plot([1, 2], [0.1, 0.3])
+    for name in names:
+        display = make(name, ax)
+    texts = [text.partition(", coverage")[0] for text in legend_of(display) if text != "interactions"]
+    assert sorted(texts) == sorted([r"mine, $\beta$", *names])
+    parsed = {text.get_text(): text.get_parse_math() for text in ax.get_legend().get_texts()}
+    assert [text for text, is_parsed in parsed.items() if is_parsed and "$" in text] == [r"mine, $\beta$"]
+
+
+@named_displays
+def test_a_class_whose_name_begins_with_an_underscore_is_in_the_legend(vae, X, kind):
+    class _Hidden(type(vae)):
+        pass
+
+    model = _Hidden(**SMALL_VAE.get_params()).set_params(max_iter=1).fit(X[:400])
+    *_, text = legend_of(make_named(model, X[400:])[kind](None, None))
+    assert text.startswith("_Hidden")
+
+
+@named_displays
+def test_a_label_of_matplotlibs_own_hides_as_matplotlib_does(dae, X, kind):
+    key = "errorbar_kwargs" if kind == "activity" else "line_kwargs"
+    display = make_named(dae, X[400:])[kind]("model", None)
+    ax = plt.subplots()[1]
+    display.plot(ax, **{key: {"label": "_nolegend_"}})
+    texts = [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
+    assert texts == (["interactions"] if kind == "popularity" else [])
+    display.plot(plt.subplots()[1], **{key: {"label": "shown"}})
+    assert legend_of(display)[-1] == "shown"
+
+
+def test_names_of_evaluations_stand_in_the_legend_as_they_are(dae, X):
+    evaluation, (fold_in, _) = skvae.evaluate(dae, X[400:]), skvae.fold_in_split(X[400:])
+    display = ActivityDisplay.from_evaluations(dict.fromkeys([*ODD_NAMES, None], evaluation), fold_in)
+    assert legend_of(display) == [*map(str, ODD_NAMES), "None"]
+
+
+# -- settings of scikit-learn
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_display_is_the_same_whatever_transform_output_is(vae, X, name, container):
+    pytest.importorskip(container)
+    expected = make_displays(vae, X[400:])[name](None)
+    with sklearn.config_context(transform_output=container):
+        display = make_displays(vae, X[400:])[name](None)
+    assert vars(display).keys() == vars(expected).keys()
+    for attribute in ("components", "explained_variance_ratio", "recommendations", "interactions"):
+        if hasattr(display, attribute):
+            assert type(getattr(display, attribute)) is np.ndarray
+            np.testing.assert_array_equal(getattr(display, attribute), getattr(expected, attribute))
+    drawn, before = drawn_axes(display), drawn_axes(expected)
+    np.testing.assert_array_equal(drawn.dataLim.get_points(), before.dataLim.get_points())
+    assert drawn.get_xlabel() == before.get_xlabel()
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars", "csr"])
+def test_codes_in_a_table_or_a_sparse_matrix_are_drawn_as_those_in_an_array(dae, X, container):
+    codes = dae.transform(X)
+
+    class Coder(type(dae)):
+        def transform(self, X):
+            table = sp.csr_array if container == "csr" else pytest.importorskip(container).DataFrame
+            return table(codes)
+
+    coder = Coder()
+    coder.__setstate__(dae.__getstate__())
+    display = LatentSpaceDisplay.from_estimator(coder, X)
+    np.testing.assert_array_equal(display.components, LatentSpaceDisplay.from_estimator(dae, X).components)
+
+
 # -- training curves
+
+
+def test_a_single_epoch_is_seen_as_a_point(X):
+    display = TrainingCurveDisplay.from_estimator(clone(SMALL_DAE).set_params(max_iter=1).fit(X))
+    assert display.lines_[0].get_marker() == "o"
+
+
+def test_weights_from_before_the_first_epoch_are_marked_at_no_epoch(vae):
+    display = TrainingCurveDisplay(curves={"loss": vae.loss_curve_}, best_iter=0).plot()
+    assert [line.get_xdata()[0] for line in display.best_lines_] == [0]
+    assert len(display.axes_[0].lines) == 2
 
 
 def test_training_curves_are_those_of_the_model(vae):
@@ -186,7 +324,8 @@ def test_a_model_without_epochs_has_no_training_curve(popularity):
 def bars(container):
     """Centres, heights and half lengths of the bars of an ErrorbarContainer."""
     line, _, (collection,) = container
-    ends = np.array(collection.get_segments())[:, :, 1]
+    # a group of one user has no error bar
+    ends = np.array([segment[:, 1] if len(segment) else [0, 0] for segment in collection.get_segments()])
     return line.get_xdata(), line.get_ydata(), (ends[:, 1] - ends[:, 0]) / 2
 
 
@@ -224,6 +363,94 @@ def test_activity_of_an_estimator_is_that_of_its_evaluation(vae, X):
     np.testing.assert_array_equal(
         bars(display.errorbars_[0])[1], [group.evaluation.mean["recall@20"] for group in groups]
     )
+
+
+def assert_all_inside(ax):
+    """Every point and every end of an error bar lies inside the axes."""
+    (left, right), (lower, upper) = ax.get_xbound(), ax.get_ybound()
+    for container in ax.containers:
+        xs, means, errors = bars(container)
+        assert ((left <= xs) & (xs <= right)).all()
+        assert (lower <= means - errors).all()
+        assert (means + errors <= upper).all()
+
+
+def evaluation_of(*groups):
+    """An evaluation and its fold-in: a group of 1, 2, ... interactions of each list of scores."""
+    scores = np.concatenate([np.asarray(group, float) for group in groups])
+    sizes = np.repeat(np.arange(1, len(groups) + 1), [len(group) for group in groups])
+    return skvae.Evaluation({"ndcg@100": scores}), (np.arange(len(groups)) < sizes[:, None]).astype(float)
+
+
+BELOW, ABOVE, ACROSS = [-0.4, -0.2, -0.3], [0.3, 0.2, 0.1], [0.2, -0.1, 0.05]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [[BELOW, BELOW], [BELOW, ABOVE], [ABOVE, ACROSS], [ACROSS, ACROSS], [BELOW, [-0.2]], [[-1e-9] * 3, [-2e-9] * 3]],
+    ids=str,
+)
+def test_differences_below_zero_are_inside_the_axes_with_a_line_at_zero(groups):
+    difference, fold_in = evaluation_of(*groups)
+    display = ActivityDisplay.from_evaluations({"a - b": difference}, fold_in, n_groups=len(groups))
+    assert len(display.groups["a - b"]) == len(groups)
+    display.figure_.savefig(io.BytesIO())
+    assert_all_inside(display.ax_)
+    assert display.zero_line_.get_ydata() == [0, 0]
+    lower, upper = display.ax_.get_ylim()
+    assert lower < 0 < upper
+
+
+# of one user with a score among zeros mean and standard error are the same but for rounding
+@pytest.mark.parametrize("groups", [[ABOVE, ABOVE], [[0.7] + 9 * [0], [0.1] + 6 * [0]]], ids=str)
+def test_the_axis_begins_at_zero_where_nothing_is_below(groups):
+    evaluation, fold_in = evaluation_of(*groups)
+    display = ActivityDisplay.from_evaluations({"a": evaluation}, fold_in)
+    display.figure_.savefig(io.BytesIO())
+    assert display.zero_line_ is None
+    assert display.ax_.get_ylim()[0] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("order", [(BELOW, ABOVE), (ABOVE, BELOW), ([0.1, 0.1], [0.9, 0.8]), ([0.9, 0.8], [0.1, 0.1])])
+def test_a_second_display_in_the_same_axes_cuts_nothing_off(order):
+    ax = plt.subplots()[1]
+    for scores in order:
+        evaluation, fold_in = evaluation_of(scores, scores)
+        ActivityDisplay.from_evaluations({str(scores): evaluation}, fold_in, ax=ax)
+    ax.figure.savefig(io.BytesIO())
+    assert len(ax.containers) == 2
+    assert_all_inside(ax)
+
+
+@pytest.mark.parametrize(("limits", "scores"), [((0, 1), ABOVE), ((0, 1), BELOW), ((0, 0.1), ABOVE), ((1, 0), BELOW)])
+def test_limits_that_were_set_are_kept_but_for_what_they_would_cut_off(limits, scores):
+    ax = plt.subplots()[1]
+    ax.set_ylim(limits)
+    evaluation, fold_in = evaluation_of(scores, scores)
+    ActivityDisplay.from_evaluations({"a": evaluation}, fold_in, ax=ax)
+    ax.figure.savefig(io.BytesIO())
+    assert_all_inside(ax)
+    assert ax.yaxis_inverted() == (limits == (1, 0))
+    assert scores is not ABOVE or limits != (0, 1) or ax.get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize("n_models", [1, 2, 6, 15])
+def test_every_model_stands_over_its_group(n_models):
+    evaluation, fold_in = evaluation_of(ABOVE, ABOVE, ABOVE)
+    models = {f"_{model}": evaluation for model in range(n_models)}
+    display = ActivityDisplay.from_evaluations(models, fold_in, n_groups=3)
+    assert_all_inside(display.ax_)
+    for container in display.errorbars_:
+        np.testing.assert_array_equal(np.rint(bars(container)[0]), [0, 1, 2])
+    assert legend_of(display) == list(models)
+
+
+def test_a_metric_of_ones_own_is_named_as_it_is(vae, X):
+    metrics = {"$5_$": skvae.metrics.ndcg_at_k}
+    evaluation, (fold_in, _) = skvae.evaluate(vae, X[400:], metrics), skvae.fold_in_split(X[400:])
+    display = ActivityDisplay.from_evaluations({"vae": evaluation}, fold_in, metric="$5_$")
+    display.figure_.savefig(io.BytesIO())
+    assert display.ax_.get_ylabel().startswith("$5_$, mean")
 
 
 def test_a_label_is_one_number_where_a_group_has_users_of_one_activity():
@@ -286,6 +513,171 @@ def test_numbers_are_a_colour_scale(vae, X):
     assert display.colorbar_.mappable is display.scatters_[""]
 
 
+def spellings():
+    """Name -> labels a, none, b and none in a container and a spelling of missing."""
+    pd, pl, pa = map(pytest.importorskip, ("pandas", "polars", "pyarrow"))
+    values, nan = ["a", None, "b", None], float("nan")
+    return {
+        "list, None": values,
+        "tuple, NaN": ("a", nan, "b", nan),
+        "list, mixed": ["a", pd.NA, "b", pd.NaT],
+        "object array": np.array(["a", np.float64("nan"), "b", None], object),
+        "masked array": np.ma.masked_array(["a", "x", "b", "x"], mask=[0, 1, 0, 1]),
+        "list, masked": ["a", np.ma.masked, "b", None],
+        "generator": (value for value in values),
+        "pandas object": pd.Series(values, dtype=object),
+        "pandas string": pd.Series(values, dtype="string"),
+        "pandas array": pd.array(values, dtype="string"),
+        "pandas category": pd.Series(values, dtype="category"),
+        "pandas index": pd.Index(values),
+        "polars string": pl.Series(values),
+        "polars category": pl.Series(values, dtype=pl.Categorical),
+        "polars enum": pl.Series(values, dtype=pl.Enum(["b", "a"])),
+        "pyarrow array": pa.array(values),
+        "pyarrow chunked": pa.chunked_array([values[:1], values[1:]]),
+        "pyarrow dictionary": pa.array(values).dictionary_encode(),
+        "bytes": [b"a", None, b"b", None],
+    }
+
+
+SPELLINGS = [
+    "list, None", "tuple, NaN", "list, mixed", "object array", "masked array", "list, masked", "generator",
+    "pandas object", "pandas string", "pandas array", "pandas category", "pandas index", "polars string",
+    "polars category", "polars enum", "pyarrow array", "pyarrow chunked", "pyarrow dictionary", "bytes",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_missing_label_is_named_missing_in_every_spelling(vae, spelling):
+    display = LatentSpaceDisplay.from_item_vectors(vae, items=[3, 4, 5, 6], labels=spellings()[spelling])
+    assert legend_of(display) == ["a", "b", "missing"]
+    assert [len(points.get_offsets()) for points in display.scatters_.values()] == [1, 1, 2]
+    expected = LatentSpaceDisplay.from_item_vectors(vae, items=[3, 4, 5, 6]).components
+    np.testing.assert_allclose(display.scatters_["missing"].get_offsets(), expected[[1, 3]])
+
+
+def integers():
+    """Name -> labels 1, none, 10 and none of integers."""
+    pd, pl, pa = map(pytest.importorskip, ("pandas", "polars", "pyarrow"))
+    values = [1, None, 10, None]
+    return {
+        "list": values,
+        "masked": np.ma.masked_array([1, 7, 10, 7], mask=[0, 1, 0, 1]),
+        "pandas": pd.Series(values, dtype="Int64"),
+        "polars": pl.Series(values),
+        "pyarrow": pa.array(values),
+    }
+
+
+@pytest.mark.parametrize("container", ["list", "masked", "pandas", "polars", "pyarrow"])
+def test_integers_stay_categories_where_some_are_missing(vae, container):
+    display = LatentSpaceDisplay.from_item_vectors(vae, items=[3, 4, 5, 6], labels=integers()[container])
+    assert legend_of(display) == ["1", "10", "missing"]
+    assert display.colorbar_ is None
+
+
+def test_missing_dates_are_named_missing_too(vae):
+    dates = np.array(["2020-01-01", "NaT", "2020-02-01", "NaT"], "datetime64[D]")
+    display = LatentSpaceDisplay.from_item_vectors(vae, items=[3, 4, 5, 6], labels=dates)
+    assert legend_of(display) == ["2020-01-01", "2020-02-01", "missing"]
+
+
+@pytest.mark.parametrize("labels", [["nan", "None"], ["<NA>", "NaT"]])
+def test_a_category_is_not_missing_because_of_its_name(vae, labels):
+    display = LatentSpaceDisplay.from_item_vectors(vae, items=[3, 4, 5], labels=[*labels, None])
+    assert legend_of(display) == [*sorted(labels), "missing"]
+
+
+def test_categories_stand_in_the_legend_as_they_are(vae):
+    names = [str(name) for name in ODD_NAMES if name != ""][:10]
+    display = LatentSpaceDisplay.from_item_vectors(vae, labels=names * 20)
+    assert legend_of(display) == sorted(set(names))
+    assert list(display.scatters_) == sorted(set(names))
+
+
+def test_no_label_at_all_is_only_missing(vae):
+    for labels in ([None] * 200, np.full(200, np.nan)):
+        display = LatentSpaceDisplay.from_item_vectors(vae, labels=labels)
+        assert legend_of(display) == ["missing"]
+        assert display.colorbar_ is None
+
+
+def test_what_is_labelled_missing_or_other_is_grey_with_the_rest(vae):
+    display = LatentSpaceDisplay.from_item_vectors(vae, items=np.arange(5), labels=["missing", None, "a", "other", "b"])
+    assert legend_of(display) == ["a", "b", "other", "missing"]
+    assert len(display.scatters_["missing"].get_offsets()) == 2
+    greys = [tuple(display.scatters_[name].get_facecolor()[0][:3]) for name in ("other", "missing")]
+    assert all(len(set(grey)) == 1 for grey in greys)
+    assert len(set(greys)) == 2
+
+
+def numbers_with_gaps():
+    """Name -> labels 1.5, none, 2.5 and none of floats."""
+    pd, pl = map(pytest.importorskip, ("pandas", "polars"))
+    values = [1.5, None, 2.5, None]
+    return {
+        "list": values,
+        "array": np.array([1.5, np.nan, 2.5, np.nan]),
+        "float16": np.array([1.5, np.nan, 2.5, np.nan], np.float16),
+        "masked": np.ma.masked_array([1.5, 7, 2.5, 7], mask=[0, 1, 0, 1]),
+        "pandas": pd.Series(values, dtype="Float64"),
+        "polars": pl.Series(values),
+    }
+
+
+@pytest.mark.parametrize("container", ["list", "array", "float16", "masked", "pandas", "polars"])
+def test_points_without_a_number_are_drawn_as_missing(vae, container):
+    labels = numbers_with_gaps()[container]
+    display = LatentSpaceDisplay.from_item_vectors(vae, items=[3, 4, 5, 6], labels=labels)
+    assert legend_of(display) == ["missing"]
+    np.testing.assert_array_equal(display.scatters_[""].get_array(), [1.5, 2.5])
+    np.testing.assert_allclose(display.scatters_[""].get_offsets(), display.components[[0, 2]])
+    np.testing.assert_allclose(display.scatters_["missing"].get_offsets(), display.components[[1, 3]])
+    assert display.colorbar_.mappable is display.scatters_[""]
+
+
+def test_the_legend_is_inside_the_figure(vae):
+    labels = ["a long name of a category", None] * 100
+    for ax in (None, plt.subplots()[1], plt.subplots(layout="constrained")[1]):
+        display = LatentSpaceDisplay.from_item_vectors(vae, labels=labels, ax=ax)
+        display.figure_.canvas.draw()
+        box = display.ax_.get_legend().get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= display.figure_.bbox.x1
+
+
+def test_points_that_are_all_the_same_are_drawn_without_a_warning(dae, X):
+    display = LatentSpaceDisplay.from_estimator(dae, X[[3, 3, 3, 3]])
+    np.testing.assert_allclose(display.components, 0, atol=1e-6)
+    assert np.isfinite(display.explained_variance_ratio).all()
+    assert "nan" not in display.ax_.get_xlabel()
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([1.5, float("inf"), None], "labels holds inf at position 1: a colour scale needs finite numbers"),
+        ("abc", "labels must be one-dimensional, one label for each of the 3 items, got str"),
+        ({"a": 1, "b": 2, "c": 3}, "labels must be one-dimensional, .* got dict"),
+        ({1, 2, 3}, "labels must be one-dimensional, .* got set"),
+        (3, "labels must be one-dimensional, .* got int"),
+        (np.ones((3, 1)), r"labels must be one-dimensional, .* got ndarray of shape \(3, 1\)"),
+        ([[1], [2], [3]], r"labels must hold strings or numbers, one for each point, got the label \[1\]"),
+        (["a", "b"], r"labels has shape \(2,\) for 3 items: pass one label for each"),
+    ],
+    ids=str,
+)
+def test_labels_that_are_none_are_explained(vae, labels, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        LatentSpaceDisplay.from_item_vectors(vae, items=[3, 4, 5], labels=labels)
+
+
+def test_vectors_that_are_not_finite_are_explained(dae, X):
+    model = clone(SMALL_DAE).set_params(max_iter=1).fit(X)
+    model.weights_["decoder.item_weight"] = np.full((200, 8), np.nan, np.float32)
+    with pytest.raises(ValueError, match="The vectors of the items hold NaN or infinity: the training diverged"):
+        LatentSpaceDisplay.from_item_vectors(model)
+
+
 def test_wrong_labels_and_models_are_explained(vae, popularity, X):
     with pytest.raises(ValueError, match=r"labels has shape \(3,\) for 500 users"):
         LatentSpaceDisplay.from_estimator(vae, X, labels=[1, 2, 3])
@@ -338,14 +730,59 @@ def test_places_without_an_item_are_no_recommendations(popularity):
     assert display.recommendations.sum() == 2
 
 
-def test_lists_and_frames_count_as_matrices_do(popularity, X):
-    pd = pytest.importorskip("pandas")
+def frames(rows):
+    """Container -> the same rows."""
+    pd, pl = map(pytest.importorskip, ("pandas", "polars"))
+    names = [f"item {item}" for item in range(rows.shape[1])]
+    return {
+        "list": rows.tolist(),
+        "pandas": pd.DataFrame(rows, columns=names),
+        "pandas, bool and float": pd.DataFrame(rows, columns=names).astype({"item 0": bool}),
+        "polars": pl.DataFrame(rows, schema=names),
+        "polars, integers": pl.DataFrame(rows.astype(np.int16), schema=names),
+        "coo": sp.coo_array(rows),
+    }
+
+
+CONTAINERS = ["list", "pandas", "pandas, bool and float", "polars", "polars, integers", "coo"]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_container_counts_as_a_matrix_does(X, container):
     rows = X[400:410].toarray()
-    sparse = PopularityDisplay.from_estimator(popularity, X[400:410])
-    for form in (rows.tolist(), pd.DataFrame(rows)):
-        display = PopularityDisplay.from_estimator(popularity, form)
-        np.testing.assert_array_equal(display.recommendations, sparse.recommendations)
-        np.testing.assert_array_equal(display.interactions, sparse.interactions)
+    model = skvae.PopularityRecommender().fit(frames(X[:400].toarray())[container])
+    display = PopularityDisplay.from_estimator(model, frames(rows)[container])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the model fitted with names
+        expected = PopularityDisplay.from_estimator(model, X[400:410])
+    np.testing.assert_array_equal(display.recommendations, expected.recommendations)
+    np.testing.assert_array_equal(display.interactions, expected.interactions)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_container_gives_the_codes_of_a_matrix(X, container):
+    model = clone(SMALL_DAE).set_params(max_iter=1).fit(frames(X.toarray())[container])
+    display = LatentSpaceDisplay.from_estimator(model, frames(X.toarray())[container])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = LatentSpaceDisplay.from_estimator(model, X)
+    np.testing.assert_allclose(display.components, expected.components, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.int8, np.float16, object, bool])
+def test_item_counts_of_every_dtype_give_the_same_order(popularity, X, dtype):
+    counts = np.arange(200) % 100 if dtype is not bool else np.arange(200) % 2
+    displays = [
+        PopularityDisplay.from_estimator(popularity, X[400:], item_counts=counts.astype(of)) for of in (np.int64, dtype)
+    ]
+    np.testing.assert_array_equal(displays[1].interactions, displays[0].interactions)
+    np.testing.assert_array_equal(displays[1].recommendations, displays[0].recommendations)
+    np.testing.assert_allclose(displays[1].interactions_line_.get_ydata(), displays[0].interactions_line_.get_ydata())
+
+
+def test_one_item_is_drawn_without_a_warning():
+    model = skvae.PopularityRecommender().fit(np.ones((3, 1)))
+    assert PopularityDisplay.from_estimator(model, np.ones((3, 1))).interactions.tolist() == [3]
 
 
 def test_wrong_popularities_are_explained(popularity, X):
@@ -353,5 +790,12 @@ def test_wrong_popularities_are_explained(popularity, X):
         PopularityDisplay.from_estimator(popularity, X, item_counts=[1, 2, 3])
     with pytest.raises(ValueError, match="item_counts must not be negative"):
         PopularityDisplay.from_estimator(popularity, X, item_counts=np.full(200, -1))
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"nor NaN or infinite, got {wrong} for item 3"):
+            PopularityDisplay.from_estimator(popularity, X, item_counts=np.where(np.arange(200) == 3, wrong, 1.0))
+    with pytest.raises(ValueError, match="item_counts must hold numbers, got dtype <U4"):
+        PopularityDisplay.from_estimator(popularity, X, item_counts=["many"] * 200)
+    with pytest.raises(ValueError, match="No item has an interaction"):
+        PopularityDisplay.from_estimator(popularity, X, item_counts=np.zeros(200))
     with pytest.raises(ValueError, match="k == 0"):
         PopularityDisplay.from_estimator(popularity, X, k=0)

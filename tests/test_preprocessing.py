@@ -20,6 +20,7 @@ from sklearn.preprocessing import Binarizer
 import skvae
 from skvae import EASERecommender, InteractionEncoder, MultDAERecommender, PopularityRecommender, fold_in_split
 from skvae.datasets import make_interactions
+from skvae.ids import item_index
 
 FRAMES = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
 TABLES = {
@@ -160,13 +161,52 @@ def test_the_k_core_holds_and_is_the_largest(rows, least_items, least_users):
     assert X.nnz == len(core)
 
 
-def test_a_threshold_is_of_the_merged_weight_and_a_weight_of_zero_is_no_interaction():
-    events = (["a", "a", "a", "b", "b"], ["x", "x", "y", "y", "z"], [2, 2, 3, 4, 0])
-    X = InteractionEncoder(weight="weight", threshold=4).fit_transform(events)
-    np.testing.assert_array_equal(X.toarray(), [[1, 0], [0, 1]])
+@pytest.mark.parametrize(("duplicates", "weights"), [("sum", [[4, 9]]), ("max", [[4, 5]])])
+def test_a_threshold_is_of_each_event_so_that_two_dislikes_are_no_like(duplicates, weights):
+    events = (["a"] * 6, ["x", "x", "y", "y", "z", "z"], [4, 1, 2, 2, 4, 5], [3, 9, 1, 2, 5, 4])
+    encoder = InteractionEncoder(weight="stars", threshold=4, timestamp="time", duplicates=duplicates, binary=False)
+    np.testing.assert_array_equal(encoder.fit_transform(events).toarray(), weights)
+    assert encoder.item_ids_.tolist() == ["x", "z"]
+    encoder.set_params(handle_unknown="ignore")
+    assert encoder.timestamps(events).data.tolist() == [3, 5]  # of the events that count
+
+
+def test_with_duplicates_last_only_the_last_event_meets_the_threshold():
+    encoder = InteractionEncoder(weight="stars", threshold=4, timestamp="time", duplicates="last")
+    encoder.fit((["a"] * 4, ["x", "x", "y", "y"], [5, 1, 1, 5], [1, 2, 1, 2]))
+    assert encoder.item_ids_.tolist() == ["y"]
+
+
+def test_without_weights_a_threshold_is_of_the_number_of_events():
+    encoder = InteractionEncoder(threshold=2).fit((["a"] * 3, ["x", "y", "x"]))
+    assert encoder.item_ids_.tolist() == ["x"]
+
+
+def test_repeats_below_the_threshold_are_repeats_all_the_same():
+    with pytest.raises(ValueError, match="1 events repeat a user and an item"):
+        InteractionEncoder(weight="stars", threshold=4, duplicates="error").fit((["a"] * 2, ["x", "x"], [5, 1]))
+
+
+def test_a_weight_of_zero_is_no_interaction():
     encoder = clone(WEIGHTED)
-    assert encoder.fit_transform(events).nnz == 3
+    assert encoder.fit_transform((["a", "a", "b", "b"], ["x", "y", "y", "z"], [2, 3, 4, 0])).nnz == 3
     assert encoder.item_ids_.tolist() == ["x", "y"]
+
+
+def test_a_weight_above_zero_is_an_interaction_however_small():
+    X = clone(WEIGHTED).fit_transform((["a", "a", "a", "b"], ["x", "y", "z", "x"], [1e-50, 5e-324, 1e-40, 1]))
+    assert X.nnz == 4
+    assert (X.data[:3] == np.finfo(np.float32).tiny).all()
+    assert X.data[3] == 1
+
+
+@pytest.mark.parametrize("weights", [[1e39, 1], [3e38, 3e38], [1.7e308, 1.7e308]])
+def test_weights_beyond_float32_say_what_to_do_and_do_not_matter_where_entries_are_ones(weights):
+    events = (["a", "a"], ["x", "x"], weights)
+    with pytest.raises(ValueError, match=r"must be at most 3.4e\+38, what a float32 holds, got .*: divide them all"):
+        clone(WEIGHTED).fit(events)
+    X = InteractionEncoder(weight="weight", threshold=1).fit_transform(events)
+    assert X.data.tolist() == [1]
 
 
 def test_the_last_of_repeated_events_is_that_of_the_latest_time():
@@ -322,18 +362,17 @@ def test_the_last_items_of_the_table_are_held_out():
         assert times[[row], held_out[[row]].indices].min() >= times[[row], fold_in[[row]].indices].max()
 
 
-@pytest.mark.parametrize("library", ["pandas", "polars", "arrays"])
-def test_datetimes_become_microseconds(library):
-    times = pd.to_datetime(np.array([0, 978307200000001, -86400000000], "datetime64[us]"))
-    columns = {"user": [1, 1, 1], "item": [1, 2, 3], "when": times}
-    events = {"pandas": pd.DataFrame(columns), "polars": pl.DataFrame({**columns, "when": times.to_numpy()})}
-    events["arrays"] = tuple(np.asarray(column) for column in columns.values())
-    encoder = InteractionEncoder(timestamp="when").fit(events[library])
-    stamps = encoder.timestamps(events[library])
-    assert stamps.data.tolist() == [0, 978307200000001, -86400000000]
-    assert stamps.dtype == np.int64
-    with_zone = pd.DataFrame({**columns, "when": times.tz_localize("Europe/Paris")})
-    assert encoder.timestamps(with_zone).data[0] == -3600_000_000
+def test_times_are_those_of_the_matrix_of_fit_transform_too():
+    events = (["a", "a", "b", "c", "c"], ["x", "y", "x", "y", "z"], [5, 6, 7, 9, 8])
+    encoder = InteractionEncoder(timestamp="t", min_user_interactions=2)
+    X = encoder.fit_transform(events)
+    times = encoder.timestamps(events, users=encoder.user_ids_)
+    np.testing.assert_array_equal(times.toarray(), [[5, 6, 0], [0, 9, 8]])
+    _, held_out = fold_in_split(X, timestamps=times, min_interactions=2, held_out_fraction=0.5)
+    np.testing.assert_array_equal(held_out.toarray(), [[0, 1, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(encoder.timestamps(events, users=["c"]).toarray(), [[0, 9, 8]])
+    with pytest.raises(ValueError, match="1 of 2 users have no event in the table, such as 'd': pass the table"):
+        encoder.timestamps(events, users=["a", "d"])
 
 
 # -- new items
@@ -346,7 +385,7 @@ def test_new_items_come_after_the_old_ones_whose_columns_stay():
     assert encoder.user_ids_.tolist() == ["a", "b"]
     np.testing.assert_array_equal(encoder.transform((["c", "c"], ["w", "x"])).toarray(), [[1, 0, 1]])
     assert encoder.item_indices(["w", "x", "y"]).tolist() == [2, 0, 1]
-    with pytest.raises(ValueError, match="Item ids are int64 here and were object in fit"):
+    with pytest.raises(ValueError, match="Item ids are numbers here and were strings in fit, such as 5 and 'x'"):
         encoder.partial_fit((["c"], [5]))
 
 
@@ -399,6 +438,18 @@ def test_inference_leaves_the_encoder_as_it_was(fitted):
     encoder.recommend(model, named(columns))
     encoder.transform(named(columns))
     assert pickle.dumps(encoder) == before
+
+
+def test_the_index_of_the_ids_is_made_once_and_follows_partial_fit_and_a_refit():
+    encoder = InteractionEncoder().fit((["a", "a"], ["x", "y"]))
+    index = item_index(encoder)
+    encoder.item_indices(["x"])
+    assert item_index(encoder) is index
+    encoder.partial_fit((["a"], ["z"]))
+    assert item_index(encoder) == {"x": 0, "y": 1, "z": 2}
+    encoder.fit((["a"], ["z"]))
+    assert encoder.item_indices(["x", "z"]).tolist() == [-1, 0]
+    assert item_index(pickle.loads(pickle.dumps(encoder))) == {"z": 0}
 
 
 def test_a_refit_starts_afresh():
@@ -462,7 +513,7 @@ def test_what_is_wrong_with_a_frame_is_said_in_one_sentence(library, changes, pa
         (([1, 2], [1]), ValueError, r"all equally long, got \(2,\), \(1,\)"),
         (np.ones((3, 4)), ValueError, "must have the 2 columns user, item"),
         (np.ones(3), ValueError, "must be two-dimensional"),
-        ((np.array([1, "a"], object), [1, 1]), TypeError, "user ids must be all strings or all numbers"),
+        ((np.array([1, "a"], object), [1, 1]), TypeError, "Ids in column 'user' must be all strings or all numbers"),
         ([[1, 2]], TypeError, "got list"),
         (sp.csr_array((2, 2)), TypeError, "got csr_array; a user-item matrix needs no InteractionEncoder"),
         (([], []), ValueError, "events has no rows"),
@@ -482,10 +533,16 @@ def test_what_is_wrong_with_arrays_is_said_in_one_sentence(events, error, senten
         ({"min_item_interactions": 1.5}, TypeError, "min_item_interactions must be an instance of"),
         ({"threshold": -1}, ValueError, "threshold == -1"),
         ({"binary": "yes"}, TypeError, "binary must be an instance of"),
-        ({"duplicates": "first"}, ValueError, "duplicates must be one of sum, max, last, error, got 'first'"),
-        ({"handle_unknown": "drop"}, ValueError, "handle_unknown must be one of warn, ignore, error, got 'drop'"),
+        ({"duplicates": "first"}, ValueError, "duplicates must be one of error, last, max, sum, got 'first'"),
+        ({"handle_unknown": "drop"}, ValueError, "handle_unknown must be one of error, ignore, warn, got 'drop'"),
         ({"weight": "rating"}, ValueError, "weight='rating' decides nothing with binary=True and threshold=None"),
         ({"duplicates": "last"}, ValueError, 'duplicates="last" needs timestamp'),
+        ({"item": "score"}, ValueError, "item='score' is the name of a column that recommend adds: rename that of ev"),
+        ({"user": "rank"}, ValueError, "user='rank' is .*, for example to 'user_rank', and use InteractionEncoder"),
+        ({"item": "user"}, ValueError, "user and item both name the column 'user': name two columns"),
+        ({"weight": "item", "binary": False}, ValueError, "item and weight both name the column 'item'"),
+        ({"timestamp": "user"}, ValueError, "user and timestamp both name the column 'user'"),
+        ({"weight": "w", "timestamp": "w", "binary": False}, ValueError, "weight and timestamp both name the column"),
     ],
 )
 def test_a_bad_parameter_is_said_in_one_sentence(parameters, error, sentence):

@@ -1,7 +1,5 @@
 """RecVAE: what it adds to Mult-VAE, and that nothing of it is kept beside the weights."""
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -10,17 +8,13 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm
 from sklearn.base import clone
 
-from skvae import MultVAERecommender, RecVAERecommender
+from skvae import MultVAERecommender
 from skvae.core.priors import CompositePrior, StandardNormal
 
 
 @pytest.fixture
 def model():
     return clone(SMALL_RECVAE)
-
-
-def _same_weights(one, other):
-    return all(np.array_equal(one.weights_[name], other.weights_[name]) for name in one.weights_)
 
 
 def test_an_epoch_is_all_passes_over_the_users_and_gamma_is_not_annealed(model, X):
@@ -36,36 +30,6 @@ def test_the_decoder_is_linear_and_the_previous_encoder_is_not_among_the_weights
     names = set(model.fit(X).weights_)
     assert {name for name in names if name.startswith("decoder")} == {"decoder.item_weight", "decoder.item_bias"}
     assert {name.split(".")[0] for name in names} == {"encoder", "decoder"}
-
-
-def test_n_calls_of_partial_fit_are_a_fit_of_n_epochs(model, X):
-    fitted = clone(model).set_params(early_stopping=False, averaging_epochs=0, max_iter=3).fit(X)
-    for _ in range(3):
-        model.partial_fit(X)
-    assert _same_weights(fitted, model)
-    assert model.loss_curve_ == fitted.loss_curve_
-
-
-def test_two_warm_fits_are_a_fit_of_all_their_epochs(model, X):
-    model.set_params(early_stopping=False, averaging_epochs=0, max_iter=2)
-    whole = clone(model).set_params(max_iter=4).fit(X)
-    model.set_params(warm_start=True)
-    assert _same_weights(whole, model.fit(X).fit(X))
-
-
-def test_a_saved_model_answers_to_the_bit_and_goes_on_training(model, X):
-    loaded = pickle.loads(pickle.dumps(model.fit(X)))
-    assert np.array_equal(loaded.decision_function(X), model.decision_function(X))
-    assert np.array_equal(loaded.score_samples(X), model.score_samples(X))
-    assert loaded.partial_fit(X).n_iter_ == 6
-
-
-def test_users_like_the_items_of_their_group_best(model):
-    board = (np.add.outer(np.arange(60), np.arange(40)) % 2 == 0).astype(np.float32)
-    hidden = board.copy()
-    hidden[np.arange(60), (np.arange(60) % 2) + 2 * (np.arange(60) // 2 % 20)] = 0
-    best = model.set_params(max_iter=50, learning_rate=0.01).fit(hidden).predict(hidden)
-    assert board[np.arange(60), best].all()
 
 
 def test_score_samples_takes_the_prior_of_a_user_of_whom_nothing_is_known(model, X):
@@ -108,23 +72,6 @@ def test_under_a_strong_kl_term_the_composite_prior_holds_users_near_where_they_
         spread[type(prior)] = model.set_params(anneal_cap=100.0, max_iter=3).fit(X).transform(X).std() / before
     assert spread[StandardNormal] < 0.2
     assert spread[CompositePrior] > 0.4
-
-
-@pytest.mark.parametrize(
-    ("parameters", "error", "message"),
-    [
-        ({"gamma": -1}, ValueError, "gamma == -1, must be >= 0"),
-        ({"gamma": "0.005"}, TypeError, "gamma must be an instance of float"),
-        ({"n_encoder_passes": -1}, ValueError, "n_encoder_passes == -1, must be >= 0"),
-        ({"n_encoder_passes": 1.5}, TypeError, "n_encoder_passes must be an instance of int"),
-        ({"hidden_layer_sizes": (8, 6)}, ValueError, r"hidden_layer_sizes must be of one width, .* got \(8, 6\)"),
-        ({"hidden_layer_sizes": 600}, ValueError, "hidden_layer_sizes must be a tuple of positive ints"),
-        ({"activation": "gelu"}, ValueError, "activation must be one of identity, relu"),
-    ],
-)
-def test_a_parameter_out_of_type_or_range_is_said_in_one_sentence(X, parameters, error, message):
-    with pytest.raises(error, match=message):
-        RecVAERecommender(**parameters).fit(X)
 
 
 def test_a_network_that_is_warm_started_keeps_its_layers(X):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from conftest import CONTAINERS, CONTAINERS_OF_ONES, Scores, frame, left_alone
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
@@ -68,16 +69,6 @@ def test_the_scorers_parameters_are_those_of_the_split(kwargs):
     assert RankingScorer("ndcg@5", **kwargs)(MODEL, TEST) != ndcg_by_hand(MODEL, TEST, 5)
 
 
-class Scores(PopularityRecommender):
-    """Scores of a function of X, for users of any container."""
-
-    def __init__(self, function=None):
-        self.function = function
-
-    def decision_function(self, X):
-        return self.function(np.asarray(X.todense()))
-
-
 def test_a_model_that_copies_its_input_gains_nothing_by_it():
     copies, all_alike = Scores(lambda rows: rows), Scores(np.zeros_like)
     assert ndcg_scorer(copies, TEST) == ndcg_scorer(all_alike, TEST) < 1
@@ -120,32 +111,18 @@ def test_a_scorer_pickles_and_compares_by_its_parameters():
 
 FOLD_IN, HELD_OUT = fold_in_split(TEST, random_state=9)
 FOLD_IN, HELD_OUT = FOLD_IN.toarray(), HELD_OUT.toarray()
-DUPLICATED = sp.csr_array(HELD_OUT / 2).tocoo()
-DUPLICATED = sp.coo_array(
-    (np.tile(DUPLICATED.data, 2), (np.tile(DUPLICATED.row, 2), np.tile(DUPLICATED.col, 2))), shape=HELD_OUT.shape
-)
-MATRICES = {
-    "csr_array": sp.csr_array,
-    "csr_matrix": sp.csr_matrix,
-    "csc_array": sp.csc_array,
-    "coo_array": sp.coo_array,
-    "array": np.array,
-    "bool": lambda matrix: matrix > 0,
-    "list": np.ndarray.tolist,
-    "DataFrame": lambda matrix: pd.DataFrame(matrix.copy()),
-    "duplicates": lambda matrix: DUPLICATED if matrix is HELD_OUT else sp.coo_array(matrix),
-}
+UNNAMED = [name for name in (*CONTAINERS, "bool") if name != "DataFrame with names"]  # as what MODEL was fitted on
 
 
 @pytest.mark.parametrize(
-    ("as_X", "as_y"), [*((name, "csr_array") for name in MATRICES), *(("csr_array", name) for name in MATRICES)]
+    ("as_X", "as_y"),
+    [pair for name in UNNAMED for pair in ((name, "csr_array"), ("csr_array", name))],
 )
 def test_a_matrix_y_is_what_was_held_out_of_X(as_X, as_y):
-    fold_in, held_out = MATRICES[as_X](FOLD_IN), MATRICES[as_y](HELD_OUT)
+    fold_in, held_out = CONTAINERS_OF_ONES[as_X](FOLD_IN), CONTAINERS_OF_ONES[as_y](HELD_OUT)
     expected = RankingScorer("ndcg@10", random_state=9)(MODEL, TEST)
     assert RankingScorer("ndcg@10")(MODEL, fold_in, held_out) == expected
     assert evaluate(MODEL, fold_in, "ndcg@10", y=held_out).mean["ndcg@10"] == expected
-    assert DUPLICATED.nnz == 2 * np.count_nonzero(HELD_OUT)
 
 
 @pytest.mark.parametrize("labels", [np.zeros(20), [0, 1] * 10, ["a"] * 20, pd.Series(range(20)), None])
@@ -253,17 +230,15 @@ def test_scoring_in_blocks_gives_what_one_block_gives(monkeypatch, scores_per_bl
 
 def test_score_users_leaves_its_arguments_alone():
     fold_in, held_out = fold_in_split(TEST)
-    before = [part.copy() for part in (fold_in, held_out)]
-    score_users(MODEL, fold_in, held_out, "ndcg@5", min_value=0.5)
-    for part, copy in zip((fold_in, held_out), before, strict=True):
-        np.testing.assert_array_equal(part.toarray(), copy.toarray(), strict=True)
+    with left_alone(fold_in, held_out):
+        score_users(MODEL, fold_in, held_out, "ndcg@5", min_value=0.5)
 
 
 def test_a_data_frame_with_names_is_scored_like_its_values_without_a_warning():
-    frame = pd.DataFrame(X.toarray(), columns=[f"item {i}" for i in range(30)], index=np.arange(60)[::-1])
-    model = PopularityRecommender().fit(frame[:40])
-    assert ndcg_scorer(model, frame[40:]) == ndcg_scorer(MODEL, TEST)
-    scores = cross_val_score(model, frame, scoring=ndcg_scorer, cv=UserKFold(3))
+    table = frame(X)
+    model = PopularityRecommender().fit(table[:40])
+    assert ndcg_scorer(model, table[40:]) == ndcg_scorer(MODEL, TEST)
+    scores = cross_val_score(model, table, scoring=ndcg_scorer, cv=UserKFold(3))
     np.testing.assert_array_equal(scores, cross_val_score(MODEL, X, scoring=ndcg_scorer, cv=UserKFold(3)))
 
 

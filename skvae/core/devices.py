@@ -4,11 +4,12 @@ import torch
 
 
 def check_device(name, device):
-    """Raise where the parameter of this name is not the name of a device that is present."""
+    """The parameter of this name, which must be the name of a device that is present."""
     if not isinstance(device, str):
         raise TypeError(f'{name} must be a str such as "auto", "cpu" or "cuda", got {device!r}.')
     if not is_present(device):
         raise ValueError(f'{name}={device!r} is not present on this machine: use "auto" or "cpu".')
+    return device
 
 
 def is_present(name):
@@ -47,16 +48,3 @@ def _multiplies_bfloat16(device):
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(present for name, present in capabilities.items() if name.endswith("bf16"))  # avx512_bf16, amx_bf16
-
-
-def invert_on(device, matrix):
-    """Invert a float32 symmetric array in place; False where it is not positive definite.
-
-    The device holds the matrix, its factor and its inverse.
-    """
-    matrix = torch.from_numpy(matrix)
-    factor, failed = torch.linalg.cholesky_ex(matrix.to(device))
-    if failed or not factor.diagonal().isfinite().all():
-        return False
-    matrix.copy_(torch.cholesky_inverse(factor))
-    return True

@@ -5,6 +5,7 @@ import copy
 import torch
 
 from .batches import UserRows
+from .isolation import isolated
 
 
 class Inference:
@@ -46,6 +47,7 @@ class Inference:
         """Logits, float32 array of shape (n_users, n_items)."""
         return self._by_user(X, self._logits, X.shape[1])
 
+    @isolated()
     def scores(self, X):
         """Logits of one block of users, a float32 tensor of shape (n_users, n_items) of its own on the device."""
         rows = UserRows(X, device=self.device)
@@ -57,28 +59,44 @@ class Inference:
         """What `skvae.recommend` ranks by: itself, with ``scores`` and ``device``."""
         return self
 
+    @isolated()
     def log_likelihood(self, X, noise):
-        """float64 array of shape (n_users,); ``noise`` has shape (n_draws, n_components)."""
+        """float64 array of shape (n_users,); ``noise`` has shape (n_draws, n_components).
+
+        Added items that were not trained yet are left out: the model says nothing of them.
+        """
         # in double: sums over all items, which rounding must not make depend on who else is in the block
         network = copy.deepcopy(self.network).double()
+        trained = network.decoder.item_bias.isfinite()
+        if not trained.all():
+            X = X[:, trained.cpu().numpy()]
+            for part, name in (
+                (network.encoder, "item_weight"),
+                (network.decoder, "item_weight"),
+                (network.decoder, "item_bias"),
+            ):
+                setattr(part, name, torch.nn.Parameter(getattr(part, name)[trained], requires_grad=False))
         noise = torch.from_numpy(noise).to(self.device, torch.float64)
         return self._by_user(
             X, lambda batch, _: network.log_likelihood(batch, noise)[:, None], 1, torch.float64
         ).ravel()
 
+    @isolated()
     def item_means(self, codes):
         """The likelihood's mean of every item, float32 array of shape (n_users, n_items)."""
         decoder, likelihood = self.network.decoder, self.network.likelihood
-        means = torch.empty(len(codes), len(decoder.item_bias))
+        means = torch.empty(len(codes), len(decoder.item_bias), dtype=torch.float32)
         with torch.inference_mode():
             for first in range(0, len(codes), self.block_size):
                 block = torch.from_dlpack(codes[first : first + self.block_size]).to(self.device)
                 means[first : first + self.block_size] = likelihood.mean(decoder(block, self.products))
+        means[:, ~decoder.item_bias.isfinite().cpu()] = 0  # of added items nothing is expected yet
         return means.numpy()
 
     def _logits(self, batch, out=None):
         return self.network.decoder(self.network.code(batch), self.products, out)
 
+    @isolated()
     def _by_user(self, X, function, width, dtype=torch.float32):
         """What function(batch, out) gives for each block of users; it may write into ``out`` and return that."""
         rows = UserRows(X, dtype, device=self.device)

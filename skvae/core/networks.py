@@ -12,6 +12,7 @@ from torch import nn
 from .item_products import FLOAT32
 from .priors import posterior_log_prob
 
+DTYPE = torch.float32  # whatever torch's default is
 # Of RecVAE. The hidden units of a user with few items differ little, and 1e-5 would blow their noise up to variance 1.
 LAYER_NORM_EPS = 0.1
 
@@ -36,11 +37,12 @@ class Encoder(nn.Module):
     def __init__(self, n_items, layer_sizes, activation, output_activation, normalized=False, skip_connections=False):
         super().__init__()
         first, *_ = layer_sizes
-        self.item_weight = nn.Parameter(torch.empty(n_items, first))
-        self.item_bias = nn.Parameter(torch.empty(first))
+        self.item_weight = _parameter(n_items, first)
+        self.item_bias = _parameter(first)
         self.layers = _linear_layers(layer_sizes)
         self.normalizations = nn.ModuleList(
-            nn.LayerNorm(size, eps=LAYER_NORM_EPS) if normalized else nn.Identity() for size in layer_sizes[:-1]
+            nn.LayerNorm(size, eps=LAYER_NORM_EPS, dtype=DTYPE) if normalized else nn.Identity()
+            for size in layer_sizes[:-1]
         )
         self.activation, self.output_activation = activation, output_activation
         self.skip_connections = skip_connections
@@ -74,8 +76,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.n_components, last = layer_sizes[0], layer_sizes[-1]
         self.layers = _linear_layers(layer_sizes)
-        self.item_weight = nn.Parameter(torch.empty(n_items, last))
-        self.item_bias = nn.Parameter(torch.empty(n_items))
+        self.item_weight = _parameter(n_items, last)
+        self.item_bias = _parameter(n_items)
         self.activation = activation
 
     def forward(self, code, products=FLOAT32, out=None):
@@ -152,4 +154,8 @@ class VariationalAutoencoder(nn.Module):
 
 
 def _linear_layers(sizes):
-    return nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
+    return nn.ModuleList(nn.Linear(i, o, dtype=DTYPE) for i, o in pairwise(sizes))
+
+
+def _parameter(*shape):
+    return nn.Parameter(torch.empty(shape, dtype=DTYPE))

@@ -1,5 +1,6 @@
-"""The training loop: epochs of Adam updates, validation, early stopping (`_stops_early`), the best epoch kept."""
+"""The training loop: epochs of Adam updates, validation, and the weights of the best epoch kept."""
 
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 
 from .averaging import MovingAverage
+from .early_stopping import is_best, is_out_of_patience
 from .item_products import ItemProducts
 from .optimizer import Adam
 
@@ -17,12 +19,14 @@ class History:
 
     ``best_epoch`` counts from 1 and is the last epoch where nothing was validated. ``interrupt`` is
     the KeyboardInterrupt that ended the training after its first epoch, ``restored`` whether the
-    weights of the best epoch were put back.
+    weights of the best epoch were put back. ``first_score`` is that of the weights that a training
+    went on from, which are epoch 0; -inf where there were none.
     """
 
     losses: list = field(default_factory=list)
     betas: list = field(default_factory=list)
     validation_scores: list = field(default_factory=list)
+    first_score: float = -math.inf
     n_updates: int = 0
     best_epoch: int = 0
     interrupt: KeyboardInterrupt | None = None
@@ -90,7 +94,13 @@ class Training:
         self.optimizer = Adam(self.network, settings.learning_rate, settings.l2_regularization)
         self.generator = torch.Generator(rows.offsets.device).manual_seed(seed)
         self.history = History(n_updates=first_update)
-        self.products = self._average = self._best_weights = None  # of a run
+        self.products = ItemProducts.for_training(
+            self.network.decoder,
+            settings.half_precision,
+            min(settings.batch_size, rows.n_users),
+            self.optimizer.update_rows,
+        )
+        self._average = self._best_weights = None  # of a run
 
     def state(self):
         """What another training can `resume` from: moments, generator, and the weights before averaging."""
@@ -106,6 +116,11 @@ class Training:
             self.network.load_state_dict(state["last_weights"])
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state["moments"]})
         self.generator.set_state(state["generator"])
+
+    def count_first_weights(self, validate):
+        """Score the weights that there are as epoch 0: they are kept where no epoch is better."""
+        self.history.first_score = validate(self.network, self.products)
+        self._keep_weights()
 
     def run(self, interrupts, validate=None, monitor=None):
         """Train, and leave the network with the weights of the best epoch, or where nothing is validated the last.
@@ -130,13 +145,8 @@ class Training:
             Where the first epoch was not finished, or a second Ctrl-C did not wait for the end of an update.
         """
         history, settings = self.history, self.settings
-        n_users = len(self.rows.non_empty())
-        n_updates = self.objective.n_passes * -(-n_users // settings.batch_size)
-        buffered = min(settings.batch_size, self.rows.n_users)
-        self.products = ItemProducts.for_training(
-            self.network.decoder, settings.half_precision, buffered, self.optimizer.update_rows
-        )
         if settings.averaging_epochs:
+            n_updates = self.objective.n_passes * -(-len(self.rows.non_empty()) // settings.batch_size)
             self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
         try:
             for _ in range(settings.n_epochs):
@@ -152,6 +162,7 @@ class Training:
         if self._best_weights is not None and (history.interrupt is not None or not is_last):
             self.network.load_state_dict(self._best_weights)
             history.restored = True
+        self._check_weights()
         return history
 
     def _epoch(self, interrupts, validate, monitor):
@@ -163,7 +174,8 @@ class Training:
             self._record(loss, beta, score)
             stopped = monitor.epoch_ends(self.history)
             interrupts.check()
-        return stopped or self._stops_early()
+        settings = self.settings
+        return stopped or is_out_of_patience(self.history, settings.patience, settings.schedule.final)
 
     def _update_all(self, interrupts):
         """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""
@@ -182,11 +194,7 @@ class Training:
         interrupts.check()
         mean_loss = float(total) / n_users
         if not abs(mean_loss) < float("inf"):  # NaN too
-            raise ValueError(
-                f"The loss is {mean_loss} in epoch {len(self.history.losses) + 1}: training diverged at "
-                f"learning_rate={self.settings.learning_rate}. Lower learning_rate, or scale down "
-                "the largest values of X."
-            )
+            raise ValueError(self._divergence(f"The loss is {mean_loss}", [*self.history.losses, mean_loss]))
         return mean_loss, beta
 
     def _batches(self):
@@ -197,25 +205,29 @@ class Training:
     def _record(self, loss, beta, score):
         """Add an epoch to the history, and keep its weights where it is the best."""
         history = self.history
-        best = max(history.validation_scores, default=-torch.inf)
+        best = is_best(score, history)
         history.losses.append(loss)
         history.betas.append(beta)
         if score is not None:
             history.validation_scores.append(score)
-        if score is None or score > best:
+        if best:
             history.best_epoch = len(history.losses)
-        if score is not None and score > best:
-            self._best_weights = _copy_weights(self.network, self._best_weights)
+        if best and score is not None:
+            self._keep_weights()
 
-    def _stops_early(self):
-        """Whether the best epoch is further back than the patience, counted from where beta was at its final value."""
-        history, settings = self.history, self.settings
-        if settings.patience is None or not history.validation_scores:
-            return False
-        epoch = len(history.losses)
-        # before beta is there the objective still changes, and the score with it
-        first = next((i for i, beta in enumerate(history.betas) if beta >= settings.schedule.final), epoch)
-        return epoch - max(history.best_epoch, first) >= settings.patience
+    def _keep_weights(self):
+        self._best_weights = _copy_weights(self.network, self._best_weights)
+
+    def _check_weights(self):
+        """The loss of an epoch is that before its last update, which may have been one too many."""
+        if not all(parameter.isfinite().all() for parameter in self.network.parameters()):
+            raise ValueError(self._divergence("The last update made weights that are not finite", self.history.losses))
+
+    def _divergence(self, what, epochs):
+        return (
+            f"{what} in epoch {len(epochs)}: training diverged at learning_rate={self.settings.learning_rate}. Lower "
+            "learning_rate, or scale down the largest values of X."
+        )
 
 
 @torch.no_grad()

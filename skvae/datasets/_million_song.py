@@ -7,10 +7,14 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import Bunch
 
-from ._archive import fetch_archive, open_archive, open_table
+from ._archive import GIB, fetch_archive, line_error, numbered_lines, open_archive, open_table
 
 URL = "http://labrosa.ee.columbia.edu/~dpwe/tmp/train_triplets.txt.zip"
 FILE = "train_triplets.txt"
+MAX_SIZE = 4 * GIB  # of the unpacked file: the official one has 2.8
+MAX_COUNT = 2**24 - 1  # beyond it float32 skips whole numbers
+LONGEST_LINE = 1000  # characters: where no line ends, the whole file would be one
+PLAYS = "a user, a song and a play count with tabs between"
 
 DESCRIPTION = """\
 Echo Nest taste profile subset of the Million Song Dataset: {n_plays} pairs of {n_users} users and {n_items} songs
@@ -33,7 +37,8 @@ def fetch_million_song_taste_profile(*, path=None, data_home=None, download_if_m
     ----------
     path : str or path-like, default=None
         Where the zip file is, or the folder that holds ``train_triplets.txt``: nothing is
-        downloaded then.
+        downloaded then. A zip file of a file that would unpack to more than 4 GiB is refused: the
+        official one has 2.8.
     data_home, download_if_missing, n_retries, delay :
         As in `fetch_movielens`.
 
@@ -56,7 +61,8 @@ def fetch_million_song_taste_profile(*, path=None, data_home=None, download_if_m
     ImportError
         Without pandas.
     ValueError
-        Where the file is not written as the official one is.
+        Where the archive is damaged, encrypted, empty or too large, or the file is not written as
+        the official one is. Names the file, and the line where it is one.
     OSError
         Where the file cannot be downloaded or found; says where to put it.
 
@@ -79,8 +85,8 @@ def fetch_million_song_taste_profile(*, path=None, data_home=None, download_if_m
         path = fetch_archive(
             URL, data_home=data_home, download_if_missing=download_if_missing, n_retries=n_retries, delay=delay
         )
-    with open_archive(path, ".") as root, open_table(root, FILE) as file:
-        table = _read_plays(pandas, file)
+    with open_archive(path, "", MAX_SIZE) as files:
+        table = _read_plays(pandas, files)
     (users, user_ids), (items, item_ids) = _sorted_codes(table["user"]), _sorted_codes(table["song"])
     data = sp.csr_array((table["count"].to_numpy(), (users, items)), shape=(len(user_ids), len(item_ids)))
     description = DESCRIPTION.format(n_plays=data.nnz, n_users=len(user_ids), n_items=len(item_ids))
@@ -95,24 +101,45 @@ def _import_pandas():
     return pandas
 
 
-def _read_plays(pandas, file):
-    line = file.readline().rstrip()
-    if not re.fullmatch(r"[^\t]+\t[^\t]+\t\d+", line):
-        raise ValueError(
-            f"it must begin with a user, a song and a play count with tabs between; it begins with {line[:80]!r}."
-        )
-    file.seek(0)
-    table = pandas.read_csv(
-        file,
-        sep="\t",
-        names=["user", "song", "count"],
-        dtype={"user": "category", "song": "category", "count": np.float32},
-        keep_default_na=False,
-        quoting=csv.QUOTE_NONE,
-    )
-    if not (table["count"] > 0).all() or "" in table["song"].cat.categories:
-        raise ValueError("it has lines without a song or a play count.")
+def _read_plays(pandas, files):
+    with open_table(files, FILE) as file:
+        line = file.readline(LONGEST_LINE).rstrip()
+        if not _is_play(line):
+            raise ValueError(f"it must begin with {PLAYS}; it begins with {line[:80]!r}.")
+    with open_table(files, FILE) as file:
+        try:
+            with np.errstate(over="ignore"):  # infinity is refused below
+                table = pandas.read_csv(
+                    file,
+                    sep="\t",
+                    names=["user", "song", "count"],
+                    dtype={"user": "category", "song": "category", "count": np.float32},
+                    keep_default_na=False,
+                    quoting=csv.QUOTE_NONE,
+                )
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:
+            raise _error_of_lines(files) from error
+        counts = table["count"].to_numpy()
+        are_right = (counts > 0) & (counts <= MAX_COUNT) & (counts == np.floor(counts))
+        if not are_right.all() or any("" in table[name].cat.categories for name in ("user", "song")):
+            raise _error_of_lines(files)
     return table
+
+
+def _error_of_lines(files):
+    """The error of the first line that is not a user, a song and a play count."""
+    for number, line in numbered_lines(files, FILE):
+        text = line.rstrip("\r\n")
+        if text and not _is_play(text):
+            return line_error(number, text, f"{PLAYS}, the count from 1 to {MAX_COUNT}")
+    return ValueError(f"it has a line that is not {PLAYS}: fetch the official file again.")
+
+
+def _is_play(line):
+    match = re.fullmatch(r"[^\t]+\t[^\t]+\t([0-9]{1,8})", line)
+    return match is not None and 1 <= int(match[1]) <= MAX_COUNT
 
 
 def _sorted_codes(column):

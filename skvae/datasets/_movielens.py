@@ -1,6 +1,7 @@
 """MovieLens: ratings of movies, collected by GroupLens."""
 
 import csv
+import re
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,10 +10,17 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import Bunch
 
-from ._archive import fetch_archive, open_archive, open_table
+from ._archive import GIB, fetch_archive, line_error, numbered_lines, open_archive, open_table, read_text
 
 URL = "https://files.grouplens.org/datasets/movielens/{}.zip"
 RATING = np.dtype([("user", np.int32), ("item", np.int32), ("rating", np.float32), ("timestamp", np.int64)])
+MAX_ID, MAX_TIME = (int(np.iinfo(RATING[field]).max) for field in ("user", "timestamp"))
+MAX_STARS = 5
+RATING_LINE = f"a user, a movie, a rating above 0 and at most {MAX_STARS}, and a time in seconds"
+MAX_SIZE = 2 * GIB  # of an unpacked file: the ratings.csv of "32m" has 0.8
+LONGEST_HEADER = 1000  # characters: where no line ends, the whole file would be one
+MOVIES_HEADER = "movieId,title,genres"
+MOVIE = "the number of a movie, its title and genres"
 NO_GENRE = {"(no genres listed)", "unknown", ""}
 
 DESCRIPTION = """\
@@ -30,31 +38,68 @@ Interactive Intelligent Systems 5(4), 2015, https://doi.org/10.1145/2827872
 """
 
 
-def _movies_of_csv(root):
+def _movies_of_csv(files):
     """Movie id -> title and genres, from movies.csv."""
-    with open_table(root, "movies.csv") as file:
-        rows = csv.reader(file)
-        next(rows, None)  # the header
-        return {int(number): (title, genres.split("|")) for number, title, genres in rows}
-
-
-def _movies_of_dat(root):
-    """Movie id -> title and genres, from movies.dat."""
-    with open_table(root, "movies.dat", "latin-1") as file:
-        rows = (line.rstrip().split("::") for line in file)
-        return {int(number): (title, genres.split("|")) for number, title, genres in rows}
-
-
-def _movies_of_100k(root):
-    """Movie id -> title and genres, from u.item, which has a flag for each line of u.genre."""
-    with open_table(root, "u.genre", "latin-1") as file:
-        names = [line.partition("|")[0] for line in file if line.strip()]
     movies = {}
-    with open_table(root, "u.item", "latin-1") as file:
-        for line in file:
-            number, title, _, _, _, *flags = line.rstrip().split("|")
-            movies[int(number)] = title, [name for name, flag in zip(names, flags, strict=True) if flag == "1"]
+    with open_table(files, "movies.csv") as file:
+        rows = csv.reader(file)
+        try:
+            _check_header(",".join(next(rows, [])), MOVIES_HEADER)
+            number = rows.line_num + 1
+            for row in rows:
+                # a title of several lines begins with a quote that nothing closes
+                if len(row) == 3 and _is_id(row[0]) and "\n" not in row[1]:
+                    movies[int(row[0])] = row[1], row[2].split("|")
+                elif len(row) > 1 or "".join(row).strip():  # not a blank line
+                    raise line_error(number, ",".join(row), MOVIE)
+                number = rows.line_num + 1
+        except csv.Error as error:
+            raise ValueError(f"line {rows.line_num}: {error}; mend it, or fetch the official file again.") from error
     return movies
+
+
+def _movies_of_dat(files):
+    """Movie id -> title and genres, from movies.dat."""
+    movies = {}
+    with open_table(files, "movies.dat", "latin-1") as file:
+        for number, line in _numbered(file):
+            row = line.split("::")
+            if len(row) != 3 or not _is_id(row[0]):
+                raise line_error(number, line, MOVIE)
+            movies[int(row[0])] = row[1], row[2].split("|")
+    return movies
+
+
+def _movies_of_100k(files):
+    """Movie id -> title and genres, from u.item, which has a flag for each line of u.genre."""
+    names, movies = [], {}
+    with open_table(files, "u.genre", "latin-1") as file:
+        for number, line in _numbered(file):
+            if not re.fullmatch(r"[^|]+\|\d+", line):
+                raise line_error(number, line, "a genre and its number")
+            names.append(line.partition("|")[0])
+    with open_table(files, "u.item", "latin-1") as file:
+        for number, line in _numbered(file):
+            movie, title, *others = line.split("|")
+            flags = others[3:]
+            if len(flags) != len(names) or not _is_id(movie) or not set(flags) <= {"0", "1"}:
+                raise line_error(number, line, f"{MOVIE}, as a 0 or 1 for each of {len(names)}")
+            movies[int(movie)] = title, [name for name, flag in zip(names, flags, strict=True) if flag == "1"]
+    return movies
+
+
+def _numbered(file):
+    """Number, from 1, and text of each line that is not blank."""
+    return ((number, line.rstrip()) for number, line in enumerate(file, 1) if not line.isspace())
+
+
+def _is_id(text):
+    return re.fullmatch("[0-9]{1,10}", text) is not None and int(text) <= MAX_ID
+
+
+def _check_header(line, header):
+    if line.strip() != header:
+        raise ValueError(f"it must begin with the line {header}; it begins with {line.strip()[:80]!r}.")
 
 
 class _Layout(NamedTuple):
@@ -103,9 +148,12 @@ def fetch_movielens(
     ----------
     variant : {"100k", "1m", "20m", "25m", "32m", "latest-small"}, default="latest-small"
         "latest-small" has some 100 000 ratings of 9 700 movies by 610 users in a download of 1 MB;
-        the paper's is "20m", 200 MB. The checksums of "100k", "1m", "20m" and "25m" are checked.
+        the paper's is "20m", 200 MB. The checksums of "100k", "1m", "20m" and "25m" are checked,
+        but where path names a copy.
     path : str or path-like, default=None
-        Where the zip file is, or the folder it unpacks to: nothing is downloaded then.
+        Where the zip file is, or the folder it unpacks to: nothing is downloaded then. Of a zip
+        file, a file that would unpack to more than 2 GiB is refused: the largest official one has
+        0.8.
     data_home : str or path-like, default=None
         Where the download is kept, in a folder ``skvae``; None for scikit-learn's
         ``~/scikit_learn_data`` (`sklearn.datasets.get_data_home`).
@@ -142,7 +190,9 @@ def fetch_movielens(
     Raises
     ------
     ValueError
-        Where variant is unknown, or a file is not written as the official one is.
+        Where variant is unknown, the archive is damaged, encrypted, empty or too large, or a file
+        is not written as the official one is: a rating that is not above 0 and at most 5, an id
+        that is no number. Names the file, and the line where it is one.
     OSError
         Where the file cannot be downloaded or found; says where to put it.
 
@@ -175,32 +225,58 @@ def fetch_movielens(
             n_retries=n_retries,
             delay=delay,
         )
-    with open_archive(path, release.name) as root:
-        ratings, movies = _read_ratings(root, release.layout), release.layout.read_movies(root)
-        readme = root / release.layout.readme
-        readme = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
+    with open_archive(path, release.name, MAX_SIZE) as files:
+        ratings, movies = _read_ratings(files, release.layout), release.layout.read_movies(files)
+        readme = read_text(files, release.layout.readme)
     bunch = _matrices(ratings)
     n_users, n_items = bunch["data"].shape
     description = DESCRIPTION.format(variant=variant, n_ratings=bunch["data"].nnz, n_items=n_items, n_users=n_users)
-    return Bunch(**bunch, **_item_tables(bunch["item_ids"].tolist(), movies), DESCR=f"{description}\n{readme}")
+    return Bunch(**bunch, **_item_tables(bunch["item_ids"].tolist(), movies, path), DESCR=f"{description}\n{readme}")
 
 
-def _read_ratings(root, layout):
+def _read_ratings(files, layout):
     """The lines of the ratings file, structured array of RATING."""
-    with open_table(root, layout.ratings) as file:
+    with open_table(files, layout.ratings) as file:
         if layout.header:
-            line = file.readline().strip()
-            if line != layout.header:
-                raise ValueError(f"it must begin with the line {layout.header}; it begins with {line[:80]!r}.")
-        lines, delimiter = file, layout.delimiter
+            _check_header(file.readline(LONGEST_HEADER), layout.header)
+        lines, delimiter = (line for line in file if not line.isspace()), layout.delimiter
         if len(delimiter) > 1:  # loadtxt knows those of one character
-            lines, delimiter = (line.replace(layout.delimiter, "\t") for line in file), "\t"
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "loadtxt: input contained no data")
-            ratings = np.loadtxt(lines, RATING, delimiter=delimiter, comments=None, ndmin=1)
+            lines, delimiter = (line.replace(layout.delimiter, "\t") for line in lines), "\t"
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "loadtxt: input contained no data")
+                ratings = np.loadtxt(lines, RATING, delimiter=delimiter, comments=None, ndmin=1)
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:
+            raise _error_of_lines(files, layout) from error
+        # as nothing is above NaN, its comparison is False too
+        are_right = (ratings["rating"] > 0) & (ratings["rating"] <= MAX_STARS)
+        for field in ("user", "item", "timestamp"):
+            are_right &= ratings[field] >= 0
+        if not are_right.all():
+            raise _error_of_lines(files, layout)
         if not len(ratings):
-            raise ValueError("it holds no rating.")
+            raise ValueError("it holds no rating: fetch the official file again.")
     return ratings
+
+
+def _error_of_lines(files, layout):
+    """The error of the first line that is no rating."""
+    for number, line in numbered_lines(files, layout.ratings):
+        if not (line.isspace() or (layout.header and number == 1) or _is_rating(line.split(layout.delimiter))):
+            return line_error(number, line, RATING_LINE)
+    return ValueError(f"it has a line that is not {RATING_LINE}: fetch the official file again.")
+
+
+def _is_rating(values):
+    user, movie, stars, time = [value.strip() for value in values] if len(values) == 4 else [""] * 4
+    is_time = re.fullmatch("[0-9]{1,19}", time) is not None and int(time) <= MAX_TIME
+    is_number = re.fullmatch(r"[0-9]+([.][0-9]*)?", stars) is not None
+    # a number so small that float32 has none above 0 is none
+    return (
+        _is_id(user) and _is_id(movie) and is_time and is_number and float(stars) <= MAX_STARS and np.float32(stars) > 0
+    )
 
 
 def _matrices(ratings):
@@ -220,11 +296,14 @@ def _matrices(ratings):
     return {"data": data, "timestamps": timestamps, "user_ids": user_ids, "item_ids": item_ids}
 
 
-def _item_tables(item_ids, movies):
+def _item_tables(item_ids, movies, path):
     """Titles and genres of the rated movies."""
     missing = [number for number in item_ids if number not in movies]
     if missing:
-        raise ValueError(f"The ratings are of {len(missing)} movies without a title, such as movie {missing[0]}.")
+        raise ValueError(
+            f"The ratings are of {len(missing)} movies without a title, such as movie {missing[0]}: the files in "
+            f"{path} are not of the same release; fetch the official ones again."
+        )
     genres = [set(movies[number][1]) - NO_GENRE for number in item_ids]
     names = sorted(set().union(*genres))
     return {

@@ -37,6 +37,8 @@ def make_interactions(n_users=1000, n_items=200, *, n_groups=4, density=0.1, ran
         check_scalar(value, name, numbers.Integral, min_val=1)
     check_scalar(n_groups, "n_groups", numbers.Integral, max_val=n_items)
     check_scalar(density, "density", numbers.Real, min_val=0, max_val=1, include_boundaries="right")
+    if density != density:  # NaN is below and above nothing
+        raise ValueError(f"density == {density}, must be > 0 and <= 1.")
     random_state = check_random_state(random_state)
     items = np.arange(n_items)
     weights = 1 / (10 + items)

@@ -1,5 +1,6 @@
 """How well a model ranks for users with few to many interactions."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,7 +8,10 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ..evaluation import Evaluation
 from ..scoring import hide_items, score_users
-from .axes import new_axes
+from .axes import draw_legend, legend_place, new_axes, show_all_heights
+
+MODEL_WIDTH = 0.12  # of the distance between two groups; less where all models would need more than 0.8 of it
+MODELS_WITHIN = 5  # names that leave room for the points in the axes
 
 
 class ActivityDisplay:
@@ -19,7 +23,8 @@ class ActivityDisplay:
     Parameters
     ----------
     groups : dict of str to list of skvae.evaluation.ActivityGroup
-        Name of a model to its groups, of the same users for each model.
+        Name of a model to its groups, of the same users for each model. Names stand in the legend
+        as they are.
     metric : str, default="ndcg@100"
         The metric drawn.
 
@@ -29,6 +34,8 @@ class ActivityDisplay:
     figure_ : matplotlib Figure
     errorbars_ : list of matplotlib ErrorbarContainer
         One for each model: means and standard errors.
+    zero_line_ : matplotlib Line2D or None
+        Where a mean or an error bar is below zero, as of a difference of two models.
 
     Examples
     --------
@@ -96,7 +103,7 @@ class ActivityDisplay:
         Parameters
         ----------
         evaluations : dict of str to skvae.Evaluation
-            Name of each model to what `skvae.evaluate` gave.
+            Name of each model to what `skvae.evaluate` gave, or to the difference of two such.
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
             The fold-in of the users evaluated: `skvae.fold_in_split` of what evaluate got, or
             that itself where evaluate got y.
@@ -151,22 +158,26 @@ class ActivityDisplay:
         self.ax_ = new_axes(self, ax)
         self.figure_ = self.ax_.figure
         kwargs = {"fmt": "o", "capsize": 3} | (errorbar_kwargs or {})
-        offsets = 0.12 * (np.arange(len(self.groups)) - (len(self.groups) - 1) / 2)
+        width = min(MODEL_WIDTH, 0.8 / len(self.groups))
+        offsets = width * (np.arange(len(self.groups)) - (len(self.groups) - 1) / 2)
         self.errorbars_ = []
         for offset, (name, groups) in zip(offsets, self.groups.items(), strict=True):
             means = [group.evaluation.mean[self.metric] for group in groups]
             errors = [group.evaluation.standard_error[self.metric] for group in groups]
             places = np.arange(len(groups)) + offset
-            self.errorbars_.append(self.ax_.errorbar(places, means, errors, **({"label": name} | kwargs)))
+            self.errorbars_.append(self.ax_.errorbar(places, means, errors, **({"label": str(name)} | kwargs)))
         ranges = [_range(group) for group in next(iter(self.groups.values()))]
         self.ax_.set_xticks(range(len(ranges)), ranges)
         self.ax_.set(
-            xlim=(-0.5, len(ranges) - 0.5),
+            xlim=(-0.5, max(len(ranges) - 0.5, self.ax_.dataLim.x1)),
             xlabel="interactions of a user in the fold-in",
             ylabel=f"{_metric_label(self.metric)}, mean and standard error",
         )
-        self.ax_.set_ylim(bottom=0)
-        self.ax_.legend(frameon=False)
+        self.ax_.yaxis.label.set_parse_math(False)
+        self.zero_line_ = show_all_heights(self.ax_, self.errorbars_)
+        names = [] if "label" in kwargs else list(zip(self.errorbars_, self.groups, strict=True))
+        place = legend_place(self.ax_, is_beside=len(self.groups) > MODELS_WITHIN)
+        draw_legend(self.ax_, names, frameon=False, **place)
         return self
 
 
@@ -175,7 +186,9 @@ def _range(group):
 
 
 def _metric_label(metric):
-    """ "ndcg@100" as NDCG@100, "hit_rate@10" as Hit rate@10."""
-    name, _, k = metric.partition("@")
-    name = name.upper() if name in ("ndcg", "map", "mrr") else name.replace("_", " ").capitalize()
-    return f"{name}@{k}" if k else name
+    """ "ndcg@100" as NDCG@100, "hit_rate@10" as Hit rate@10; a metric of one's own as it is."""
+    match = re.fullmatch(r"(\w+)@(\d+)", str(metric))
+    if match is None:
+        return str(metric)
+    name = match[1].upper() if match[1] in ("ndcg", "map", "mrr") else match[1].replace("_", " ").capitalize()
+    return f"{name}@{match[2]}"

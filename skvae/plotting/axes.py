@@ -1,7 +1,9 @@
-"""The axes that displays draw in."""
+"""The axes that displays draw in: made, named in a legend, and wide enough for what is drawn."""
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+ZERO_COLOR = "0.4"
 
 
 def new_axes(display, ax):
@@ -40,3 +42,84 @@ def hide_spines(axes):
     """
     for each in np.ravel(axes):
         each.spines[["top", "right"]].set_visible(False)
+
+
+def draw_legend(ax, names, **kwargs):
+    """A legend of all that has a label in ax, in which the names that a display gives stand as they are.
+
+    matplotlib leaves out a label that begins with an underscore, and sets what stands between
+    dollar signs as a formula: names of models and categories are neither hidden nor formulas.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    names : list of tuple of (artist or container, object)
+        What the display drew, and its name. Names of earlier displays in ax are remembered.
+    **kwargs
+        Passed to matplotlib's ``legend``.
+    """
+    for artist, name in names:
+        artist.skvae_name = str(name)
+    labelled = {id(artist) for artist in ax.get_legend_handles_labels()[0]}
+    artists = [
+        artist
+        for artist in (*ax.get_children(), *ax.containers)
+        if id(artist) in labelled or hasattr(artist, "skvae_name")
+    ]
+    if not artists:
+        return
+    # the texts are set afterwards: matplotlib 3.9 drops an underscore also where labels are passed
+    legend = ax.legend(artists, ["name"] * len(artists), **kwargs)
+    for text, artist in zip(legend.get_texts(), artists, strict=True):
+        if hasattr(artist, "skvae_name"):
+            text.set(text=artist.skvae_name, parse_math=False)
+        else:
+            text.set_text(artist.get_label())
+
+
+def legend_place(ax, is_beside):
+    """Arguments of a legend that say where it stands.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    is_beside : bool
+        Right of the axes where the figure makes room for it: without a layout engine it would be
+        cut off there.
+
+    Returns
+    -------
+    dict of str to object
+    """
+    if is_beside and ax.figure.get_layout_engine() is not None:
+        return {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    return {"loc": "best"}
+
+
+def show_all_heights(ax, containers):
+    """Have the y-axis hold zero and everything drawn, with a line at zero where something is below.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    containers : list of matplotlib Container
+        What was drawn: the axis begins at zero where nothing is below.
+
+    Returns
+    -------
+    matplotlib Line2D or None
+        The line at zero.
+    """
+    lowest, highest = ax.dataLim.intervaly
+    # an error bar may end at -1e-18 instead of 0
+    is_below = lowest < -1e-9 * max(abs(lowest), abs(highest))
+    line = ax.axhline(0, color=ZERO_COLOR, linewidth=0.8, zorder=0.5) if is_below else None
+    if not is_below:  # no margin under zero
+        for artist in (artist for container in containers for artist in container.get_children()):
+            artist.sticky_edges.y.append(0)
+    ax.update_datalim([(0, 0)], updatex=False)
+    ax.autoscale_view(scalex=False)
+    # limits that somebody set are kept, but for what they would cut off
+    lower, upper = ax.get_ybound()
+    ax.set_ybound(min(lower, lowest), max(upper, highest))
+    return line

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
 from ..matrix import item_indices
-from .axes import new_axes
+from .axes import draw_legend, legend_place, new_axes
+from .labels import label_array, read_labels
 
 OTHER_COLOR = "0.8"
+MISSING_COLOR = "0.55"
 MAX_CATEGORIES = 10  # colours of matplotlib's cycle
 _REMEDY = "pass a fitted MultVAERecommender or MultDAERecommender"
 
@@ -27,14 +30,16 @@ class LatentSpaceDisplay:
     explained_variance_ratio : array of shape (2,)
         Share of the variance of all points along each.
     labels : array of shape (n_points,) or None, default=None
-        Colour of the points: numbers (float) give a colour scale, anything else categories.
+        Colour of the points: numbers (float) give a colour scale, anything else categories, by
+        their text. None, NaN, NaT and pandas.NA are no labels: their points are dark grey.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     scatters_ : dict of str to matplotlib PathCollection
-        The points of each category; of all points as "" without categories.
+        The points of each category, of all points as "" without categories; those outside the ten
+        most frequent categories as "other", those without a label as "missing".
     colorbar_ : matplotlib Colorbar or None
         Of numeric labels.
 
@@ -66,7 +71,9 @@ class LatentSpaceDisplay:
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
         labels : array of shape (n_users,), default=None
             Numbers (float) give a colour scale, anything else categories: the ten most
-            frequent get a colour, the rest is grey, as is what is labelled "other".
+            frequent get a colour, the rest is light grey, as is what is labelled "other", and
+            what has no label (None, NaN, NaT, pandas.NA) or is labelled "missing" is dark grey.
+            Categories stand in the legend as they are.
         ax : matplotlib Axes, default=None
             None makes a new figure.
         scatter_kwargs : dict, default=None
@@ -101,7 +108,9 @@ class LatentSpaceDisplay:
             for all.
         labels : array of shape (n_items of items,), default=None
             Numbers (float) give a colour scale, anything else categories: the ten most
-            frequent get a colour, the rest is grey, as is what is labelled "other".
+            frequent get a colour, the rest is light grey, as is what is labelled "other", and
+            what has no label (None, NaN, NaT, pandas.NA) or is labelled "missing" is dark grey.
+            Categories stand in the legend as they are.
         ax : matplotlib Axes, default=None
             None makes a new figure.
         scatter_kwargs : dict, default=None
@@ -132,21 +141,28 @@ class LatentSpaceDisplay:
     @classmethod
     def _from_vectors(cls, vectors, labels, noun):
         """Principal components of vectors, (n_points, width), with the labels checked."""
-        vectors = np.asarray(vectors)
+        # in rows, as the order of a table's columns in memory would change the last digits
+        vectors = np.asarray(vectors.toarray() if sp.issparse(vectors) else vectors, order="C")
         if min(vectors.shape) < 2:
             raise ValueError(
                 f"The vectors are of shape {vectors.shape}: two dimensions need two {noun} and two components."
             )
+        if not np.isfinite(vectors).all():
+            raise ValueError(
+                f"The vectors of the {noun} hold NaN or infinity: the training diverged; lower learning_rate and fit "
+                "again."
+            )
         if labels is not None:
-            labels = np.asarray(labels)
-            if labels.shape != (len(vectors),):
-                raise ValueError(f"labels has shape {labels.shape} for {len(vectors)} {noun}: pass one label for each.")
+            labels = label_array(labels, len(vectors), noun)
         # the full decomposition has no random start, and numbers of components are small
         from sklearn.decomposition import PCA  # with half of scikit-learn: not for everyone who imports skvae
 
-        pca = PCA(n_components=2, svd_solver="full")
-        components = pca.fit_transform(vectors)
-        return cls(components=components, explained_variance_ratio=pca.explained_variance_ratio_, labels=labels)
+        # arrays whatever sklearn.set_config(transform_output=...) says
+        pca = PCA(n_components=2, svd_solver="full").set_output(transform="default")
+        with np.errstate(invalid="ignore"):  # equal points have no variance to share
+            components = pca.fit_transform(vectors)
+        shares = np.nan_to_num(pca.explained_variance_ratio_)
+        return cls(components=components, explained_variance_ratio=shares, labels=labels)
 
     def plot(self, ax=None, *, scatter_kwargs=None):
         """Draw the points.
@@ -166,15 +182,11 @@ class LatentSpaceDisplay:
         self.ax_ = new_axes(self, ax)
         self.figure_ = self.ax_.figure
         kwargs = {"s": 12, "linewidths": 0} | (scatter_kwargs or {})
-        labels = None if self.labels is None else np.asarray(self.labels)
-        numeric = labels is not None and np.issubdtype(labels.dtype, np.floating)
         self.scatters_, self.colorbar_ = {}, None
-        if labels is None or numeric:
-            self.scatters_[""] = self._scatter(slice(None), {"c": labels} | kwargs)
+        if self.labels is None:
+            self.scatters_[""] = self._scatter(slice(None), kwargs)
         else:
-            self._plot_categories(labels.astype(str), kwargs)
-        if numeric:
-            self.colorbar_ = self.figure_.colorbar(self.scatters_[""], ax=self.ax_)
+            self._plot_labels(read_labels(self.labels), kwargs)
         for axis, number, share in zip("xy", ("first", "second"), self.explained_variance_ratio, strict=True):
             self.ax_.set(**{f"{axis}label": f"{number} principal component ({share:.0%} of the variance)"})
         return self
@@ -182,15 +194,34 @@ class LatentSpaceDisplay:
     def _scatter(self, points, kwargs):
         return self.ax_.scatter(*self.components[points].T, **kwargs)
 
-    def _plot_categories(self, labels, kwargs):
-        names, counts = np.unique(labels[labels != "other"], return_counts=True)
+    def _plot_labels(self, labels, kwargs):
+        """Numbers as a colour scale or categories, and missing labels beside them."""
+        missing, is_scale = labels.missing, labels.numbers is not None
+        if is_scale:
+            self.scatters_[""] = self._scatter(~missing, {"c": labels.numbers[~missing]} | kwargs)
+            self.colorbar_ = self.figure_.colorbar(self.scatters_[""], ax=self.ax_)
+        else:
+            missing = missing | (labels.categories == "missing")
+            self._plot_categories(labels.categories, ~missing, kwargs)
+        if missing.any():
+            self.scatters_["missing"] = self._scatter_grey(missing, "missing", MISSING_COLOR, kwargs)
+        elif is_scale:
+            return
+        names = [(points, name) for name, points in self.scatters_.items() if not is_scale or name]
+        place = legend_place(self.ax_, is_beside=not is_scale)
+        draw_legend(self.ax_, [] if "label" in kwargs else names, frameon=False, markerscale=1.5, **place)
+
+    def _plot_categories(self, categories, present, kwargs):
+        names, counts = np.unique(categories[present & (categories != "other")], return_counts=True)
         if len(names) > MAX_CATEGORIES:
             names = np.sort(names[np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]])
         for name in names:
-            self.scatters_[str(name)] = self._scatter(labels == name, {"label": str(name)} | kwargs)
-        rest = ~np.isin(labels, names)
+            self.scatters_[name] = self._scatter(present & (categories == name), {"label": name} | kwargs)
+        rest = present & ~np.isin(categories, names)
         if rest.any():
-            # below the others, whichever is drawn first
-            kwargs = {"label": "other", "color": OTHER_COLOR, "zorder": 0.5} | kwargs
-            self.scatters_["other"] = self._scatter(rest, kwargs)
-        self.ax_.legend(frameon=False, markerscale=1.5, loc="center left", bbox_to_anchor=(1, 0.5))
+            self.scatters_["other"] = self._scatter_grey(rest, "other", OTHER_COLOR, kwargs)
+
+    def _scatter_grey(self, points, name, color, kwargs):
+        """Points below the others, whichever is drawn first."""
+        grey = {} if {"c", "color"} & kwargs.keys() else {"color": color}
+        return self._scatter(points, {"label": name, "zorder": 0.5} | grey | kwargs)

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from ..matrix import count_interactions, row_sliceable
+from ..matrix import as_csr, row_sliceable
 from ..ranking import recommend
-from .axes import new_axes
+from .axes import draw_legend, new_axes
 
 REFERENCE_COLOR = "0.4"
 
@@ -29,7 +29,7 @@ class PopularityDisplay:
     interactions : int array of shape (n_items,)
         Users of each item, in the same order: it never rises.
     name : str or None, default=None
-        Of the model, for the legend.
+        Of the model, for the legend, where it stands as it is.
 
     Attributes
     ----------
@@ -93,19 +93,20 @@ class PopularityDisplay:
         Raises
         ------
         ValueError
-            Where item_counts has another length than X has items, or is negative, or there is no
-            interaction to rank the items by.
+            Where item_counts has another length than X has items, or holds anything but finite
+            numbers of at least 0, or there is no interaction to rank the items by.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_scalar(k, "k", numbers.Integral, min_val=1)
         X = row_sliceable(X)
         items, _ = recommend(estimator, X, k)
         recommendations = np.bincount(items[items >= 0], minlength=X.shape[1])
-        interactions = count_interactions(X.T) if item_counts is None else np.asarray(item_counts)
-        if interactions.shape != recommendations.shape:
-            raise ValueError(f"item_counts has shape {interactions.shape}, X has {X.shape[1]} items: they must agree.")
-        if not (interactions >= 0).all() or not interactions.any():
-            raise ValueError("item_counts must not be negative, and one item at least must have an interaction.")
+        if item_counts is None:
+            interactions = np.bincount(as_csr(X).indices, minlength=X.shape[1])
+        else:
+            interactions = _check_item_counts(item_counts, X.shape[1])
+        if not interactions.any():
+            raise ValueError("No item has an interaction: the items cannot be ranked by popularity.")
         order = np.argsort(-interactions, kind="stable")
         name = type(estimator).__name__ if name is None else name
         display = cls(recommendations=recommendations[order], interactions=interactions[order], name=name)
@@ -135,20 +136,40 @@ class PopularityDisplay:
         if plot_interactions:
             shares = _cumulative_shares(self.interactions)
             (self.interactions_line_,) = self.ax_.plot(ranks, shares, "--", color=REFERENCE_COLOR, label="interactions")
-        label = f"{self.name or 'recommendations'}, coverage {self.coverage:.1%}"
+        name = "recommendations" if self.name in (None, "") else self.name
+        label = f"{name}, coverage {self.coverage:.1%}"
         kwargs = {"label": label} | (line_kwargs or {})
         (self.line_,) = self.ax_.plot(ranks, _cumulative_shares(self.recommendations), **kwargs)
         self.ax_.set_xscale("log")
         self.ax_.xaxis.set_major_formatter("{x:g}")
         self.ax_.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         self.ax_.set(
-            xlim=(1, len(ranks)),
+            xlim=(1, max(len(ranks), self.ax_.dataLim.x1, 2)),
             ylim=(0, 1.02),
             xlabel="most popular items, up to this rank",
             ylabel="share that goes to these items",
         )
-        self.ax_.legend(frameon=False, loc="lower right")
+        names = [] if "label" in (line_kwargs or {}) else [(self.line_, label)]
+        draw_legend(self.ax_, names, frameon=False, loc="lower right")
         return self
+
+
+def _check_item_counts(item_counts, n_items):
+    """Counts as int64 where they are integers, else float64."""
+    counts = np.asarray(item_counts)
+    if counts.shape != (n_items,):
+        raise ValueError(f"item_counts has shape {counts.shape}, X has {n_items} items: they must agree.")
+    try:
+        # signed, so that a negative can be taken to sort by
+        counts = counts.astype(np.int64 if counts.dtype.kind in "iub" else np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"item_counts must hold numbers, got dtype {counts.dtype}: {error}.") from error
+    wrong = np.flatnonzero(~((counts >= 0) & np.isfinite(counts)))
+    if len(wrong):
+        raise ValueError(
+            f"item_counts must not be negative, nor NaN or infinite, got {counts[wrong[0]]} for item {wrong[0]}."
+        )
+    return counts
 
 
 def _cumulative_shares(counts):

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from .axes import hide_spines
+from .axes import draw_legend, hide_spines
 
 
 class TrainingCurveDisplay:
@@ -19,7 +19,7 @@ class TrainingCurveDisplay:
     best_iter : int or None, default=None
         Epoch, from 1, whose weights were kept; None where nothing was validated.
     name : str or None, default=None
-        Of the model, for the legend.
+        Of the model, for the legend, where it stands as it is.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class TrainingCurveDisplay:
         _check_curves(curves, values)
         display = cls(
             curves={values[curve][0]: np.asarray(values[curve][1]) for curve in curves},
-            best_iter=estimator.best_iter_ if values["validation"][1] is not None else None,
+            best_iter=getattr(estimator, "best_iter_", None) if values["validation"][1] is not None else None,
             name=type(estimator).__name__ if name is None else name,
         )
         return display.plot(ax, line_kwargs=line_kwargs)
@@ -120,15 +120,18 @@ class TrainingCurveDisplay:
         self.figure_ = self.axes_[0].figure
         self.lines_, self.best_lines_ = [], []
         best = "" if self.best_iter is None else f", best epoch {self.best_iter}"
-        kwargs = {"label": f"{self.name or 'model'}{best}"} | (line_kwargs or {})
+        name = f"{'model' if self.name in (None, '') else self.name}{best}"
         for axes, (label, values) in zip(self.axes_, self.curves.items(), strict=True):
             epochs = np.arange(1, len(values) + 1)
+            # one epoch alone is no line
+            kwargs = {"label": name} | ({"marker": "o"} if len(values) == 1 else {}) | (line_kwargs or {})
             self.lines_ += axes.plot(epochs, values, **kwargs)
             if self.best_iter is not None:
                 self._mark_best(axes, self.lines_[-1])
             axes.set_ylabel(label)
         self.axes_[-1].set_xlabel("epoch")
-        self.axes_[0].legend(frameon=False)
+        names = [] if "label" in (line_kwargs or {}) else [(self.lines_[0], name)]
+        draw_legend(self.axes_[0], names, frameon=False)
         return self
 
     def _axes(self, ax):
@@ -151,15 +154,16 @@ class TrainingCurveDisplay:
         return axes
 
     def _mark_best(self, axes, line):
-        """A dashed line at the best epoch, and a dot on the curve."""
+        """A dashed line at the best epoch, and a dot on the curve; 0 is before the first epoch."""
         color = line.get_color()
         self.best_lines_.append(axes.axvline(self.best_iter, color=color, linestyle="--", linewidth=1, alpha=0.6))
-        axes.plot(self.best_iter, line.get_ydata()[self.best_iter - 1], "o", color=color)
+        if 1 <= self.best_iter <= len(line.get_ydata()):
+            axes.plot(self.best_iter, line.get_ydata()[self.best_iter - 1], "o", color=color)
 
 
 def _one_score_an_epoch(estimator):
     """The validation scores, or None where there are none or only those of some epochs."""
-    scores = estimator.validation_scores_
+    scores = getattr(estimator, "validation_scores_", None)
     return scores if scores is not None and len(scores) == len(estimator.loss_curve_) else None
 
 

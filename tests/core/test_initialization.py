@@ -110,7 +110,9 @@ def test_few_users_give_few_vectors_and_leave_the_rest_as_it_was(n_users, X):
 
 def test_hidden_layers_pass_the_code_on_and_leave_the_variance_alone(X):
     model = MultVAERecommender(4, hidden_layer_sizes=(16, 8), decoder_hidden_layer_sizes=(3,), activation="identity")
-    networks = [model._architecture().build(X.shape[1]).to_empty(device="cpu") for _ in range(2)]
+    networks = [
+        model._architecture(model._checked_parameters()).build(X.shape[1]).to_empty(device="cpu") for _ in range(2)
+    ]
     for network, initialize in zip(networks, (xavier, near_svd), strict=True):
         initialize(network, UserRows(X), _generator())
     layers = [(*network.encoder.layers, *network.decoder.layers) for network in networks]

@@ -177,8 +177,11 @@ def test_two_epochs_of_training_agree_with_the_dense_oracle(name, likelihood, dt
     model = MODELS[name].set_params(likelihood=likelihood)
     X, rows = _problem(dtype)
     objective, weights = _objective(model, dtype)
-    model._resolve_schedule(planned_updates=14, interactions_per_user=30)
-    settings = Settings(model._kl_schedule(), 2, 8, learning_rate=0.01, l2_regularization=model.l2_regularization)
+    parameters = model._checked_parameters()
+    model._resolve_schedule(parameters, planned_updates=14, interactions_per_user=30)
+    settings = Settings(
+        model._kl_schedule(parameters), 2, 8, learning_rate=0.01, l2_regularization=model.l2_regularization
+    )
     history = Training(objective, rows, settings, seed=5).run(Interrupts())
     losses = _dense_epochs(model, weights, X, 2, 8, 0.01, torch.Generator().manual_seed(5))
     assert history.n_updates == 14 * objective.n_passes

@@ -1,13 +1,11 @@
 """Blends against z-scores, searches and paired standard errors written out by hand."""
 
-import pickle
+import inspect
 
-import joblib
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
-import skops.io
+from conftest import Scores, first_half
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import zscore
@@ -33,8 +31,8 @@ from skvae import (
     recommend,
 )
 from skvae.datasets import make_interactions
+from skvae.model_selection import hold_out_users
 from skvae.ranking import users_per_block
-from skvae.recommender import BaseRecommender
 
 CV = UserKFold(2)
 DAE = MultDAERecommender(8, max_iter=5, learning_rate=1e-2, random_state=0)
@@ -54,23 +52,6 @@ def members(many):
 
 def _blend(members, names="ease popularity", **parameters):
     return BlendRecommender([(name, members[name]) for name in names.split()], prefit=True, **parameters)
-
-
-class Scores(BaseRecommender):
-    """A member that is nothing but a function of the users' interactions, dense, to scores."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def fit(self, X, y=None):
-        self.n_features_in_ = X.shape[1]
-        return self
-
-    def decision_function(self, X):
-        return np.asarray(self.function(X.toarray()), np.float32)
-
-    def __sklearn_is_fitted__(self):
-        return True
 
 
 def _of_functions(X, *functions, **parameters):
@@ -162,14 +143,6 @@ def test_an_item_that_a_member_forbids_is_not_recommended_unless_the_member_has_
     assert np.array_equal(without.recommend(many)[0], _of_functions(many, _random_scores).recommend(many)[0])
     nothing = _of_functions(many, lambda X: np.full(X.shape, -np.inf), _random_scores, weights=[1, 1])
     assert (nothing.predict(many) == -1).all()
-
-
-def test_users_with_no_item_and_with_every_item_have_finite_scores(members, many):
-    blend = _blend(members, "ease dae").fit(many)
-    extremes = np.vstack([np.zeros(100), np.ones(100)])
-    assert np.isfinite(blend.decision_function(extremes)).all()
-    assert blend.predict(extremes)[0] >= 0
-    assert blend.predict(extremes)[1] == -1
 
 
 def test_scores_and_learned_weights_do_not_depend_on_the_size_of_blocks(members, many, monkeypatch):
@@ -268,7 +241,7 @@ def test_validation_users_who_can_hide_nothing_are_warned_of(members, many):
     few = sp.csr_array(np.eye(3, 100))
     with pytest.warns(UserWarning, match="No validation user can hide an item"):
         assert _blend(members).fit(few).weights_.tolist() == [0.5, 0.5]
-    with pytest.warns(UserWarning, match="weights that were to be learned are equal"):
+    with pytest.warns(UserWarning, match="BlendRecommender is fitted without validation"):
         BlendRecommender([("a", PopularityRecommender())]).fit(many, X_val=few)
 
 
@@ -309,7 +282,7 @@ def test_parameters_of_members_are_set_by_name_and_cloned():
     copied = clone(blend).set_params(ease__l2_regularization=7, dae__dropout=0.1, weights=[2, 1])
     parameters = copied.get_params()
     assert (parameters["ease__l2_regularization"], parameters["dae__dropout"]) == (7, 0.1)
-    assert set(copied.get_params(deep=False)) == {"estimators", "weights", "validation_fraction", "prefit"}
+    assert set(copied.get_params(deep=False)) == set(inspect.signature(BlendRecommender).parameters)
     assert blend.get_params()["ease__l2_regularization"] == 200
     with pytest.raises(ValueError, match="Invalid parameter 'nobody'"):
         blend.set_params(nobody=1)
@@ -335,33 +308,6 @@ def test_pipelines_searches_and_blends_are_members(many):
     assert blend.predict(many).shape == (900,)
 
 
-SAVING = {
-    "pickle": lambda model, path: pickle.loads(pickle.dumps(model)),
-    "joblib, memory-mapped": lambda model, path: joblib.load(joblib.dump(model, path / "model")[0], mmap_mode="r"),
-    "skops": lambda model, path: skops.io.loads(
-        dumped := skops.io.dumps(model), trusted=skops.io.get_untrusted_types(data=dumped)
-    ),
-}
-
-
-@pytest.mark.parametrize("saving", SAVING)
-def test_a_saved_blend_answers_to_the_bit(many, tmp_path, saving):
-    model = BlendRecommender([("ease", EASERecommender()), ("dae", DAE)]).fit(many)
-    loaded = SAVING[saving](model, tmp_path)
-    assert np.array_equal(loaded.decision_function(many), model.decision_function(many))
-
-
-def test_a_data_frame_with_names_gives_the_same_blend(many):
-    table = pd.DataFrame(many.toarray(), columns=[f"item {i}" for i in range(100)])
-    pairs = [("ease", EASERecommender()), ("popularity", PopularityRecommender())]
-    blend, expected = BlendRecommender(pairs).fit(table), BlendRecommender(pairs).fit(many)
-    assert list(blend.feature_names_in_) == list(table.columns)
-    assert np.array_equal(blend.recommend(table)[0], expected.recommend(many)[0])
-    assert blend.score(table) == expected.score(many)
-    with pytest.raises(ValueError, match="feature names should match"):
-        blend.recommend(table[table.columns[::-1]])
-
-
 def test_the_html_shows_the_members_side_by_side_and_the_tags_are_theirs_together():
     blend = BlendRecommender([("first", PopularityRecommender()), ("second", EASERecommender())])
     html = estimator_html_repr(blend)
@@ -378,39 +324,22 @@ class Dense(Scores):
         return tags
 
 
-POPULARITY = PopularityRecommender()
-WRONG = {
-    "estimators holds no member to blend": (ValueError, {"estimators": []}),
-    "no member to blend, got.*drop": (ValueError, {"estimators": [("a", "drop")]}),
-    "estimators must be a list of .name, estimator. pairs": (TypeError, {"estimators": [POPULARITY]}),
-    "Names provided are not unique": (ValueError, {"estimators": [("a", POPULARITY), ("a", POPULARITY)]}),
-    "must not contain __": (ValueError, {"estimators": [("a__b", POPULARITY)]}),
-    "conflict with constructor arguments": (ValueError, {"estimators": [("weights", POPULARITY)]}),
-    "The member 'a', Binarizer.*has no decision_function": (TypeError, {"estimators": [("a", Binarizer())]}),
-    "weights must be 1, one a member, got .1, 2.": (ValueError, {"weights": [1, 2]}),
-    "weights must be 1, one a member, got None": (ValueError, {"weights": None}),
-    "finite, not negative and not all 0, got .-1": (ValueError, {"weights": [-1]}),
-    "finite, not negative and not all 0, got .0": (ValueError, {"weights": [0]}),
-    "finite, not negative and not all 0, got .nan": (ValueError, {"weights": [float("nan")]}),
-    'weights must be "auto" or a list of numbers, got .equal': (ValueError, {"weights": "equal"}),
-    "validation_fraction": (ValueError, {"validation_fraction": 1.0}),
-    "prefit": (TypeError, {"prefit": "yes"}),
-}
-
-
-@pytest.mark.parametrize("sentence", WRONG)
-def test_wrong_parameters_raise_before_any_work(sentence, many, monkeypatch):
-    error, parameters = WRONG[sentence]
-    monkeypatch.setattr(PopularityRecommender, "fit", lambda *args: pytest.fail("a member was fitted"))
-    with pytest.raises(error, match=sentence):
-        BlendRecommender(**{"estimators": [("a", POPULARITY)], **parameters}).fit(many)
-
-
 def test_a_member_that_drops_columns_is_named_as_the_cause(many):
-    member = make_pipeline(FunctionTransformer(_first_half), PopularityRecommender())
+    member = make_pipeline(FunctionTransformer(first_half), PopularityRecommender())
     with pytest.raises(ValueError, match="Does a step before the recommender drop columns"):
         BlendRecommender([("half", member)]).fit(many)
 
 
-def _first_half(X):
-    return X[:, :50]
+@pytest.mark.parametrize(("n_eligible", "n_validated"), [(499, 0), (500, 50), (509, 50), (510, 51)])
+def test_a_tenth_of_the_users_with_five_items_are_held_out_from_fifty_on(n_eligible, n_validated):
+    """One rule for autoencoders and blend: rounded down, five items are enough and four are not."""
+    users = [np.eye(1, 60, 0) + sum(np.eye(1, 60, 1 + (i + j) % 59) for j in range(4)) for i in range(n_eligible)]
+    short = [sum(np.eye(1, 60, (i + j) % 60) for j in range(4)) for i in range(200)]
+    X = sp.csr_array(np.vstack([*short, *users]).astype(np.float32))
+    trained, validated = hold_out_users(X, 0.1)
+    assert len(validated) == n_validated
+    assert (validated >= 200).all()
+    assert np.array_equal(np.sort(np.concatenate([trained, validated])), np.arange(X.shape[0]))
+    blend = BlendRecommender([("popularity", PopularityRecommender())]).fit(X)
+    assert (blend.best_validation_score_ is not None) == (n_validated > 0)
+    assert MultDAERecommender(2, max_iter=1).fit(X).early_stopping_ == (n_validated > 0)

@@ -1,0 +1,61 @@
+"""What "auto" comes to: the rules by which parameters are chosen from the data."""
+
+
+def batch_size(n_users):
+    """Users an update: a fortieth of them, at least 32 and at most the paper's 500.
+
+    Parameters
+    ----------
+    n_users : int
+
+    Returns
+    -------
+    int
+    """
+    return min(max(n_users // 40, 32), 500)
+
+
+def patience(n_interactions):
+    """Epochs without a rise: those of three million interactions, at least 10 and at most 100.
+
+    Parameters
+    ----------
+    n_interactions : int
+
+    Returns
+    -------
+    int
+    """
+    return min(max(3_000_000 // n_interactions, 10), 100)
+
+
+def anneal_cap(kl_weighting, interactions_per_user):
+    """Ceiling of the KL weight: the paper's .2 from 30 interactions a user on, in proportion less below.
+
+    With fewer the log-likelihood weighs less. A weight per interaction has that of RecVAE.
+
+    Parameters
+    ----------
+    kl_weighting : str
+    interactions_per_user : float
+
+    Returns
+    -------
+    float
+    """
+    return 0.005 if kl_weighting == "per_user" else 0.2 * min(1.0, interactions_per_user / 30)
+
+
+def total_anneal_steps(anneal_cap, planned_updates):
+    """Updates T of linear annealing with which t / T is at the cap when t is a tenth of the planned updates.
+
+    Parameters
+    ----------
+    anneal_cap : float
+    planned_updates : int
+
+    Returns
+    -------
+    float
+    """
+    return 0.1 * planned_updates / anneal_cap if anneal_cap else 0.0

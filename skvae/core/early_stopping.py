@@ -1,0 +1,24 @@
+"""When a training stops early, and which of its epochs is the best."""
+
+import math
+
+
+def is_best(score, history):
+    """Whether a new epoch with this score is better than all before, the weights at the beginning included.
+
+    Where nothing is validated (None) it always is.
+    """
+    return score is None or score > max(history.first_score, *history.validation_scores, -math.inf)
+
+
+def is_out_of_patience(history, patience, final_beta):
+    """Whether the best epoch is further back than the patience allows, a number of epochs or None.
+
+    The patience counts from where beta was at its final value: before that the objective still changes, and the score
+    with it.
+    """
+    if patience is None or not history.validation_scores:
+        return False
+    epoch = len(history.losses)
+    first = next((i for i, beta in enumerate(history.betas) if beta >= final_beta), epoch)
+    return epoch - max(history.best_epoch, first) >= patience

@@ -1,0 +1,192 @@
+"""The regression of each item on all items in closed form, in the memory of one n_items x n_items matrix."""
+
+import os
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from .devices import free_bytes, resolve
+from .inversion import invert
+
+# Rows of the Gram matrix computed at once: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
+ITEMS_PER_BLOCK = 256
+# An inverse is taken for one where no item's row is off by more than this share of its diagonal
+N_PROBES, MAX_ERROR = 8, 1e-2
+
+
+def item_regression(gram, penalties, device, bound=0.0):
+    r"""Weights B between items, of P = (G + diag(penalties))^-1.
+
+    With bound = 0 they are B_ij = -P_ij / P_jj with a zero diagonal; else
+
+    .. math:: B = I - P \operatorname{diag}(\Lambda + \mu), \quad
+        \mu_j = (1 - \xi) / P_{jj} - \Lambda_j \text{ where } 1 - \Lambda_j P_{jj} > \xi, \text{ else } 0
+
+    with Lambda for the penalties and xi for the bound.
+
+    Parameters
+    ----------
+    gram : Gram
+    penalties : float64 array of shape (n_items,)
+        Above 0.
+    device : torch.device
+        Where to invert.
+    bound : float, default=0
+        The largest value of the diagonal.
+
+    Returns
+    -------
+    float32 array of shape (n_items, n_items), or None
+        None where no inverse is exact enough.
+    """
+    inverse = _inverse(gram, penalties, device)
+    if inverse is None:
+        return None
+    diagonal = inverse.diagonal().copy()
+    if bound == 0:
+        inverse /= -diagonal
+        np.fill_diagonal(inverse, 0)
+    else:
+        ridge = 1 - penalties * diagonal  # the diagonal of B where mu = 0
+        inverse *= -np.where(ridge > bound, (1 - bound) / diagonal, penalties).astype(inverse.dtype)
+        np.fill_diagonal(inverse, np.clip(ridge, 0, bound))
+    return inverse.astype(np.float32, copy=False)
+
+
+def _inverse(gram, penalties, device):
+    """P, array of shape (n_items, n_items); None where no inverse is exact enough.
+
+    In double precision where the one in single is not, as for items that always go together in counts of thousands.
+    """
+    for dtype in (np.float32, np.float64):
+        inverse = gram.dense(dtype)
+        inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
+        on_device = torch.from_numpy(inverse).to(device)
+        if invert(on_device):
+            torch.from_numpy(inverse).copy_(on_device)
+            if _is_inverse(inverse, gram, penalties):
+                return inverse
+        if not fits(8 * len(inverse) ** 2):
+            break
+    return None
+
+
+def _is_inverse(inverse, gram, penalties):
+    """Whether what is left of random vectors, P r with r = v - A P v, is small beside each item's own P_jj.
+
+    The product with A = G + diag(penalties) goes through the users: the matrix itself is gone.
+    """
+    vectors = np.random.default_rng(0).choice([-1.0, 1.0], (len(inverse), N_PROBES))
+    images = (inverse @ vectors.astype(inverse.dtype)).astype(np.float64)
+    left = vectors - gram.times(images) - penalties[:, None] * images
+    errors = np.abs(inverse @ left.astype(inverse.dtype)).max(axis=1)
+    return bool((errors <= MAX_ERROR * np.abs(inverse.diagonal())).all())
+
+
+class Gram:
+    r"""G, the sum of c_u^-exponent x_u' x_u over users, and of what was kept of other users.
+
+    Parameters
+    ----------
+    users : csr_array of shape (n_users, n_items)
+    exponent : float, default=0
+        c_u is the user's number of interactions.
+    kept : float32 array of shape (n_items, n_items), default=None
+        G of other users; not modified.
+    """
+
+    def __init__(self, users, exponent=0.0, kept=None):
+        self.users, self.kept = users_weighted(users, exponent), kept
+
+    def dense(self, dtype):
+        """G, array of shape (n_items, n_items).
+
+        Parameters
+        ----------
+        dtype : dtype
+
+        Returns
+        -------
+        array of shape (n_items, n_items)
+        """
+        n_items = self.users.shape[1]
+        gram = np.zeros((n_items, n_items), dtype) if self.kept is None else self.kept.astype(dtype)
+        users = self.users.astype(dtype)
+        items = users.T.tocsr()
+        for block in _blocks(n_items):
+            gram[block] += (items[block] @ users).toarray()
+        return gram
+
+    def times(self, vectors):
+        """G times vectors, in double precision.
+
+        Parameters
+        ----------
+        vectors : float64 array of shape (n_items, n)
+
+        Returns
+        -------
+        float64 array of shape (n_items, n)
+        """
+        images = self.users.T @ (self.users.astype(np.float64) @ vectors)
+        if self.kept is not None:
+            for block in _blocks(len(images)):
+                images[block] += self.kept[block].astype(np.float64) @ vectors
+        return images
+
+
+def _blocks(n_items):
+    return [slice(first, first + ITEMS_PER_BLOCK) for first in range(0, n_items, ITEMS_PER_BLOCK)]
+
+
+def users_weighted(users, exponent):
+    """Users times c_u^(-exponent / 2): their weight in G is the square.
+
+    Parameters
+    ----------
+    users : csr_array of shape (n_users, n_items)
+    exponent : float
+
+    Returns
+    -------
+    csr_array of shape (n_users, n_items)
+        The users themselves with exponent 0.
+    """
+    if exponent == 0:
+        return users
+    counts = np.diff(users.indptr)
+    weights = (np.maximum(counts, 1) ** (-exponent / 2)).astype(users.dtype)
+    return sp.csr_array((users.data * np.repeat(weights, counts), users.indices, users.indptr), shape=users.shape)
+
+
+def device_for(name, n_items):
+    """Where to invert; "auto" is a GPU only with memory to spare for the matrix and half as much beside it.
+
+    Parameters
+    ----------
+    name : str
+    n_items : int
+
+    Returns
+    -------
+    torch.device
+    """
+    device = resolve(name)
+    return resolve("cpu") if name == "auto" and free_bytes(device) < 6 * n_items**2 else device
+
+
+def fits(n_bytes):
+    """Whether the machine has so much memory, as far as it says.
+
+    Parameters
+    ----------
+    n_bytes : int
+
+    Returns
+    -------
+    bool
+    """
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):  # Windows
+        return True
+    return n_bytes <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

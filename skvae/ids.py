@@ -1,0 +1,299 @@
+"""Ids of users and items: checked without a cast that could change them, sorted, and matched by value."""
+
+import decimal
+import operator
+import uuid
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+# Types of ids -> their kind, in this order: a bool is an int too. Ids of one column are of one kind.
+KINDS = {
+    (bool, np.bool_): "booleans",
+    (str,): "strings",
+    (bytes,): "bytes",
+    (int, float, np.integer, np.floating, decimal.Decimal): "numbers",
+    (uuid.UUID,): "UUIDs",
+}
+KINDS_OF_DTYPES = {"b": "booleans", "i": "numbers", "u": "numbers", "f": "numbers"}
+
+# Fitted encoder -> (its item_ids_, their index): answers write nothing to the encoder
+_indices: WeakKeyDictionary = WeakKeyDictionary()
+
+
+# -- reading
+
+
+def as_ids(values, name):
+    """Ids of one kind, as they are.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        Of any dtype, without missing values.
+    name : str
+        Where they are, for errors: "column 'user'".
+
+    Returns
+    -------
+    array of shape (n,)
+        Integers, floats and booleans in their dtype, also from an array of objects (int64, or
+        uint64 above it); all else, such as integers that no dtype holds, decimals and strings, as
+        objects.
+
+    Raises
+    ------
+    TypeError
+        Where values are of several kinds, or of one that cannot be ids.
+    ValueError
+        Where integers are stored as floats too large to hold their last digits.
+    """
+    if values.dtype.kind in "US":
+        values = values.astype(object)  # strings are the same from every kind of table
+    if values.dtype.kind in "iub":
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.kind == "f":
+        return _exact(values, name)
+    if values.dtype.kind != "O":
+        raise TypeError(
+            f"Ids in {name} must be strings or numbers, got {values.dtype}: convert them, for example with astype(str)."
+        )
+    types = set(map(type, values))
+    kind = _kind_of_types(types, values, name)
+    if kind == "numbers":
+        return _numbers(values, types, name)
+    if kind == "booleans":
+        return values.astype(bool)
+    if kind == "strings" and types != {str}:  # those of NumPy or of an enum.StrEnum
+        return np.fromiter(map(str.__str__, values), object, len(values))
+    return np.fromiter(map(bytes, values), object, len(values)) if kind == "bytes" else values
+
+
+def _kind_of_types(types, values, name):
+    kinds = {cls: _kind_of_type(cls) for cls in types}
+    if None in kinds.values():
+        cls = next(cls for cls, kind in kinds.items() if kind is None)
+        raise TypeError(
+            f"Ids in {name} must be strings or numbers, got {cls.__name__}: convert them, for example with astype(str)."
+        )
+    if len(set(kinds.values())) > 1:
+        examples = {kinds[type(value)]: value for value in values}
+        mixed = " and ".join(f"{kind} ({examples[kind]!r})" for kind in sorted(examples))
+        raise TypeError(
+            f"Ids in {name} must be all strings or all numbers, got {mixed}: convert them to one type, for example "
+            "with astype(str)."
+        )
+    return next(iter(kinds.values()), None)
+
+
+def _kind_of_type(cls):
+    return next((kind for types, kind in KINDS.items() if issubclass(cls, types)), None)
+
+
+def _numbers(values, types, name):
+    """Numbers among objects in a dtype where one holds them all exactly, else as objects."""
+    floats = [cls for cls in types if issubclass(cls, (float, np.floating))]
+    integers = [cls for cls in types if issubclass(cls, (int, np.integer))]
+    if any(issubclass(cls, decimal.Decimal) for cls in types):
+        infinite = [value for value in values if isinstance(value, decimal.Decimal) and not value.is_finite()]
+        if infinite:
+            raise ValueError(f"Ids in {name} must be finite, got {infinite[0]}: drop them.")
+    if floats:
+        dtype = min(map(np.dtype, floats), key=lambda dtype: np.finfo(dtype).nmant)
+        _exact(np.array([value for value in values if type(value) in floats], dtype), name)
+    if len(integers) == len(types):
+        for integer in (np.int64, np.uint64):
+            try:
+                return np.fromiter(map(operator.index, values), integer, len(values))
+            except OverflowError:
+                continue
+        return np.fromiter(map(operator.index, values), object, len(values))
+    if len(floats) + len(integers) == len(types):
+        try:
+            return _exact(values.astype(np.float64), name)
+        except (OverflowError, ValueError):  # an integer that is no float
+            pass
+    plain = [operator.index(value) if type(value) in integers else value for value in values]
+    return np.fromiter((float(v) if type(v) in floats else v for v in plain), object, len(plain))
+
+
+def _exact(values, name):
+    """Floats in their dtype; an error where they may stand for several integers."""
+    given, values = values, values.astype(values.dtype.newbyteorder("="), copy=False)
+    if np.finfo(values.dtype).nmant > np.finfo(np.float64).nmant:
+        values = values.astype(np.float64)  # no table has a longdouble
+    digits = np.finfo(values.dtype).nmant + 1
+    lost = (np.abs(values) >= 2.0**digits) | (values != given)
+    if lost.any():
+        raise ValueError(
+            f"Ids in {name} are {given.dtype}, such as {given[lost][0]!s}, and from 2**{digits} on different integers "
+            "are the same float: read them as integers or as strings."
+        )
+    return values
+
+
+# -- what is the same id
+
+
+def distinct_ids(ids):
+    """The distinct ids, ascending, and the index of each id among them.
+
+    Parameters
+    ----------
+    ids : array of shape (n,)
+        As `as_ids` gives them.
+
+    Returns
+    -------
+    distinct : array of shape (n_distinct,)
+        In the dtype of ids.
+    positions : int64 array of shape (n,)
+    """
+    if ids.dtype != object:
+        return np.unique(ids, return_inverse=True)
+    distinct = sorted(set(ids))
+    index = {value: position for position, value in enumerate(distinct)}
+    positions = np.fromiter(map(index.__getitem__, ids), np.int64, len(ids))
+    return np.fromiter(distinct, object, len(distinct)), positions
+
+
+def item_index(encoder):
+    """The column of each item of an encoder, made once for its ``item_ids_``.
+
+    Parameters
+    ----------
+    encoder : fitted InteractionEncoder
+
+    Returns
+    -------
+    dict
+        By Python's value of the id: 3, 3.0 and Decimal(3) are the same.
+    """
+    item_ids, cached = encoder.item_ids_, _indices.get(encoder)
+    if cached is None or cached[0] is not item_ids:
+        cached = _indices[encoder] = item_ids, _index(item_ids)
+    return cached[1]
+
+
+def columns_of(ids, encoder):
+    """The column of each id.
+
+    Parameters
+    ----------
+    ids : array of shape (n,)
+        Of items, as `as_ids` gives them.
+    encoder : fitted InteractionEncoder
+
+    Returns
+    -------
+    int64 array of shape (n,)
+        -1 for an item that has none.
+
+    Raises
+    ------
+    ValueError
+        Where ids are of another kind than those of the encoder: none could be the same item.
+    """
+    fitted = encoder.item_ids_
+    if len(ids) and _kind(ids) != _kind(fitted):
+        raise ValueError(
+            f"Item ids are {_kind(ids)} here and were {_kind(fitted)} in fit, such as {ids[:1].tolist()[0]!r} and "
+            f"{fitted[:1].tolist()[0]!r}: convert them to one type."
+        )
+    return _places(ids, item_index(encoder))
+
+
+def rows_of(ids, user_ids):
+    """The row of each user.
+
+    Parameters
+    ----------
+    ids : array of shape (n,)
+        Of users, as `as_ids` gives them.
+    user_ids : array of shape (n_users,)
+        Those of the rows.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        Where a user has no row.
+    """
+    rows = _places(ids, _index(user_ids))
+    n_unknown = np.count_nonzero(rows < 0)
+    if n_unknown:
+        raise ValueError(
+            f"{n_unknown} of {len(ids)} users have no event in the table, such as {ids[rows < 0].tolist()[0]!r}: pass "
+            "the table that the matrix was made of."
+        )
+    return rows
+
+
+def _kind(ids):
+    return KINDS_OF_DTYPES.get(ids.dtype.kind) or _kind_of_type(type(ids[0]))
+
+
+def _index(ids):
+    return {value: place for place, value in enumerate(ids.tolist())}
+
+
+def _places(ids, index):
+    distinct, positions = distinct_ids(ids)
+    return np.fromiter((index.get(value, -1) for value in distinct.tolist()), np.int64, len(distinct))[positions]
+
+
+def joined_ids(ids, new):
+    """Ids and then others of the same kind, all as they were.
+
+    Parameters
+    ----------
+    ids, new : arrays of shape (n,) and (n_new,)
+        As `as_ids` gives them.
+
+    Returns
+    -------
+    array of shape (n + n_new,)
+        In the dtype of ids where it holds the new ones, else in one that holds all.
+    """
+    if ids.dtype != object:
+        with np.errstate(invalid="ignore", over="ignore"):
+            cast = new.astype(ids.dtype) if new.dtype != object else new
+        if cast.dtype == ids.dtype and cast.tolist() == new.tolist():
+            return np.concatenate([ids, cast])
+    return as_ids(np.concatenate([ids.astype(object), new.astype(object)]), "items")
+
+
+def ids_at(ids, indices, name):
+    """Ids at indices, None at -1.
+
+    Parameters
+    ----------
+    ids : array of shape (n,)
+    indices : int array of any shape
+    name : str
+        What has these ids, "user" or "item", for the error.
+
+    Returns
+    -------
+    array of the shape of indices
+        In the dtype of ids; where an index is -1, of dtype object.
+
+    Raises
+    ------
+    ValueError
+        Where an index is out of range or not an integer.
+    """
+    try:
+        indices = np.asarray(indices)
+    except ValueError as error:
+        raise ValueError(f"Indices of {name}s must be an array of integers, got rows of several lengths.") from error
+    if indices.size and indices.dtype.kind not in "iu":
+        raise ValueError(f"Indices of {name}s must be integers, got dtype {indices.dtype}.")
+    outside = indices[(indices < -1) | (indices >= len(ids))]
+    if len(outside):
+        raise ValueError(f"There is no {name} {outside[0]}: indices go from 0 to {len(ids) - 1}, and -1 is none.")
+    indices = indices.astype(np.int64)
+    return np.append(ids.astype(object), [None])[indices] if (indices < 0).any() else ids[indices]

@@ -1,0 +1,403 @@
+"""The popularity floor against a hand count, linear models against their formulas in dense float64."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from skvae import EASERecommender, LinearRecommender, PopularityRecommender, UserKFold, linear, ndcg_scorer
+from skvae.datasets import make_interactions
+from skvae.scoring import hide_items, score_users
+
+X = np.array([[1, 0, 3, 0], [0, 0, 1, 0], [2, 5, 1, 0]])
+
+
+def test_an_items_score_is_the_number_of_its_users():
+    model = PopularityRecommender()
+    assert model.fit(X) is model
+    assert model.item_counts_.tolist() == [2, 1, 3, 0]
+    assert model.item_counts_.dtype == np.float32
+    scores = model.decision_function(X)
+    np.testing.assert_array_equal(scores, np.tile(np.float32([2, 1, 3, 0]), (3, 1)), strict=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), n_items=st.integers(1, 8), k=st.integers(1, 10))
+def test_recommendations_are_the_most_counted_unseen_items_and_ties_the_lower_index(data, n_items, k):
+    elements = st.sampled_from([0.0, 1.0, 2.0])
+    fitted = data.draw(arrays(np.float64, st.tuples(st.integers(1, 6), st.just(n_items)), elements=elements))
+    fitted[0, -1] = 1
+    unseen_users = data.draw(arrays(np.float64, st.tuples(st.integers(1, 4), st.just(n_items)), elements=elements))
+    counts = [sum(row[item] != 0 for row in fitted) for item in range(n_items)]
+    model = PopularityRecommender().fit(fitted)
+    items, scores = model.recommend(unseen_users, k=k)
+    for user, row in enumerate(unseen_users):
+        left = sorted((item for item in range(n_items) if row[item] == 0), key=lambda item: (-counts[item], item))[:k]
+        assert items[user].tolist() == left + [-1] * (k - len(left))
+        assert scores[user].tolist() == [counts[item] for item in left] + [-np.inf] * (k - len(left))
+    np.testing.assert_array_equal(model.predict(unseen_users), items[:, 0])
+
+
+def test_the_popular_items_beat_the_unpopular_ones():
+    interactions = make_interactions(200, 50, random_state=0)
+    model, worst = PopularityRecommender().fit(interactions[:150]), PopularityRecommender().fit(interactions[:150])
+    worst.item_counts_ = -worst.item_counts_
+    assert model.score(interactions[150:]) > worst.score(interactions[150:])
+
+
+# -- EASE
+
+
+def _dense_ease(X, l2_regularization):
+    """Steck (2019), equation 8, in dense float64."""
+    X = X.toarray().astype(np.float64)
+    P = np.linalg.inv(X.T @ X + l2_regularization * np.eye(X.shape[1]))
+    B = -P / np.diag(P)
+    B[np.diag_indices_from(B)] = 0
+    return B
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """300 users x 600 items, more items than a block of the fit."""
+    return make_interactions(n_users=300, n_items=600, density=0.03, random_state=0)
+
+
+@pytest.mark.parametrize("l2_regularization", [1, 20.0, 500])
+def test_ease_is_the_closed_form(wide, l2_regularization):
+    model = EASERecommender(l2_regularization=l2_regularization)
+    assert model.fit(wide[:250]) is model
+    expected = _dense_ease(wide[:250], l2_regularization)
+    assert model.weights_.dtype == np.float32
+    np.testing.assert_allclose(model.weights_, expected, rtol=1e-3, atol=1e-6)
+    assert not model.weights_.diagonal().any()
+    scores = model.decision_function(wide[250:])
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, wide[250:].toarray() @ expected, rtol=1e-3, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), n_items=st.integers(1, 6), l2_regularization=st.floats(0.1, 100))
+def test_no_weights_with_a_zero_diagonal_reconstruct_better(data, n_items, l2_regularization):
+    elements = st.sampled_from([0.0, 1.0, 2.0, 5.0])
+    ratings = data.draw(arrays(np.float64, st.tuples(st.integers(1, 8), st.just(n_items)), elements=elements))
+    ratings[0, -1] = 1
+    weights = EASERecommender(l2_regularization=l2_regularization).fit(ratings).weights_.astype(np.float64)
+    # the gradient of the loss that Steck minimises is zero off the diagonal
+    gradient = ratings.T @ (ratings @ weights - ratings) + l2_regularization * weights
+    np.fill_diagonal(gradient, 0)
+    assert abs(gradient).max() < 1e-4 * max(1, l2_regularization, (ratings**2).sum())
+
+
+def test_reordering_the_items_reorders_the_weights(wide):
+    order = np.random.default_rng(0).permutation(600)
+    weights = EASERecommender().fit(wide).weights_
+    np.testing.assert_allclose(EASERecommender().fit(wide[:, order]).weights_, weights[order][:, order], atol=1e-6)
+
+
+def test_twice_the_values_with_four_times_the_regularization_and_each_user_twice_with_twice_are_the_same_model(wide):
+    weights = EASERecommender(l2_regularization=50).fit(wide).weights_
+    np.testing.assert_allclose(EASERecommender(l2_regularization=200).fit(2 * wide).weights_, weights, atol=1e-7)
+    doubled = sp.vstack([wide, wide])
+    np.testing.assert_allclose(EASERecommender(l2_regularization=100).fit(doubled).weights_, weights, atol=1e-7)
+
+
+def test_items_that_nobody_has_together_have_no_weight_and_a_user_without_items_scores_0():
+    checkerboard = np.kron(np.ones((5, 3)), np.eye(2))  # even users have the even items
+    model = EASERecommender(l2_regularization=1).fit(checkerboard)
+    assert not model.weights_[::2, 1::2].any()
+    assert model.recommend([[1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0]], k=2)[0].tolist() == [[2, 4], [1, 5]]
+    assert not model.decision_function(np.zeros((1, 6))).any()
+
+
+def test_ease_is_tuned_by_a_search_and_beats_popularity(wide):
+    grid = {"l2_regularization": [1e-3, 20.0]}
+    search = GridSearchCV(EASERecommender(), grid, cv=UserKFold(2), scoring=ndcg_scorer).fit(wide[:250])
+    assert search.best_params_ == {"l2_regularization": 20.0}
+    assert search.score(wide[250:]) > PopularityRecommender().fit(wide[:250]).score(wide[250:])
+
+
+@pytest.mark.parametrize("ratings", [1e8 * np.ones((3, 4)), 1e30 * np.ones((30, 200))])
+def test_a_regularization_that_no_precision_resolves_raises_and_leaves_no_model(ratings):
+    model = EASERecommender().fit(X).set_params(l2_regularization=1e-9)
+    with pytest.raises(ValueError, match=r"l2_regularization=1e-09 is too small beside the values of X.*Raise it"):
+        model.fit(ratings)
+    assert not hasattr(model, "weights_")
+
+
+@pytest.mark.parametrize(("n_users", "value"), [(50, 1e3), (1000, 1e3), (10_000, 1e4), (100_000, 1), (100_000, 100)])
+@pytest.mark.parametrize("n_together", [3, 4])
+def test_items_that_always_go_together_explain_each_other_alike_however_large_the_values(n_users, value, n_together):
+    """X'X is then near singular: single precision gave .59, .47 and .44 where a third each is right."""
+    random = np.random.default_rng(0)
+    together = (random.random((n_users, 1)) < 0.5) * np.ones((1, n_together))
+    ratings = sp.csr_array(value * np.hstack([together, random.random((n_users, 20)) < 0.2]), dtype=np.float32)
+    weights = EASERecommender(l2_regularization=1).fit(ratings).weights_[:n_together, :n_together]
+    expected = (1 - np.eye(n_together)) / (n_together - 1)
+    np.testing.assert_allclose(weights, expected, atol=5e-3)
+
+
+def test_more_items_than_fit_into_memory_raise_before_any_work():
+    million = sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
+    with pytest.raises(MemoryError, match=r"needs 3725.3 GiB for weights between 1000000 items, this machine has"):
+        EASERecommender().fit(million)
+
+
+def test_similar_items_are_those_with_the_highest_weights_from_the_item(X):
+    model = EASERecommender().fit(X)
+    similar, weights = model.similar_items([7, 0], k=500)
+    for item, row, row_weights in zip([7, 0], similar, weights, strict=True):
+        others = np.flatnonzero(np.arange(200) != item)
+        expected = others[np.argsort(-model.weights_[item, others], kind="stable")]
+        assert row[:199].tolist() == expected.tolist()
+        assert (row[199:] == -1).all()
+        np.testing.assert_array_equal(row_weights[:199], model.weights_[item, expected])
+
+
+# -- the family around EASE
+
+
+def _dense_linear(X, l2_regularization, dropout=0, user_exponent=0, item_exponent=0, diagonal="zero"):
+    """B = I - P diag(Lambda + mu) and its item weights, in dense float64 and loops over items."""
+    X = X.toarray().astype(np.float64)
+    X = X[(X != 0).any(axis=1)]  # a user without items adds nothing, and 0 to a negative power is nothing
+    of_users, of_items = (X != 0).sum(axis=1), (X != 0).sum(axis=0)
+    G = X.T @ np.diag(of_users ** -float(user_exponent)) @ X
+    Lambda = l2_regularization + dropout / (1 - dropout) * of_items
+    P = np.linalg.inv(G + np.diag(Lambda))
+    xi = 0 if diagonal == "zero" else diagonal
+    mu = [(1 - xi) / p - penalty if 1 - penalty * p > xi else 0 for p, penalty in zip(np.diag(P), Lambda, strict=True)]
+    B = np.eye(len(P)) - P @ np.diag(Lambda + mu)
+    used = np.flatnonzero(of_items)
+    W = np.zeros_like(B)
+    for i in used:
+        W[i, used] = (of_items[i] / of_items[used]) ** float(item_exponent) * B[i, used]
+    return W
+
+
+FIXED = {"l2_regularization": 5.0, "dropout": 0.0, "user_exponent": 0.0, "item_exponent": 0.0}
+FAMILY = {
+    "EASE": {},
+    "EDLAE": {"dropout": 0.33},
+    "RLAE": {"diagonal": 0.1},
+    "RDLAE": {"dropout": 0.5, "diagonal": 0.2},
+    "DAN on users": {"user_exponent": 0.3},
+    "DAN on items": {"item_exponent": 0.4},
+    "EASE-DAN": {"user_exponent": 0.5, "item_exponent": 0.2},
+    "EDLAE-DAN": {"dropout": 0.6, "user_exponent": 0.3, "item_exponent": 0.2},
+    "RLAE-DAN": {"dropout": 0.4, "user_exponent": 0.2, "item_exponent": 0.2, "diagonal": 0.3},
+    "ridge, whose diagonal is free": {"diagonal": 1.0, "user_exponent": 1, "item_exponent": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def rated(wide):
+    """Values from 0.5 to 3; two users without items, three items without users."""
+    rated = sp.lil_array(wide[:, :300])
+    rated[[3, 100]] = 0
+    rated[:, [0, 50, 299]] = 0
+    rated = sp.csr_array(rated)
+    rated.data = np.random.default_rng(0).uniform(0.5, 3, rated.nnz).astype(np.float32)
+    return rated
+
+
+@pytest.mark.parametrize("member", FAMILY)
+def test_each_member_of_the_family_is_its_closed_form(member, rated):
+    parameters = FIXED | FAMILY[member]
+    model = LinearRecommender(**parameters).fit(rated)
+    expected = _dense_linear(rated, **parameters)
+    assert model.weights_.dtype == np.float32
+    np.testing.assert_allclose(model.weights_, expected, rtol=1e-3, atol=2e-6)
+    assert not model.weights_[[0, 50, 299]].any()
+    assert not model.weights_[:, [0, 50, 299]].any()
+    np.testing.assert_allclose(model.decision_function(rated), rated.toarray() @ expected, rtol=1e-3, atol=2e-5)
+    np.testing.assert_array_equal(model.item_counts_, (rated.toarray() != 0).sum(axis=0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(),
+    n_items=st.integers(1, 6),
+    l2_regularization=st.floats(0.1, 100),
+    dropout=st.floats(0, 0.9),
+    user_exponent=st.floats(0, 1),
+    item_exponent=st.floats(0, 1),
+    diagonal=st.one_of(st.just("zero"), st.floats(0, 1)),
+)
+def test_any_combination_is_its_closed_form_on_any_small_matrix(data, n_items, **parameters):
+    elements = st.sampled_from([0.0, 1.0, 2.0, 5.0])
+    ratings = data.draw(arrays(np.float64, st.tuples(st.integers(1, 8), st.just(n_items)), elements=elements))
+    ratings[0, -1] = 1
+    weights = LinearRecommender(**parameters).fit(ratings).weights_
+    np.testing.assert_allclose(weights, _dense_linear(sp.csr_array(ratings), **parameters), rtol=1e-3, atol=2e-4)
+
+
+def test_without_dropout_and_exponents_it_is_ease_to_the_bit(wide):
+    ease = EASERecommender(l2_regularization=20).fit(wide).weights_
+    for diagonal in ("zero", 0, 0.0):
+        model = LinearRecommender(**FIXED | {"l2_regularization": 20}, diagonal=diagonal).fit(wide)
+        np.testing.assert_array_equal(model.weights_, ease)
+
+
+@pytest.mark.parametrize("bound", [0.3, 0.5])
+def test_a_bounded_diagonal_reaches_its_bound_and_stays_below_where_ridge_does(bound, rated):
+    ridge = LinearRecommender(**FIXED, diagonal=1).fit(rated).weights_.diagonal()
+    diagonal = LinearRecommender(**FIXED, diagonal=bound).fit(rated).weights_.diagonal()
+    assert 10 < (ridge > bound).sum() < 290
+    np.testing.assert_allclose(diagonal, np.minimum(ridge, bound), rtol=1e-3, atol=1e-6)
+    assert (diagonal <= np.float32(bound)).all()
+
+
+def test_with_all_users_alike_and_ones_the_user_exponent_is_a_stronger_regularization():
+    X = np.kron(np.eye(3), np.ones((5, 4)))  # each user has four items
+    weighted = LinearRecommender(**FIXED | {"user_exponent": 0.5}).fit(X).weights_
+    plain = LinearRecommender(**FIXED | {"l2_regularization": 10.0}).fit(X).weights_
+    np.testing.assert_allclose(weighted, plain, atol=1e-6)
+
+
+def test_one_user_and_one_item_have_weights_without_nan():
+    for ratings in ([[1.0, 0, 1]], [[1.0]], [[1.0], [0.0]]):
+        for diagonal in ("zero", 0.1):
+            weights = LinearRecommender(diagonal=diagonal).fit(ratings).weights_
+            assert np.isfinite(weights).all()
+
+
+# -- users added later
+
+
+@pytest.mark.parametrize("member", FAMILY)
+def test_partial_fit_is_a_fit_on_all_users(member, rated):
+    model = LinearRecommender(**FIXED | FAMILY[member], keep_gram=True)
+    whole = clone(model).fit(rated)
+    parts = clone(model).partial_fit(rated[:100]).partial_fit(rated[100:101]).partial_fit(rated[101:])
+    np.testing.assert_allclose(parts.weights_, whole.weights_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(parts.gram_, whole.gram_, rtol=1e-5)
+    np.testing.assert_array_equal(parts.item_counts_, whole.item_counts_)
+    np.testing.assert_allclose(whole.weights_, clone(model).set_params(keep_gram=False).fit(rated).weights_, atol=1e-6)
+
+
+def test_the_kept_matrix_is_the_weighted_gram_matrix(rated):
+    model = LinearRecommender(**FIXED | {"user_exponent": 0.3}, keep_gram=True).fit(rated)
+    X = rated.toarray().astype(np.float64)
+    of_users = np.maximum(1, (X != 0).sum(axis=1)) ** -0.3
+    np.testing.assert_allclose(model.gram_, X.T @ (of_users[:, None] * X), rtol=1e-5)
+
+
+def test_partial_fit_of_a_model_that_kept_no_gram_matrix_says_so(wide):
+    model = LinearRecommender(**FIXED).fit(wide)
+    assert not hasattr(model, "gram_")
+    with pytest.raises(ValueError, match=r"This LinearRecommender did not keep the Gram matrix.*fit it with keep_gram"):
+        model.set_params(keep_gram=True).partial_fit(wide)
+    assert not hasattr(
+        LinearRecommender(**FIXED, keep_gram=True).fit(wide).set_params(keep_gram=False).fit(wide), "gram_"
+    )
+
+
+def test_a_partial_fit_that_fails_leaves_the_model_as_it_was():
+    model = LinearRecommender(**FIXED | {"l2_regularization": 1e-3}, keep_gram=True).fit(X)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="too small beside the values of X"):
+        model.partial_fit(np.full((3, 4), 1e12))
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+def test_partial_fit_keeps_what_fit_chose(many):
+    model = LinearRecommender(keep_gram=True).fit(many)
+    chosen = _setting(model)
+    model.partial_fit(many[:50])
+    assert _setting(model) == chosen
+    expected = LinearRecommender(**chosen).fit(sp.vstack([many, many[:50]], format="csr"))
+    np.testing.assert_allclose(model.weights_, expected.weights_, rtol=1e-4, atol=1e-6)
+
+
+# -- what is "auto"
+
+
+@pytest.fixture(scope="module")
+def many():
+    """800 users, of whom 70 or more can be held out."""
+    return make_interactions(n_users=800, n_items=80, density=0.15, random_state=0)
+
+
+def _setting(model):
+    return {name: getattr(model, f"{name}_") for name in FIXED}
+
+
+def test_auto_is_chosen_in_seven_inverses_and_the_same_each_time(many, monkeypatch):
+    calls, solve = [], linear.item_regression
+    monkeypatch.setattr(linear, "item_regression", lambda *args: calls.append(1) or solve(*args))
+    model = LinearRecommender().fit(many)
+    assert len(calls) == 8  # the last on all users
+    again = LinearRecommender().fit(many)
+    assert _setting(model) == _setting(again)
+    np.testing.assert_array_equal(model.weights_, again.weights_)
+    np.testing.assert_array_equal(LinearRecommender(**_setting(model)).fit(many).weights_, model.weights_)
+    assert len(calls) == 17
+    assert all(type(value) is float for value in [*_setting(model).values(), model.best_validation_score_])
+
+
+def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_users(many):
+    model = LinearRecommender(l2_regularization=30, dropout=0.2).fit(many)
+    trained, validated = linear.hold_out_users(many, 0.1)
+    scores = {}
+    for user_exponent in (0.0, 0.3):
+        for item_exponent in linear.ITEM_EXPONENTS:
+            one = clone(model).set_params(user_exponent=user_exponent, item_exponent=item_exponent)
+            ndcg = score_users(one.fit(many[trained]), *hide_items(many[validated]), "ndcg@100")["ndcg@100"]
+            scores[user_exponent, item_exponent] = np.nanmean(ndcg)
+    assert model.best_validation_score_ == pytest.approx(max(scores.values()), abs=1e-4)
+    assert scores[model.user_exponent_, model.item_exponent_] == pytest.approx(max(scores.values()), abs=1e-4)
+
+
+def test_what_is_given_is_kept_and_with_all_given_nobody_is_held_out(many):
+    model = LinearRecommender(dropout=0.1, item_exponent=0).fit(many)
+    assert (model.dropout_, model.item_exponent_) == (0.1, 0)
+    assert model.best_validation_score_ > 0
+    assert LinearRecommender(**FIXED).fit(many).best_validation_score_ is None
+
+
+def test_of_few_users_nobody_is_held_out_and_the_setting_is_the_documented_one(wide):
+    model = LinearRecommender().fit((wide > 0).astype(np.float32))
+    assert model.best_validation_score_ is None
+    counts = np.diff(wide.indptr)
+    unit = (counts * np.maximum(1, counts) ** -0.3).sum() / counts.sum()
+    assert _setting(model) == {
+        "l2_regularization": pytest.approx(50 * unit),
+        "dropout": 0.33,
+        "user_exponent": 0.3,
+        "item_exponent": 0.1,
+    }
+
+
+def test_auto_scales_with_the_values_of_X(wide):
+    parameters = {"dropout": 0, "user_exponent": 0, "item_exponent": 0}
+    small, large = (LinearRecommender(**parameters).fit(values) for values in (wide, 1000 * wide))
+    assert large.l2_regularization_ == pytest.approx(1e6 * small.l2_regularization_)
+    np.testing.assert_allclose(large.weights_, small.weights_, atol=1e-5)
+
+
+def test_more_items_than_fit_into_memory_with_the_gram_matrix_raise_before_any_work():
+    million = sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
+    with pytest.raises(MemoryError, match=r"LinearRecommender needs 3725.3 GiB for weights between 1000000 items"):
+        LinearRecommender().fit(million)
+    with pytest.raises(MemoryError, match=r"LinearRecommender needs 7450.6 GiB"):
+        LinearRecommender(keep_gram=True).fit(million)
+
+
+@pytest.mark.parametrize(("keep_gram", "n_matrices"), [(False, 1), (True, 2)])
+def test_a_fit_and_a_refit_hold_one_matrix_and_the_one_that_is_kept(keep_gram, n_matrices):
+    data = make_interactions(n_users=1000, n_items=2000, density=0.01, random_state=0)
+    model = LinearRecommender(keep_gram=keep_gram)
+    tracemalloc.start()
+    try:
+        model.fit(data).fit(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n_matrices <= peak / model.weights_.nbytes < n_matrices + 0.5
