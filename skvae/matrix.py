@@ -404,7 +404,7 @@ def count_interactions(X):
     Raises
     ------
     ValueError, TypeError
-        As `as_csr`.
+        As ``as_csr``.
 
     Examples
     --------

@@ -63,7 +63,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         layers pass them on, and the output biases begin with the popularity of the items: near
         PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). Where users have long histories that takes
         far fewer epochs and ends higher; with a few hundred users xavier may be better. Or a
-        function of (network, rows, generator), as in `skvae.core.initialization`.
+        function of (network, rows, generator), as in ``skvae.core.initialization``.
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=0.0

@@ -31,7 +31,7 @@ def linear_annealing(update, anneal_cap, total_anneal_steps):
 
 
 class LinearAnnealing:
-    """The schedule of the paper, `linear_annealing`.
+    """The schedule of the paper, ``linear_annealing``.
 
     Parameters
     ----------
