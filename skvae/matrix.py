@@ -188,7 +188,16 @@ def row_sliceable(X, name="X"):
     """
     if sp.issparse(X):
         return _to_csr(intact(X, name))
-    return X if column_names(X) is not None else _array(X, name)
+    return _native(X) if column_names(X) is not None else _array(X, name)
+
+
+def _native(table):
+    """A table whose columns are in this machine's byte order: pandas takes no rows by number of others."""
+    if not hasattr(table, "iloc") or all(getattr(dtype, "isnative", True) for dtype in table.dtypes):
+        return table
+    dtypes = [dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype for dtype in table.dtypes]
+    numbered = table.set_axis(range(table.shape[1]), axis=1).astype(dict(enumerate(dtypes)))
+    return numbered.set_axis(table.columns, axis=1)
 
 
 def take_rows(X, rows):
