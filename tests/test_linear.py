@@ -143,6 +143,13 @@ def test_items_that_always_go_together_explain_each_other_alike_however_large_th
     np.testing.assert_allclose(weights, expected, atol=5e-3)
 
 
+def test_values_whose_squares_float32_does_not_hold_give_the_weights_of_smaller_ones():
+    ratings = np.array([[1, 0, 0], [0, 1, 1], [0, 1, 0]])
+    expected = EASERecommender(l2_regularization=1e-3).fit(ratings).weights_
+    weights = EASERecommender(l2_regularization=9e73).fit(3e38 * ratings).weights_
+    np.testing.assert_allclose(weights, expected, rtol=1e-5)
+
+
 def test_more_items_than_fit_into_memory_raise_before_any_work():
     million = sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
     with pytest.raises(MemoryError, match=r"needs 3725.3 GiB for weights between 1000000 items, this machine has"):

@@ -63,7 +63,8 @@ def _invert_at_once(matrix):
             _, failed = potri(columns, lower=1, overwrite_c=1)
         _mirror(torch.from_numpy(columns))
         matrix.copy_(torch.from_numpy(columns.T))
-    return not failed and bool(matrix.diagonal().isfinite().all())
+    diagonal = matrix.diagonal()
+    return not failed and bool((diagonal.isfinite() & (diagonal > 0)).all())  # 0: that of an infinite matrix
 
 
 def _slices(n_rows):

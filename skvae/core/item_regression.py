@@ -60,8 +60,9 @@ def _inverse(gram, penalties, device):
     In double precision where the one in single is not, as for items that always go together in counts of thousands.
     """
     for dtype in (np.float32, np.float64):
-        inverse = gram.dense(dtype)
-        inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # what single precision does not hold is tried in double
+            inverse = gram.dense(dtype)
+            inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
         on_device = torch.from_numpy(inverse).to(device)
         if invert(on_device):
             torch.from_numpy(inverse).copy_(on_device)
