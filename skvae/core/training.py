@@ -220,7 +220,8 @@ class Training:
 
     def _check_weights(self):
         """The loss of an epoch is that before its last update, which may have been one too many."""
-        if not all(parameter.isfinite().all() for parameter in self.network.parameters()):
+        # by the extremes, which NaN is passed on to: isfinite() would hold a copy of each matrix
+        if not all(end.isfinite() for parameter in self.network.parameters() for end in parameter.detach().aminmax()):
             raise ValueError(self._divergence("The last update made weights that are not finite", self.history.losses))
 
     def _divergence(self, what, epochs):
