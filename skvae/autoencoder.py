@@ -143,6 +143,7 @@ class BaseAutoencoder(
             raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
         check_scale(X)
         fitting.partial_fit(self, parameters, X)
+        self._add_users(X)
         return self
 
     def add_items(self, n_items):

@@ -6,11 +6,12 @@ from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from .hiding import hide_items
 from .model_selection import hold_out_users
 from .parameters import check_parameters, flag, piece, share
 from .ranking import item_scores, top_k, users_per_block
 from .recommender import BaseRecommender
-from .scoring import VALIDATION_METRIC, hide_items, metric_functions
+from .scoring import VALIDATION_METRIC, metric_functions
 
 # Steps of a line search over weights
 LINE = np.linspace(0, 1, 21)
@@ -45,6 +46,9 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         Take the members as they are, fitted, instead of fitting clones of them; what fit gets are
         then validation users. In a search, which clones, wrap fitted members in
         `sklearn.frozen.FrozenEstimator` instead.
+    store_user_hashes : bool, default=True
+        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
+        Whoever has the model can ask this of any user: False where it must not tell.
 
     Attributes
     ----------
@@ -85,12 +89,22 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     ((100, 5), 1.0)
     """
 
-    def __init__(self, estimators, *, weights="auto", normalization="standard", validation_fraction=0.1, prefit=False):
+    def __init__(
+        self,
+        estimators,
+        *,
+        weights="auto",
+        normalization="standard",
+        validation_fraction=0.1,
+        prefit=False,
+        store_user_hashes=True,
+    ):
         self.estimators = estimators
         self.weights = weights
         self.normalization = normalization
         self.validation_fraction = validation_fraction
         self.prefit = prefit
+        self.store_user_hashes = store_user_hashes
 
     def fit(self, X, y=None, *, X_val=None):
         """Fit the members, and learn their weights where those are "auto".
@@ -119,6 +133,8 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         parameters = self._checked_parameters()
         candidate, X = self._checked_anew(X, y)
         X, validation = candidate._hold_out(parameters, X, X_val)
+        if parameters.prefit:
+            candidate._user_hashes = None  # nobody was trained on
         self._begin_fit(candidate)
         named = {name: self._fit_member(member, X, validation) for name, member in self.estimators}
         members = [member for member in named.values() if member != "drop"]

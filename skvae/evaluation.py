@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import numbers
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_scalar
 
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_items, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions
-from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
-from .scoring import hide_items, is_matrix, listed_metrics, score_users, why_nobody_is_scored
+from .matrix_checks import is_matrix
+from .scoring import listed_metrics, score_users
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,7 @@ def evaluate(
     model : fitted estimator with a ``decision_function``
         A Pipeline or a search too.
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-        Users that fit never saw, or with y their fold-in.
+        Users that fit never saw, or with y their fold-in. A warning says where the model was fitted on most of them.
     metrics : str, iterable of str, or mapping of str to callable
         As in `skvae.RankingScorer`. By default the paper's three.
     y : matrix of shape (n_users, n_items), default=None
@@ -208,12 +210,37 @@ def evaluate(
         )
     hiding = {"held_out_fraction": held_out_fraction, "min_interactions": min_interactions}
     fold_in, held_out = hide_items(X, y, model=model, exclude_seen=exclude_seen, random_state=random_state, **hiding)
+    _warn_of_fitted_users(model, X, y, held_out)
     scores = score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen)
     evaluation = Evaluation(scores, _fingerprints(fold_in, held_out, metrics, min_value, exclude_seen))
     if evaluation.n_users == 0:
         why = why_nobody_is_scored(X, y, min_value=min_value, **hiding)
         raise ValueError(f"No user of X has a held-out item: {why}")
     return evaluation
+
+
+def _warn_of_fitted_users(model, X, y, held_out):
+    """Warn where most of the users with a held-out item are users that the model was fitted on."""
+    from sklearn.pipeline import Pipeline  # as slow to import as half of skvae
+
+    model, steps = getattr(model, "best_estimator_", model), None
+    if isinstance(model, Pipeline):
+        steps, model = model[:-1], model[-1]
+    if not hasattr(model, "was_fitted_on") or (steps and y is not None):
+        return
+    users = X if y is None else as_csr(X) + held_out
+    scored = np.flatnonzero(np.diff(as_csr(held_out).indptr))
+    # users with the same items are one: where few sets are possible, everyone has one that was seen
+    distinct = scored[np.unique(user_hashes(as_csr(users))[scored], return_index=True)[1]]
+    n_fitted = np.count_nonzero(model.was_fitted_on(steps.transform(users) if steps else users)[distinct])
+    if len(distinct) > 1 and 2 * n_fitted > len(distinct):
+        warnings.warn(
+            f"{type(model).__name__} was fitted on most users of X, {n_fitted} of {len(distinct)}, with the very items "
+            "that are hidden here: their scores say little of users that it never saw. Evaluate on users that fit did "
+            "not get, as strong_generalization_split gives them.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _fingerprints(fold_in, held_out, metrics, min_value, exclude_seen):

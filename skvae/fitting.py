@@ -26,9 +26,10 @@ from .core.initialization import INITIALIZATIONS
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
 from .core.training import Settings, Training
+from .hiding import hide_items
 from .model_selection import hold_out_users
 from .ranking import users_per_block
-from .scoring import VALIDATION_METRIC, hide_items, score_users
+from .scoring import VALIDATION_METRIC, score_users
 
 
 def fit(estimator, parameters, X, validation, context, *, hold_out):

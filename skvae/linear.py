@@ -9,10 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .core.devices import check_device
 from .core.item_regression import Gram, device_for, fits, item_regression, users_weighted
+from .hiding import hide_items
 from .model_selection import hold_out_users
 from .parameters import check_parameters, flag, number
 from .recommender import BaseRecommender, ItemSimilarityMixin
-from .scoring import VALIDATION_METRIC, hide_items, score_users
+from .scoring import VALIDATION_METRIC, score_users
 
 VALIDATION_FRACTION = 0.1
 ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)  # tried without a further inverse
@@ -62,6 +63,9 @@ class EASERecommender(_ItemWeights):
     device : str, default="auto"
         A torch device such as "cpu" or "cuda" where fit inverts the matrix; a GPU needs memory for three of them.
         "auto" is a GPU if there is one with so much to spare. Scores are computed on the CPU.
+    store_user_hashes : bool, default=True
+        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
+        Whoever has the model can ask this of any user: False where it must not tell.
 
     Attributes
     ----------
@@ -86,9 +90,10 @@ class EASERecommender(_ItemWeights):
     array([1, 3])
     """
 
-    def __init__(self, *, l2_regularization=200.0, device="auto"):
+    def __init__(self, *, l2_regularization=200.0, device="auto", store_user_hashes=True):
         self.l2_regularization = l2_regularization
         self.device = device
+        self.store_user_hashes = store_user_hashes
 
     def fit(self, X, y=None):
         """Solve for the weights between items.
@@ -186,6 +191,9 @@ class LinearRecommender(_ItemWeights):
         model without it, fit with False, or ``del model.gram_``.
     device : str, default="auto"
         As in `EASERecommender`.
+    store_user_hashes : bool, default=True
+        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
+        Whoever has the model can ask this of any user: False where it must not tell.
 
     Attributes
     ----------
@@ -268,6 +276,7 @@ class LinearRecommender(_ItemWeights):
         diagonal="zero",
         keep_gram=False,
         device="auto",
+        store_user_hashes=True,
     ):
         self.l2_regularization = l2_regularization
         self.dropout = dropout
@@ -276,6 +285,7 @@ class LinearRecommender(_ItemWeights):
         self.diagonal = diagonal
         self.keep_gram = keep_gram
         self.device = device
+        self.store_user_hashes = store_user_hashes
 
     def fit(self, X, y=None):
         """Choose what is "auto", and solve for the weights between items.
@@ -356,6 +366,7 @@ class LinearRecommender(_ItemWeights):
         weights = _item_weighted(solve(gram, counts, setting), counts, setting.item_exponent)
         self.weights_, self.item_counts_ = weights, counts
         self.gram_ = gram.dense(np.float32)
+        self._add_users(X)
         return self
 
 
@@ -472,7 +483,10 @@ def _bound(name, value):
     return number(minimum=0, maximum=1)(name, value)
 
 
-EASE_CHECKS = {"l2_regularization": number(minimum=0, boundaries="neither"), "device": check_device}
+EASE_CHECKS = {
+    "l2_regularization": number(minimum=0, boundaries="neither"),
+    "device": check_device,
+}
 LINEAR_CHECKS = {
     "l2_regularization": number(minimum=0, boundaries="neither", auto=True),
     "dropout": number(minimum=0, maximum=1, boundaries="left", auto=True),

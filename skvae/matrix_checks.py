@@ -55,6 +55,20 @@ def shape_of(X):
         return (len(X), None)
 
 
+def is_matrix(y):
+    """Whether a y is a held-out matrix, and not labels or None, which a search passes on.
+
+    Parameters
+    ----------
+    y : object
+
+    Returns
+    -------
+    bool
+    """
+    return len(shape_of(y)) >= 2
+
+
 def check_same_cells(matrix, X, name, beside="X", remedy=""):
     """Raise where a matrix beside X does not have its shape and, where both are tables, its columns and rows.
 

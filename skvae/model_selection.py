@@ -1,4 +1,4 @@
-"""Which users are for testing (the splitters), and which of their items are hidden (fold_in_split)."""
+"""Which users a model is trained, validated and tested on: the splitters, and who is held out inside fit."""
 
 import numbers
 import warnings
@@ -10,8 +10,8 @@ from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
-from .matrix import as_csr, count_interactions, entries, intact, row_sliceable, without_cells
-from .matrix_checks import check_same_cells
+from .hiding import MIN_INTERACTIONS, fold_in_split
+from .matrix import as_csr, count_interactions
 
 __all__ = [
     "UserKFold",
@@ -22,174 +22,8 @@ __all__ = [
     "strong_generalization_split",
 ]
 
-MIN_INTERACTIONS = 5
-TIMES_OF_ENCODER = (
-    " Of the users that InteractionEncoder.fit_transform keeps, timestamps(events, users=encoder.user_ids_)."
-)
-HELD_OUT_FRACTION = 0.2
 # With fewer, the standard error of NDCG@100 is above .03, and what is chosen by it is mostly luck.
 MIN_VALIDATION_USERS = 50
-
-
-def fold_in_split(
-    X, *, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, random_state=0, timestamps=None
-):
-    """Hide some items of every user, at random or the last ones: X = fold_in + held_out.
-
-    int(held_out_fraction * n) of a user's n items are held out, without replacement; users with
-    fewer than min_interactions keep all as fold-in (Liang et al., "Variational Autoencoders for
-    Collaborative Filtering", WWW 2018, section 4.3, and the authors' notebook).
-
-    The draw depends on the seed and the set of the user's items alone: not on values, row order,
-    container, index dtype, nor on who else is in X. With timestamps the same number of items is
-    held out, each user's last ones: only among equal timestamps there is a draw.
-
-    Parameters
-    ----------
-    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-        Non-zero entries are interactions; not modified.
-    held_out_fraction : float, default=0.2
-        Share of each user's items to hide, in (0, 1).
-    min_interactions : int, default=5
-        Users with fewer items hide nothing.
-    random_state : int, default=0
-        Seed of the draw.
-    timestamps : sparse matrix or array of shape (n_users, n_items), default=None
-        When each interaction took place, in any unit; `skvae.InteractionEncoder.timestamps` gives
-        it. Entries beside those of X are ignored; a time of 0 is a time like any other, and in a
-        sparse matrix it has to be stored. None: a random draw.
-
-    Returns
-    -------
-    fold_in : like X
-        X with the hidden entries zeroed (a DataFrame keeps its names) or, if sparse, removed.
-    held_out : sparse of shape (n_users, n_items)
-        The hidden entries with their values: of X's class if X is sparse, else a csr_array.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Where a parameter is out of range, or timestamps has another shape than X, a value that is
-        not finite, or none for an interaction.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skvae.model_selection import fold_in_split
-    >>> X = np.array([[1, 1, 0, 1, 1, 1], [0, 1, 1, 0, 0, 0]])
-    >>> fold_in, held_out = fold_in_split(X)
-    >>> fold_in.sum(axis=1), held_out.sum(axis=1)
-    (array([4, 2]), array([1, 0]))
-    >>> fold_in_split(X, timestamps=np.array([[2001, 2024, 0, 2002, 2003, 2004], [0] * 6]))[1].toarray()
-    array([[0, 1, 0, 0, 0, 0],
-           [0, 0, 0, 0, 0, 0]])
-    """
-    check_hiding(held_out_fraction, min_interactions, random_state)
-    interactions = as_csr(X)
-    times = None
-    if timestamps is not None:
-        timestamps = (intact if sp.issparse(timestamps) else row_sliceable)(timestamps, "timestamps")
-        check_same_cells(timestamps, X, "timestamps", remedy=TIMES_OF_ENCODER)
-        times = _times_of(interactions, timestamps)
-    hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state, times)
-    if sp.issparse(X):
-        return type(X)(entries(interactions, ~hidden)), type(X)(entries(interactions, hidden))
-    held_out = entries(interactions, hidden)
-    return without_cells(X, held_out), held_out
-
-
-def check_hiding(held_out_fraction, min_interactions, random_state):
-    """Raise where a parameter of `fold_in_split` has the wrong type or is out of range.
-
-    Parameters
-    ----------
-    held_out_fraction, min_interactions, random_state :
-        As in `fold_in_split`.
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
-    check_scalar(
-        held_out_fraction, "held_out_fraction", numbers.Real, min_val=0, max_val=1, include_boundaries="neither"
-    )
-    if np.isnan(held_out_fraction):
-        raise ValueError("held_out_fraction == nan, must be > 0 and < 1.")
-    check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
-    check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**64 - 1)
-
-
-def interactions_needed(held_out_fraction, min_interactions):
-    """Interactions that a user needs for `fold_in_split` to hide one of them.
-
-    Parameters
-    ----------
-    held_out_fraction, min_interactions :
-        As in `fold_in_split`.
-
-    Returns
-    -------
-    int
-        At least min_interactions, and more where the fraction of so many is below 1.
-
-    Examples
-    --------
-    >>> from skvae.model_selection import interactions_needed
-    >>> interactions_needed(0.2, 3), interactions_needed(0.5, 3)
-    (5, 3)
-    """
-    needed = int(min(1 / held_out_fraction, 2.0**53))
-    while held_out_fraction * needed < 1 and needed < 2**53:
-        needed += 1
-    return max(needed, min_interactions)
-
-
-def _times_of(X, timestamps):
-    """The timestamp of each entry of X, of shape (nnz,)."""
-    users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
-    if sp.issparse(timestamps):
-        stored = sp.coo_array(timestamps)
-        cells = stored.row.astype(np.int64) * X.shape[1] + stored.col
-        order = np.argsort(cells)
-        wanted = users * X.shape[1] + X.indices
-        first, last = (np.searchsorted(cells, wanted, side, sorter=order) for side in ("left", "right"))
-        if (last - first != 1).any():
-            raise ValueError(
-                f"timestamps does not store exactly one value for {np.count_nonzero(last - first != 1)} of the "
-                f"{len(wanted)} interactions of X: store each once, a time of 0 too."
-            )
-        times = stored.data[order[first]]
-    else:
-        times = np.asarray(timestamps)[users, X.indices]
-    if times.dtype.kind not in "biufmM":
-        raise ValueError(f"timestamps must hold numbers or datetimes, got the dtype {times.dtype}.")
-    if not np.isfinite(times).all():
-        raise ValueError("timestamps must be finite for each interaction of X.")
-    return times
-
-
-def _hidden(X, held_out_fraction, min_interactions, seed, times):
-    """Which entries to hide, bool (nnz,): of each user the latest, among those the smallest hashes."""
-    counts = np.diff(X.indptr)
-    users = np.repeat(np.arange(X.shape[0]), counts)
-    n_hidden = np.where(counts >= min_interactions, (held_out_fraction * counts).astype(np.int64), 0)
-    item_hashes = _mix(X.indices.astype(np.uint64) + _mix(np.array([seed], np.uint64)))
-    user_hashes = np.zeros(X.shape[0], np.uint64)
-    np.add.at(user_hashes, users, item_hashes)  # a sum: the same for every order of the items
-    latest_first = np.zeros(X.nnz, np.int8) if times is None else -np.unique(times, return_inverse=True)[1]
-    order = np.lexsort((_mix(item_hashes ^ _mix(user_hashes)[users]), latest_first, users))
-    ranks = np.arange(X.nnz) - X.indptr[users]
-    hidden = np.empty(X.nnz, bool)
-    hidden[order] = ranks < n_hidden[users]
-    return hidden
-
-
-def _mix(keys):
-    """The finaliser of SplitMix64 (Steele et al., OOPSLA 2014): uint64 to well-mixed uint64."""
-    keys = keys + np.uint64(0x9E3779B97F4A7C15)
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
 
 
 def eligible_users(X, min_interactions=MIN_INTERACTIONS):
@@ -423,25 +257,35 @@ class UserSplit(NamedTuple):
 
     Parameters
     ----------
-    train, validation, test : sparse of shape (n_users of each, len(items))
-        The users' interactions.
+    train, validation, test : csr_array of shape (n_users of each, len(items))
+        The users' interactions. Of a split at a moment validation and test are pairs (fold_in, held_out) of such.
     items : int64 array
         The columns of X that were kept.
     """
 
     train: sp.csr_array
-    validation: sp.csr_array
-    test: sp.csr_array
+    validation: sp.csr_array | tuple[sp.csr_array, sp.csr_array]
+    test: sp.csr_array | tuple[sp.csr_array, sp.csr_array]
     items: np.ndarray
 
 
 def strong_generalization_split(
-    X, *, validation_size=0.1, test_size=0.1, min_interactions=MIN_INTERACTIONS, random_state=0
+    X,
+    *,
+    validation_size=0.1,
+    test_size=0.1,
+    min_interactions=MIN_INTERACTIONS,
+    random_state=0,
+    timestamps=None,
+    at=None,
 ):
     """Split the users into train, validation and test, and drop the items no training user has.
 
     The protocol of Liang et al. (WWW 2018, section 4.1): models are trained on the training
     users alone and tested on users that they never saw.
+
+    With ``at`` they are tested on a time that they never saw, too: training users have what took place before that
+    moment, validation and test users have it as their fold-in, and what came then or later is held out.
 
     Parameters
     ----------
@@ -449,13 +293,18 @@ def strong_generalization_split(
     validation_size, test_size : float or int, default=0.1
         Share or number of the users with min_interactions.
     min_interactions : int, default=5
-        Users with fewer are training users.
+        Users with fewer are training users, and with ``at`` those who have none before or none after.
     random_state : int, default=0
+    timestamps : sparse matrix or array of shape (n_users, n_items), default=None
+    at : number, datetime, numpy.datetime64 or str, default=None
+        Both as in `fold_in_split`.
 
     Returns
     -------
     UserSplit
-        ``train, validation, test, items``: three CSR matrices, and the kept columns of X.
+        ``train, validation, test, items``: three CSR matrices, and the kept columns of X. With ``at`` validation and
+        test are pairs (fold_in, held_out), as ``fit(train, X_val=validation)`` and
+        ``evaluate(model, test[0], y=test[1])`` take them.
 
     Examples
     --------
@@ -467,15 +316,23 @@ def strong_generalization_split(
     (80, 10, 10)
     """
     check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
-    X = as_csr(X)
-    eligible = eligible_users(X, min_interactions)
+    if at is None and timestamps is not None:
+        raise ValueError("timestamps are used with at=, the moment to split at; fold_in_split hides each user's last.")
+    whole = as_csr(X)
+    before, after = (whole, None) if at is None else map(as_csr, fold_in_split(X, timestamps=timestamps, at=at))
+    eligible = eligible_users(whole, min_interactions)
+    if after is not None:
+        eligible = eligible[(count_interactions(before)[eligible] > 0) & (count_interactions(after)[eligible] > 0)]
     n_test = _n_users("test_size", test_size, len(eligible))
     n_validation = _n_users("validation_size", validation_size, len(eligible) - n_test, of=len(eligible))
     order = check_random_state(random_state).permutation(eligible)
     test, validation = np.sort(order[:n_test]), np.sort(order[n_test : n_test + n_validation])
-    train = np.setdiff1d(np.arange(X.shape[0]), order[: n_test + n_validation])
-    items = np.flatnonzero(np.bincount(X[train].indices, minlength=X.shape[1]))
-    return UserSplit(X[train][:, items], X[validation][:, items], X[test][:, items], items)
+    train = np.setdiff1d(np.arange(whole.shape[0]), order[: n_test + n_validation])
+    items = np.flatnonzero(np.bincount(before[train].indices, minlength=whole.shape[1]))
+    parts = [before[users][:, items] for users in (train, validation, test)]
+    if after is not None:
+        parts[1:] = [(parts[1], after[validation][:, items]), (parts[2], after[test][:, items])]
+    return UserSplit(*parts, items)
 
 
 def _n_users(name, size, n_available, of=None):

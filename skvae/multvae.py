@@ -99,6 +99,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         Of initial weights, batches, dropout and noise. No global generator is used.
     verbose : int, default=0
         Above 0, print a line an epoch.
+    store_user_hashes : bool, default=True
+        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
+        Whoever has the model can ask this of any user: False where it must not tell.
 
     Attributes
     ----------
@@ -187,6 +190,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         device="auto",
         random_state=None,
         verbose=0,
+        store_user_hashes=True,
     ):
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -213,6 +217,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+        self.store_user_hashes = store_user_hashes
 
     def _checked_parameters(self):
         parameters = super()._checked_parameters()

@@ -9,6 +9,12 @@ from .recommender import BaseRecommender
 class PopularityRecommender(BaseRecommender):
     """Recommend what most users have: the floor that every model must beat.
 
+    Parameters
+    ----------
+    store_user_hashes : bool, default=True
+        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
+        Whoever has the model can ask this of any user: False where it must not tell.
+
     Attributes
     ----------
     item_counts_ : float32 array of shape (n_items,)
@@ -29,6 +35,9 @@ class PopularityRecommender(BaseRecommender):
     """
 
     _model = "item_counts_"
+
+    def __init__(self, *, store_user_hashes=True):
+        self.store_user_hashes = store_user_hashes
 
     def fit(self, X, y=None):
         """Count the users of each item.

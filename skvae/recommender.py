@@ -10,13 +10,21 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array, check_scalar
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_items, user_hashes, why_nobody_is_scored
 from .matrix import as_float32, item_indices
-from .matrix_checks import check_no_matrix_as_y, check_no_table_of_events, check_same_cells, check_trainable
-from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS
+from .matrix_checks import (
+    check_no_matrix_as_y,
+    check_no_table_of_events,
+    check_same_cells,
+    check_trainable,
+    is_matrix,
+)
+from .parameters import flag
 from .ranking import recommend, top_k, users_per_block
-from .scoring import VALIDATION_METRIC, hide_items, is_matrix, score_users, why_nobody_is_scored
+from .scoring import VALIDATION_METRIC, score_users
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
 API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
@@ -111,21 +119,55 @@ class BaseRecommender(BaseEstimator):
             return float("nan")
         return float(np.nanmean(scores))
 
+    @available_if(lambda self: getattr(self, "_user_hashes", None) is not None)
+    def was_fitted_on(self, X):
+        """Whether each user of X, with the very same items, was among those that the model was fitted on.
+
+        There is no such method where the model was fitted with ``store_user_hashes=False``.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+        Returns
+        -------
+        bool array of shape (n_users,)
+            Of users held out for validation inside fit too.
+
+        Examples
+        --------
+        >>> from skvae import PopularityRecommender
+        >>> PopularityRecommender().fit([[1, 1, 0], [0, 1, 1]]).was_fitted_on([[1, 0, 0], [0, 1, 1]])
+        array([False,  True])
+        """
+        check_is_fitted(self)
+        return np.isin(user_hashes(self._check_interactions(X, reset=False)), self._user_hashes)
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, self._model)
 
     def _checked_anew(self, X, y=None):
-        """A stand-in for this estimator that knows the columns of X, and X checked; nothing is changed yet."""
+        """A stand-in for this estimator that knows columns and users of X, and X checked; nothing is changed yet."""
+        stored = hasattr(self, "store_user_hashes") and flag("store_user_hashes", self.store_user_hashes)
         candidate = object.__new__(type(self))
         candidate.__dict__.update(self.__dict__)
-        return candidate, candidate._check_interactions(X, reset=True, y=y)
+        X = candidate._check_interactions(X, reset=True, y=y)
+        candidate._user_hashes = np.unique(user_hashes(X)) if stored else None
+        return candidate, X
 
     def _begin_fit(self, candidate, keep_model=False):
-        """Take the columns that a stand-in knows, after all checks; a fit that fails from here on leaves no model."""
-        names = ["n_features_in_", "feature_names_in_"]
+        """Take what a stand-in knows of X, after all checks; a fit that fails from here on leaves no model."""
+        if keep_model and candidate._user_hashes is not None and hasattr(self, "was_fitted_on"):
+            candidate._user_hashes = np.union1d(self._user_hashes, candidate._user_hashes)
+        names = ["n_features_in_", "feature_names_in_", "_user_hashes"]
         for name in names if keep_model else [*names, self._model]:
             self.__dict__.pop(name, None)
         self.__dict__.update({name: vars(candidate)[name] for name in names if name in vars(candidate)})
+
+    def _add_users(self, X):
+        """Add the users of a partial_fit to those that the model was fitted on, where these are stored."""
+        if getattr(self, "_user_hashes", None) is not None:
+            self._user_hashes = np.union1d(self._user_hashes, user_hashes(X))
 
     def _check_interactions(self, X, *, reset, y=None, name="X"):
         """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched.

@@ -2,19 +2,17 @@
 
 import numbers
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
-from .matrix import as_csr, count_interactions, entries, row_sliceable, take_rows
-from .matrix_checks import check_columns_of_model, check_same_cells, shape_of
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, hide_items, why_nobody_is_scored
+from .matrix import as_csr, row_sliceable, take_rows
+from .matrix_checks import check_same_cells, is_matrix, shape_of
 from .metrics import METRICS, MOST_RANKS
-from .model_selection import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, fold_in_split, interactions_needed
 from .ranking import recommend
 
 # By which models are compared where nothing else is asked for: score, early stopping, weights of a blend
@@ -112,138 +110,6 @@ def _parse_metric(name):
     return match[1], int(match[2])
 
 
-def is_matrix(y):
-    """Whether a y is a held-out matrix, and not labels or None, which a search passes on.
-
-    Parameters
-    ----------
-    y : object
-
-    Returns
-    -------
-    bool
-    """
-    return len(shape_of(y)) >= 2
-
-
-def hide_items(
-    X,
-    y=None,
-    *,
-    model=None,
-    exclude_seen=True,
-    held_out_fraction=HELD_OUT_FRACTION,
-    min_interactions=MIN_INTERACTIONS,
-    random_state=0,
-):
-    """Fold-in and held-out of a scoring call: the one rule of what can be hit.
-
-    Items of y that X holds as well are never recommended where seen items are left out. They are no
-    held-out items then, and a warning says how many they are.
-
-    Parameters
-    ----------
-    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    y : matrix of shape (n_users, n_items), or array of shape (n_users,), default=None
-        The held-out matrix, X being the fold-in then. A one-dimensional y is labels and ignored.
-    model : fitted estimator, default=None
-        Whose item names a table y must have.
-    exclude_seen : bool, default=True
-        False: the ranking will hold items that X holds, so that those of y that X holds stay.
-    held_out_fraction, min_interactions, random_state :
-        As in `skvae.model_selection.fold_in_split`, used where y is no matrix.
-
-    Returns
-    -------
-    fold_in : like X
-    held_out : sparse of shape (n_users, n_items)
-        With y a canonical csr_array.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Where X or y is no matrix of finite, non-negative numbers, or a matrix y has another shape
-        than X, or other columns.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skvae.scoring import hide_items
-    >>> fold_in, held_out = hide_items(np.ones((2, 10)))
-    >>> held_out.sum(axis=1)
-    array([2., 2.])
-    """
-    if not is_matrix(y):
-        _check_labels(y, X)
-        return fold_in_split(
-            X, held_out_fraction=held_out_fraction, min_interactions=min_interactions, random_state=random_state
-        )
-    seen, held_out = as_csr(X), as_csr(y, "y")
-    check_same_cells(y, X, "y")
-    check_columns_of_model(model, y, "y")
-    return row_sliceable(X), _without_seen(held_out, seen) if exclude_seen else held_out
-
-
-def _check_labels(y, X):
-    """Raise where y is neither a matrix nor one label for each user."""
-    if y is None:
-        return
-    shape = shape_of(y)
-    if len(shape) != 1:
-        raise TypeError(f"y must be a held-out matrix of the shape of X, or None, got {type(y).__name__}.")
-    if shape[0] != shape_of(X)[0]:
-        raise ValueError(
-            f"y is one-dimensional and of length {shape[0]}, X has {shape_of(X)[0]} users: pass a held-out matrix of "
-            "the shape of X, or no y."
-        )
-
-
-def _without_seen(held_out, seen):
-    """The entries of held_out that seen does not have; a warning counts the others."""
-    pattern = sp.csr_array((np.ones(seen.nnz, np.int8), seen.indices, seen.indptr), shape=seen.shape)
-    numbered = sp.csr_array((np.arange(1, held_out.nnz + 1), held_out.indices, held_out.indptr), shape=held_out.shape)
-    repeats = numbered.multiply(pattern).tocsr()
-    if not repeats.nnz:
-        return held_out
-    n_users = np.count_nonzero(np.diff(repeats.indptr))
-    warnings.warn(
-        f"{repeats.nnz} held-out items of {n_users} users are in their fold-in as well. As seen items they are not "
-        "recommended, and no model could be right about them: they are not counted as held out. exclude_seen=False, of "
-        "evaluate and RankingScorer, ranks and counts them, for shops where people buy again.",
-        UserWarning,
-        stacklevel=4,
-    )
-    kept = np.ones(held_out.nnz, bool)
-    kept[repeats.data - 1] = False
-    return entries(held_out, kept)
-
-
-def why_nobody_is_scored(X, y, *, held_out_fraction, min_interactions, min_value):
-    """What a user needs for a score, and how far the users of X are from it; the end of an error.
-
-    Parameters
-    ----------
-    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    y : matrix, labels or None
-    held_out_fraction, min_interactions :
-        As in `skvae.model_selection.fold_in_split`.
-    min_value : float
-
-    Returns
-    -------
-    str
-    """
-    if is_matrix(y):
-        return f"a user needs an entry of y above min_value={min_value} where X holds none."
-    needed, most = interactions_needed(held_out_fraction, min_interactions), count_interactions(X).max(initial=0)
-    if most >= needed:
-        return f"a user needs hidden items with a value above min_value={min_value}."
-    return (
-        f"a user needs {needed} interactions to hide one with held_out_fraction={held_out_fraction} and "
-        f"min_interactions={min_interactions}, and the most that a user of X has is {most}."
-    )
-
-
 def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_seen=True):
     """Recommend from the fold-in in blocks and score every user against what was held out.
 
@@ -275,7 +141,8 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     --------
     >>> from skvae import PopularityRecommender
     >>> from skvae.datasets import make_interactions
-    >>> from skvae.scoring import hide_items, score_users
+    >>> from skvae.hiding import hide_items
+    >>> from skvae.scoring import score_users
     >>> X = make_interactions(n_users=100, n_items=50, random_state=0)
     >>> model = PopularityRecommender().fit(X[:80])
     >>> score_users(model, *hide_items(X[80:]), "ndcg@10")["ndcg@10"].shape
@@ -344,7 +211,7 @@ class RankingScorer:
         One name gives a float, several give a dict: "ndcg@k", "recall@k", "precision@k",
         "map@k", "mrr@k", "hit_rate@k". A callable takes (held_out, items, per_user=) with 100
         ranked items a user.
-    held_out_fraction : float, default=0.2
+    held_out_fraction : float or int, default=0.2
     min_interactions : int, default=5
     random_state : int, default=0
         These three as in `skvae.model_selection.fold_in_split`.

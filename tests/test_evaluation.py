@@ -7,8 +7,21 @@ from functools import partial
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
 
-from skvae import Evaluation, PopularityRecommender, evaluate, fold_in_split
+from skvae import (
+    Evaluation,
+    LinearRecommender,
+    MultDAERecommender,
+    PopularityRecommender,
+    UserKFold,
+    evaluate,
+    fold_in_split,
+    ndcg_scorer,
+)
 from skvae.datasets import make_interactions
 from skvae.metrics import ndcg_at_k, recall_at_k
 
@@ -244,3 +257,54 @@ def test_groups_of_the_same_users_subtract_and_others_raise():
     assert sum(difference.n_users for difference in differences) == 30
     with pytest.raises(ValueError, match="differ in their users"):
         mine[0].evaluation - Evaluation(mine[0].evaluation.per_user, others[1].evaluation.evaluated)
+
+
+FITTED = sp.csr_array(X[:50])
+BINARY_PIPELINE = make_pipeline(Binarizer(), PopularityRecommender())
+SEARCH = GridSearchCV(PopularityRecommender(), {"store_user_hashes": [True]}, scoring=ndcg_scorer, cv=UserKFold(2))
+
+
+@pytest.mark.parametrize(
+    "model", [PopularityRecommender(), BINARY_PIPELINE, SEARCH], ids=["alone", "piped", "searched"]
+)
+def test_users_that_the_model_was_fitted_on_are_warned_of(model):
+    fitted = clone(model).fit(FITTED)
+    with pytest.warns(UserWarning, match="PopularityRecommender was fitted on most users of X, 50 of 50"):
+        evaluate(fitted, X[:50])
+    with pytest.warns(UserWarning, match="most users of X, 30 of 59"):
+        evaluate(fitted, X[20:79])
+    evaluate(fitted, X[21:])  # half of them: no warning
+
+
+def test_whole_users_are_compared_and_not_their_fold_in():
+    fold_in, held_out = fold_in_split(FITTED)
+    with pytest.warns(UserWarning, match="was fitted on most users"):
+        evaluate(MODEL, fold_in, y=held_out)
+    evaluate(PopularityRecommender().fit(fold_in), fold_in, y=held_out)  # what is hidden was not in the fit
+
+
+def test_where_no_hashes_are_stored_nobody_is_warned_of():
+    model = PopularityRecommender(store_user_hashes=False).fit(FITTED)
+    assert not hasattr(model, "was_fitted_on")
+    assert vars(model)["_user_hashes"] is None
+    evaluate(model, FITTED)
+
+
+DAE = MultDAERecommender(2, max_iter=1, warm_start=True)
+LINEAR = LinearRecommender(l2_regularization=1.0, keep_gram=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [(DAE, "partial_fit"), (DAE, "fit"), (LINEAR, "partial_fit")],
+    ids=["partial_fit", "warm start", "linear partial_fit"],
+)
+def test_a_model_that_goes_on_knows_the_users_of_before_too(model, more):
+    model = clone(model).fit(FITTED[:20])
+    getattr(model, more)(FITTED[20:40])
+    assert model.was_fitted_on(X).tolist() == [True] * 40 + [False] * 40
+    assert not clone(model).fit(FITTED[20:40]).was_fitted_on(FITTED[:20]).any()
+
+
+def test_users_with_the_same_items_are_one():
+    evaluate(PopularityRecommender().fit(np.ones((5, 10))), np.ones((8, 10)))

@@ -13,7 +13,8 @@ from sklearn.model_selection import GridSearchCV
 
 from skvae import EASERecommender, LinearRecommender, PopularityRecommender, UserKFold, linear, ndcg_scorer
 from skvae.datasets import make_interactions
-from skvae.scoring import hide_items, score_users
+from skvae.hiding import hide_items
+from skvae.scoring import score_users
 
 X = np.array([[1, 0, 3, 0], [0, 0, 1, 0], [2, 5, 1, 0]])
 

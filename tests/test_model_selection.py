@@ -1,5 +1,7 @@
 """The laws of the splits: what is hidden of a user, and which users are for testing."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,7 @@ X = make_interactions(40, 25, density=0.3, random_state=0).toarray().astype(np.f
 X[X > 0] = np.random.default_rng(0).integers(1, 6, np.count_nonzero(X))
 X[::7, 3:] = 0  # users below five interactions
 LIGHT = np.count_nonzero(X, axis=1) < 5
+TIMES = np.random.default_rng(1).integers(1, 90, X.shape)
 
 
 def hidden_items(matrix, **kwargs):
@@ -500,3 +503,82 @@ def test_times_of_any_dtype_order_alike(dtype):
     stamps = np.arange(1000).reshape(40, 25) % 61
     expected = hidden_items(X, timestamps=stamps)
     np.testing.assert_array_equal(hidden_items(X, timestamps=stamps.astype(dtype)), expected)
+
+
+# -- a number of items, and a moment
+
+
+@pytest.mark.parametrize("timestamps", [None, TIMES], ids=["drawn", "last"])
+@pytest.mark.parametrize("n", [1, np.int64(3)], ids=["1", "3"])
+def test_a_number_of_items_is_hidden_of_all_who_keep_one(n, timestamps):
+    counts = (X != 0).sum(axis=1)
+    hidden = hidden_items(X, held_out_fraction=n, min_interactions=1, timestamps=timestamps)
+    np.testing.assert_array_equal(hidden.sum(axis=1), np.where(counts > n, n, 0))
+
+
+def test_a_moment_parts_what_came_before_from_the_rest_of_all_users():
+    moment = np.median(TIMES[X != 0])
+    for matrix, times in [(X, TIMES), (sp.csr_array(X), sp.csr_array(np.where(X != 0, TIMES, 0)))]:
+        before, after = (dense(part) for part in fold_in_split(matrix, timestamps=times, at=moment))
+        np.testing.assert_array_equal(before != 0, (X != 0) & (moment > TIMES))
+        np.testing.assert_array_equal(before + after, X)
+
+
+DAYS = np.datetime64("2018-01-01", "us") + TIMES.astype("timedelta64[D]")
+PARIS = datetime.timezone(datetime.timedelta(hours=2))
+
+
+@pytest.mark.parametrize("unit", [np.int64, "datetime64[us]", "datetime64[s]"], ids=["int64", "us", "s"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2018-02-01",
+        datetime.date(2018, 2, 1),
+        pd.Timestamp("2018-02-01"),
+        np.datetime64("2018-02-01"),
+        datetime.datetime(2018, 2, 1, 2, tzinfo=PARIS),
+    ],
+    ids=lambda at: type(at).__name__,
+)
+def test_a_date_is_a_moment_in_utc(at, unit):
+    held_out = dense(fold_in_split(X, timestamps=DAYS.astype(unit), at=at)[1])
+    np.testing.assert_array_equal(held_out != 0, (X != 0) & (np.datetime64("2018-02-01") <= DAYS))
+
+
+def test_a_split_at_a_moment_trains_on_nothing_of_later_or_of_test_users():
+    moment = np.quantile(TIMES[X != 0], 0.7)
+    sizes = {"validation_size": 8, "test_size": 8}
+    train, validation, test, items = strong_generalization_split(X, timestamps=TIMES, at=moment, **sizes)
+    early, late = np.where(moment > TIMES, X, 0), np.where(moment > TIMES, 0, X)
+    assert train.shape == (len(X) - 16, len(items))
+    users = []
+    for fold_in, held_out in (validation, test):
+        assert (fold_in.count_nonzero(axis=1) > 0).all()
+        for row, hidden in zip(dense(fold_in), dense(held_out), strict=True):
+            users.append(next(u for u in range(len(X)) if (early[u, items] == row).all()))
+            np.testing.assert_array_equal(late[users[-1], items], hidden)
+    np.testing.assert_array_equal(dense(train), np.delete(early, users, axis=0)[:, items])
+    assert (dense(train) != 0).any(axis=0).all()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"at": 5}, ValueError, "pass timestamps too"),
+        ({"timestamps": TIMES, "at": -1}, ValueError, "not between the first and the last"),
+        ({"timestamps": TIMES, "at": float("nan")}, ValueError, "not between the first and the last"),
+        ({"timestamps": TIMES, "at": "2018-01-01"}, ValueError, "as microseconds since 1970"),
+        ({"timestamps": TIMES, "at": [3]}, TypeError, "at must be a number"),
+        ({"timestamps": TIMES, "at": True}, TypeError, "at must be a number"),
+    ],
+    ids=["no times", "before all", "nan", "another unit", "list", "bool"],
+)
+def test_a_moment_that_cuts_nothing_raises(kwargs, error, message):
+    for split in (fold_in_split, strong_generalization_split):
+        with pytest.raises(error, match=message):
+            split(X, **kwargs)
+
+
+def test_timestamps_without_a_moment_split_no_users():
+    with pytest.raises(ValueError, match="fold_in_split hides each user's last"):
+        strong_generalization_split(X, timestamps=TIMES)

@@ -26,9 +26,9 @@ from skvae import (
     recommend,
 )
 from skvae.datasets import make_interactions
+from skvae.hiding import hide_items, interactions_needed
 from skvae.metrics import METRICS, recall_at_k
-from skvae.model_selection import interactions_needed
-from skvae.scoring import hide_items, metric_functions, score_users
+from skvae.scoring import metric_functions, score_users
 
 X = make_interactions(60, 30, density=0.3, random_state=0)
 TRAIN, TEST = X[:40], X[40:]

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ..evaluation import Evaluation
-from ..scoring import hide_items, score_users
+from ..hiding import hide_items
+from ..scoring import score_users
 from .axes import draw_legend, legend_place, new_axes, show_all_heights
 
 MODEL_WIDTH = 0.12  # of the distance between two groups; less where all models would need more than 0.8 of it

@@ -1,0 +1,380 @@
+"""Which of a user's items are hidden: the one rule for score, scorers, early stopping, evaluate and pictures."""
+
+import datetime
+import itertools
+import numbers
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_scalar
+
+from .matrix import as_csr, count_interactions, entries, intact, row_sliceable, without_cells
+from .matrix_checks import check_columns_of_model, check_same_cells, is_matrix, shape_of
+
+MIN_INTERACTIONS = 5
+TIMES_OF_ENCODER = (
+    " Of the users that InteractionEncoder.fit_transform keeps, timestamps(events, users=encoder.user_ids_)."
+)
+HELD_OUT_FRACTION = 0.2
+HASHES_PER_BLOCK = 2**20  # held at once, 8 bytes each
+
+
+def fold_in_split(
+    X,
+    *,
+    held_out_fraction=HELD_OUT_FRACTION,
+    min_interactions=MIN_INTERACTIONS,
+    random_state=0,
+    timestamps=None,
+    at=None,
+):
+    """Hide some items of every user, at random, the last ones, or those from a moment on: X = fold_in + held_out.
+
+    int(held_out_fraction * n) of a user's n items are held out, without replacement; users with
+    fewer than min_interactions keep all as fold-in (Liang et al., "Variational Autoencoders for
+    Collaborative Filtering", WWW 2018, section 4.3, and the authors' notebook).
+
+    The draw depends on the seed and the set of the user's items alone: not on values, row order,
+    container, index dtype, nor on who else is in X. With timestamps the same number of items is
+    held out, each user's last ones: only among equal timestamps there is a draw.
+
+    With ``at`` the cut is the same moment for everyone: what took place then or later is held out, of all users, so
+    that a model of the fold-in knows nothing of it. Users may be without fold-in then, or without held-out items.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        Non-zero entries are interactions; not modified.
+    held_out_fraction : float or int, default=0.2
+        Share of each user's items to hide, in (0, 1), or how many; one item at least stays. Not used with ``at``.
+    min_interactions : int, default=5
+        Users with fewer items hide nothing. Not used with ``at``.
+    random_state : int, default=0
+        Seed of the draw.
+    timestamps : sparse matrix or array of shape (n_users, n_items), default=None
+        When each interaction took place, in any unit; `skvae.InteractionEncoder.timestamps` gives
+        it. Entries beside those of X are ignored; a time of 0 is a time like any other, and in a
+        sparse matrix it has to be stored. None: a random draw.
+    at : number, datetime, numpy.datetime64 or str, default=None
+        The moment of a cut through all users, in the unit of timestamps. A date stands for its microseconds since
+        1970, in UTC where it has no zone: the unit of `skvae.InteractionEncoder.timestamps`. A string is ISO 8601, as
+        in "2018-01-01".
+
+    Returns
+    -------
+    fold_in : like X
+        X with the hidden entries zeroed (a DataFrame keeps its names) or, if sparse, removed.
+    held_out : sparse of shape (n_users, n_items)
+        The hidden entries with their values: of X's class if X is sparse, else a csr_array.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where a parameter is out of range, or timestamps has another shape than X, a value that is
+        not finite, or none for an interaction, or where ``at`` is not between the first and the last of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.model_selection import fold_in_split
+    >>> X = np.array([[1, 1, 0, 1, 1, 1], [0, 1, 1, 0, 0, 0]])
+    >>> fold_in, held_out = fold_in_split(X)
+    >>> fold_in.sum(axis=1), held_out.sum(axis=1)
+    (array([4, 2]), array([1, 0]))
+    >>> fold_in_split(X, timestamps=np.array([[2001, 2024, 0, 2002, 2003, 2004], [0] * 6]))[1].toarray()
+    array([[0, 1, 0, 0, 0, 0],
+           [0, 0, 0, 0, 0, 0]])
+    """
+    check_hiding(held_out_fraction, min_interactions, random_state)
+    interactions = as_csr(X)
+    times = None if timestamps is None else _checked_times(interactions, timestamps, X)
+    if at is None:
+        hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state, times)
+    else:
+        hidden = _from_moment(at, times)
+    if sp.issparse(X):
+        return type(X)(entries(interactions, ~hidden)), type(X)(entries(interactions, hidden))
+    held_out = entries(interactions, hidden)
+    return without_cells(X, held_out), held_out
+
+
+def check_hiding(held_out_fraction, min_interactions, random_state):
+    """Raise where a parameter of `fold_in_split` has the wrong type or is out of range.
+
+    Parameters
+    ----------
+    held_out_fraction, min_interactions, random_state :
+        As in `fold_in_split`.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if isinstance(held_out_fraction, numbers.Integral) and not isinstance(held_out_fraction, bool):
+        check_scalar(held_out_fraction, "held_out_fraction", numbers.Integral, min_val=1)
+    else:
+        check_scalar(
+            held_out_fraction, "held_out_fraction", numbers.Real, min_val=0, max_val=1, include_boundaries="neither"
+        )
+    if np.isnan(held_out_fraction):
+        raise ValueError("held_out_fraction == nan, must be > 0 and < 1.")
+    check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+    check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**64 - 1)
+
+
+def interactions_needed(held_out_fraction, min_interactions):
+    """Interactions that a user needs for `fold_in_split` to hide one of them.
+
+    Parameters
+    ----------
+    held_out_fraction, min_interactions :
+        As in `fold_in_split`.
+
+    Returns
+    -------
+    int
+        At least min_interactions, and more where the fraction of so many is below 1.
+
+    Examples
+    --------
+    >>> from skvae.hiding import interactions_needed
+    >>> interactions_needed(0.2, 3), interactions_needed(0.5, 3)
+    (5, 3)
+    """
+    if isinstance(held_out_fraction, numbers.Integral):
+        return max(held_out_fraction + 1, min_interactions)
+    needed = int(min(1 / held_out_fraction, 2.0**53))
+    while held_out_fraction * needed < 1 and needed < 2**53:
+        needed += 1
+    return max(needed, min_interactions)
+
+
+def _checked_times(interactions, timestamps, X):
+    """The timestamp of each entry of X, of shape (nnz,), of timestamps that have the cells of X."""
+    timestamps = (intact if sp.issparse(timestamps) else row_sliceable)(timestamps, "timestamps")
+    check_same_cells(timestamps, X, "timestamps", remedy=TIMES_OF_ENCODER)
+    return _times_of(interactions, timestamps)
+
+
+def _from_moment(at, times):
+    """Which entries are of a moment or later, bool (nnz,)."""
+    if times is None:
+        raise ValueError(f"at={at!r} cuts by time: pass timestamps too.")
+    moment = at
+    if isinstance(at, (str, datetime.date, np.datetime64)):
+        if getattr(at, "tzinfo", None) is not None:
+            at = at.astimezone(datetime.UTC).replace(tzinfo=None)
+        moment = np.datetime64(at, "us")
+        moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
+    elif isinstance(at, bool) or not isinstance(at, numbers.Real):
+        raise TypeError(f"at must be a number in the unit of timestamps, or a date, got {at!r}.")
+    hidden = times >= moment
+    if hidden.all() or not hidden.any():
+        raise ValueError(
+            f"at={at!r} is not between the first and the last of the timestamps, {times.min()} and {times.max()}: a "
+            "date is compared as microseconds since 1970, a number as it is."
+        )
+    return hidden
+
+
+def _times_of(X, timestamps):
+    """The timestamp of each entry of X, of shape (nnz,)."""
+    users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    if sp.issparse(timestamps):
+        stored = sp.coo_array(timestamps)
+        cells = stored.row.astype(np.int64) * X.shape[1] + stored.col
+        order = np.argsort(cells)
+        wanted = users * X.shape[1] + X.indices
+        first, last = (np.searchsorted(cells, wanted, side, sorter=order) for side in ("left", "right"))
+        if (last - first != 1).any():
+            raise ValueError(
+                f"timestamps does not store exactly one value for {np.count_nonzero(last - first != 1)} of the "
+                f"{len(wanted)} interactions of X: store each once, a time of 0 too."
+            )
+        times = stored.data[order[first]]
+    else:
+        times = np.asarray(timestamps)[users, X.indices]
+    if times.dtype.kind not in "biufmM":
+        raise ValueError(f"timestamps must hold numbers or datetimes, got the dtype {times.dtype}.")
+    if not np.isfinite(times).all():
+        raise ValueError("timestamps must be finite for each interaction of X.")
+    return times
+
+
+def _hidden(X, held_out_fraction, min_interactions, seed, times):
+    """Which entries to hide, bool (nnz,): of each user the latest, among those the smallest hashes."""
+    counts = np.diff(X.indptr)
+    users = np.repeat(np.arange(X.shape[0]), counts)
+    is_share = not isinstance(held_out_fraction, numbers.Integral)
+    n_hidden = (held_out_fraction * counts).astype(np.int64) if is_share else np.int64(held_out_fraction)
+    n_hidden = np.where(counts >= interactions_needed(held_out_fraction, min_interactions), n_hidden, 0)
+    latest_first = np.zeros(X.nnz, np.int8) if times is None else -np.unique(times, return_inverse=True)[1]
+    draws = _mix(_item_hashes(X.shape[1], seed)[X.indices] ^ _mix(user_hashes(X, seed))[users])
+    order = np.lexsort((draws, latest_first, users))
+    ranks = np.arange(X.nnz) - X.indptr[users]
+    hidden = np.empty(X.nnz, bool)
+    hidden[order] = ranks < n_hidden[users]
+    return hidden
+
+
+def user_hashes(X, seed=0):
+    """A number for each user's set of items: the same for every order of them, values aside.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+        Canonical.
+    seed : int, default=0
+
+    Returns
+    -------
+    uint64 array of shape (n_users,)
+        0 of a user without items.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from skvae.hiding import user_hashes
+    >>> one, other, third = user_hashes(csr_array([[1, 0, 2], [3, 0, 1], [0, 1, 1]]))
+    >>> bool(one == other), bool(one == third)
+    (True, False)
+    """
+    item_hashes, hashes = _item_hashes(X.shape[1], seed), np.empty(X.shape[0], np.uint64)
+    ends = np.searchsorted(X.indptr, np.arange(HASHES_PER_BLOCK, X.nnz, HASHES_PER_BLOCK))
+    for first, last in itertools.pairwise([0, *ends, X.shape[0]]):
+        bounds = X.indptr[first : last + 1]
+        sums = np.zeros(bounds[-1] - bounds[0] + 1, np.uint64)
+        np.cumsum(item_hashes[X.indices[bounds[0] : bounds[-1]]], out=sums[1:])
+        hashes[first:last] = np.diff(sums[bounds - bounds[0]])  # of a sum modulo 2**64
+    return hashes
+
+
+def _item_hashes(n_items, seed):
+    return _mix(np.arange(n_items, dtype=np.uint64) + _mix(np.array([seed], np.uint64)))
+
+
+def _mix(keys):
+    """The finaliser of SplitMix64 (Steele et al., OOPSLA 2014): uint64 to well-mixed uint64."""
+    keys = keys + np.uint64(0x9E3779B97F4A7C15)
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return keys ^ (keys >> np.uint64(31))
+
+
+def hide_items(
+    X,
+    y=None,
+    *,
+    model=None,
+    exclude_seen=True,
+    held_out_fraction=HELD_OUT_FRACTION,
+    min_interactions=MIN_INTERACTIONS,
+    random_state=0,
+):
+    """Fold-in and held-out of a scoring call: the one rule of what can be hit.
+
+    Items of y that X holds as well are never recommended where seen items are left out. They are no
+    held-out items then, and a warning says how many they are.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    y : matrix of shape (n_users, n_items), or array of shape (n_users,), default=None
+        The held-out matrix, X being the fold-in then. A one-dimensional y is labels and ignored.
+    model : fitted estimator, default=None
+        Whose item names a table y must have.
+    exclude_seen : bool, default=True
+        False: the ranking will hold items that X holds, so that those of y that X holds stay.
+    held_out_fraction, min_interactions, random_state :
+        As in `skvae.model_selection.fold_in_split`, used where y is no matrix.
+
+    Returns
+    -------
+    fold_in : like X
+    held_out : sparse of shape (n_users, n_items)
+        With y a canonical csr_array.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where X or y is no matrix of finite, non-negative numbers, or a matrix y has another shape
+        than X, or other columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.hiding import hide_items
+    >>> fold_in, held_out = hide_items(np.ones((2, 10)))
+    >>> held_out.sum(axis=1)
+    array([2., 2.])
+    """
+    if not is_matrix(y):
+        _check_labels(y, X)
+        return fold_in_split(
+            X, held_out_fraction=held_out_fraction, min_interactions=min_interactions, random_state=random_state
+        )
+    seen, held_out = as_csr(X), as_csr(y, "y")
+    check_same_cells(y, X, "y")
+    check_columns_of_model(model, y, "y")
+    return row_sliceable(X), _without_seen(held_out, seen) if exclude_seen else held_out
+
+
+def _check_labels(y, X):
+    """Raise where y is neither a matrix nor one label for each user."""
+    if y is None:
+        return
+    shape = shape_of(y)
+    if len(shape) != 1:
+        raise TypeError(f"y must be a held-out matrix of the shape of X, or None, got {type(y).__name__}.")
+    if shape[0] != shape_of(X)[0]:
+        raise ValueError(
+            f"y is one-dimensional and of length {shape[0]}, X has {shape_of(X)[0]} users: pass a held-out matrix of "
+            "the shape of X, or no y."
+        )
+
+
+def _without_seen(held_out, seen):
+    """The entries of held_out that seen does not have; a warning counts the others."""
+    pattern = sp.csr_array((np.ones(seen.nnz, np.int8), seen.indices, seen.indptr), shape=seen.shape)
+    numbered = sp.csr_array((np.arange(1, held_out.nnz + 1), held_out.indices, held_out.indptr), shape=held_out.shape)
+    repeats = numbered.multiply(pattern).tocsr()
+    if not repeats.nnz:
+        return held_out
+    n_users = np.count_nonzero(np.diff(repeats.indptr))
+    warnings.warn(
+        f"{repeats.nnz} held-out items of {n_users} users are in their fold-in as well. As seen items they are not "
+        "recommended, and no model could be right about them: they are not counted as held out. exclude_seen=False, of "
+        "evaluate and RankingScorer, ranks and counts them, for shops where people buy again.",
+        UserWarning,
+        stacklevel=4,
+    )
+    kept = np.ones(held_out.nnz, bool)
+    kept[repeats.data - 1] = False
+    return entries(held_out, kept)
+
+
+def why_nobody_is_scored(X, y, *, held_out_fraction, min_interactions, min_value):
+    """What a user needs for a score, and how far the users of X are from it; the end of an error.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    y : matrix, labels or None
+    held_out_fraction, min_interactions :
+        As in `skvae.model_selection.fold_in_split`.
+    min_value : float
+
+    Returns
+    -------
+    str
+    """
+    if is_matrix(y):
+        return f"a user needs an entry of y above min_value={min_value} where X holds none."
+    needed, most = interactions_needed(held_out_fraction, min_interactions), count_interactions(X).max(initial=0)
+    if most >= needed:
+        return f"a user needs hidden items with a value above min_value={min_value}."
+    return (
+        f"a user needs {needed} interactions to hide one with held_out_fraction={held_out_fraction} and "
+        f"min_interactions={min_interactions}, and the most that a user of X has is {most}."
+    )
