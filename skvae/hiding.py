@@ -163,7 +163,7 @@ def _from_moment(at, times):
         raise ValueError(f"at={at!r} cuts by time: pass timestamps too.")
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):
-        if getattr(at, "tzinfo", None) is not None:
+        if isinstance(at, datetime.datetime) and at.tzinfo is not None:
             at = at.astimezone(datetime.UTC).replace(tzinfo=None)
         moment = np.datetime64(at, "us")
         moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)

@@ -329,10 +329,10 @@ def strong_generalization_split(
     test, validation = np.sort(order[:n_test]), np.sort(order[n_test : n_test + n_validation])
     train = np.setdiff1d(np.arange(whole.shape[0]), order[: n_test + n_validation])
     items = np.flatnonzero(np.bincount(before[train].indices, minlength=whole.shape[1]))
-    parts = [before[users][:, items] for users in (train, validation, test)]
-    if after is not None:
-        parts[1:] = [(parts[1], after[validation][:, items]), (parts[2], after[test][:, items])]
-    return UserSplit(*parts, items)
+    shown = [before[users][:, items] for users in (train, validation, test)]
+    if after is None:
+        return UserSplit(shown[0], shown[1], shown[2], items)
+    return UserSplit(shown[0], (shown[1], after[validation][:, items]), (shown[2], after[test][:, items]), items)
 
 
 def _n_users(name, size, n_available, of=None):

@@ -4,6 +4,7 @@ import inspect
 import numbers
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,6 +41,7 @@ class BaseRecommender(BaseEstimator):
     _doc_link_module = "skvae"
     _doc_link_template = API_PAGE
     _model = "weights_"  # the attribute that makes a model
+    _user_hashes: Any
 
     def recommend(self, X, k=10, *, exclude_seen=True, candidates=None, exclude=None):
         """The k best items of each user.
