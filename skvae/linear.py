@@ -20,10 +20,12 @@ ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)  # tried without a further inverse
 
 
 class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
-    """Scores that are a user's row times `weights_` between items."""
+    """Scores that are a user's row times `weights_` between items, and popularity where that is nothing."""
 
     def decision_function(self, X):
         """Score of every item for every user: X times the weights.
+
+        Where all of these are 0, as of a user without any item, the scores are ``item_counts_``.
 
         Parameters
         ----------
@@ -36,7 +38,10 @@ class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
             Higher is better; the items in X included.
         """
         check_is_fitted(self)
-        return self._check_interactions(X, reset=False) @ self.weights_
+        scores = self._check_interactions(X, reset=False) @ self.weights_
+        if hasattr(self, "item_counts_"):  # not of models that were saved before there were any
+            scores[~scores.any(axis=1)] = self.item_counts_
+        return scores
 
     def _item_similarity(self, items):
         return self.weights_[items]
@@ -71,6 +76,8 @@ class EASERecommender(_ItemWeights):
     ----------
     weights_ : float32 array of shape (n_items, n_items)
         B, from the item in the row to the item in the column.
+    item_counts_ : int64 array of shape (n_items,)
+        Users of each item.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str
@@ -126,7 +133,7 @@ class EASERecommender(_ItemWeights):
         weights = item_regression(Gram(X), penalties, device_for(parameters.device, X.shape[1]))
         if weights is None:
             raise _too_small(parameters.l2_regularization)
-        self.weights_ = weights
+        self.weights_, self.item_counts_ = weights, _item_counts(X)
         return self
 
 
