@@ -270,7 +270,7 @@ class IdNumbers:
 
 
 def _check_same_kind(name, one, other):
-    kinds = {_kind(ids): ids[0] for ids in (one, other) if len(ids)}
+    kinds = {_kind(ids): ids[:1].tolist()[0] for ids in (one, other) if len(ids)}
     if len(kinds) > 1:
         raise TypeError(_mixed(name, kinds))
 

@@ -316,7 +316,7 @@ class InteractionEncoder(BaseEstimator):
         asked = distinct_ids(self.user_ids_) if users is None else read_ids(users, "users")
         rows = rows_of(asked, found.user_ids, "in events")
         if (rows < 0).any():
-            example = asked.distinct[asked.positions[rows < 0][0]]
+            example = asked.distinct[asked.positions[rows < 0][:1]].tolist()[0]
             raise ValueError(
                 f"{np.count_nonzero(rows < 0)} of {len(rows)} users have no event in the table, such as {example!r}: "
                 "pass the table that the matrix was made of, or users=encoder.user_ids_of(events) for the rows of "
