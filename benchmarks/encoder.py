@@ -1,10 +1,10 @@
 """InteractionEncoder beside what it is made of: encoding beside pandas.factorize, recommending beside the model alone.
 
 ``python benchmarks/encoder.py [--events N] [--users N] [--rounds N] [--results DIR]``. Encoding is
-``InteractionEncoder().fit_transform`` of a table of users and items, and beside it ``pandas.factorize`` of both columns.
-Recommending is ``encoder.recommend`` of a table of strings, and beside it ``model.recommend`` of the
-same users' matrix; of ``PopularityRecommender``, whose scores take no time, and of ``MultDAERecommender``. The two are
-measured in turn. DIR gets encoder.json and encoder.md.
+``InteractionEncoder().fit_transform`` of a table of users and items, and beside it ``pandas.factorize`` of both of its
+columns. Recommending is ``encoder.recommend`` of a table of strings, and beside it ``model.recommend`` of the same
+users, of ``PopularityRecommender``, whose scores take no time, and of ``MultDAERecommender``. The two of a pair are
+measured in turn, alone on the machine. DIR gets encoder.json and encoder.md.
 """
 
 import argparse
