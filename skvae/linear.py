@@ -23,9 +23,7 @@ class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
     """Scores that are a user's row times `weights_` between items, and popularity where that is nothing."""
 
     def decision_function(self, X):
-        """Score of every item for every user: X times the weights.
-
-        Where all of these are 0, as of a user without any item, the scores are ``item_counts_``.
+        """Score of every item for every user: X times the weights; where all are 0, as for no item, ``item_counts_``.
 
         Parameters
         ----------
@@ -39,8 +37,7 @@ class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
         """
         check_is_fitted(self)
         scores = self._check_interactions(X, reset=False) @ self.weights_
-        if hasattr(self, "item_counts_"):  # not of models that were saved before there were any
-            scores[~scores.any(axis=1)] = self.item_counts_
+        scores[~scores.any(axis=1)] = getattr(self, "item_counts_", 0)  # a model of a file from before it had any
         return scores
 
     def _item_similarity(self, items):
@@ -50,21 +47,20 @@ class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
 class EASERecommender(_ItemWeights):
     """Recommend by a linear regression of each item on all others (EASE^R of Steck, 2019).
 
-    The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that
-    no item explains itself. Of P = (X'X + l2_regularization I)^-1 they are in closed form
+    The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that no item explains
+    itself. Of P = (X'X + l2_regularization I)^-1 they are in closed form
 
         B_ij = -P_ij / P_jj for i != j,  B_jj = 0,
 
-    and the scores of a user are x_u B. There is no training loop, nothing random and one
-    parameter. The fit takes time in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB
-    and 8e12 floating-point operations for 20 000 items, whatever the number of users.
-    `LinearRecommender` is the family around it.
+    and the scores of a user are x_u B. There is no training loop, nothing random and one parameter. The fit takes time
+    in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB and 8e12 floating-point operations for 20 000 items,
+    whatever the number of users. `LinearRecommender` is the family around it.
 
     Parameters
     ----------
     l2_regularization : float, default=200
-        Above 0. The lowest of the published values (200 on MSD, 500 on ML-20M, 1000 on Netflix).
-        It is added to X'X, so that values of X twice as large need four times as much.
+        Above 0. The lowest of the published values (200 on MSD, 500 on ML-20M, 1000 on Netflix). It is added to X'X, so
+        that values of X twice as large need four times as much.
     device : str, default="auto"
         A torch device such as "cpu" or "cuda" where fit inverts the matrix; a GPU needs memory for three of them.
         "auto" is a GPU if there is one with so much to spare. Scores are computed on the CPU.
@@ -118,8 +114,7 @@ class EASERecommender(_ItemWeights):
         Raises
         ------
         MemoryError
-            Where the n_items x n_items weights are larger than this machine's memory; before any
-            of the work.
+            Where the n_items x n_items weights are larger than this machine's memory; before any of the work.
         ValueError
             Where l2_regularization is not above 0, or so small beside X'X that float32 does not
             resolve it, or where the device is not present.
