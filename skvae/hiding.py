@@ -14,7 +14,8 @@ from .matrix_checks import check_columns_of_model, check_same_cells, is_matrix, 
 
 MIN_INTERACTIONS = 5
 TIMES_OF_ENCODER = (
-    " Of the users that InteractionEncoder.fit_transform keeps, timestamps(events, users=encoder.user_ids_)."
+    " InteractionEncoder.timestamps(events) has the rows of fit_transform(events), and with "
+    "users=encoder.user_ids_of(events) those of transform(events)."
 )
 HELD_OUT_FRACTION = 0.2
 HASHES_PER_BLOCK = 2**20  # held at once, 8 bytes each

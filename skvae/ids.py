@@ -3,6 +3,8 @@
 import decimal
 import operator
 import uuid
+from functools import reduce
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -78,11 +80,7 @@ def _kind_of_types(types, values, name):
         )
     if len(set(kinds.values())) > 1:
         examples = {kinds[type(value)]: value for value in values}
-        mixed = " and ".join(f"{kind} ({examples[kind]!r})" for kind in sorted(examples))
-        raise TypeError(
-            f"Ids in {name} must be all strings or all numbers, got {mixed}: convert them to one type, for example "
-            "with astype(str)."
-        )
+        raise TypeError(_mixed(name, examples))
     return next(iter(kinds.values()), None)
 
 
@@ -135,8 +133,31 @@ def _exact(values, name):
 # -- what is the same id
 
 
+class Ids(NamedTuple):
+    """A column of ids.
+
+    Parameters
+    ----------
+    distinct : array of shape (n_distinct,)
+        Each id once, ascending, as `as_ids` gives them.
+    positions : int64 array of shape (n,)
+        The index of each row's id among them.
+    """
+
+    distinct: np.ndarray
+    positions: np.ndarray
+
+
+class _Numbers(dict):
+    """Value -> how many others came before it."""
+
+    def __missing__(self, value):
+        number = self[value] = len(self)
+        return number
+
+
 def distinct_ids(ids):
-    """The distinct ids, ascending, and the index of each id among them.
+    """A column by its distinct ids.
 
     Parameters
     ----------
@@ -145,16 +166,121 @@ def distinct_ids(ids):
 
     Returns
     -------
-    distinct : array of shape (n_distinct,)
-        In the dtype of ids.
-    positions : int64 array of shape (n,)
+    Ids
     """
-    if ids.dtype != object:
-        return np.unique(ids, return_inverse=True)
-    distinct = sorted(set(ids))
-    index = {value: position for position, value in enumerate(distinct)}
-    positions = np.fromiter(map(index.__getitem__, ids), np.int64, len(ids))
-    return np.fromiter(distinct, object, len(distinct)), positions
+    if ids.dtype == object:
+        numbers = _Numbers()
+        codes = np.fromiter(map(numbers.__getitem__, ids.tolist()), np.int64, len(ids))
+        return distinct_strings(list(numbers), codes)
+    if ids.dtype.kind in "iu" and len(ids):
+        least, n_values = ids.min(), int(ids.max()) - int(ids.min()) + 1
+        if n_values <= len(ids):  # a table of them all is quicker than a sort
+            offsets = (ids - least if ids.dtype.kind == "u" else ids.astype(np.int64) - int(least)).astype(np.int64)
+            present = np.zeros(n_values, bool)
+            present[offsets] = True
+            distinct = ids.dtype.type(least) + np.flatnonzero(present).astype(ids.dtype)
+            return Ids(distinct, (np.cumsum(present) - 1)[offsets])
+    distinct, _, positions = np.unique(ids, return_index=True, return_inverse=True)  # with an index its sort is radix
+    return Ids(distinct, positions)
+
+
+def distinct_strings(values, codes):
+    """A column by its distinct ids, where these are known, in any order.
+
+    Parameters
+    ----------
+    values : list of length n_values
+        Each once; some may be in no row.
+    codes : int array of shape (n,)
+        The index of each row's value.
+
+    Returns
+    -------
+    Ids
+        Of dtype object.
+    """
+    used = np.flatnonzero(np.bincount(codes, minlength=len(values))).tolist()
+    ascending = sorted(used, key=values.__getitem__)
+    places = np.zeros(len(values), np.int64)
+    places[ascending] = np.arange(len(ascending))
+    return Ids(np.fromiter(values, object, len(values))[ascending], places[codes])
+
+
+class IdNumbers:
+    """Numbers of the ids of one table after another, in the order in which they come.
+
+    Parameters
+    ----------
+    name : str
+        Where the ids are, for errors: "column 'user'".
+    """
+
+    def __init__(self, name):
+        self.name = name
+        self._parts, self._index = [], {}
+
+    def of(self, ids):
+        """The number of each row's id.
+
+        Parameters
+        ----------
+        ids : Ids
+            Of the next table.
+
+        Returns
+        -------
+        int64 array of shape (n,)
+
+        Raises
+        ------
+        TypeError
+            Where ids are of another kind than those of the tables before.
+        """
+        if not len(ids.distinct):
+            return ids.positions
+        if not self._parts:
+            self._parts.append(ids.distinct)
+            return ids.positions
+        if not self._index:
+            self._index = _index(self._parts[0])
+        _check_same_kind(self.name, self._parts[0], ids.distinct)
+        index, n_known = self._index, len(self._index)
+        each = (index.setdefault(value, len(index)) for value in ids.distinct.tolist())
+        numbers = np.fromiter(each, np.int64, len(ids.distinct))
+        self._parts.append(ids.distinct[numbers >= n_known])
+        return numbers[ids.positions]
+
+    def ascending(self):
+        """All ids, and where each number went.
+
+        Returns
+        -------
+        ids : array of shape (n_ids,)
+            Ascending.
+        places : int64 array of shape (n_ids,), or None
+            The index of each number's id; None where they are ascending already.
+        """
+        if len(self._parts) < 2:
+            return (self._parts[0] if self._parts else np.zeros(0, np.int64)), None
+        ids = joined_ids(*self._parts)
+        order = np.argsort(ids, kind="stable")
+        places = np.empty(len(ids), np.int64)
+        places[order] = np.arange(len(ids))
+        return ids[order], places
+
+
+def _check_same_kind(name, one, other):
+    kinds = {_kind(ids): ids[:1].tolist()[0] for ids in (one, other) if len(ids)}
+    if len(kinds) > 1:
+        raise TypeError(_mixed(name, kinds))
+
+
+def _mixed(name, examples):
+    mixed = " and ".join(f"{kind} ({examples[kind]!r})" for kind in sorted(examples))
+    return (
+        f"Ids in {name} must be all strings or all numbers, got {mixed}: convert them to one type, for example with "
+        "astype(str)."
+    )
 
 
 def item_index(encoder):
@@ -176,12 +302,12 @@ def item_index(encoder):
 
 
 def columns_of(ids, encoder):
-    """The column of each id.
+    """The column of each row's item.
 
     Parameters
     ----------
-    ids : array of shape (n,)
-        Of items, as `as_ids` gives them.
+    ids : Ids
+        Of items.
     encoder : fitted InteractionEncoder
 
     Returns
@@ -194,42 +320,42 @@ def columns_of(ids, encoder):
     ValueError
         Where ids are of another kind than those of the encoder: none could be the same item.
     """
-    fitted = encoder.item_ids_
-    if len(ids) and _kind(ids) != _kind(fitted):
-        raise ValueError(
-            f"Item ids are {_kind(ids)} here and were {_kind(fitted)} in fit, such as {ids[:1].tolist()[0]!r} and "
-            f"{fitted[:1].tolist()[0]!r}: convert them to one type."
-        )
+    _check_comparable("Item", ids.distinct, encoder.item_ids_, "in fit")
     return _places(ids, item_index(encoder))
 
 
-def rows_of(ids, user_ids):
+def rows_of(ids, user_ids, others):
     """The row of each user.
 
     Parameters
     ----------
-    ids : array of shape (n,)
-        Of users, as `as_ids` gives them.
+    ids : Ids
+        Of users.
     user_ids : array of shape (n_users,)
         Those of the rows.
+    others : str
+        Where user_ids are, for errors: "in events".
 
     Returns
     -------
     int64 array of shape (n,)
+        -1 for a user that has none.
 
     Raises
     ------
     ValueError
-        Where a user has no row.
+        Where ids are of another kind than user_ids: none could be the same user.
     """
-    rows = _places(ids, _index(user_ids))
-    n_unknown = np.count_nonzero(rows < 0)
-    if n_unknown:
+    _check_comparable("User", ids.distinct, user_ids, others)
+    return _places(ids, _index(user_ids))
+
+
+def _check_comparable(what, ids, others, where):
+    if len(ids) and len(others) and _kind(ids) != _kind(others):
         raise ValueError(
-            f"{n_unknown} of {len(ids)} users have no event in the table, such as {ids[rows < 0].tolist()[0]!r}: pass "
-            "the table that the matrix was made of."
+            f"{what} ids are {_kind(ids)} here and were {_kind(others)} {where}, such as {ids[:1].tolist()[0]!r} and "
+            f"{others[:1].tolist()[0]!r}: convert them to one type."
         )
-    return rows
 
 
 def _kind(ids):
@@ -241,23 +367,27 @@ def _index(ids):
 
 
 def _places(ids, index):
-    distinct, positions = distinct_ids(ids)
-    return np.fromiter((index.get(value, -1) for value in distinct.tolist()), np.int64, len(distinct))[positions]
+    places = np.fromiter((index.get(value, -1) for value in ids.distinct.tolist()), np.int64, len(ids.distinct))
+    return places[ids.positions]
 
 
-def joined_ids(ids, new):
+def joined_ids(*parts):
     """Ids and then others of the same kind, all as they were.
 
     Parameters
     ----------
-    ids, new : arrays of shape (n,) and (n_new,)
+    *parts : array of shape (n_part,)
         As `as_ids` gives them.
 
     Returns
     -------
-    array of shape (n + n_new,)
-        In the dtype of ids where it holds the new ones, else in one that holds all.
+    array of shape (n,)
+        In the dtype of the first where it holds all others, else in one that holds all.
     """
+    return np.concatenate(parts) if len({part.dtype for part in parts}) == 1 else reduce(_joined, parts)
+
+
+def _joined(ids, new):
     if ids.dtype != object:
         with np.errstate(invalid="ignore", over="ignore"):
             cast = new.astype(ids.dtype) if new.dtype != object else new

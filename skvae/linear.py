@@ -20,10 +20,10 @@ ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)  # tried without a further inverse
 
 
 class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
-    """Scores that are a user's row times `weights_` between items."""
+    """Scores that are a user's row times `weights_` between items, and popularity where that is nothing."""
 
     def decision_function(self, X):
-        """Score of every item for every user: X times the weights.
+        """Score of every item for every user: X times the weights; where all are 0, as for no item, ``item_counts_``.
 
         Parameters
         ----------
@@ -36,7 +36,9 @@ class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
             Higher is better; the items in X included.
         """
         check_is_fitted(self)
-        return self._check_interactions(X, reset=False) @ self.weights_
+        scores = self._check_interactions(X, reset=False) @ self.weights_
+        scores[~scores.any(axis=1)] = getattr(self, "item_counts_", 0)  # a model of a file from before it had any
+        return scores
 
     def _item_similarity(self, items):
         return self.weights_[items]
@@ -45,21 +47,20 @@ class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
 class EASERecommender(_ItemWeights):
     """Recommend by a linear regression of each item on all others (EASE^R of Steck, 2019).
 
-    The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that
-    no item explains itself. Of P = (X'X + l2_regularization I)^-1 they are in closed form
+    The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that no item explains
+    itself. Of P = (X'X + l2_regularization I)^-1 they are in closed form
 
         B_ij = -P_ij / P_jj for i != j,  B_jj = 0,
 
-    and the scores of a user are x_u B. There is no training loop, nothing random and one
-    parameter. The fit takes time in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB
-    and 8e12 floating-point operations for 20 000 items, whatever the number of users.
-    `LinearRecommender` is the family around it.
+    and the scores of a user are x_u B. There is no training loop, nothing random and one parameter. The fit takes time
+    in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB and 8e12 floating-point operations for 20 000 items,
+    whatever the number of users. `LinearRecommender` is the family around it.
 
     Parameters
     ----------
     l2_regularization : float, default=200
-        Above 0. The lowest of the published values (200 on MSD, 500 on ML-20M, 1000 on Netflix).
-        It is added to X'X, so that values of X twice as large need four times as much.
+        Above 0. The lowest of the published values (200 on MSD, 500 on ML-20M, 1000 on Netflix). It is added to X'X, so
+        that values of X twice as large need four times as much.
     device : str, default="auto"
         A torch device such as "cpu" or "cuda" where fit inverts the matrix; a GPU needs memory for three of them.
         "auto" is a GPU if there is one with so much to spare. Scores are computed on the CPU.
@@ -71,6 +72,8 @@ class EASERecommender(_ItemWeights):
     ----------
     weights_ : float32 array of shape (n_items, n_items)
         B, from the item in the row to the item in the column.
+    item_counts_ : int64 array of shape (n_items,)
+        Users of each item.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str
@@ -111,8 +114,7 @@ class EASERecommender(_ItemWeights):
         Raises
         ------
         MemoryError
-            Where the n_items x n_items weights are larger than this machine's memory; before any
-            of the work.
+            Where the n_items x n_items weights are larger than this machine's memory; before any of the work.
         ValueError
             Where l2_regularization is not above 0, or so small beside X'X that float32 does not
             resolve it, or where the device is not present.
@@ -126,7 +128,7 @@ class EASERecommender(_ItemWeights):
         weights = item_regression(Gram(X), penalties, device_for(parameters.device, X.shape[1]))
         if weights is None:
             raise _too_small(parameters.l2_regularization)
-        self.weights_ = weights
+        self.weights_, self.item_counts_ = weights, _item_counts(X)
         return self
 
 

@@ -302,7 +302,8 @@ def strong_generalization_split(
     Returns
     -------
     UserSplit
-        ``train, validation, test, items``: three CSR matrices, and the kept columns of X. With ``at`` validation and
+        ``train, validation, test, items``: three CSR matrices, and the kept columns of X, as which
+        ``encoder.keep_items(items)`` keeps those of an `skvae.InteractionEncoder`. With ``at`` validation and
         test are pairs (fold_in, held_out), as ``fit(train, X_val=validation)`` and
         ``evaluate(model, test[0], y=test[1])`` take them.
 

@@ -1,18 +1,17 @@
 """A table of events (user, item[, weight, timestamp]) to a user-item matrix, and back to the table's own ids."""
 
-import warnings
-
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .events import MERGES, Cells, at_least, known_events, merge_events, read_events, read_ids
-from .ids import columns_of, distinct_ids, ids_at, item_index, joined_ids, rows_of
+from .events import Names, read_all_events, read_ids
+from .ids import IdNumbers, columns_of, distinct_ids, ids_at, joined_ids, rows_of
+from .matrix import item_indices
+from .merging import MERGES, Gatherer, as_float32, interactions, k_core, matrix_of
 from .parameters import check_parameters, flag, integer, number, optional, piece
-from .ranking import recommend
+from .recommendations import check_same_items, recommended_table
 from .recommender import API_PAGE
-from .tables import check_names, table_like
+from .tables import check_names
 
 # Parameter -> check of all but the names of columns
 CHECKS = {
@@ -131,10 +130,12 @@ class InteractionEncoder(BaseEstimator):
 
         Parameters
         ----------
-        events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
+        events : table of events, or several
             A DataFrame (pandas, polars, pyarrow: whatever narwhals knows) has the named columns;
-            an array or a tuple of one-dimensional arrays, lists or Series has user, item and, where
-            these parameters name one, weight and timestamp, in that order.
+            an array of shape (n_events, n_columns) or a tuple of one-dimensional arrays, lists or
+            Series has user, item and, where these parameters name one, weight and timestamp, in that
+            order. Or a list or another iterable of such tables, or a `pyarrow.dataset.Dataset`: they
+            are read one after another, and only their interactions are held.
         y : ignored
             Must be None: there is no label for an event.
 
@@ -160,8 +161,8 @@ class InteractionEncoder(BaseEstimator):
 
         Parameters
         ----------
-        events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
-            As in `fit`.
+        events : table of events, or several
+            As in `fit`. An iterator is gone through once.
         y : ignored
 
         Returns
@@ -175,29 +176,37 @@ class InteractionEncoder(BaseEstimator):
         ValueError, TypeError, ImportError
             As in `fit`.
         """
-        user_ids, item_ids, X = self._all_of(events, y)
+        if y is not None:
+            raise ValueError(
+                "InteractionEncoder takes no y: it makes one row of many events, and stands before a Pipeline or a "
+                "search, which get its matrix."
+            )
+        found = self._gathered(events)
+        X = self._matrix(found)
         kept_users, kept_items = k_core(X, self.min_user_interactions, self.min_item_interactions)
         if not len(kept_users):
             raise ValueError(
                 f"No user is left with min_user_interactions={self.min_user_interactions}, "
                 f"min_item_interactions={self.min_item_interactions} and threshold={self.threshold}, of "
-                f"{len(user_ids)} users and {len(item_ids)} items: lower them."
+                f"{len(found.user_ids)} users and {len(found.item_ids)} items: lower them."
             )
-        self.user_ids_, self.item_ids_ = user_ids[kept_users], item_ids[kept_items]
-        return X[kept_users][:, kept_items]
+        self.user_ids_, self.item_ids_ = found.user_ids[kept_users], found.item_ids[kept_items]
+        return X if X.shape == (len(kept_users), len(kept_items)) else X[kept_users][:, kept_items]
 
     def partial_fit(self, events, y=None):
         """Give columns to the items that are new, after those there are.
 
         ``model.add_items`` widens a fitted autoencoder by as many, and its ``partial_fit`` trains
-        it on them. New items with fewer than min_item_interactions users are left out. Users need
-        no place in the encoder: ``user_ids_`` stays.
+        it on them. Users need no place in the encoder: ``user_ids_`` stays.
 
         Parameters
         ----------
-        events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
-            As in `fit`, which the first call is. The new events are enough: the items that there
-            are keep their columns, whether they occur or not.
+        events : table of events, or several
+            As in `fit`, which the first call is. This week's rows are enough: items that have a
+            column keep it, whether they occur or not. A new item needs min_item_interactions users
+            in these rows alone, so that one with some users each week gets its column from a table
+            of several weeks. What ``model.partial_fit`` is given is another matter: a row is all
+            that is known of a user, so transform these users' whole histories for it.
         y : ignored
 
         Returns
@@ -211,10 +220,45 @@ class InteractionEncoder(BaseEstimator):
         """
         if not hasattr(self, "item_ids_"):
             return self.fit(events, y)
-        _, item_ids, X = self._all_of(events, y)
-        n_users = np.bincount(X.indices, minlength=len(item_ids))
-        new = (self.item_indices(item_ids) < 0) & (n_users >= self.min_item_interactions)
-        self.item_ids_ = joined_ids(self.item_ids_, item_ids[new])
+        found = self._gathered(events)
+        n_users = np.bincount(self._matrix(found).indices, minlength=len(found.item_ids))
+        new = (self.item_indices(found.item_ids) < 0) & (n_users >= self.min_item_interactions)
+        self.item_ids_ = joined_ids(self.item_ids_, found.item_ids[new])
+        return self
+
+    def keep_items(self, items):
+        """Drop the other items, as a split or a selection of columns dropped them from the matrix.
+
+        `skvae.strong_generalization_split` drops the items that no training user has; after
+        ``encoder.keep_items(split.items)`` the encoder has the columns of the model that is fitted on
+        ``split.train``.
+
+        Parameters
+        ----------
+        items : int array of shape (n_kept,)
+            Columns of the matrix so far, in their order from now on.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Where items are none, repeated, out of range or no integers.
+
+        Examples
+        --------
+        >>> from skvae import InteractionEncoder
+        >>> encoder = InteractionEncoder().fit((["ann", "ann", "bob"], ["tea", "jam", "milk"]))
+        >>> encoder.keep_items([0, 2]).item_ids_
+        array(['jam', 'tea'], dtype=object)
+        """
+        check_is_fitted(self)
+        items = item_indices(items, "items", len(self.item_ids_))
+        if not 0 < len(items) == len(np.unique(items)):
+            raise ValueError(f"items must be different columns, at least one, got {len(items)} with repeats or none.")
+        self.item_ids_ = self.item_ids_[items]
         return self
 
     def transform(self, events):
@@ -222,8 +266,8 @@ class InteractionEncoder(BaseEstimator):
 
         Parameters
         ----------
-        events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
-            As in `fit`.
+        events : table of events, or several
+            As in `fit`; an iterator that fit has gone through is empty.
 
         Returns
         -------
@@ -237,21 +281,20 @@ class InteractionEncoder(BaseEstimator):
             As in `fit`; also where the ids of items are of another kind than those of fit, or unknown
             with handle_unknown="error".
         """
-        known = self._known(events)
-        return self._matrices(known.events, known.cells)[0]
+        return self._matrix(self._gathered(events, fitted=True))
 
     def timestamps(self, events, *, users=None):
-        """When each interaction of ``transform(events)`` took place.
+        """When each interaction of ``fit_transform(events)`` took place.
 
         With it `skvae.fold_in_split` holds out each user's last items.
 
         Parameters
         ----------
-        events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
+        events : table of events, or several
             As in `fit`.
         users : array of user ids, default=None
-            The users of the rows, in this order: ``user_ids_`` for the matrix that `fit_transform`
-            made of events. None: those of ``transform(events)``.
+            The users of the rows, in this order. None: ``user_ids_``, the rows that `fit_transform`
+            returned. ``user_ids_of(events)`` gives those of `transform`.
 
         Returns
         -------
@@ -267,17 +310,27 @@ class InteractionEncoder(BaseEstimator):
         """
         if self.timestamp is None:
             raise ValueError('timestamp=None names no column: use InteractionEncoder(timestamp="...").')
-        known = self._known(events)
-        times = self._matrices(known.events, known.cells)[1]
-        return times if users is None else times[rows_of(read_ids(users, "users"), known.user_ids)]
+        found = self._gathered(events, fitted=True, timed=True)
+        cells = interactions(found.cells, self.threshold)
+        times = matrix_of(cells, cells.timestamps, (len(found.user_ids), len(found.item_ids)))
+        asked = distinct_ids(self.user_ids_) if users is None else read_ids(users, "users")
+        rows = rows_of(asked, found.user_ids, "in events")
+        if (rows < 0).any():
+            example = asked.distinct[asked.positions[rows < 0][:1]].tolist()[0]
+            raise ValueError(
+                f"{np.count_nonzero(rows < 0)} of {len(rows)} users have no event in the table, such as {example!r}: "
+                "pass the table that the matrix was made of, or users=encoder.user_ids_of(events) for the rows of "
+                "transform(events)."
+            )
+        return times[rows]
 
     def user_ids_of(self, events):
         """The user of each row of ``transform(events)``.
 
         Parameters
         ----------
-        events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
-            As in `fit`.
+        events : table of events, or several
+            As in `fit`; the columns of weights and times need not be there.
 
         Returns
         -------
@@ -289,8 +342,11 @@ class InteractionEncoder(BaseEstimator):
         ValueError, TypeError, ImportError
             As in `fit`.
         """
-        table = read_events(events, self.user, self.item, self.weight, self.timestamp)
-        return distinct_ids(table.users)[0]
+        users = IdNumbers(f"column {self.user!r}")
+        names = Names(self.user, self.item, self.weight, self.timestamp)
+        for _, table in read_all_events(events, names, optional=("weight", "timestamp")):
+            users.of(table.users)
+        return users.ascending()[0]
 
     def item_indices(self, item_ids):
         """Columns of items.
@@ -356,83 +412,75 @@ class InteractionEncoder(BaseEstimator):
         check_is_fitted(self)
         return ids_at(self.user_ids_, indices, "user")
 
-    def recommend(self, model, events, k=10, *, exclude_seen=True, candidates=None):
+    def recommend(self, model, events, k=10, *, users=None, exclude_seen=True, candidates=None, exclude=None):
         """The k best items of each user in a table, as a table.
 
         Parameters
         ----------
         model : fitted estimator with a ``decision_function``
             Fitted on a matrix of this encoder; a Pipeline or a search too.
-        events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays
-            What the users did so far, as in `fit`.
+        events : table of events, or several
+            What the users did so far, as in `fit`. Columns of weights and times may be missing: an
+            event is an interaction then, of weight 1, or threshold where that is more.
         k : int, default=10
             Items a user; fewer where fewer are left.
+        users : array of user ids, default=None
+            Whom to recommend to, in this order; None: all users of events, ascending. Those without
+            any event get what the model gives to an empty row, which is items that many users have.
+            With users events may have no rows.
         exclude_seen : bool, default=True
             Leave out every item that the user has an event of, one below threshold too.
         candidates : array of item ids, default=None
             The only items that may be recommended, such as those in stock; unknown ones cannot be.
+        exclude : array of item ids, or table with the columns user and item, default=None
+            Items that nobody may get, or those that each user may not. Other users and items in it
+            are ignored.
 
         Returns
         -------
         DataFrame, or dict of str to array
             Of the kind that came in, for arrays a dict, with a row for each recommendation: user
             and item under the names of their columns and with their ids, rank (from 1) and score.
-            Users ascending, best first. User ids are in the type that they have in events, item ids
+            Best first. User ids are in the type that they have in events, item ids
             in the dtype of ``item_ids_``, that of the table that was fitted; of a library's several
             types for the same values (nullable, categories), in that of events.
 
         Raises
         ------
         ValueError, TypeError, ImportError
-            As in `transform`; also where the library of events has no column for the item ids.
+            As in `transform`; also where the model was fitted on another number of items, or the
+            library of events has no column for the ids.
         """
-        known = self._known(events)
-        X, _ = self._matrices(known.events, known.cells)
-        n_events = len(known.cells.rows)
-        seen = sp.csr_array((np.ones(n_events, np.float32), known.cells[:2]), shape=X.shape) if exclude_seen else None
-        if candidates is not None:
-            candidates = columns_of(read_ids(candidates, "candidates"), self)
-            candidates = candidates[candidates >= 0]
-        items, scores = recommend(model, X, k, exclude_seen=False, exclude=seen, candidates=candidates)
-        rows, places = np.nonzero(items >= 0)
-        result = {
-            self.user: known.user_ids[rows],
-            "rank": places + 1,
-            self.item: self.item_ids_[items[rows, places]],
-            "score": scores[rows, places],
-        }
-        return table_like(events, result, self.user, self.item, known.first_events[rows], item_index(self))
+        check_is_fitted(self)
+        check_same_items(model, self)
+        found = self._gathered(events, fitted=True, optional=("weight", "timestamp"), allow_empty=users is not None)
+        X, options = self._matrix(found), {"exclude_seen": exclude_seen, "candidates": candidates, "exclude": exclude}
+        return recommended_table(self, model, found, X, k, users=users, **options)
 
     # -- from events to matrices
 
-    def _all_of(self, events, y):
-        """All users and items of a table, ascending, and their matrix."""
-        if y is not None:
-            raise ValueError(
-                "InteractionEncoder takes no y: it makes one row of many events, and stands before a Pipeline or a "
-                "search, which get its matrix."
-            )
+    def _gathered(self, events, *, fitted=False, timed=False, optional=(), allow_empty=False):
+        """The users of events, and the merged cells of all items, or of those that have a column."""
+        if fitted:
+            check_is_fitted(self)
         self._check_parameters()
-        table = read_events(events, self.user, self.item, self.weight, self.timestamp)
-        (user_ids, rows), (item_ids, columns) = distinct_ids(table.users), distinct_ids(table.items)
-        return user_ids, item_ids, self._matrices(table, Cells(rows, columns, (len(user_ids), len(item_ids))))[0]
+        gatherer = Gatherer(
+            Names(self.user, self.item, self.weight, self.timestamp),
+            self.duplicates,
+            threshold=self.threshold,
+            timed=timed or self.duplicates == "last",
+            encoder=self if fitted else None,
+            optional=optional,
+        )
+        found = gatherer.gather(events, allow_empty=allow_empty)
+        if gatherer.n_unknown and self.handle_unknown != "ignore":
+            gatherer.report_unknown(self.handle_unknown)
+        return found
 
-    def _known(self, events):
-        """All users of a table, and the events of items that have a column."""
-        check_is_fitted(self)
-        self._check_parameters()
-        table = read_events(events, self.user, self.item, self.weight, self.timestamp)
-        columns = columns_of(table.items, self)
-        unknown = columns < 0
-        if unknown.any() and self.handle_unknown != "ignore":
-            _report_unknown(table.items[unknown], len(unknown), self.handle_unknown)
-        return known_events(table, columns, len(self.item_ids_))
-
-    def _matrices(self, events, cells):
-        """Weights and timestamps of the merged interactions, two csr_arrays of the same pattern."""
-        if self.threshold is not None and self.weight is not None and self.duplicates in ("sum", "max"):
-            events, cells = at_least(events, cells, self.threshold)
-        return merge_events(events, cells, duplicates=self.duplicates, threshold=self.threshold, binary=self.binary)
+    def _matrix(self, found):
+        cells = interactions(found.cells, self.threshold)
+        weights = np.ones(len(cells.pairs), np.float32) if self.binary else as_float32(cells.weights)
+        return matrix_of(cells, weights, found.shape)
 
     # -- parameters
 
@@ -446,48 +494,3 @@ class InteractionEncoder(BaseEstimator):
             )
         if self.duplicates == "last" and self.timestamp is None:
             raise ValueError('duplicates="last" needs timestamp, the name of the column that says which is last.')
-
-
-def k_core(X, min_user_interactions, min_item_interactions):
-    """Users and items that have at least so many interactions among each other.
-
-    Parameters
-    ----------
-    X : sparse matrix of shape (n_users, n_items)
-        Without duplicates or explicit zeros.
-    min_user_interactions, min_item_interactions : int
-
-    Returns
-    -------
-    users, items : int64 arrays
-        Row and column numbers, ascending; the largest such sets, which may be empty.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> from skvae.preprocessing import k_core
-    >>> k_core(sp.csr_array([[1, 1, 0], [1, 1, 0], [1, 0, 1]]), 2, 2)  # without item 2 user 2 has too few
-    (array([0, 1]), array([0, 1]))
-    """
-    X = sp.csr_array(X)
-    users, items = np.arange(X.shape[0]), np.arange(X.shape[1])
-    while True:
-        enough_items = np.diff(X.indptr) >= min_user_interactions
-        enough_users = np.bincount(X.indices, minlength=X.shape[1]) >= min_item_interactions
-        if enough_items.all() and enough_users.all():
-            return users, items
-        X, users, items = X[enough_items][:, enough_users], users[enough_items], items[enough_users]
-
-
-def _report_unknown(items, n_events, handle_unknown):
-    message = (
-        f"{len(items)} of {n_events} events are of {len(distinct_ids(items)[0])} items that fit did not "
-        f"keep, such as {items[:1].tolist()[0]!r}"
-    )
-    if handle_unknown == "error":
-        raise ValueError(f'{message}: drop them, or use handle_unknown="ignore".')
-    warnings.warn(
-        f'{message}: they are left out. handle_unknown="ignore" says that this is meant.',
-        UserWarning,
-        stacklevel=4,
-    )

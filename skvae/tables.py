@@ -1,12 +1,29 @@
-"""Tables and columns of any library: read into arrays that hold the same values, and written back."""
+"""Tables and columns of any library, read into arrays that hold the same values."""
 
-from contextlib import suppress
-from functools import partial
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
 RESULTS = ("rank", "score")  # columns of recommendations beside those of users and items
+ROWS_PER_BATCH = 2**20  # of a data set, read at once
+
+
+class Strings(NamedTuple):
+    """A column of strings by its distinct values.
+
+    Parameters
+    ----------
+    values : list of str
+        Each once, in any order.
+    codes : int array of shape (n_rows,)
+        The index of each row's value.
+    """
+
+    values: list
+    codes: np.ndarray
 
 
 # -- reading
@@ -44,35 +61,141 @@ def check_names(user, item, weight, timestamp):
             roles[name] = role
 
 
-def read_columns(events, names):
+def tables_of(events, names):
+    """The tables that events are: itself, those of an iterable, or the batches of a data set of pyarrow.
+
+    Parameters
+    ----------
+    events : DataFrame, array, tuple of arrays, iterable of these, or pyarrow.dataset.Dataset
+    names : dict of str to str
+        Role -> name of a column: what is read of a data set.
+
+    Yields
+    ------
+    DataFrame, array or tuple of arrays
+
+    Raises
+    ------
+    ValueError
+        Where events is an iterator that was gone through before.
+    """
+    if _is_dataset(events):
+        yield from _batches(events, list(names.values()))
+    elif is_series_of_tables(events):
+        n_tables = 0
+        for table in events:
+            n_tables += 1
+            yield table
+        if not n_tables and isinstance(events, Iterator):
+            raise ValueError(
+                f"events is a {type(events).__name__} that gives no table, as after it was gone through once: pass a "
+                "list of tables or a data set, which can be gone through again, or make it anew."
+            )
+    else:
+        yield events
+
+
+def is_series_of_tables(events):
+    """Whether events comes table by table.
+
+    Parameters
+    ----------
+    events : object
+
+    Returns
+    -------
+    bool
+    """
+    if _is_dataset(events):
+        return True
+    is_one = isinstance(events, (tuple, str, bytes, Mapping)) or hasattr(events, "shape") or _has_columns(events)
+    return isinstance(events, Iterable) and not is_one
+
+
+def is_table(values):
+    """Whether values are a table with columns, and not a list of ids.
+
+    Parameters
+    ----------
+    values : object
+
+    Returns
+    -------
+    bool
+    """
+    if isinstance(values, tuple):
+        return len(values) > 0 and all(isinstance(v, Iterable) and not isinstance(v, (str, bytes)) for v in values)
+    return _has_columns(values) or getattr(values, "ndim", 1) == 2
+
+
+def _has_columns(events):
+    return hasattr(type(events), "columns")
+
+
+def _is_dataset(events):
+    dataset = sys.modules.get("pyarrow.dataset")  # who has one has imported it
+    return dataset is not None and isinstance(events, dataset.Dataset)
+
+
+def _batches(dataset, names):
+    """Some columns of a data set of pyarrow, a table at a time; page checksums that a Parquet file has are verified."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    is_parquet = isinstance(getattr(dataset, "format", None), ds.ParquetFileFormat)
+    options = {"fragment_scan_options": ds.ParquetFragmentScanOptions(page_checksum_verification=True)}
+    batches: list[pa.RecordBatch] = []
+    n_rows = 0
+    for batch in dataset.to_batches(
+        columns=names if {*names} <= {*dataset.schema.names} else None,
+        batch_size=ROWS_PER_BATCH,
+        batch_readahead=1,
+        fragment_readahead=1,
+        **options if is_parquet else {},
+    ):
+        batches, n_rows = [*batches, batch], n_rows + batch.num_rows
+        if n_rows >= ROWS_PER_BATCH // 2:
+            yield pa.Table.from_batches(batches)
+            batches, n_rows = [], 0
+    if batches:
+        yield pa.Table.from_batches(batches)
+
+
+def read_columns(table, names, *, name="events", optional=(), ids=()):
     """Columns of a table as arrays, none with a missing value.
 
     Parameters
     ----------
-    events : DataFrame, array of shape (n_events, n_columns), or tuple of arrays of shape (n_events,)
+    table : DataFrame, array of shape (n_events, n_columns), or tuple of arrays of shape (n_events,)
     names : dict of str to str
         Role -> name of a column; arrays have their columns in this order.
+    name : str, default="events"
+        What errors call the table.
+    optional : tuple of str, default=()
+        The last of the roles, whose columns may be missing.
+    ids : tuple of str, default=()
+        Roles whose strings may come by their distinct values, which is quicker.
 
     Returns
     -------
-    dict of str to array of shape (n_events,)
+    dict of str to array of shape (n_events,), or Strings
         Role -> column, in a dtype that holds its values exactly.
 
     Raises
     ------
     ValueError
-        Where there is no event, a column is missing, or a value is missing.
+        Where a column is missing, or a value is missing.
     TypeError
-        Where events is no table.
+        Where table is no table.
     ImportError
-        Where events is a DataFrame and narwhals is not installed.
+        Where table is a DataFrame and narwhals is not installed.
     """
-    frame = _frame(events)
-    columns = _array_columns(events, names) if frame is None else _frame_columns(frame, names)
-    n_events = len(next(iter(columns.values())))
-    if not n_events:
-        raise ValueError("events has no rows: pass at least one event.")
-    _check_none_missing({names[role]: values for role, values in columns.items()}, n_events)
+    frame = frame_of(table, name)
+    if frame is None:
+        columns = _array_columns(table, names, name, optional)
+    else:
+        columns = _frame_columns(frame, names, name, optional, ids)
+    _check_none_missing({names[role]: column for role, column in columns.items()})
     return columns
 
 
@@ -107,53 +230,74 @@ def read_list(values, name):
     return array
 
 
-def _frame(events):
-    """A DataFrame as that of narwhals; None for arrays."""
-    if isinstance(events, (np.ndarray, tuple)):
+def frame_of(table, name="events"):
+    """A DataFrame as that of narwhals.
+
+    Parameters
+    ----------
+    table : DataFrame, array or tuple of arrays
+    name : str, default="events"
+        What errors call it.
+
+    Returns
+    -------
+    narwhals.DataFrame or None
+        None for arrays.
+
+    Raises
+    ------
+    TypeError, ValueError, ImportError
+        As in `read_columns`.
+    """
+    if isinstance(table, (np.ndarray, tuple)):
         return None
-    if not hasattr(type(events), "columns"):
+    if not _has_columns(table):
         raise TypeError(
-            "events must be a DataFrame, an array of shape (n_events, n_columns) or a tuple of arrays, got "
-            f"{type(events).__name__}; a user-item matrix needs no InteractionEncoder."
+            f"{name} must be a DataFrame, an array of shape (n_events, n_columns) or a tuple of arrays, got "
+            f"{type(table).__name__}; a user-item matrix needs no InteractionEncoder."
         )
     try:
         import narwhals.stable.v2 as nw
     except ImportError as error:
-        raise ImportError('events is a DataFrame, which needs narwhals: pip install "skvae[tables]".') from error
+        raise ImportError(f'{name} is a DataFrame, which needs narwhals: pip install "skvae[tables]".') from error
     try:
-        return nw.from_native(events, eager_only=True)
+        return nw.from_native(table, eager_only=True)
     except TypeError as error:
         raise TypeError(
-            f"events must be a DataFrame that is held in memory, got {type(events).__module__}.{type(events).__name__}:"
+            f"{name} must be a DataFrame that is held in memory, got {type(table).__module__}.{type(table).__name__}:"
             " collect it first."
         ) from error
     except Exception as error:
-        raise ValueError(f"events cannot be read, have two of its columns the same name? {error}") from error
+        raise ValueError(f"{name} cannot be read, have two of its columns the same name? {error}") from error
 
 
-def _frame_columns(frame, names):
-    for role, name in names.items():
-        if name not in frame.columns:
-            raise ValueError(
-                f"events has no column {name!r}, its columns are: {', '.join(map(str, frame.columns))}. "
-                f'Say InteractionEncoder({role}="...").'
-            )
-    return {role: _series_values(frame.get_column(name)) for role, name in names.items()}
-
-
-def _array_columns(events, names):
-    if isinstance(events, np.ndarray) and events.ndim != 2:
-        raise ValueError(f"An array of events must be two-dimensional, got shape {events.shape}.")
-    columns = [
-        _array(column, "Each column of events") for column in (events if isinstance(events, tuple) else events.T)
-    ]
-    shapes = [column.shape for column in columns]
-    if len(columns) != len(names) or any(len(shape) != 1 or shape != shapes[0] for shape in shapes):
+def _frame_columns(frame, names, table, optional, ids):
+    present = {role: name for role, name in names.items() if name in frame.columns}
+    missing = [role for role in names if role not in present and role not in optional]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
         raise ValueError(
-            f"events must have the {len(names)} columns {', '.join(names)}, all equally long, got "
+            f"{table} has no column{plural} {' and '.join(repr(names[role]) for role in missing)}, its columns are: "
+            f"{', '.join(map(str, frame.columns))}. Say InteractionEncoder("
+            + ", ".join(f'{role}="..."' for role in missing)
+            + ")."
+        )
+    columns = {role: frame.get_column(name) for role, name in present.items()}
+    return {role: (_strings(s) if role in ids else None) or _series_values(s) for role, s in columns.items()}
+
+
+def _array_columns(table, names, name, optional):
+    if isinstance(table, np.ndarray) and table.ndim != 2:
+        raise ValueError(f"An array of {name} must be two-dimensional, got shape {table.shape}.")
+    columns = [_array(column, f"Each column of {name}") for column in (table if isinstance(table, tuple) else table.T)]
+    shapes = [column.shape for column in columns]
+    is_short = not len(names) - len(optional) <= len(columns) <= len(names)
+    if is_short or any(len(shape) != 1 or shape != shapes[0] for shape in shapes):
+        raise ValueError(
+            f"{name} must have the {len(names)} columns {', '.join(names)}, all equally long, got "
             f"{', '.join(map(str, shapes))}; weight and timestamp are read where these parameters name them."
         )
-    return dict(zip(names, columns, strict=True))
+    return dict(zip(names, columns, strict=False))
 
 
 def _array(column, name):
@@ -191,6 +335,23 @@ def _series(column):
     return series if isinstance(series, nw.Series) else None
 
 
+def _strings(series):
+    """A column of strings as pyarrow numbers them; None where it is none, lacks a value, or there is no pyarrow."""
+    import narwhals.stable.v2 as nw
+
+    if not isinstance(series.dtype, (nw.String, nw.Categorical, nw.Enum)):
+        return None
+    try:
+        array = series.to_arrow()
+        coded = array if hasattr(array, "dictionary") else array.dictionary_encode()
+        if coded.null_count or coded.dictionary.null_count or "string" not in str(coded.dictionary.type):
+            return None
+        values = coded.dictionary.to_pylist()
+        return Strings(values, coded.indices.to_numpy()) if len({*values}) == len(values) else None
+    except Exception:  # from objects of several kinds, and half characters
+        return None
+
+
 def _series_values(series):
     native = series.to_native()
     if getattr(getattr(native, "dtype", None), "tz", None) is not None and not series.null_count():
@@ -221,17 +382,19 @@ def _series_array(series):
 # -- missing values
 
 
-def _check_none_missing(columns, n_events):
-    counts = {name: _count_missing(array) for name, array in columns.items()}
+def _check_none_missing(columns):
+    arrays = {name: column for name, column in columns.items() if not isinstance(column, Strings)}
+    counts = {name: _count_missing(array) for name, array in arrays.items()}
     missing = [(name, count) for name, count in counts.items() if count]
     if missing:
         (first, n_first), *others = missing
         also = "".join(f", {count} in column {name!r}" for name, count in others)
         hint = ""
-        if any(columns[name].dtype.kind == "U" for name, _ in missing):
+        if any(arrays[name].dtype.kind == "U" for name, _ in missing):
             hint = f" ({MISSING_STRING!r} is what NumPy makes of NaN beside strings, unless dtype=object)"
         raise ValueError(
-            f"{n_first} of {n_events} events have no value in column {first!r}{also}{hint}: fill or drop them."
+            f"{n_first} of {len(arrays[first])} events have no value in column {first!r}{also}{hint}: fill or drop "
+            "them."
         )
 
 
@@ -257,123 +420,3 @@ def _is_missing(value):
         return True
     except Exception:  # an array, or whatever else is no id and no number: its reader says so
         return False
-
-
-# -- writing
-
-
-def table_like(events, columns, user, item, event_rows, item_index):
-    """Columns as a table of the kind of events.
-
-    Parameters
-    ----------
-    events : DataFrame, array or tuple of arrays
-    columns : dict of str to array of shape (n_rows,)
-        With those of users and items, ids as `skvae.ids.as_ids` gives them.
-    user, item : str
-        Names of the columns of users and of items, in columns and in events.
-    event_rows : int array of shape (n_rows,)
-        For each row an event of its user.
-    item_index : dict
-        All items that there are, from `skvae.ids.item_index`.
-
-    Returns
-    -------
-    DataFrame, or dict of str to array
-        A DataFrame of the same library. Users are in the type that they have in events; items in
-        the dtype of columns[item]. Where the library has several types for the same ids
-        (nullable or not, decimals, categories), that of events, unless it has no place for an item.
-        For arrays, columns as they are.
-
-    Raises
-    ------
-    TypeError, ImportError
-        As in `read_columns`; also where the library has no column for the ids of items.
-    """
-    frame = _frame(events)
-    if frame is None:
-        return columns
-    import narwhals.stable.v2 as nw
-
-    numbers = {name: values for name, values in columns.items() if name not in (user, item)}
-    series = {name: nw.new_series(name, values, backend=frame.implementation) for name, values in numbers.items()}
-    series[user] = _rows_of(frame.get_column(user), event_rows)
-    series[item] = _series_like(frame.get_column(item), columns[item], item_index)
-    return nw.from_dict({name: nw.maybe_reset_index(series[name]) for name in columns}).to_native()
-
-
-def _rows_of(series, rows):
-    """Rows of a column, in its type."""
-    import narwhals.stable.v2 as nw
-
-    try:
-        return series[rows]
-    except Exception:  # from its views of strings and bytes pyarrow cannot take
-        values = series.to_list()
-        sample, *taken = (values[row] for row in [0, *rows])
-        return nw.new_series(series.name, [sample, *taken], backend=series.implementation)[1:]
-
-
-def _series_like(column, ids, item_index):
-    """Ids as a column of the library that a column has, and in its type where this has a place for every item."""
-    import narwhals.stable.v2 as nw
-
-    # one of the items first says what they are, where there are no others
-    values = np.concatenate([np.fromiter([next(iter(item_index))], ids.dtype), ids])
-    if ids.dtype == object:
-        series = _objects_as_series(column, values)
-    else:  # not every library has half floats
-        values = values.astype(np.float32) if ids.dtype == np.float16 else values
-        series = nw.new_series(column.name, values, backend=column.implementation)
-    with suppress(Exception):  # where there is no such cast
-        cast = _cast(series, column, item_index)
-        if cast.to_list() == series.to_list():
-            series = cast
-    return series[1:]
-
-
-def _objects_as_series(column, objects):
-    import narwhals.stable.v2 as nw
-
-    library, values = column.implementation, objects.tolist()
-    data = objects if library.is_pandas_like() else values
-    attempts = [partial(nw.new_series, column.name, data, backend=library)]
-    if library.is_polars():
-        polars = library.to_native_namespace()
-        attempts += [
-            partial(polars.Series, column.name, values, type_) for type_ in (column.to_native().dtype, polars.Object)
-        ]
-    for attempt in attempts:
-        try:
-            series = nw.from_native(attempt(), series_only=True)
-            if series.to_list() == values:
-                return series
-        except Exception:
-            continue
-    raise TypeError(
-        f"No column of {library.value} holds the ids of all items, such as {values[0]!r}: pass events as a tuple of "
-        "arrays."
-    )
-
-
-def _cast(series, column, item_index):
-    """A series in the type of a column, or in one near to it; numbers stay in theirs."""
-    import narwhals.stable.v2 as nw
-
-    form, library = column.dtype, series.implementation
-    is_category = isinstance(form, (nw.Categorical, nw.Enum))
-    if is_category and series.dtype == nw.String:
-        categories = column.cat.get_categories().to_list()
-        has_all = len(categories) >= len(item_index) and set(item_index) <= set(categories)
-        if not has_all and isinstance(form, nw.Enum):
-            return series
-        if not has_all or not library.is_pandas_like():
-            return series.cast(form)
-    elif type(form) is not type(series.dtype):
-        is_object = series.dtype in (nw.Object, nw.Binary)
-        if not is_object or is_category or form.is_integer() or form.is_float():
-            return series
-    native, like = series.to_native(), column.to_native()
-    if library.is_pandas_like():
-        return nw.from_native(native.astype(like.dtype), series_only=True)
-    return nw.from_native(native.cast(like.dtype if library.is_polars() else like.type), series_only=True)

@@ -227,6 +227,12 @@ def test_users_never_seen_empty_rows_and_full_rows_have_defined_results(model, X
     assert all(np.isfinite(answer).all() for answer in answers.values())
 
 
+def test_a_user_without_any_item_gets_items_that_many_users_have(model, X):
+    n_users = X[:400].sum(axis=0)
+    recommended, _ = model.recommend(sp.csr_array((1, 200)))
+    assert n_users[recommended].mean() > 1.5 * n_users.mean()
+
+
 # popularity tells no user from another
 @pytest.mark.parametrize("name", [name for name in RECOMMENDERS if name != "popularity"])
 def test_on_a_checkerboard_users_like_the_items_of_their_group_best(name):

@@ -679,7 +679,7 @@ AWARE = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
             ["2024-01-01", "2024-01-02"],
             "Column 'when' must hold numbers or datetimes, got strings, such as '2024-01-01'",
         ),
-        (["1", "2"], "Column 'when' .*: convert it, with pd.to_datetime or pd.to_numeric"),
+        (["1", "2"], r"Column 'when' .*: convert it, as with events\['when'\] = pd.to_numeric\(events\['when'\]\)"),
         ([1, "2"], "Column 'when' must hold numbers or datetimes, got strings"),
         (
             [AWARE, datetime.datetime(2024, 1, 1)],

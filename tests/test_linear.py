@@ -109,12 +109,17 @@ def test_twice_the_values_with_four_times_the_regularization_and_each_user_twice
     np.testing.assert_allclose(EASERecommender(l2_regularization=100).fit(doubled).weights_, weights, atol=1e-7)
 
 
-def test_items_that_nobody_has_together_have_no_weight_and_a_user_without_items_scores_0():
+def test_items_that_nobody_has_together_have_no_weight_and_where_all_scores_are_0_popularity_ranks():
     checkerboard = np.kron(np.ones((5, 3)), np.eye(2))  # even users have the even items
     model = EASERecommender(l2_regularization=1).fit(checkerboard)
     assert not model.weights_[::2, 1::2].any()
     assert model.recommend([[1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0]], k=2)[0].tolist() == [[2, 4], [1, 5]]
-    assert not model.decision_function(np.zeros((1, 6))).any()
+    # items 6 and 7 are had alone, if at all
+    rows = [[0, 0, 0, 1, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, 0]]
+    model.fit(np.vstack([np.pad(checkerboard, ((0, 0), (0, 2))), rows]))
+    nothing = np.vstack([np.zeros(8), np.eye(8)[6:]])
+    np.testing.assert_array_equal(model.decision_function(nothing), [[5, 5, 5, 6, 5, 7, 1, 0]] * 3)
+    assert model.recommend(np.zeros((1, 8)), k=3)[0].tolist() == [[5, 3, 0]]
 
 
 def test_ease_is_tuned_by_a_search_and_beats_popularity(wide):
@@ -224,8 +229,10 @@ def test_each_member_of_the_family_is_its_closed_form(member, rated):
     np.testing.assert_allclose(model.weights_, expected, rtol=1e-3, atol=2e-6)
     assert not model.weights_[[0, 50, 299]].any()
     assert not model.weights_[:, [0, 50, 299]].any()
-    np.testing.assert_allclose(model.decision_function(rated), rated.toarray() @ expected, rtol=1e-3, atol=2e-5)
     np.testing.assert_array_equal(model.item_counts_, (rated.toarray() != 0).sum(axis=0))
+    scores = rated.toarray() @ expected
+    scores[np.diff(rated.indptr) == 0] = model.item_counts_
+    np.testing.assert_allclose(model.decision_function(rated), scores, rtol=1e-3, atol=2e-5)
 
 
 @settings(max_examples=60, deadline=None)

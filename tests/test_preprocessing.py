@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -346,6 +348,212 @@ def test_an_encoder_and_a_model_in_one_file_answer_in_the_ids_of_the_user(tmp_pa
         )
 
 
+# -- who is recommended what
+
+
+def test_the_items_of_a_selection_of_columns_are_those_of_the_encoder():
+    events = (["a", "a", "b", "b"], ["x", "y", "z", "y"], [5, 6, 7, 8])
+    encoder = InteractionEncoder(timestamp="time", handle_unknown="ignore")
+    X = encoder.fit_transform(events)
+    assert encoder.keep_items([2, 0]) is encoder
+    assert encoder.item_ids_.tolist() == ["z", "x"]
+    np.testing.assert_array_equal(encoder.transform(events).toarray(), X[:, [2, 0]].toarray())
+    np.testing.assert_array_equal(encoder.timestamps(events).toarray(), [[0, 5], [7, 0]])
+    assert encoder.item_indices(["x", "y", "z"]).tolist() == [1, -1, 0]
+    with pytest.raises(ValueError, match="PopularityRecommender was fitted on 1 items, the encoder has 2: where a sp"):
+        encoder.recommend(PopularityRecommender().fit(X[:, :1]), events)
+    with pytest.raises(ValueError, match="fitted on 3 items, the encoder has 2: recommend with the encoder that made"):
+        encoder.recommend(PopularityRecommender().fit(X), events)
+    for items in ([], [0, 0], [2], [-1], [True, False], ["x"]):
+        with pytest.raises(ValueError, match=r"^items (must be|holds)"):
+            encoder.keep_items(items)
+
+
+def test_users_come_in_the_order_that_was_asked_for_and_repeats_are_repeated(fitted):
+    encoder, columns, model = fitted
+    everyone = pd.DataFrame(encoder.recommend(model, named(columns), k=4))
+    users = [105, 100, 105, 7]
+    some = encoder.recommend(model, named(columns), k=4, users=pd.Series(users))
+    assert some["user"].tolist() == np.repeat(users, 4).tolist()
+    for place, user in enumerate(users[:3]):
+        expected = everyone.loc[everyone["user"] == user, ["item", "score"]].to_numpy().tolist()
+        assert some.iloc[4 * place : 4 * place + 4][["item", "score"]].to_numpy().tolist() == expected
+    counts = pd.Series(columns["item"])[~pd.DataFrame(named(columns)).duplicated().to_numpy()].value_counts()
+    assert counts[some["item"][12:]].is_monotonic_decreasing
+    with pytest.raises(ValueError, match="User ids are strings here and were numbers in events, such as 'u' and 100"):
+        encoder.recommend(model, named(columns), users=["u"])
+
+
+@pytest.mark.parametrize("library", TABLES)
+def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
+    encoder, columns, model = fitted
+    everything = {"exclude_seen": False, "k": 12}
+    table = pd.DataFrame(encoder.recommend(model, named(columns), exclude={"i3", "not sold"}, **everything))
+    assert set(table["item"]) == {f"i{item}" for item in range(12)} - {"i3"}
+    table = encoder.recommend(model, named(columns), exclude=["i3", "i4"], candidates=["i4", "i5"], **everything)
+    assert set(table["item"]) == {"i5"}
+    shown = {"user": np.array([100, 100, 7, 101]), "item": np.array(["i1", "i2", "i1", "no item"], object)}
+    table = encoder.recommend(model, named(columns), exclude=TABLES[library](shown), users=[100, 101, 7], **everything)
+    for user, items in {100: {"i1", "i2"}, 101: set(), 7: {"i1"}}.items():
+        assert set(encoder.item_ids_) - set(table["item"][table["user"] == user]) == items
+    unseen = encoder.recommend(model, named(columns), exclude=TABLES[library](shown), k=12)
+    expected = pd.DataFrame(encoder.recommend(model, named(columns), k=12))
+    is_shown = (expected["user"] == 100) & expected["item"].isin(["i1", "i2"])
+    assert is_shown.any()
+    assert unseen["item"].tolist() == expected.loc[~is_shown, "item"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("exclude", "error", "sentence"),
+    [
+        (["i1", 7], TypeError, "Ids in exclude must be all strings or all numbers"),
+        ([7], ValueError, "Item ids are numbers here and were strings in fit"),
+        ((["u"], ["i1"]), ValueError, "User ids are strings here and were numbers in events"),
+        (pd.DataFrame({"item": ["i1"]}), ValueError, "exclude has no column 'user', its columns are: item"),
+        (([100, 101], ["i1"]), ValueError, "exclude must have the 2 columns user, item, all equally long"),
+        (([100, None], ["i1", "i2"]), ValueError, "1 of 2 events have no value in column 'user'"),
+        ("i1", TypeError, "exclude must be an array or a list, got 'i1'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_excluded_says_so(fitted, exclude, error, sentence):
+    encoder, columns, model = fitted
+    with pytest.raises(error, match=f"^{sentence}"):
+        encoder.recommend(model, named(columns), exclude=exclude)
+
+
+@pytest.mark.parametrize("duplicates", ["sum", "max", "last"])
+def test_an_event_without_a_weight_is_an_interaction(duplicates):
+    events = (["a", "a", "b"], ["x", "y", "x"], [5.0, 1.0, 3.0], [1, 2, 3])
+    for threshold, weight in ((None, 1), (0.5, 1), (3, 3)):
+        encoder = InteractionEncoder(
+            weight="w", timestamp="t", binary=False, threshold=threshold, duplicates=duplicates, handle_unknown="ignore"
+        )
+        model = EASERecommender(l2_regularization=1).fit(encoder.fit_transform(events))
+        bare, weighted = (["c", "d"], ["x", "x"]), (["c", "d"], ["x", "x"], [weight] * 2, [0, 0])
+        expected = encoder.recommend(model, weighted, exclude_seen=False)
+        for visitors in (bare, weighted[:3], pd.DataFrame({"user": ["c", "d"], "item": ["x", "x"]})):
+            answer = encoder.recommend(model, visitors, exclude_seen=False)
+            assert {name: listed(answer[name]) for name in expected} == {
+                name: listed(expected[name]) for name in expected
+            }
+        assert encoder.user_ids_of(bare).tolist() == ["c", "d"]
+        with pytest.raises(ValueError, match="events must have the 4 columns user, item, weight, timestamp"):
+            encoder.transform(bare)
+
+
+def listed(column):
+    return np.asarray(column).tolist()
+
+
+# -- table by table
+
+PARTS = {
+    "list": list,
+    "iterator": iter,
+    "pyarrow data set": lambda tables: ds.dataset([ds.dataset(pa.Table.from_pandas(table)) for table in tables]),
+}
+
+
+@settings(max_examples=30)
+@given(
+    rows=event_rows,
+    data=st.data(),
+    duplicates=st.sampled_from(["sum", "max", "last"]),
+    threshold=st.sampled_from([None, 2]),
+)
+def test_events_in_several_tables_are_those_of_one(rows, data, duplicates, threshold):
+    ends = sorted(data.draw(st.sets(st.integers(1, len(rows)), max_size=5)) | {len(rows)})
+    tables = [frame_of(rows[first:last]) for first, last in zip([0, *ends], ends, strict=False)]
+    tables.insert(data.draw(st.integers(0, len(tables))), frame_of([]))
+    parts = PARTS[data.draw(st.sampled_from(list(PARTS)))]
+    if parts is PARTS["pyarrow data set"]:
+        tables = [table.astype(frame_of(rows).dtypes) for table in tables]
+    encoder = InteractionEncoder(
+        weight="weight", timestamp="timestamp", binary=False, duplicates=duplicates, threshold=threshold
+    )
+    whole = clone(encoder).set_params(handle_unknown="ignore")
+    try:
+        expected = whole.fit_transform(frame_of(rows))
+    except ValueError as error:
+        with pytest.raises(ValueError, match=str(error)[:20]):
+            encoder.fit(parts(tables))
+        return
+    X = encoder.set_params(handle_unknown="ignore").fit_transform(parts(tables))
+    assert (X.data.tobytes(), X.indices.tolist()) == (expected.data.tobytes(), expected.indices.tolist())
+    for name in ("user_ids_", "item_ids_"):
+        assert (getattr(encoder, name) == getattr(whole, name)).all()
+        assert getattr(encoder, name).dtype == getattr(whole, name).dtype
+    for call in ("transform", "timestamps"):
+        answer, of_whole = getattr(encoder, call)(parts(tables)), getattr(whole, call)(frame_of(rows))
+        np.testing.assert_array_equal(answer.toarray(), of_whole.toarray(), strict=True)
+        assert answer.has_canonical_format
+    assert encoder.user_ids_of(parts(tables)).tolist() == whole.user_ids_of(frame_of(rows)).tolist()
+    model = PopularityRecommender().fit(X)
+    answer, of_whole = (encoder.recommend(model, events, k=3) for events in (parts(tables), frame_of(rows)))
+    answer = answer.to_pandas() if isinstance(answer, pa.Table) else answer
+    pd.testing.assert_frame_equal(answer, of_whole, check_dtype=False)
+    assert encoder.partial_fit(parts(tables)).item_ids_.tolist() == whole.partial_fit(frame_of(rows)).item_ids_.tolist()
+
+
+def test_ids_of_several_tables_have_one_type_that_holds_them_all():
+    tables = [([1, 300], np.array(["x", "y"])), (np.array([2, 3], np.uint8), ["y", "z"]), ([2**63], ["x"])]
+    encoder = InteractionEncoder().fit(tables)
+    assert (encoder.user_ids_.tolist(), encoder.user_ids_.dtype) == ([1, 2, 3, 300, 2**63], np.uint64)
+    assert encoder.transform(tables).toarray().tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]]
+
+
+def test_repeats_in_several_tables_are_repeats():
+    tables = [(["a", "b"], ["x", "y"]), (["c"], ["z"]), (["b", "b"], ["y", "y"])]
+    with pytest.raises(ValueError, match=r"^2 events repeat a user and an item, such as user 'b' and item 'y': drop"):
+        InteractionEncoder(duplicates="error").fit(tables)
+    assert InteractionEncoder(duplicates="error").fit_transform(tables[:2]).nnz == 3
+
+
+@pytest.mark.parametrize(
+    ("tables", "error", "sentence"),
+    [
+        ([(["a"], ["x"]), (["b"], [None])], ValueError, "Table 2 of events: 1 of 1 events have no value in column 'i"),
+        ([(["a"], ["x"]), ([7], ["x"])], TypeError, r"Ids in column 'user' .* got numbers \(7\) and strings \('a'\)"),
+        ([(["a"], ["x"]), 7], TypeError, "Table 2 of events: events must be a DataFrame, an array .* got int"),
+        ([], ValueError, "events has no rows"),
+        ([([], []), ([], [])], ValueError, "events has no rows"),
+        (iter([]), ValueError, "events is a list_iterator that gives no table, as after it was gone through once"),
+    ],
+    ids=["missing", "kinds", "no table", "none", "empty", "iterator"],
+)
+def test_what_is_wrong_with_one_of_several_tables_is_said(tables, error, sentence):
+    with pytest.raises(error, match=f"^{sentence}"):
+        InteractionEncoder().fit(tables)
+
+
+def test_an_iterator_that_fit_has_gone_through_says_so():
+    tables = (table for table in [(["a"], ["x"]), (["b"], ["y"])])
+    encoder = InteractionEncoder().fit(tables)
+    with pytest.raises(
+        ValueError, match=r"events is a generator that gives no table, .*: pass a list of tables or a da"
+    ):
+        encoder.transform(tables)
+
+
+def test_a_data_set_of_files_is_read_without_being_held_and_its_checksums_are_verified(tmp_path):
+    events = events_of(5000, n_users=300)
+    encoder = clone(WEIGHTED)
+    expected = encoder.fit_transform(events)
+    for part in range(3):
+        table = pa.Table.from_pandas(events[part::3], preserve_index=False)
+        pq.write_table(table, tmp_path / f"{part}.parquet", row_group_size=200, write_page_checksum=True)
+    files = ds.dataset(tmp_path)
+    assert (encoder.fit_transform(files) != expected).nnz == 0
+    with pytest.raises(ValueError, match="events has no column 'movie', its columns are: user, item, weight, timesta"):
+        InteractionEncoder(item="movie").fit(files)
+    damaged = bytearray((tmp_path / "0.parquet").read_bytes())
+    damaged[200] ^= 1
+    (tmp_path / "0.parquet").write_bytes(damaged)
+    with pytest.raises(OSError, match=r"checksum|CRC"):
+        encoder.fit(files)
+
+
 # -- time
 
 
@@ -366,13 +574,23 @@ def test_times_are_those_of_the_matrix_of_fit_transform_too():
     events = (["a", "a", "b", "c", "c"], ["x", "y", "x", "y", "z"], [5, 6, 7, 9, 8])
     encoder = InteractionEncoder(timestamp="t", min_user_interactions=2)
     X = encoder.fit_transform(events)
-    times = encoder.timestamps(events, users=encoder.user_ids_)
+    times = encoder.timestamps(events)
     np.testing.assert_array_equal(times.toarray(), [[5, 6, 0], [0, 9, 8]])
+    times_of_all = encoder.timestamps(events, users=encoder.user_ids_of(events))
+    assert (times_of_all != encoder.transform(events).multiply(times_of_all)).nnz == 0
+    np.testing.assert_array_equal(times_of_all.toarray(), [[5, 6, 0], [7, 0, 0], [0, 9, 8]])
     _, held_out = fold_in_split(X, timestamps=times, min_interactions=2, held_out_fraction=0.5)
     np.testing.assert_array_equal(held_out.toarray(), [[0, 1, 0], [0, 1, 0]])
     np.testing.assert_array_equal(encoder.timestamps(events, users=["c"]).toarray(), [[0, 9, 8]])
-    with pytest.raises(ValueError, match="1 of 2 users have no event in the table, such as 'd': pass the table"):
-        encoder.timestamps(events, users=["a", "d"])
+    sentence = r"1 of 2 users have no event in the table, such as '.': pass the table .* users=encoder.user_ids_of\(ev"
+    for call in (
+        lambda: encoder.timestamps(events, users=["a", "d"]),
+        lambda: encoder.timestamps((["a"], ["x"], [5])),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            call()
+    with pytest.raises(ValueError, match="User ids are numbers here and were strings in events, such as 7 and 'a'"):
+        encoder.timestamps(events, users=[7])
 
 
 # -- new items
@@ -488,6 +706,11 @@ RATED = {"weight": "rating", "binary": False}
     ("changes", "parameters", "sentence"),
     [
         ({}, {"user": "userId"}, r"^events has no column 'userId', its columns are: user, item, rating"),
+        (
+            {},
+            {"user": "u", "item": "i", "timestamp": "t"},
+            r'^events has no columns \'u\' and \'i\' and \'t\', .*\(user="...", item="...", timestamp="..."\)\.',
+        ),
         ({"item": ["x", None]}, {}, "^1 of 2 events have no value in column 'item': fill or drop them"),
         ({"user": [1.0, np.nan]}, {}, "^1 of 2 events have no value in column 'user'"),
         ({"rating": [1.0, None]}, RATED, "^1 of 2 events have no value in column 'rating'"),

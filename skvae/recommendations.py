@@ -1,0 +1,249 @@
+"""Recommendations to the users of a table, as a table of the kind that came in."""
+
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from .events import Names, read_events, read_ids
+from .ids import Ids, columns_of, item_index, rows_of
+from .merging import matrix_of
+from .ranking import recommend
+from .tables import frame_of, is_table
+
+
+def check_same_items(model, encoder):
+    """Raise where a model was fitted on another number of items than an encoder has.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        Without ``n_features_in_`` nothing is compared.
+    encoder : fitted InteractionEncoder
+
+    Raises
+    ------
+    ValueError
+    """
+    n_fitted, n_items = getattr(model, "n_features_in_", None), len(encoder.item_ids_)
+    if n_fitted is None or n_fitted == n_items:
+        return
+    remedy = "recommend with the encoder that made the matrix of its fit."
+    if n_fitted < n_items:
+        remedy = (
+            "where a split dropped columns, encoder.keep_items(split.items) drops the same; where encoder.partial_fit "
+            f"added new items, model.add_items({n_items - n_fitted}) adds them to an autoencoder."
+        )
+    raise ValueError(f"{type(model).__name__} was fitted on {n_fitted} items, the encoder has {n_items}: {remedy}")
+
+
+def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candidates, exclude):
+    """What `skvae.InteractionEncoder.recommend` returns.
+
+    Parameters
+    ----------
+    encoder : fitted InteractionEncoder
+    model : fitted estimator with a ``decision_function``
+    found : Gathered
+        The users' events.
+    X : csr_array of shape (n_users, n_items)
+        Their interactions.
+    k, users, exclude_seen, candidates, exclude :
+        As in `skvae.InteractionEncoder.recommend`.
+
+    Returns
+    -------
+    DataFrame, or dict of str to array
+    """
+    excluded = None
+    if exclude_seen and X.nnz < len(found.cells.pairs):  # of some, the weight is too low
+        excluded = matrix_of(found.cells, np.ones(len(found.cells.pairs), np.float32), found.shape)
+    asked = Ids(found.user_ids, np.arange(len(found.user_ids))) if users is None else read_ids(users, "users")
+    if users is not None:
+        rows = rows_of(asked, found.user_ids, "in events")
+        X, excluded = _rows_or_empty(X, rows), None if excluded is None else _rows_or_empty(excluded, rows)
+    if candidates is not None:
+        candidates = _known_columns(candidates, "candidates", encoder)
+    if is_table(exclude):
+        of_users = _cells_of_users(exclude, asked, encoder)
+        excluded = of_users if excluded is None else excluded + of_users
+    elif exclude is not None:
+        allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
+        candidates = np.setdiff1d(allowed, _known_columns(exclude, "exclude", encoder))
+    items, scores = recommend(model, X, k, exclude_seen=exclude_seen, exclude=excluded, candidates=candidates)
+    is_item = items >= 0
+    event_rows = found.first_events if users is None else None
+    result = {
+        encoder.user: Chosen(asked.distinct, np.repeat(asked.positions, is_item.sum(axis=1)), event_rows),
+        "rank": np.broadcast_to(np.arange(1, k + 1), items.shape)[is_item],
+        encoder.item: Chosen(encoder.item_ids_, items[is_item]),
+        "score": scores[is_item],
+    }
+    return table_like(found.table, result, encoder.user, encoder.item, item_index(encoder))
+
+
+def _rows_or_empty(X, rows):
+    """Rows of a CSR matrix, empty ones where a row is -1."""
+    indptr = np.append(X.indptr, X.indptr[-1])
+    return sp.csr_array((X.data, X.indices, indptr), shape=(X.shape[0] + 1, X.shape[1]))[rows]
+
+
+def _known_columns(item_ids, name, encoder):
+    columns = columns_of(read_ids(item_ids, name), encoder)
+    return columns[columns >= 0]
+
+
+def _cells_of_users(table, users, encoder):
+    """A table of users and items as a matrix with the rows of users."""
+    read = read_events(table, Names(encoder.user, encoder.item), name="exclude")
+    rows, columns = rows_of(read.users, users.distinct, "in events"), columns_of(read.items, encoder)
+    known = (rows >= 0) & (columns >= 0)
+    ones = np.ones(np.count_nonzero(known), np.float32)
+    shape = len(users.distinct), len(encoder.item_ids_)
+    return sp.csr_array((ones, (rows[known], columns[known])), shape=shape)[users.positions]
+
+
+class Chosen(NamedTuple):
+    """A column of ids to write.
+
+    Parameters
+    ----------
+    ids : array of shape (n_ids,)
+        As `skvae.ids.as_ids` gives them.
+    places : int64 array of shape (n_rows,)
+        The index of each row's id.
+    event_rows : int64 array of shape (n_ids,), default=None
+        For each id a row of the events that holds it, where there is one for all.
+    """
+
+    ids: np.ndarray
+    places: np.ndarray
+    event_rows: np.ndarray | None = None
+
+
+def table_like(events, columns, user, item, item_index):
+    """Columns as a table of the kind of events.
+
+    Parameters
+    ----------
+    events : DataFrame, array or tuple of arrays
+    columns : dict of str to array of shape (n_rows,), or Chosen
+        With those of users and items.
+    user, item : str
+        Names of the columns of users and of items, in columns and in events.
+    item_index : dict
+        All items that there are, from `skvae.ids.item_index`.
+
+    Returns
+    -------
+    DataFrame, or dict of str to array
+        A DataFrame of the same library. Users are in the type that they have in events; items in
+        the dtype of their ids. Where the library has several types for the same ids
+        (nullable or not, decimals, categories), that of events, unless it has no place for an item.
+        For arrays, columns as they are.
+
+    Raises
+    ------
+    TypeError, ImportError
+        As in `read_columns`; also where the library has no column for the ids of items.
+    """
+    frame = frame_of(events)
+    if frame is None:
+        return {name: c.ids[c.places] if isinstance(c, Chosen) else c for name, c in columns.items()}
+    import narwhals.stable.v2 as nw
+
+    numbers = {name: values for name, values in columns.items() if name not in (user, item)}
+    series = {name: nw.new_series(name, values, backend=frame.implementation) for name, values in numbers.items()}
+    users = columns[user]
+    if users.event_rows is None:
+        series[user] = _chosen(frame.get_column(user), users, dict.fromkeys(users.ids.tolist()))
+    else:
+        series[user] = _rows_of(frame.get_column(user), users.event_rows[users.places])
+    series[item] = _chosen(frame.get_column(item), columns[item], item_index)
+    return nw.from_dict({name: nw.maybe_reset_index(series[name]) for name in columns}).to_native()
+
+
+def _chosen(column, chosen, index):
+    """Ids as a column like another; each is made once."""
+    used = np.bincount(chosen.places, minlength=len(chosen.ids)) > 0
+    series = _series_like(column, chosen.ids[used], index)
+    return _rows_of(series, (np.cumsum(used) - 1)[chosen.places]) if len(chosen.places) else series
+
+
+def _rows_of(series, rows):
+    """Rows of a column, in its type."""
+    import narwhals.stable.v2 as nw
+
+    try:
+        return series[rows]
+    except Exception:  # from its views of strings and bytes pyarrow cannot take
+        values = series.to_list()
+        sample, *taken = (values[row] for row in [0, *rows])
+        return nw.new_series(series.name, [sample, *taken], backend=series.implementation)[1:]
+
+
+def _series_like(column, ids, index):
+    """Ids as a column of the library that a column has, and in its type where this has a place for all of an index."""
+    import narwhals.stable.v2 as nw
+
+    # one of all ids first says what they are, where there are no others
+    values = np.concatenate([np.fromiter([next(iter(index))], ids.dtype), ids])
+    if ids.dtype == object:
+        series = _objects_as_series(column, values)
+    else:  # not every library has half floats
+        values = values.astype(np.float32) if ids.dtype == np.float16 else values
+        series = nw.new_series(column.name, values, backend=column.implementation)
+    with suppress(Exception):  # where there is no such cast
+        cast = _cast(series, column, index)
+        if cast.to_list() == series.to_list():
+            series = cast
+    return series[1:]
+
+
+def _objects_as_series(column, objects):
+    import narwhals.stable.v2 as nw
+
+    library, values = column.implementation, objects.tolist()
+    data = objects if library.is_pandas_like() else values
+    attempts = [partial(nw.new_series, column.name, data, backend=library)]
+    if library.is_polars():
+        polars = library.to_native_namespace()
+        attempts += [
+            partial(polars.Series, column.name, values, type_) for type_ in (column.to_native().dtype, polars.Object)
+        ]
+    for attempt in attempts:
+        try:
+            series = nw.from_native(attempt(), series_only=True)
+            if series.to_list() == values:
+                return series
+        except Exception:
+            continue
+    raise TypeError(
+        f"No column of {library.value} holds the ids of all items, such as {values[0]!r}: pass events as a tuple of "
+        "arrays."
+    )
+
+
+def _cast(series, column, index):
+    """A series in the type of a column, or in one near to it; numbers stay in theirs."""
+    import narwhals.stable.v2 as nw
+
+    form, library = column.dtype, series.implementation
+    is_category = isinstance(form, (nw.Categorical, nw.Enum))
+    if is_category and series.dtype == nw.String:
+        categories = column.cat.get_categories().to_list()
+        has_all = len(categories) >= len(index) and set(index) <= set(categories)
+        if not has_all and isinstance(form, nw.Enum):
+            return series
+        if not has_all or not library.is_pandas_like():
+            return series.cast(form)
+    elif type(form) is not type(series.dtype):
+        is_object = series.dtype in (nw.Object, nw.Binary)
+        if not is_object or is_category or form.is_integer() or form.is_float():
+            return series
+    native, like = series.to_native(), column.to_native()
+    if library.is_pandas_like():
+        return nw.from_native(native.astype(like.dtype), series_only=True)
+    return nw.from_native(native.cast(like.dtype if library.is_polars() else like.type), series_only=True)
