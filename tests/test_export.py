@@ -288,7 +288,7 @@ def test_an_estimator_that_cannot_be_written_is_named(model, X, tmp_path):
     with pytest.raises(TypeError, match="a blend of these, got Own: of a"):
         to_onnx(BlendRecommender(members, prefit=True, weights=[1, 1]).fit(X), path)
     ranks = BlendRecommender(members[:1], prefit=True, weights=[1], normalization=ranked).fit(X)
-    with pytest.raises(ValueError, match=r"This blend normalises scores by <function ranked.*use one of standard, none"):
+    with pytest.raises(ValueError, match=r"normalises scores by <function ranked.*use one of standard, none"):
         to_onnx(ranks, path)
     assert not path.exists()
 
