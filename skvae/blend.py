@@ -65,8 +65,8 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         fit gets no X_val.
     refit : bool, default=True
         Fit the members once more, on all users of X, where weights were learned on some of them.
-        Every member is fitted twice then; with False the blend is of the first fits, which did
-        not see the validation users.
+        Every member is fitted twice then; with False, such as inside a search that has to be
+        quick, the blend is of the first fits, which did not see the validation users.
     prefit : bool, default=False
         Take the members as they are, fitted, instead of fitting clones of them; what fit gets are
         then validation users. In a search, which clones, wrap fitted members in

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 import skops.io
 import torch
-from conftest import CONTAINERS_OF_ONES, RECOMMENDERS, first_half, frame, left_alone, widened
+from conftest import CONTAINERS_OF_ONES, RECOMMENDERS, Scores, first_half, frame, left_alone, widened
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -325,6 +325,16 @@ def test_explanations_do_not_depend_on_the_size_of_blocks(model, X, monkeypatch)
     again, same = model.explain(X[:40], items, k=3)
     assert (own_items == again).mean() > 0.99  # a last-bit difference may swap equals
     np.testing.assert_allclose(contributions, same, rtol=1e-3, atol=2e-5)
+
+
+def test_users_without_an_item_are_scored_a_block_at_a_time(X, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 2000)
+    model = Scores(lambda X: asked.append(len(X)) or np.cumsum(X, axis=1)).fit(X)
+    own_items, contributions = model.explain(X[:30], np.full((30, 1), 199), k=200)
+    assert max(asked) == 10
+    assert ((own_items >= 0).sum(axis=2)[:, 0] == np.diff(X[:30].indptr)).all()  # each item counts one
+    assert np.array_equal(contributions, own_items >= 0)
 
 
 def test_a_subclass_is_explained_by_its_own_decision_function(estimator, X):
@@ -765,7 +775,7 @@ def test_calling_after_a_first_fit_that_failed_says_so(name, X):
 @pytest.mark.parametrize("name", [name for name in RECOMMENDERS if name != "popularity"])  # it has no parameter
 def test_a_fit_that_fails_leaves_no_model_of_before_under_new_parameters(name, X):
     model = _quick(name).fit(X)
-    _set(model, learning_rate=1e30, likelihood="gaussian", max_iter=50, l2_regularization=1e-9)
+    _set(model, learning_rate=1e30, likelihood="gaussian", max_iter=50, l2_regularization=1e-9, dropout=0)
     with pytest.raises(ValueError, match=r"training diverged|l2_regularization=1e-09 is too small"):
         model.fit(np.full((30, 200), 1e8))
     _assert_not_fitted(model, X)
