@@ -23,7 +23,7 @@ from .core.likelihoods import LIKELIHOODS
 from .matrix_checks import check_scale
 from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, piece, share
 from .ranking import users_per_block
-from .recommender import BaseRecommender, ItemSimilarityMixin
+from .recommender import BaseRecommender, ItemsMixin
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 
@@ -58,7 +58,7 @@ CHECKS = {
 
 
 class BaseAutoencoder(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ItemSimilarityMixin, BaseRecommender
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ItemsMixin, BaseRecommender
 ):
     """Base of the autoencoders.
 
@@ -144,46 +144,6 @@ class BaseAutoencoder(
         check_scale(X)
         fitting.partial_fit(self, parameters, X)
         self._add_users(X)
-        return self
-
-    def add_items(self, n_items):
-        """Append columns for new items to a fitted model, without a refit.
-
-        Until the next training an added item scores -inf and is recommended to nobody, and scores
-        of the others are what they were for users who have none of the added (where blocks of
-        users get smaller, to rounding). `partial_fit`, or fit with warm_start, trains all added
-        items, from the lowest bias of the others and from zero vectors on. Optimizer state is
-        dropped, and so are the names of a DataFrame's columns.
-
-        Parameters
-        ----------
-        n_items : int
-            Columns to append, at least 1.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, TypeError
-            Where n_items is below 1 or no int.
-
-        Examples
-        --------
-        >>> from skvae import MultDAERecommender
-        >>> from skvae.datasets import make_interactions
-        >>> X = make_interactions(n_users=100, n_items=30, random_state=0)
-        >>> model = MultDAERecommender(4, max_iter=1, random_state=0).fit(X[:, :28])
-        >>> model.add_items(2).partial_fit(X).decision_function(X).shape
-        (100, 30)
-        """
-        check_is_fitted(self)
-        check_scalar(n_items, "n_items", numbers.Integral, min_val=1)
-        self.weights_ = widened(self.weights_, n_items)
-        self.n_features_in_ += int(n_items)
-        self.__dict__.pop("feature_names_in_", None)
-        self._training_state = None
         return self
 
     def decision_function(self, X):
@@ -283,8 +243,13 @@ class BaseAutoencoder(
     def _checked_parameters(self):
         return check_parameters(self, self._checks)
 
-    def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
-        """Set what the schedule of beta depends on, when a fit begins."""
+    def _widen(self, n_items):
+        self.weights_ = widened(self.weights_, n_items)
+        self._training_state = None
+
+    def _refit_parameters(self):
+        """Parameters of a fit on more users that ends, without validation users, where this one was best."""
+        return {"max_iter": self.best_iter_, "early_stopping": False}
 
     def _item_similarity(self, items):
         vectors, trained = self.weights_["decoder.item_weight"], np.isfinite(self.weights_["decoder.item_bias"])

@@ -1,23 +1,43 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
+import time
+import warnings
+from types import SimpleNamespace
+
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch, get_tags
-from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .hiding import hide_items
+from .linear import LinearRecommender
 from .model_selection import hold_out_users
-from .parameters import check_parameters, flag, piece, share
+from .multdae import MultDAERecommender
+from .multvae import MultVAERecommender
+from .parameters import check_parameters, flag, integer, piece, share
 from .ranking import item_scores, top_k, users_per_block
-from .recommender import BaseRecommender
+from .recommender import BaseRecommender, ItemsMixin
 from .scoring import VALIDATION_METRIC, metric_functions
 
 # Steps of a line search over weights
 LINE = np.linspace(0, 1, 21)
 
 
-class BlendRecommender(_BaseComposition, BaseRecommender):
+def _members_have(method):
+    """Whether each member has the method, else an AttributeError that names one without it."""
+
+    def check(blend):
+        for name, member in blend._pairs():
+            if member != "drop" and not hasattr(member, method):
+                raise AttributeError(f"This blend has no {method}, since its member {name!r}, {member!r}, has none.")
+        return True
+
+    return check
+
+
+class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
     """Recommend by the weighted sum of several recommenders' scores.
 
     The scores of each member are standardised for each user, to mean 0 and standard deviation 1
@@ -27,10 +47,11 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
 
     Parameters
     ----------
-    estimators : list of (str, estimator) pairs
+    estimators : list of (str, estimator) pairs, default=None
         Members with a ``decision_function`` that scores all items: recommenders of skvae, a
         Pipeline or a search around one. Their parameters are set as ``name__parameter``, and a
-        member set to ``"drop"`` is left out.
+        member set to ``"drop"`` is left out. None: ``[("linear", LinearRecommender()), ("dae",
+        MultDAERecommender()), ("vae", MultVAERecommender())]``.
     weights : "auto" or list of float, default="auto"
         Of the members, not negative; only their ratios matter. "auto": learned on validation
         users, as said below.
@@ -42,10 +63,19 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     validation_fraction : float, default=0.1
         Share of the users with at least 5 interactions on whom "auto" learns the weights, where
         fit gets no X_val.
+    refit : bool, default=True
+        Fit the members once more, on all users of X, where weights were learned on some of them.
+        Every member is fitted twice then; with False, such as inside a search that has to be
+        quick, the blend is of the first fits, which did not see the validation users.
     prefit : bool, default=False
         Take the members as they are, fitted, instead of fitting clones of them; what fit gets are
         then validation users. In a search, which clones, wrap fitted members in
         `sklearn.frozen.FrozenEstimator` instead.
+    random_state : int, RandomState instance or None, default=None
+        Of the members that estimators=None stands for; those of a list have their own.
+    verbose : int, default=0
+        Above 0, print a line after each member's fit and after the weights. Above 1, the members that estimators=None
+        stands for print their epochs too.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Whoever has the model can ask this of any user: False where it must not tell.
@@ -57,7 +87,7 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     weights_ : float64 array of shape (n_members,)
         Of ``estimators_``, with sum 1.
     best_validation_score_ : float or None
-        NDCG@100 of ``weights_`` on the validation users that they were learned on.
+        NDCG@100 of ``weights_`` on the validation users that they were learned on, with members new to them.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str
@@ -73,9 +103,14 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     hundred users.
 
     The validation users are those of X_val, or held out from X: then the members are fitted on
-    the others, and not again afterwards. Members whose fit takes X_val get the same users. Where
-    validation_fraction gives fewer than 50 users, weights are equal and the members are fitted on
-    all.
+    the others. Members whose fit takes X_val get the same users. Where validation_fraction gives
+    fewer than 50 users, weights are equal and the members are fitted on all.
+
+    With refit the members are then fitted on all users, without validation, with what the first
+    fit came to: a linear model with the numbers that it chose; an autoencoder for as many epochs
+    as its best one had, with its annealing schedule in updates as it was and its weights averaged
+    over the last of these epochs, as they were in the best one; a blend with its weights; any
+    other member, such as a search, as it is.
 
     Examples
     --------
@@ -89,21 +124,30 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     ((100, 5), 1.0)
     """
 
+    similar_items = available_if(_members_have("similar_items"))(ItemsMixin.similar_items)
+    add_items = available_if(_members_have("add_items"))(ItemsMixin.add_items)
+
     def __init__(
         self,
-        estimators,
+        estimators=None,
         *,
         weights="auto",
         normalization="standard",
         validation_fraction=0.1,
+        refit=True,
         prefit=False,
+        random_state=None,
+        verbose=0,
         store_user_hashes=True,
     ):
         self.estimators = estimators
         self.weights = weights
         self.normalization = normalization
         self.validation_fraction = validation_fraction
+        self.refit = refit
         self.prefit = prefit
+        self.random_state = random_state
+        self.verbose = verbose
         self.store_user_hashes = store_user_hashes
 
     def fit(self, X, y=None, *, X_val=None):
@@ -130,21 +174,30 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         TypeError
             Where a member has no ``decision_function``, or a parameter has the wrong type.
         """
-        parameters = self._checked_parameters()
+        parameters = check_parameters(self, CHECKS)
+        pairs = self._pairs(parameters.random_state, max(0, parameters.verbose - 1), self.store_user_hashes)
+        _check_members(self, pairs)
+        _check_weights(self.weights, pairs)
         candidate, X = self._checked_anew(X, y)
-        X, validation = candidate._hold_out(parameters, X, X_val)
+        fitted, validation = candidate._hold_out(parameters, X, X_val)
         if parameters.prefit:
             candidate._user_hashes = None  # nobody was trained on
         self._begin_fit(candidate)
-        named = {name: self._fit_member(member, X, validation) for name, member in self.estimators}
-        members = [member for member in named.values() if member != "drop"]
-        for member in members:
-            item_scores(member, X[:1])  # one of other items says so now
-        weights, score = self._given_weights(), None
+        members = self._fit_members(pairs, fitted, validation)
+        weights, score = _given_weights(self.weights, pairs), None
         if validation is not None and isinstance(self.weights, str):
-            weights, score = _learned_weights(members, _normalizer(self.normalization), *validation)
-        self.estimators_, self._named_members = members, named
-        self.weights_, self.best_validation_score_ = weights / weights.sum(), score
+            weights, score = _learned_weights(_kept(members), _normalizer(self.normalization), *validation)
+        weights = weights / weights.sum()
+        if self.verbose and score is not None:
+            names = [name for name, member in members if member != "drop"]
+            learned = "  ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
+            print(f"[{type(self).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
+        if fitted is not X and parameters.refit:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
+                members = self._fit_members(_for_refit(members), X, None, "refit")
+        self.estimators_, self._named_members = _kept(members), dict(members)
+        self.weights_, self.best_validation_score_ = weights, score
         return self
 
     def decision_function(self, X):
@@ -162,13 +215,10 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         """
         check_is_fitted(self)
         X = self._check_interactions(X, reset=False)
-        weights = self.weights_[self.weights_ > 0]
-        members = [member for member, weight in zip(self.estimators_, self.weights_, strict=True) if weight > 0]
-        scores = np.empty(X.shape, np.float32)
+        weights, members = _weighted_members(self)
+        normalize, scores = _normalizer(self.normalization), np.empty(X.shape, np.float32)
         for block in _blocks(X):
-            scores[block] = _weighted_sum(
-                weights, _normalized_scores(members, _normalizer(self.normalization), X[block])
-            )
+            scores[block] = _weighted_sum(weights, _normalized_scores(members, normalize, X[block]))
         return scores
 
     @property
@@ -206,21 +256,36 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     def _sk_visual_block_(self):
         from sklearn.ensemble import VotingClassifier  # as slow to import as half of skvae
 
-        return VotingClassifier._sk_visual_block_(self)
+        return VotingClassifier._sk_visual_block_(SimpleNamespace(estimators=self._pairs()))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for _, member in self._members())
+        tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in _kept(self._pairs()))
         return tags
 
-    def _members(self):
-        return [(name, member) for name, member in self.estimators if member != "drop"]
+    def _pairs(self, random_state=None, verbose=0, store_user_hashes=True):
+        """The (name, estimator) pairs, of which the default ones get what is given."""
+        if self.estimators is not None:
+            return self.estimators
+        shared = {"random_state": random_state, "verbose": verbose, "store_user_hashes": store_user_hashes}
+        autoencoders = [("dae", MultDAERecommender(**shared)), ("vae", MultVAERecommender(**shared))]
+        return [("linear", LinearRecommender(store_user_hashes=store_user_hashes)), *autoencoders]
 
-    def _fit_member(self, member, X, validation):
-        if self.prefit or member == "drop":
-            return member
-        takes_validation = validation is not None and has_fit_parameter(member, "X_val")
-        return clone(member).fit(X, None, **({"X_val": validation} if takes_validation else {}))
+    def _fit_members(self, pairs, X, validation, what="fit"):
+        """The (name, fitted member) pairs."""
+        members = []
+        for number, (name, member) in enumerate(pairs, 1):
+            start = time.perf_counter()
+            if member != "drop" and not self.prefit:
+                takes_validation = validation is not None and has_fit_parameter(member, "X_val")
+                member = clone(member).fit(X, None, **({"X_val": validation} if takes_validation else {}))
+                if self.verbose:
+                    seconds = time.perf_counter() - start
+                    print(f"[{type(self).__name__}] {what} {number}/{len(pairs)}  {name}  {seconds:.1f} s")
+            if member != "drop":
+                item_scores(member, X[:1])  # one of other items says so now
+            members.append((name, member))
+        return members
 
     def _hold_out(self, parameters, X, X_val):
         """The users to fit the members on, and the validation pair (fold_in, held_out) or None."""
@@ -232,44 +297,87 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
             return X[fitted], hide_items(X[validated])
         return X, None
 
-    def _given_weights(self):
-        """Of the members that are not dropped; equal ones where they are to be learned."""
-        weights = np.ones(len(self.estimators)) if isinstance(self.weights, str) else np.asarray(self.weights, float)
-        return weights[[member != "drop" for _, member in self.estimators]]
+    def _refit_parameters(self):
+        weights = iter(self.weights_.tolist())
+        return {
+            "estimators": _for_refit(self._named_members.items()),
+            "weights": [0.0 if member == "drop" else next(weights) for member in self._named_members.values()],
+        }
 
-    # -- parameters
+    def _item_similarity(self, items):
+        weights, members = _weighted_members(self)
+        normalize, own = _normalizer(self.normalization), (np.arange(len(items)), items)
+        return _weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
-    def _checked_parameters(self):
-        parameters = check_parameters(self, CHECKS)
-        self._check_estimators()
-        self._check_weights()
-        return parameters
+    def _widen(self, n_items):
+        for member in {id(member): member for member in self.estimators_}.values():
+            member.add_items(n_items)
 
-    def _check_estimators(self):
-        pairs = self.estimators
-        if not (isinstance(pairs, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs)):
-            raise TypeError(f"estimators must be a list of (name, estimator) pairs, got {pairs!r}.")
-        if not self._members():
-            raise ValueError(f"estimators holds no member to blend, got {pairs!r}: name at least one.")
-        self._validate_names([name for name, _ in pairs])
-        for name, member in self._members():
-            if not hasattr(member, "decision_function"):
-                raise TypeError(
-                    f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "
-                    "and searches around them."
-                )
-            if self.prefit:
-                check_is_fitted(member)
 
-    def _check_weights(self):
-        if isinstance(self.weights, str):
-            if self.weights != "auto":
-                raise ValueError(f'weights must be "auto" or a list of numbers, got {self.weights!r}.')
-            return
-        if np.shape(self.weights) != (len(self.estimators),):
-            raise ValueError(f"weights must be {len(self.estimators)}, one a member, got {self.weights!r}.")
-        if not all(0 <= weight < np.inf for weight in self.weights) or not self._given_weights().any():
-            raise ValueError(f"weights must be finite, not negative and not all 0, got {self.weights!r}.")
+def _check_members(blend, pairs):
+    if not (isinstance(pairs, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs)):
+        raise TypeError(f"estimators must be a list of (name, estimator) pairs, got {pairs!r}.")
+    if not _kept(pairs):
+        raise ValueError(f"estimators holds no member to blend, got {pairs!r}: name at least one.")
+    blend._validate_names([name for name, _ in pairs])
+    for name, member in pairs:
+        if member != "drop" and not hasattr(member, "decision_function"):
+            raise TypeError(
+                f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "
+                "and searches around them."
+            )
+        if member != "drop" and blend.prefit:
+            check_is_fitted(member)
+
+
+def _check_weights(weights, pairs):
+    if isinstance(weights, str):
+        if weights != "auto":
+            raise ValueError(f'weights must be "auto" or a list of numbers, got {weights!r}.')
+        return
+    if np.shape(weights) != (len(pairs),):
+        raise ValueError(f"weights must be {len(pairs)}, one a member, got {weights!r}.")
+    if not all(0 <= weight < np.inf for weight in weights) or not _given_weights(weights, pairs).any():
+        raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")
+
+
+def _given_weights(weights, pairs):
+    """Of the members that are not dropped; equal ones where they are to be learned."""
+    weights = np.ones(len(pairs)) if isinstance(weights, str) else np.asarray(weights, float)
+    return weights[[member != "drop" for _, member in pairs]]
+
+
+def _kept(pairs):
+    """The members that are not dropped."""
+    return [member for _, member in pairs if member != "drop"]
+
+
+def _for_refit(pairs):
+    """Members whose fit needs no validation users and comes to what the fits of these came to."""
+    return [(name, _without_validation(member)) for name, member in pairs]
+
+
+def _without_validation(member):
+    # asked of the class: a FrozenEstimator passes on the attributes of its model
+    if member == "drop" or not hasattr(type(member), "_refit_parameters"):
+        return member
+    return clone(member).set_params(**member._refit_parameters())
+
+
+def _weighted_members(blend):
+    """The weights above 0, and whose they are."""
+    weighted = blend.weights_ > 0
+    members = [member for member, is_weighted in zip(blend.estimators_, weighted, strict=True) if is_weighted]
+    return blend.weights_[weighted], members
+
+
+def _similarities(member, items):
+    """A member's similarity of every item to the given ones, -inf where it has none."""
+    similar, similarities = member.similar_items(items, member.n_features_in_)
+    every = np.full((len(items), member.n_features_in_), -np.inf, np.float32)
+    rows, places = np.nonzero(similar >= 0)
+    every[rows, similar[rows, places]] = similarities[rows, places]
+    return every
 
 
 def _learned_weights(members, normalize, fold_in, held_out):
@@ -386,5 +494,7 @@ NORMALIZATIONS = {"standard": standardized, "none": unchanged}
 CHECKS = {
     "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
     "prefit": flag,
+    "refit": flag,
     "validation_fraction": share,
+    "verbose": integer(0),
 }

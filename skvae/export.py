@@ -1,4 +1,4 @@
-"""Fitted autoencoders as ONNX files, which answer without skvae, torch and Python."""
+"""Fitted recommenders as ONNX files, which answer without skvae, torch and Python."""
 
 import os
 import tempfile
@@ -11,7 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import __version__
 from .autoencoder import BaseAutoencoder
+from .blend import BlendRecommender
 from .core.architecture import ACTIVATIONS
+from .linear import EASERecommender, LinearRecommender
+from .popularity import PopularityRecommender
 
 # Bytes of weights in one file: protobuf reads no message of 2 GiB, and the graph takes a few kB.
 MAX_BYTES_IN_FILE = 2**31 - 2**20
@@ -43,27 +46,11 @@ recommend (int64[n_interactions] indices, float[n_interactions] data, int64[n_us
     empty_block = ConstantOfShape (block_shape)
     values = ScatterND <reduction = "add"> (empty_block, positions, data)
 
-    # normalized: each row of length 1; in double, as the square of 1e-30 is 0 in float
-    double_values = Cast <to = 11> (values)
-    squares = ReduceSumSquare <keepdims = 0> (double_values, one)
-    square_roots = Sqrt (squares)
-    lengths = Max (square_roots, tiny)
-    length_of_each = Gather (lengths, users)
-    double_data = Cast <to = 11> (data)
-    double_normalized = Div (double_data, length_of_each)
-    normalized = Cast <to = 1> (double_normalized)
-    normalized_column = Unsqueeze (normalized, one)
+    is_seen = Cast <to = 9> (values)
 
-    # sums_0: the weight rows of each user's items, weighted and summed
-    rows = Gather (encoder_item_weight, indices)
-    weighted_rows = Mul (rows, normalized_column)
-    hidden_shape = Concat <axis = 0> (n_rows, width)
-    empty_hidden = ConstantOfShape (hidden_shape)
-    row_sums = ScatterND <reduction = "add"> (empty_hidden, user_column, weighted_rows)
-    sums_0 = Add (row_sums, encoder_item_bias)
+    {scoring}
 
-    {layers}
-
+    ranked = {ranked}
     best_scores, best = TopK (ranked, k)
     is_left = Greater (best_scores, minus_infinity)
     best_items = Where (is_left, best, no_item)
@@ -72,9 +59,78 @@ recommend (int64[n_interactions] indices, float[n_interactions] data, int64[n_us
 }}
 """
 
+# What scores, {name} before each of its names: the last one is {name}_scores, float[n_rows, n_items]
+POPULARITY = "{name}_scores = Add (empty_block, {name}_item_counts)"
+
+# the weight rows of each user's items, weighted and summed
+LINEAR = """
+    {name}_data_column = Unsqueeze (data, one)
+    {name}_rows = Gather ({name}_weights, indices)
+    {name}_weighted_rows = Mul ({name}_rows, {name}_data_column)
+    {name}_sums = ScatterND <reduction = "add"> (empty_block, user_column, {name}_weighted_rows)
+    {name}_scores = Add ({name}_sums, {name}_added)
+"""
+
+AUTOENCODER = """
+    # normalized: each row of length 1; in double, as the square of 1e-30 is 0 in float
+    {name}_double_values = Cast <to = 11> (values)
+    {name}_squares = ReduceSumSquare <keepdims = 0> ({name}_double_values, one)
+    {name}_square_roots = Sqrt ({name}_squares)
+    {name}_lengths = Max ({name}_square_roots, tiny)
+    {name}_length_of_each = Gather ({name}_lengths, users)
+    {name}_double_data = Cast <to = 11> (data)
+    {name}_double_normalized = Div ({name}_double_data, {name}_length_of_each)
+    {name}_normalized = Cast <to = 1> ({name}_double_normalized)
+    {name}_normalized_column = Unsqueeze ({name}_normalized, one)
+
+    # sums_0: the weight rows of each user's items, weighted and summed
+    {name}_rows = Gather ({name}_encoder_item_weight, indices)
+    {name}_weighted_rows = Mul ({name}_rows, {name}_normalized_column)
+    {name}_hidden_shape = Concat <axis = 0> (n_rows, {name}_width)
+    {name}_empty_hidden = ConstantOfShape ({name}_hidden_shape)
+    {name}_row_sums = ScatterND <reduction = "add"> ({name}_empty_hidden, user_column, {name}_weighted_rows)
+    {name}_sums_0 = Add ({name}_row_sums, {name}_encoder_item_bias)
+
+    {layers}
+"""
+
+# as skvae.blend.standardized
+STANDARDIZED = """
+    {name}_is_unseen = Not (is_seen)
+    {name}_is_finite = Greater ({name}_scores, minus_infinity)
+    {name}_is_left = And ({name}_is_finite, {name}_is_unseen)
+    {name}_left_ones = Cast <to = 1> ({name}_is_left)
+    {name}_any_left = ReduceMax <keepdims = 1> ({name}_left_ones, one)
+    {name}_some_left = Cast <to = 9> ({name}_any_left)
+    {name}_none_left = Not ({name}_some_left)
+    {name}_finite_instead = And ({name}_none_left, {name}_is_finite)
+    {name}_is_counted = Or ({name}_is_left, {name}_finite_instead)
+    {name}_counted_ones = Cast <to = 1> ({name}_is_counted)
+    {name}_n_counted = ReduceSum <keepdims = 1> ({name}_counted_ones, one)
+    {name}_divisor = Max ({name}_n_counted, float_one)
+    {name}_counted = Where ({name}_is_counted, {name}_scores, minus_infinity)
+    {name}_highest = ReduceMax <keepdims = 1> ({name}_counted, one)
+    {name}_any_finite = Greater ({name}_highest, minus_infinity)
+    {name}_best = Where ({name}_any_finite, {name}_highest, float_zero)
+    {name}_below_best = Sub ({name}_scores, {name}_best)
+    {name}_counted_below = Where ({name}_is_counted, {name}_below_best, float_zero)
+    {name}_sum = ReduceSum <keepdims = 1> ({name}_counted_below, one)
+    {name}_mean = Div ({name}_sum, {name}_divisor)
+    {name}_centred = Sub ({name}_below_best, {name}_mean)
+    {name}_counted_centred = Where ({name}_is_counted, {name}_centred, float_zero)
+    {name}_sum_of_squares = ReduceSumSquare <keepdims = 1> ({name}_counted_centred, one)
+    {name}_variance = Div ({name}_sum_of_squares, {name}_divisor)
+    {name}_root = Sqrt ({name}_variance)
+    {name}_is_spread = Greater ({name}_root, float_zero)
+    {name}_deviation = Where ({name}_is_spread, {name}_root, float_one)
+    {name}_normalized_scores = Div ({name}_centred, {name}_deviation)
+"""
+UNCHANGED = "{name}_normalized_scores = Identity ({name}_scores)"
+NORMALIZED = {"standard": STANDARDIZED, "none": UNCHANGED}
+
 
 def to_onnx(estimator, path, *, k=10, exclude_seen=True):
-    """Write ``recommend`` of a fitted autoencoder as an ONNX file.
+    """Write ``recommend`` of a fitted recommender as an ONNX file.
 
     The graph gives what ``estimator.recommend(X, k, exclude_seen=exclude_seen)`` gives, equal
     scores by lower item index and users without interactions included; scores agree to float32
@@ -95,7 +151,9 @@ def to_onnx(estimator, path, *, k=10, exclude_seen=True):
 
     Parameters
     ----------
-    estimator : fitted MultVAERecommender or MultDAERecommender
+    estimator : fitted recommender
+        Mult-VAE, Mult-DAE, a linear model, popularity, or a blend of these whose normalization has a
+        name. A linear model takes 4 bytes times n_items for each interaction of a call.
     path : str or path
         Of the file, in a folder that exists. Weights of more than 2 GiB, which ONNX cannot hold in
         one file, are written to ``path`` + ".data" beside it: keep the two together.
@@ -111,9 +169,11 @@ def to_onnx(estimator, path, *, k=10, exclude_seen=True):
     NotFittedError
         Where the estimator is not fitted.
     TypeError
-        Where the estimator is of another class, or k is not an int.
+        Where the estimator, or a member of a blend, is of another class or has a
+        ``decision_function`` of its own, or k is not an int.
     ValueError
-        Where k is out of range, or the network has layers unknown here.
+        Where k is out of range, a network has layers unknown here, or a blend normalises by a
+        function.
     FileNotFoundError
         Where the folder of ``path`` does not exist.
 
@@ -139,11 +199,14 @@ def to_onnx(estimator, path, *, k=10, exclude_seen=True):
     onnx = _import_onnx()
     path = Path(path)
     _check(estimator, path, k)
-    weights = _weights(estimator)
-    model = onnx.parser.parse_model(_text(estimator, k, exclude_seen))
+    scoring = _scoring(estimator, "model")
+    ranked = "Where (is_seen, minus_infinity, model_scores)" if exclude_seen else "Identity (model_scores)"
+    model = onnx.parser.parse_model(MODEL.format(k=k, scoring=scoring.text, ranked=ranked))
+    named = {name for node in model.graph.node for name in node.input}
     model.graph.initializer.extend(
-        onnx.numpy_helper.from_array(array, _identifier(name))
-        for name, array in {**_constants(estimator, weights, k), **weights}.items()
+        onnx.numpy_helper.from_array(array, name)
+        for name, array in {**_constants(estimator.n_features_in_, k), **scoring.arrays}.items()
+        if name in named
     )
     model.producer_name, model.producer_version = "skvae", __version__
     metadata = {
@@ -152,7 +215,7 @@ def to_onnx(estimator, path, *, k=10, exclude_seen=True):
         "n_items": estimator.n_features_in_,
     }
     onnx.helper.set_model_props(model, {name: str(value) for name, value in metadata.items()})
-    _write(onnx, model, path, is_large=sum(array.nbytes for array in weights.values()) > MAX_BYTES_IN_FILE)
+    _write(onnx, model, path, is_large=sum(array.nbytes for array in scoring.arrays.values()) > MAX_BYTES_IN_FILE)
 
 
 def _import_onnx():
@@ -167,15 +230,84 @@ def _import_onnx():
 
 
 def _check(estimator, path, k):
-    if not isinstance(estimator, BaseAutoencoder):
-        raise TypeError(
-            f"estimator must be a MultVAERecommender or MultDAERecommender, got {type(estimator).__name__}: of a "
-            "Pipeline or a search pass the fitted autoencoder inside, such as search.best_estimator_."
-        )
+    _writer(estimator)
     check_is_fitted(estimator)
     check_scalar(k, "k", (int, np.integer), min_val=1, max_val=estimator.n_features_in_)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path is {str(path)!r}, but there is no folder {str(path.parent)!r}: make it first.")
+
+
+class _Scoring(NamedTuple):
+    """Lines of the graph that score, and the arrays that they name."""
+
+    text: str
+    arrays: dict
+
+
+def _scoring(estimator, name):
+    return _writer(estimator)(estimator, name)
+
+
+def _writer(estimator):
+    """What writes the scores of an estimator; by its decision_function, so that no subclass with its own passes."""
+    function = getattr(type(estimator), "decision_function", None)
+    if function not in WRITERS:
+        raise TypeError(
+            "estimator must be a MultVAERecommender or MultDAERecommender, a linear model, a PopularityRecommender or "
+            f"a blend of these, got {type(estimator).__name__}: of a Pipeline or a search pass the fitted recommender "
+            "inside, such as search.best_estimator_."
+        )
+    return WRITERS[function]
+
+
+def _popularity(estimator, name):
+    return _Scoring(POPULARITY.format(name=name), {f"{name}_item_counts": estimator.item_counts_})
+
+
+def _linear(estimator, name):
+    weights = estimator.weights_
+    n_added = estimator.n_features_in_ - len(weights)
+    added = np.repeat([0, -np.inf], [len(weights), n_added]).astype(np.float32)
+    if n_added:
+        weights = np.pad(weights, (0, n_added))
+    return _Scoring(LINEAR.format(name=name), {f"{name}_weights": weights, f"{name}_added": added})
+
+
+def _blend(estimator, name):
+    normalization = estimator.normalization
+    if not isinstance(normalization, str):
+        raise ValueError(
+            f"This blend normalises scores by {normalization!r}, which to_onnx cannot write: use one of "
+            f"{', '.join(NORMALIZED)}, or save it with joblib."
+        )
+    lines: list[str] = []
+    weighted: list[str] = []
+    arrays: dict[str, np.ndarray] = {}
+    for number, (member, weight) in enumerate(zip(estimator.estimators_, estimator.weights_, strict=True)):
+        if weight > 0:
+            of_member = f"{name}_{number}"
+            text, its_arrays = _scoring(member, of_member)
+            lines += [text, NORMALIZED[normalization].format(name=of_member)]
+            lines.append(f"{of_member}_weighted = Mul ({of_member}_normalized_scores, {of_member}_weight)")
+            arrays |= {**its_arrays, f"{of_member}_weight": np.array(weight, np.float32)}
+            weighted.append(f"{of_member}_weighted")
+    return _Scoring("\n".join([*lines, f"{name}_scores = Sum ({', '.join(weighted)})"]), arrays)
+
+
+def _autoencoder(estimator, name):
+    weights = _weights(estimator)
+    text = AUTOENCODER.format(name=name, layers="\n    ".join(_lines_of_layers(estimator, name)))
+    arrays = {f"{name}_{part.replace('.', '_')}": array for part, array in weights.items()}
+    return _Scoring(text, {**arrays, f"{name}_width": np.array([len(weights["encoder.item_bias"])], np.int64)})
+
+
+WRITERS = {
+    BaseAutoencoder.decision_function: _autoencoder,
+    EASERecommender.decision_function: _linear,
+    LinearRecommender.decision_function: _linear,
+    PopularityRecommender.decision_function: _popularity,
+    BlendRecommender.decision_function: _blend,
+}
 
 
 class _Layers(NamedTuple):
@@ -217,35 +349,29 @@ def _weights(estimator):
     return weights
 
 
-def _constants(estimator, weights, k):
-    sizes = {"n_items": estimator.n_features_in_, "width": len(weights["encoder.item_bias"]), "k": k}
-    return {name: np.array([size], np.int64) for name, size in {**sizes, "zero": 0, "one": 1}.items()} | {
+def _lines_of_layers(estimator, name):
+    """From {name}_sums_0, the sums of the first layer, to {name}_scores."""
+    layers, lines = _Layers.of(estimator.architecture_), []
+    for number, (layer, function) in enumerate(zip(layers.names[1:], layers.functions, strict=True)):
+        sums = f"{name}_sums_{number + 1}" if number + 1 < len(layers.functions) else f"{name}_scores"
+        weight, bias = (f"{name}_{layer.replace('.', '_')}{part}" for part in ("weight", "bias"))
+        lines += [
+            function.format(x=f"{name}_sums_{number}", y=f"{name}_hidden_{number}"),
+            f"{sums} = Gemm <transB = 1> ({name}_hidden_{number}, {weight}, {bias})",
+        ]
+    return lines
+
+
+def _constants(n_items, k):
+    sizes = {"n_items": n_items, "k": k, "zero": 0, "one": 1}
+    return {name: np.array([size], np.int64) for name, size in sizes.items()} | {
         "axis": np.array(0, np.int64),
         "no_item": np.array(-1, np.int64),
         "minus_infinity": np.array(-np.inf, np.float32),
+        "float_zero": np.array(0, np.float32),
+        "float_one": np.array(1, np.float32),
         "tiny": np.array(1e-60, np.float64),  # below any length; a row of explicit zeros is divided by it
     }
-
-
-def _text(estimator, k, exclude_seen):
-    """The graph in ONNX's notation, without the values of weights and constants."""
-    layers, lines = _Layers.of(estimator.architecture_), []
-    for number, (layer, function) in enumerate(zip(layers.names[1:], layers.functions, strict=True)):
-        weight, bias = _identifier(layer + "weight"), _identifier(layer + "bias")
-        lines += [
-            function.format(x=f"sums_{number}", y=f"hidden_{number}"),
-            f"sums_{number + 1} = Gemm <transB = 1> (hidden_{number}, {weight}, {bias})",
-        ]
-    logits = f"sums_{len(layers.functions)}"
-    if exclude_seen:
-        lines += ["is_seen = Cast <to = 9> (values)", f"ranked = Where (is_seen, minus_infinity, {logits})"]
-    else:
-        lines += [f"ranked = Identity ({logits})"]
-    return MODEL.format(k=k, layers="\n    ".join(lines))
-
-
-def _identifier(name):
-    return name.replace(".", "_")
 
 
 def _write(onnx, model, path, is_large):

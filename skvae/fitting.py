@@ -4,8 +4,8 @@ Where the weights begin, who is validated, and what is stored. What "auto" comes
 training itself is that of `skvae.core.training`.
 
 An autoencoder gives, of its checked parameters, its architecture (``_architecture(parameters)``), what is minimised
-(``_objective(parameters, network)``) and the schedule of beta (``_kl_schedule(parameters)``, which
-``_resolve_schedule`` may prepare when a fit begins).
+(``_objective(parameters, network)``) and the schedule of beta (``_kl_schedule(parameters)``). One whose schedule
+depends on the data has ``_resolve_schedule`` as well, which prepares it when a fit begins.
 """
 
 import functools
@@ -139,8 +139,9 @@ def _begin(estimator, parameters, rows):
     batch_size, patience = parameters.batch_size, parameters.n_iter_no_change
     estimator.batch_size_ = auto.batch_size(n_users) if batch_size == "auto" else batch_size
     estimator.n_iter_no_change_ = auto.patience(n_interactions) if patience == "auto" else patience
-    planned_updates = parameters.max_iter * _updates_per_epoch(estimator, rows)
-    estimator._resolve_schedule(parameters, planned_updates, n_interactions / n_users)
+    if hasattr(estimator, "_resolve_schedule"):
+        planned_updates = parameters.max_iter * _updates_per_epoch(estimator, rows)
+        estimator._resolve_schedule(parameters, planned_updates, n_interactions / n_users)
     estimator.architecture_ = estimator._architecture(parameters)
     estimator.n_iter_ = estimator.n_updates_ = 0
     estimator.loss_curve_, estimator.beta_curve_ = [], []

@@ -1,26 +1,22 @@
 """Linear models between items in closed form: EASE^R, and the family around it."""
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from .core.devices import check_device
-from .core.item_regression import Gram, device_for, fits, item_regression, users_weighted
-from .hiding import hide_items
-from .model_selection import hold_out_users
+from .core.item_regression import Gram, device_for, fits, item_regression
+from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
 from .parameters import check_parameters, flag, number
-from .recommender import BaseRecommender, ItemSimilarityMixin
-from .scoring import VALIDATION_METRIC, score_users
-
-VALIDATION_FRACTION = 0.1
-ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)  # tried without a further inverse
+from .recommender import BaseRecommender, ItemsMixin
 
 
-class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
-    """Scores that are a user's row times `weights_` between items, and popularity where that is nothing."""
+class _ItemWeights(ItemsMixin, BaseRecommender):
+    """Scores that are a user's row times `weights_` between items, and popularity where that is nothing.
+
+    Items beyond these weights, which were added since, score -inf.
+    """
 
     def decision_function(self, X):
         """Score of every item for every user: X times the weights; where all are 0, as for no item, ``item_counts_``.
@@ -36,12 +32,30 @@ class _ItemWeights(ItemSimilarityMixin, BaseRecommender):
             Higher is better; the items in X included.
         """
         check_is_fitted(self)
-        scores = self._check_interactions(X, reset=False) @ self.weights_
-        scores[~scores.any(axis=1)] = getattr(self, "item_counts_", 0)  # a model of a file from before it had any
+        X = self._check_interactions(X, reset=False)
+        n_weighted = len(self.weights_)
+        weighted = X[:, :n_weighted] @ self.weights_
+        weighted[~weighted.any(axis=1)] = getattr(self, "item_counts_", 0)  # a model of a file from before it had any
+        if n_weighted == X.shape[1]:
+            return weighted
+        scores = np.full(X.shape, -np.inf, np.float32)
+        scores[:, :n_weighted] = weighted
         return scores
 
+    def _contributions(self, X, users, items):
+        rows, columns = X.indices[:, None], items[users]
+        is_weighted = np.maximum(rows, columns) < len(self.weights_)
+        weights = self.weights_[np.where(is_weighted, rows, 0), np.where(is_weighted, columns, 0)]
+        return np.where(is_weighted, X.data[:, None] * weights, 0)
+
     def _item_similarity(self, items):
-        return self.weights_[items]
+        similarities = np.full((len(items), self.n_features_in_), -np.inf, np.float32)
+        is_weighted, n_weighted = items < len(self.weights_), len(self.weights_)
+        similarities[is_weighted, :n_weighted] = self.weights_[items[is_weighted]]
+        return similarities
+
+    def _widen(self, n_items):
+        """Nothing: what is beyond the weights is an added item."""
 
 
 class EASERecommender(_ItemWeights):
@@ -53,8 +67,8 @@ class EASERecommender(_ItemWeights):
         B_ij = -P_ij / P_jj for i != j,  B_jj = 0,
 
     and the scores of a user are x_u B. There is no training loop, nothing random and one parameter. The fit takes time
-    in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB and 8e12 floating-point operations for 20 000 items,
-    whatever the number of users. `LinearRecommender` is the family around it.
+    in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB and 8e12 floating-point operations for 20 000
+    items, whatever the number of users. `LinearRecommender` is the family around it.
 
     Parameters
     ----------
@@ -71,7 +85,7 @@ class EASERecommender(_ItemWeights):
     Attributes
     ----------
     weights_ : float32 array of shape (n_items, n_items)
-        B, from the item in the row to the item in the column.
+        B, from the item in the row to the item in the column; without items that were added since.
     item_counts_ : int64 array of shape (n_items,)
         Users of each item.
     n_features_in_ : int
@@ -128,23 +142,8 @@ class EASERecommender(_ItemWeights):
         weights = item_regression(Gram(X), penalties, device_for(parameters.device, X.shape[1]))
         if weights is None:
             raise _too_small(parameters.l2_regularization)
-        self.weights_, self.item_counts_ = weights, _item_counts(X)
+        self.weights_, self.item_counts_ = weights, item_counts(X)
         return self
-
-
-class _Setting(NamedTuple):
-    """The numbers of a member of the family; in what a constructor got, "auto" may stand for each."""
-
-    l2_regularization: float
-    dropout: float
-    user_exponent: float
-    item_exponent: float
-
-
-# What "auto" is without validation users and begins with; lambda is in units of `_absolute`
-UNVALIDATED = _Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1)
-L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
-OTHERS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
 
 
 class LinearRecommender(_ItemWeights):
@@ -155,7 +154,7 @@ class LinearRecommender(_ItemWeights):
     .. math::
 
         G &= X' \operatorname{diag}(c_u^{-\beta}) X \\
-        \Lambda_i &= \lambda + \tfrac{p}{1 - p} c_i \\
+        \Lambda_i &= \lambda + \tfrac{p}{1 - p} \sum_u x_{ui}^2 \\
         P &= (G + \operatorname{diag}(\Lambda))^{-1} \\
         B_{ij} &= -P_{ij} / P_{jj} \text{ for } i \ne j, \quad B_{jj} = 0 \\
         W_{ij} &= (c_i / c_j)^\alpha B_{ij}
@@ -169,8 +168,8 @@ class LinearRecommender(_ItemWeights):
         B = I - P \operatorname{diag}(\Lambda + \mu), \quad
         \mu_j = (1 - \xi) / P_{jj} - \Lambda_j \text{ where } 1 - \Lambda_j P_{jj} > \xi, \text{ else } 0
 
-    Values of X enter G, while c_u and c_i count non-zero entries whatever their values. An item that nobody has gives
-    no score to others and gets none.
+    Values of X enter G and Lambda, while c_u and c_i count non-zero entries whatever their values: values twice as
+    large with four times the lambda are the same model. An item that nobody has gives no score to others and gets none.
 
     Parameters
     ----------
@@ -178,9 +177,8 @@ class LinearRecommender(_ItemWeights):
         lambda, above 0. It is added to G, so that values of X twice as large need four times as much. "auto" is
         chosen as said in the notes.
     dropout : float or "auto", default="auto"
-        p in [0, 1): the share of a user's items that is hidden at random in training, in expectation. The penalty of
-        an item grows with the number of its users, not with its values in X: with ratings p does less than with ones.
-        0 is none. Published: .33 on ML-20M and Netflix, .25 on MSD; with the exponents below .4 to .7.
+        p in [0, 1): the share of a user's items that is hidden at random in training, in expectation. 0 is none.
+        Published: .33 on ML-20M and Netflix, .25 on MSD; with the exponents below .4 to .7.
     user_exponent : float or "auto", default="auto"
         beta in [0, 1]: users with many items count less. 0 counts all users alike. Published: .2 to .3.
     item_exponent : float or "auto", default="auto"
@@ -200,7 +198,7 @@ class LinearRecommender(_ItemWeights):
     Attributes
     ----------
     weights_ : float32 array of shape (n_items, n_items)
-        W, from the item in the row to the item in the column.
+        W, from the item in the row to the item in the column; without items that were added since.
     l2_regularization_ : float
         lambda of the weights: as given, or chosen; as the next three.
     dropout_ : float
@@ -213,6 +211,8 @@ class LinearRecommender(_ItemWeights):
         NDCG@100 of the chosen setting on the validation users; None where nobody was held out.
     item_counts_ : int64 array of shape (n_items,)
         c_i, users of each item.
+    item_squares_ : float64 array of shape (n_items,)
+        Sum of x_ui^2 over the users of each item; c_i for ones.
     gram_ : float32 array of shape (n_items, n_items)
         G, with keep_gram=True.
     n_features_in_ : int
@@ -232,7 +232,7 @@ class LinearRecommender(_ItemWeights):
 
     Each is tried with alpha of 0, .1, .2 and .3, which takes no further inverse. So a fit with the defaults takes
     eight inverses, the last for all users. Numbers that are given stay as they are, and a trial that they make equal to
-    one before is left out.
+    one before is left out; so is one whose lambda is too small for an inverse.
 
     Where a tenth of these users are fewer than 50, nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3
     for beta and .1 for alpha.
@@ -245,8 +245,7 @@ class LinearRecommender(_ItemWeights):
     ----------
     Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, https://arxiv.org/abs/1905.03375 (EASE^R)
 
-    Steck, "Autoencoders that don't overfit towards the Identity", NeurIPS 2020 (EDLAE; with G_ii for c_i, which is
-    the same for ones and beta = 0)
+    Steck, "Autoencoders that don't overfit towards the Identity", NeurIPS 2020 (EDLAE)
 
     Moon, Kim and Lee, "It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for Recommendation", SIGIR
     2023 (RLAE: xi)
@@ -317,16 +316,16 @@ class LinearRecommender(_ItemWeights):
         self._begin_fit(candidate)
         self.__dict__.pop("gram_", None)
         del candidate
-        given = _Setting(
+        given = Setting(
             parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent
         )
         solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
-        setting, score = _chosen(X, given, solve)
-        gram, counts = Gram(X, setting.user_exponent), _item_counts(X)
+        setting, score = chosen(X, given, solve)
+        gram, counts, squares = Gram(X, setting.user_exponent), item_counts(X), item_squares(X)
         if parameters.keep_gram:
             gram = Gram(X[:0], kept=gram.dense(np.float32))
-        self.weights_ = _item_weighted(solve(gram, counts, setting), counts, setting.item_exponent)
-        self.item_counts_, self.best_validation_score_ = counts, score
+        self.weights_ = _item_weighted(solve(gram, squares, setting), counts, setting)
+        self.item_counts_, self.item_squares_, self.best_validation_score_ = counts, squares, score
         self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_ = setting
         if parameters.keep_gram:
             self.gram_ = gram.kept
@@ -362,100 +361,44 @@ class LinearRecommender(_ItemWeights):
                 f"This {type(self).__name__} did not keep the Gram matrix to which partial_fit adds users: fit it with "
                 "keep_gram=True."
             )
-        setting = _Setting(self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_)
+        setting = self._setting()
         solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
-        gram, counts = Gram(X, setting.user_exponent, self.gram_), self.item_counts_ + _item_counts(X)
-        weights = _item_weighted(solve(gram, counts, setting), counts, setting.item_exponent)
-        self.weights_, self.item_counts_ = weights, counts
+        gram, counts, squares = Gram(X, setting.user_exponent, self.gram_), item_counts(X), item_squares(X)
+        n_before = len(self.item_counts_)  # others were added since
+        counts[:n_before] += self.item_counts_
+        squares[:n_before] += self.item_squares_
+        weights = _item_weighted(solve(gram, squares, setting), counts, setting)
+        self.weights_, self.item_counts_, self.item_squares_ = weights, counts, squares
         self.gram_ = gram.dense(np.float32)
         self._add_users(X)
         return self
 
+    def _setting(self):
+        return Setting(self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_)
 
-def _weights(gram, counts, setting, bound, device):
-    """B of a setting, float32 of shape (n_items, n_items)."""
-    penalties = setting.l2_regularization + setting.dropout / (1 - setting.dropout) * counts
+    def _refit_parameters(self):
+        """What was chosen, as parameters: a fit with them tries nothing."""
+        return self._setting()._asdict()
+
+
+def _weights(gram, squares, setting, bound, device):
+    """B of a setting, float32 of shape (n_items, n_items), or None where no inverse is exact enough."""
+    penalties = setting.l2_regularization + setting.dropout / (1 - setting.dropout) * squares
     weights = item_regression(gram, penalties, device, bound)
-    if weights is None:
-        raise _too_small(setting.l2_regularization)
-    weights[counts == 0, counts == 0] = 0  # of a bounded diagonal rounding leaves something there
+    if weights is not None:
+        weights[squares == 0, squares == 0] = 0  # of a bounded diagonal rounding leaves something there
     return weights
 
 
-def _item_counts(X):
-    return np.bincount(X.indices, minlength=X.shape[1])
-
-
-def _item_powers(counts, item_exponent):
-    """c_i^alpha, float32 of shape (n_items,); 1 where nobody has the item, whose weights are 0."""
-    return (np.maximum(counts, 1) ** float(item_exponent)).astype(np.float32)
-
-
-def _item_weighted(weights, counts, item_exponent):
+def _item_weighted(weights, counts, setting):
     """(c_i / c_j)^alpha B_ij, in place."""
-    if item_exponent:
-        powers = _item_powers(counts, item_exponent)
+    if weights is None:
+        raise _too_small(setting.l2_regularization)
+    if setting.item_exponent:
+        powers = item_powers(counts, setting.item_exponent)
         weights *= powers[:, None]
         weights /= powers
     return weights
-
-
-class _ItemWeighted:
-    """The scores of `_item_weighted` weights, without touching the weights."""
-
-    def __init__(self, weights, counts, item_exponent):
-        self.weights, self.powers = weights, _item_powers(counts, item_exponent)
-
-    def decision_function(self, X):
-        powered = sp.csr_array((X.data * self.powers[X.indices], X.indices, X.indptr), shape=X.shape)
-        return powered @ self.weights / self.powers
-
-
-def _chosen(X, given, solve):
-    """The numbers for "auto", and the NDCG@100 of validation users by which they were chosen, None without any."""
-    if "auto" not in given:
-        return given, None
-    trained, validated = hold_out_users(X, VALIDATION_FRACTION)
-    if not len(validated):
-        return _absolute(_filled(given, UNVALIDATED), given, X), None
-    users, pair, scores = X[trained], hide_items(X[validated]), {}
-
-    def best_of(settings):
-        for setting in dict.fromkeys(_filled(given, setting) for setting in settings):
-            if setting not in scores:
-                scores.update(_validation_scores(users, pair, setting, given, solve))
-        return max(scores, key=scores.__getitem__)
-
-    best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
-    best = best_of(best._replace(dropout=dropout, user_exponent=exponent) for dropout, exponent in OTHERS)
-    return _absolute(best, given, X), scores[best]
-
-
-def _validation_scores(X, pair, setting, given, solve):
-    """Setting with each item exponent -> NDCG@100 of the model fitted on X; one inverse."""
-    counts, absolute = _item_counts(X), _absolute(setting, given, X)
-    weights = solve(Gram(X, absolute.user_exponent), counts, absolute)
-    exponents = ITEM_EXPONENTS if given.item_exponent == "auto" else (given.item_exponent,)
-    models = {setting._replace(item_exponent=alpha): _ItemWeighted(weights, counts, alpha) for alpha in exponents}
-    return {key: _mean_score(model, *pair) for key, model in models.items()}
-
-
-def _mean_score(model, fold_in, held_out):
-    return float(np.nanmean(score_users(model, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]))
-
-
-def _filled(given, setting):
-    """What is given, and of a setting what is "auto"."""
-    return _Setting(*(other if value == "auto" else value for value, other in zip(given, setting, strict=True)))
-
-
-def _absolute(setting, given, X):
-    """The setting with lambda for G; one not given is in units of an entry's mean share in the trace."""
-    if given.l2_regularization != "auto":
-        return setting
-    values = users_weighted(X, setting.user_exponent).data
-    unit = float(np.mean(np.square(values, dtype=np.float64)))
-    return setting._replace(l2_regularization=setting.l2_regularization * unit)
 
 
 def _check_memory(estimator, n_items, n_matrices=1):

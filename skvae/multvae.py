@@ -258,6 +258,12 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
             steps *= planned_updates
         self.anneal_cap_, self.total_anneal_steps_ = cap, float(steps)
 
+    def _refit_parameters(self):
+        parameters = super()._refit_parameters()
+        if isinstance(self.kl_schedule, str):  # in updates: a share would be one of fewer epochs now
+            parameters["total_anneal_steps"] = round(self.total_anneal_steps_)
+        return parameters
+
 
 def _is_share(total_anneal_steps, planned_updates):
     """Whether it is a share of the planned updates, as every float once was."""

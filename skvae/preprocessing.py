@@ -196,8 +196,8 @@ class InteractionEncoder(BaseEstimator):
     def partial_fit(self, events, y=None):
         """Give columns to the items that are new, after those there are.
 
-        ``model.add_items`` widens a fitted autoencoder by as many, and its ``partial_fit`` trains
-        it on them. Users need no place in the encoder: ``user_ids_`` stays.
+        ``model.add_items`` widens a fitted model by as many, and ``partial_fit`` trains an
+        autoencoder on them. Users need no place in the encoder: ``user_ids_`` stays.
 
         Parameters
         ----------

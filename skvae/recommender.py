@@ -1,9 +1,10 @@
-"""What every recommender of skvae shares: recommend, predict and score from a decision_function."""
+"""What every recommender of skvae shares: recommend, predict, score and explain from a decision_function."""
 
 import inspect
 import numbers
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,9 @@ class BaseRecommender(BaseEstimator):
     _doc_link_module = "skvae"
     _doc_link_template = API_PAGE
     _model = "weights_"  # the attribute that makes a model
+    # What each entry of X, whose row numbers are given, contributes to the scores of its user's items: a method of
+    # (X, rows, items) -> float32 array of shape (X.nnz, m); None: what the scores lose without the entry
+    _contributions: Callable | None = None
     _user_hashes: Any
 
     def recommend(self, X, k=10, *, exclude_seen=True, candidates=None, exclude=None):
@@ -120,6 +124,67 @@ class BaseRecommender(BaseEstimator):
             )
             return float("nan")
         return float(np.nanmean(scores))
+
+    def explain(self, X, items, k=5):
+        """Which of each user's own items the scores of items come from, such as those that `recommend` returned.
+
+        An item contributes to a score what the score loses when the user is scored again without the
+        item, which takes one more user for each interaction in X; such contributions need not sum to
+        the score. In linear models they do, and are read from the weights: value times weight.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+            The users' interactions.
+        items : int array of shape (n_users, m)
+            For each user the items whose scores to explain; -1 for none.
+        k : int, default=5
+            Own items for each score; may exceed those that a user has.
+
+        Returns
+        -------
+        own_items : int64 array of shape (n_users, m, k)
+            Items of the user, the highest contribution first, equal ones by lower index; -1 where no
+            further one contributes anything.
+        contributions : float32 array of shape (n_users, m, k)
+            Negative where an own item lowers the score, 0 where own_items is -1. Where a score is -inf
+            nothing contributes.
+
+        Raises
+        ------
+        ValueError
+            Where k is below 1, or items are out of range or no row for each user.
+
+        Examples
+        --------
+        >>> from skvae import EASERecommender
+        >>> X = [[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1]]
+        >>> model = EASERecommender(l2_regularization=1).fit(X)
+        >>> user = [[1, 0, 1, 0]]
+        >>> items, scores = model.recommend(user, k=2)
+        >>> own_items, contributions = model.explain(user, items, k=2)
+        >>> items, own_items  # item 3 because of item 2, item 1 because of item 0
+        (array([[3, 1]]), array([[[ 2,  0],
+                [ 0,  2]]]))
+        >>> bool(abs(contributions.sum(axis=2) - scores).max() < 1e-6)
+        True
+        """
+        check_is_fitted(self)
+        check_scalar(k, "k", numbers.Integral, min_val=1)
+        X = self._check_interactions(X, reset=False)
+        items = _items_of_users(items, X.shape)
+        own_items = np.full((*items.shape, k), -1, np.int64)
+        contributions = np.zeros(own_items.shape, np.float32)
+        contributions_of = self._contributions or partial(_losses_without, self)
+        step = max(1, users_per_block(X.shape[1]) // max(1, items.shape[1]))
+        for first in range(0, len(items), step):
+            block = slice(first, first + step)
+            rows = X[block]
+            users = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+            of_entries = contributions_of(rows, users, np.maximum(items[block], 0))
+            of_entries[items[block][users] == -1] = 0
+            _write_largest(of_entries, rows, users, own_items[block], contributions[block])
+        return own_items, contributions
 
     @available_if(lambda self: getattr(self, "_user_hashes", None) is not None)
     def was_fitted_on(self, X):
@@ -226,9 +291,10 @@ class BaseRecommender(BaseEstimator):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        # as with __eq__ and __hash__: who defines the one anew is not ranked by the other of a parent
-        if "decision_function" in vars(cls) and "block_scorer" not in vars(cls):
-            cls.block_scorer = None
+        # as with __eq__ and __hash__: who defines the one anew is not ranked and explained by the others of a parent
+        if "decision_function" in vars(cls):
+            for name in {"block_scorer", "_contributions"} - vars(cls).keys():
+                setattr(cls, name, None)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -237,11 +303,97 @@ class BaseRecommender(BaseEstimator):
         return tags
 
 
-class ItemSimilarityMixin:
-    """``similar_items`` of a recommender with ``_item_similarity(items)``, of shape (len(items), n_items)."""
+def _items_of_users(items, shape):
+    """Checked item indices with a row for each user, -1 for none; int64 array."""
+    items = np.asarray(items)
+    if items.ndim != 2 or len(items) != shape[0] or not np.issubdtype(items.dtype, np.integer):
+        raise ValueError(
+            f"items must be item indices of shape (n_users, m), as recommend returns them, a row for each of the "
+            f"{shape[0]} users of X; got shape {items.shape} and dtype {items.dtype}."
+        )
+    item_indices(items[items != -1], "items", shape[1])
+    return items.astype(np.int64)
+
+
+def _losses_without(model, X, users, items):
+    """What the scores of a user's items lose where an entry of X is left out, float32 of shape (X.nnz, m)."""
+    scores = np.take_along_axis(model.decision_function(X), items, axis=1)
+    contributions = np.zeros((X.nnz, items.shape[1]), np.float32)
+    step = users_per_block(X.shape[1])
+    for first in range(0, X.nnz, step):
+        entries = np.arange(first, min(first + step, X.nnz))
+        left_out = users[entries]
+        without = X[left_out]
+        without.data[without.indptr[:-1] + entries - X.indptr[left_out]] = 0
+        without.eliminate_zeros()
+        others = np.take_along_axis(model.decision_function(without), items[left_out], axis=1)
+        is_scored = np.isfinite(scores[left_out])
+        np.subtract(scores[left_out], others, out=contributions[entries[0] : entries[-1] + 1], where=is_scored)
+    return contributions
+
+
+def _write_largest(of_entries, X, users, own_items, contributions):
+    """Write the largest contributions that are not 0 for each user and place, best first, and whose they are."""
+    for place, values in enumerate(of_entries.T):
+        order = np.lexsort((np.where(values == 0, np.inf, -values), users))  # stable, and users stay in order
+        rank = np.arange(X.nnz) - X.indptr[users]
+        written = (rank < own_items.shape[2]) & (values[order] != 0)
+        own_items[users[written], place, rank[written]] = X.indices[order[written]]
+        contributions[users[written], place, rank[written]] = values[order[written]]
+
+
+class ItemsMixin:
+    """``similar_items`` and ``add_items``.
+
+    For ``_item_similarity(items)``, of shape (len(items), n_items), -inf where there is none, and ``_widen(n_items)``,
+    which does what a model needs for more columns.
+    """
 
     n_features_in_: int
     _item_similarity: Callable
+    _widen: Callable
+
+    def add_items(self, n_items):
+        """Append columns for new items to a fitted model, without a refit.
+
+        Until the next training an added item scores -inf, is recommended to nobody and is similar to nothing. Scores
+        of the others stay what they were for users who have none of the added items, in linear models for everyone;
+        where blocks of users get smaller, to rounding. The names of a DataFrame's columns are dropped.
+
+        - Autoencoders: `partial_fit`, or fit with warm_start, trains all added items, from the lowest bias of the
+          others and from zero vectors on. Optimizer state is dropped.
+        - Linear models: fit, or with keep_gram=True `partial_fit`, gives them weights.
+        - Blends: the members are widened, those that were passed fitted too, and trained by the next fit.
+
+        Parameters
+        ----------
+        n_items : int
+            Columns to append, at least 1.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where n_items is below 1 or no int.
+
+        Examples
+        --------
+        >>> from skvae import MultDAERecommender
+        >>> from skvae.datasets import make_interactions
+        >>> X = make_interactions(n_users=100, n_items=30, random_state=0)
+        >>> model = MultDAERecommender(4, max_iter=1, random_state=0).fit(X[:, :28])
+        >>> model.add_items(2).partial_fit(X).decision_function(X).shape
+        (100, 30)
+        """
+        check_is_fitted(self)
+        check_scalar(n_items, "n_items", numbers.Integral, min_val=1)
+        self._widen(int(n_items))
+        self.n_features_in_ += int(n_items)
+        self.__dict__.pop("feature_names_in_", None)
+        return self
 
     def similar_items(self, items, k=10):
         """The k items that are most like each of the given ones, never the item itself.
@@ -259,7 +411,8 @@ class ItemSimilarityMixin:
             Best first, equal similarities by lower index; -1 where fewer than k items are left.
         similarities : float32 array of shape (n, k)
             Autoencoders: the cosine of the decoder's item vectors. Linear models: the weights from
-            the given item. -inf where similar is -1.
+            the given item. Blends: what their members say, normalised as their scores and
+            weighted. -inf where similar is -1.
 
         Raises
         ------

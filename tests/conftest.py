@@ -88,6 +88,11 @@ def first_half(X):
     return X[:, : X.shape[1] // 2]
 
 
+def widened(X, n_items):
+    """X with columns for so many items that nobody has."""
+    return sp.csr_array((X.data, X.indices, X.indptr), shape=(X.shape[0], X.shape[1] + n_items))
+
+
 # -- containers of X
 
 

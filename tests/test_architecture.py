@@ -38,8 +38,10 @@ ARROWS = {
     "recommendations": {"events", "ids", "merging", "ranking", "tables"},
     "preprocessing": {"events", "ids", "matrix", "merging", "parameters", "recommendations", "recommender", "tables"},
     "popularity": {"recommender"},
-    "linear": {"core", "hiding", "model_selection", "parameters", "recommender", "scoring"},
-    "blend": {"hiding", "model_selection", "parameters", "ranking", "recommender", "scoring"},
+    "linear": {"core", "linear_search", "parameters", "recommender"},
+    "linear_search": {"core", "hiding", "model_selection", "scoring"},
+    "blend": {"hiding", "linear", "model_selection", "multdae", "multvae", "parameters", "ranking", "recommender"}
+    | {"scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {"auto", "callbacks", "core", "hiding", "model_selection", "ranking", "scoring"},
     "autoencoder": {"callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking", "recommender"},
@@ -47,7 +49,7 @@ ARROWS = {
     "multdae": {"autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
     "plotting": {"evaluation", "hiding", "matrix", "ranking", "scoring"},
-    "export": {"__version__", "autoencoder", "core"},
+    "export": {"__version__", "autoencoder", "blend", "core", "linear", "popularity"},
     # old names of public modules
     "baselines": {"linear", "popularity"},
     "ensemble": {"blend"},

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from conftest import AUTOENCODERS, same_weights
+from conftest import AUTOENCODERS, same_weights, widened
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -416,10 +416,6 @@ def test_parameters_of_the_optimizer_can_change_between_calls_of_partial_fit(est
     )
     once = clone(estimator).partial_fit(X)
     np.testing.assert_allclose(slower.weights_["decoder.item_weight"], once.weights_["decoder.item_weight"], atol=1e-6)
-
-
-def widened(X, n_items):
-    return sp.csr_array((X.data, X.indices, X.indptr), shape=(X.shape[0], X.shape[1] + n_items))
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

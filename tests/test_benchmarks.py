@@ -205,7 +205,7 @@ def test_accuracy_is_what_evaluate_says_and_is_not_run_again(tmp_path, monkeypat
     X = skvae.datasets.make_interactions(n_users=300, n_items=60, random_state=0)
     monkeypatch.setattr(accuracy, "load", lambda name: X)
     arguments = ["accuracy.py", "made-up", "--seeds", "2", "--results", str(tmp_path), "--models"]
-    monkeypatch.setattr("sys.argv", [*arguments, "popularity", "EASE"])
+    monkeypatch.setattr("sys.argv", [*arguments, "popularity", "EASE", "Linear"])
     accuracy.main()
     runs = json.loads((tmp_path / "made-up.json").read_text())["runs"]
     split = skvae.strong_generalization_split(X, random_state=1)
@@ -219,6 +219,8 @@ def test_accuracy_is_what_evaluate_says_and_is_not_run_again(tmp_path, monkeypat
     assert accuracy.pooled(
         [accuracy.mean_and_error(per_user["EASE, split 1"] - per_user["popularity, split 1"])]
     ) == accuracy.pooled([[difference.mean["ndcg@100"], difference.standard_error["ndcg@100"]]])
+    linear = skvae.LinearRecommender(**runs["Linear, split 1"]["parameters"]).fit(split.train)
+    assert runs["Linear, split 1"]["ndcg@100"][0] == pytest.approx(linear.score(split.test), abs=1e-4)
     assert "| EASE | " in (tmp_path / "accuracy.md").read_text()
     monkeypatch.setattr(accuracy.Models, "fit", None)
     accuracy.main()  # all of it is on record

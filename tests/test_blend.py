@@ -1,11 +1,16 @@
 """Blends against z-scores, searches and paired standard errors written out by hand."""
 
+import contextlib
+import copy
 import inspect
+import warnings
+from functools import partial
+from unittest import SkipTest
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import Scores, first_half
+from conftest import Scores, first_half, same_weights, widened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import zscore
@@ -16,11 +21,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, FunctionTransformer
 from sklearn.utils import estimator_html_repr, get_tags
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skvae import (
     BlendRecommender,
     EASERecommender,
+    LinearRecommender,
     MultDAERecommender,
+    MultVAERecommender,
     PopularityRecommender,
     UserKFold,
     UserShuffleSplit,
@@ -30,6 +38,7 @@ from skvae import (
     ranking,
     recommend,
 )
+from skvae import blend as blend_module
 from skvae.datasets import make_interactions
 from skvae.model_selection import hold_out_users
 from skvae.ranking import users_per_block
@@ -210,7 +219,7 @@ def test_noise_gets_almost_no_weight_and_twins_get_equal_weights(members, many):
 
 def test_weights_are_learned_on_held_out_users_and_members_fitted_on_the_others_stop_on_the_same(many):
     pairs = [("ease", EASERecommender()), ("dae", DAE)]
-    blend = BlendRecommender(pairs).fit(many)
+    blend = BlendRecommender(pairs, refit=False).fit(many)
     train, held_out_users = next(UserShuffleSplit(1).split(many))
     validation = fold_in_split(many[held_out_users])
     by_hand = BlendRecommender(pairs).fit(many[train], X_val=validation)
@@ -303,9 +312,13 @@ def test_pipelines_searches_and_blends_are_members(many):
         ("search", GridSearchCV(EASERecommender(), {"l2_regularization": [20, 200]}, cv=CV, scoring=ndcg_scorer)),
         ("blend", BlendRecommender([("popularity", PopularityRecommender()), ("dae", DAE)])),
     ]
-    blend = BlendRecommender(pairs).fit(many)
-    assert blend.named_estimators_.blend.named_estimators_.dae.validation_scores_  # the same users, passed on
+    blend = BlendRecommender(pairs, refit=False).fit(many)
+    first = blend.named_estimators_.blend
+    assert first.named_estimators_.dae.validation_scores_  # the same users, passed on
     assert blend.predict(many).shape == (900,)
+    again = blend.set_params(refit=True).fit(many).named_estimators_.blend
+    assert np.array_equal(again.weights_, first.weights_)
+    assert again.named_estimators_.dae.n_iter_ == first.named_estimators_.dae.best_iter_
 
 
 def test_the_html_shows_the_members_side_by_side_and_the_tags_are_theirs_together():
@@ -343,3 +356,120 @@ def test_a_tenth_of_the_users_with_five_items_are_held_out_from_fifty_on(n_eligi
     blend = BlendRecommender([("popularity", PopularityRecommender())]).fit(X)
     assert (blend.best_validation_score_ is not None) == (n_validated > 0)
     assert MultDAERecommender(2, max_iter=1).fit(X).early_stopping_ == (n_validated > 0)
+
+
+# -- the members of a blend without any, and their second fit
+
+
+@pytest.fixture
+def small_members(monkeypatch):
+    """The members that a blend has by default, at small sizes."""
+    for kind in (MultDAERecommender, MultVAERecommender):
+        small = partial(kind, 8, hidden_layer_sizes=(), max_iter=2, batch_size=200)
+        monkeypatch.setattr(blend_module, kind.__name__, small)
+
+
+@pytest.mark.usefixtures("small_members")
+def test_without_members_a_linear_model_and_both_autoencoders_are_blended(many, capsys):
+    blend = BlendRecommender(random_state=0).fit(many)
+    kinds = [LinearRecommender, MultDAERecommender, MultVAERecommender]
+    assert [type(member) for member in blend.estimators_] == kinds
+    assert blend.estimators is None
+    assert capsys.readouterr().out == ""
+    again = clone(blend).set_params(verbose=1).fit(many)
+    assert np.array_equal(again.decision_function(many), blend.decision_function(many))
+    lines = capsys.readouterr().out.splitlines()
+    starts = [f"{fit} {number}/3  {name}  " for fit in ("fit", "refit") for number, name in enumerate(NAMES, 1)]
+    starts.insert(3, "weights  linear 0.")
+    assert len(lines) == len(starts)
+    assert all(line.startswith(f"[BlendRecommender] {start}") for line, start in zip(lines, starts, strict=True))
+    assert lines[3].endswith(f"  ndcg@100 {blend.best_validation_score_:.4f}")
+    clone(blend).set_params(verbose=2, weights=[1, 1, 1]).fit(many)
+    assert "[MultVAERecommender] epoch 1/" in capsys.readouterr().out
+
+
+NAMES = ("linear", "dae", "vae")
+
+
+@pytest.mark.usefixtures("small_members")
+def test_a_blend_without_members_passes_scikit_learns_checks_and_is_searched(many):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No .* can hide an item")
+        for estimator, check in estimator_checks_generator(BlendRecommender()):
+            with contextlib.suppress(SkipTest):
+                check(estimator)
+    grid = {"weights": [[1, 0, 0], [1, 1, 1]], "refit": [True, False]}
+    search = GridSearchCV(BlendRecommender(), grid, cv=CV, scoring=ndcg_scorer).fit(many)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    html = estimator_html_repr(BlendRecommender())
+    assert all(name in html for name in NAMES)
+
+
+def test_members_are_fitted_again_on_all_users_with_what_their_first_fit_came_to(many):
+    small = {"hidden_layer_sizes": (), "batch_size": 200, "learning_rate": 3e-2, "random_state": 0}
+    vae = MultVAERecommender(8, max_iter=40, n_iter_no_change=3, **small)
+    pairs = [("linear", LinearRecommender()), ("dropped", "drop"), ("dae", DAE), ("vae", vae)]
+    first, blend = (BlendRecommender(pairs, refit=refit).fit(many) for refit in (False, True))
+    assert np.array_equal(blend.weights_, first.weights_)
+    assert blend.best_validation_score_ == first.best_validation_score_
+    linear, dae, vae = first.estimators_
+    numbers = {name: getattr(linear, f"{name}_") for name in ("l2_regularization", "dropout", "user_exponent")}
+    expected = LinearRecommender(**numbers, item_exponent=linear.item_exponent_).fit(many)
+    np.testing.assert_array_equal(blend.named_estimators_.linear.weights_, expected.weights_)
+    ending = {"max_iter": dae.best_iter_, "early_stopping": False}
+    assert same_weights(blend.named_estimators_.dae, clone(DAE).set_params(**ending).fit(many))
+    again = blend.named_estimators_.vae
+    assert again.n_iter_ == vae.best_iter_ < 40
+    assert again.validation_scores_ is None
+    assert again.total_anneal_steps_ == round(vae.total_anneal_steps_)
+    betas = (again._kl_schedule(again._checked_parameters()), vae._kl_schedule(vae._checked_parameters()))
+    assert betas[0].weight(50) == pytest.approx(betas[1].weight(50), rel=0.05)
+    assert blend.named_estimators_.dropped == "drop"
+
+
+def test_nothing_is_fitted_again_where_no_user_was_held_out(many, monkeypatch):
+    fits, fit = [], PopularityRecommender.fit
+    monkeypatch.setattr(PopularityRecommender, "fit", lambda self, *args: fits.append(1) or fit(self, *args))
+    blend = BlendRecommender([("a", PopularityRecommender())])
+    blend.fit(many[:400])  # too few users to hold some out
+    blend.fit(many[:600], X_val=many[600:])
+    clone(blend).set_params(weights=[1]).fit(many)
+    assert len(fits) == 3
+    blend.fit(many)
+    assert len(fits) == 5
+
+
+# -- items
+
+
+def _dense_similarities(member, items, n_items):
+    similarities = np.full((len(items), n_items), -np.inf)
+    for row, item in enumerate(items):
+        similar, values = member.similar_items([item], n_items)
+        similarities[row, similar[0, :-1]] = values[0, :-1]
+    return similarities
+
+
+def test_similar_items_are_those_of_the_members_standardised_and_weighted(members, many):
+    items = np.array([3, 40, 99])
+    expected = np.zeros((3, 100))
+    for name, weight in (("ease", 0.25), ("dae", 0.75)):
+        for row, values in enumerate(_dense_similarities(members[name], items, 100)):
+            others = np.arange(100) != items[row]
+            expected[row, others] += weight * zscore(values[others])
+    expected[np.arange(3), items] = -np.inf
+    similar, similarities = _blend(members, "ease dae", weights=[1, 3]).fit(many).similar_items(items, k=5)
+    np.testing.assert_array_equal(similar, np.argsort(-expected, axis=1)[:, :5])
+    np.testing.assert_allclose(similarities, -np.sort(-expected)[:, :5], rtol=1e-4)
+    alone = _blend(members, "ease popularity", weights=[1, 1])
+    assert not hasattr(alone, "similar_items")
+    with pytest.raises(AttributeError, match="has no attribute 'add_items'") as error:
+        alone.add_items(1)
+    assert "its member 'popularity', PopularityRecommender(), has none" in str(error.value.__cause__)
+
+
+def test_a_member_that_is_there_twice_is_widened_once(members, many):
+    twice = copy.deepcopy(members["ease"])
+    blend = BlendRecommender([("one", twice), ("two", twice)], prefit=True, weights=[1, 2]).fit(many)
+    assert blend.add_items(2).decision_function(widened(many, 2)).shape == (900, 102)
+    assert twice.n_features_in_ == 102

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 import skops.io
 import torch
-from conftest import CONTAINERS_OF_ONES, RECOMMENDERS, first_half, frame, left_alone
+from conftest import CONTAINERS_OF_ONES, RECOMMENDERS, Scores, first_half, frame, left_alone, widened
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -33,6 +33,7 @@ from skvae import (
     evaluate,
     fold_in_split,
     ndcg_scorer,
+    ranking,
     recommend,
     top_k,
 )
@@ -244,10 +245,10 @@ def test_on_a_checkerboard_users_like_the_items_of_their_group_best(name):
     assert board[np.arange(60), estimator.fit(hidden).predict(hidden)].all()
 
 
-WITH_SIMILAR_ITEMS = [name for name in RECOMMENDERS if hasattr(RECOMMENDERS[name], "similar_items")]
+WITH_ITEM_METHODS = [name for name in FITTED if hasattr(FITTED[name], "similar_items")]
 
 
-@pytest.mark.parametrize("model", WITH_SIMILAR_ITEMS, indirect=True)
+@pytest.mark.parametrize("model", WITH_ITEM_METHODS, indirect=True)
 def test_similar_items_are_other_items_best_first(model):
     similar, similarities = model.similar_items(np.arange(200), k=10)
     assert (similar.shape, similar.dtype, similarities.dtype) == ((200, 10), np.int64, np.float32)
@@ -261,6 +262,114 @@ def test_similar_items_are_other_items_best_first(model):
         model.similar_items(3)
     with pytest.raises(NotFittedError):
         clone(model).similar_items([0])
+
+
+@pytest.mark.parametrize("model", WITH_ITEM_METHODS, indirect=True)
+def test_an_added_item_is_nobodys_and_like_nothing_until_a_fit_and_changes_no_other_score(model, X):
+    wide, before = widened(X, 3), model.decision_function(X)
+    model = copy.deepcopy(model)
+    assert model.add_items(1).add_items(2) is model
+    scores = model.decision_function(wide)
+    np.testing.assert_allclose(scores[:, :200], before, rtol=1e-5, atol=1e-5)
+    assert np.isneginf(scores[:, 200:]).all()
+    assert not (model.recommend(wide, k=203)[0] >= 200).any()
+    similar, _ = model.similar_items([5, 201], k=203)
+    assert sorted(similar[0]) == [-1] * 4 + [item for item in range(200) if item != 5]
+    assert (similar[1] == -1).all()
+    own_items, contributions = model.explain(wide[:5], np.tile([201], (5, 1)))
+    assert (own_items == -1).all()
+    assert not contributions.any()
+    with pytest.raises(ValueError, match="n_items == 0, must be >= 1"):
+        model.add_items(0)
+    with pytest.raises(NotFittedError):
+        clone(model).add_items(1)
+    assert np.isfinite(model.fit(wide).decision_function(wide)).all()
+
+
+# -- what a score comes from
+
+
+def _all_contributions(model, X, items):
+    """What each score loses without each item that the user has: (n_users, m, n_items), by one call each."""
+    every = np.zeros((*items.shape, X.shape[1]))
+    for user, row in enumerate(X.toarray()):
+        for own in np.flatnonzero(row):
+            without = np.where(np.arange(len(row)) == own, 0, row)
+            losses = model.decision_function(row[None]) - model.decision_function(without[None])
+            every[user, :, own] = losses[0, items[user]]
+    return every
+
+
+def test_an_explanation_is_what_the_score_loses_without_each_of_the_users_items(model, X):
+    users = X[400:404]
+    items, _ = model.recommend(users, k=3)
+    own_items, contributions = model.explain(users, items, k=200)
+    assert (own_items.shape, own_items.dtype, contributions.dtype) == ((4, 3, 200), np.int64, np.float32)
+    assert (np.diff(contributions)[own_items[..., 1:] >= 0] <= 0).all()
+    assert ((own_items == -1) == (contributions == 0)).all()
+    found, (user, place, _) = np.zeros((4, 3, 200)), np.nonzero(own_items >= 0)
+    found[user, place, own_items[own_items >= 0]] = contributions[own_items >= 0]
+    np.testing.assert_allclose(found, _all_contributions(model, users, items), rtol=1e-3, atol=2e-5)
+    assert not found[np.repeat(users.toarray()[:, None] == 0, 3, axis=1)].any()
+    fewer = model.explain(users, items, k=2)
+    assert np.array_equal(fewer[0], own_items[..., :2])
+    assert np.array_equal(fewer[1], contributions[..., :2])
+
+
+def test_no_item_and_no_interaction_have_no_explanation(model, X):
+    users = sp.vstack([X[:2], sp.csr_array((1, 200), dtype=np.float32)], format="csr")
+    own_items, contributions = model.explain(users, np.array([[7, -1], [-1, 3], [0, 1]]))
+    assert (own_items[[0, 1, 2, 2], [1, 0, 0, 1]] == -1).all()
+    assert not contributions[[0, 1, 2, 2], [1, 0, 0, 1]].any()
+    assert model.explain(users, np.empty((3, 0), int))[0].shape == (3, 0, 5)
+
+
+def test_explanations_do_not_depend_on_the_size_of_blocks(model, X, monkeypatch):
+    items, _ = model.recommend(X[:40], k=2)
+    own_items, contributions = model.explain(X[:40], items, k=3)
+    monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 1500)  # seven users
+    again, same = model.explain(X[:40], items, k=3)
+    assert (own_items == again).mean() > 0.99  # a last-bit difference may swap equals
+    np.testing.assert_allclose(contributions, same, rtol=1e-3, atol=2e-5)
+
+
+def test_users_without_an_item_are_scored_a_block_at_a_time(X, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 2000)
+    model = Scores(lambda X: asked.append(len(X)) or np.cumsum(X, axis=1)).fit(X)
+    own_items, contributions = model.explain(X[:30], np.full((30, 1), 199), k=200)
+    assert max(asked) == 10
+    assert ((own_items >= 0).sum(axis=2)[:, 0] == np.diff(X[:30].indptr)).all()  # each item counts one
+    assert np.array_equal(contributions, own_items >= 0)
+
+
+def test_a_subclass_is_explained_by_its_own_decision_function(estimator, X):
+    class Reversed(type(estimator)):
+        def decision_function(self, X):
+            return -super().decision_function(X)
+
+    items = np.tile(np.arange(5), (3, 1))
+    _, expected = estimator.fit(X).explain(X[:3], items, k=200)
+    _, contributions = Reversed(**estimator.get_params(deep=False)).fit(X).explain(X[:3], items, k=200)
+    np.testing.assert_allclose(np.sort(contributions), np.sort(-expected), rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([3, 4], r"items must be item indices of shape \(n_users, m\), .* for each of the 2 users of X; got shape"),
+        ([[3]], r"of the 2 users of X; got shape \(1, 1\) and dtype int64"),
+        ([[0.5], [1.0]], "and dtype float64"),
+        ([[3], [200]], "items holds item 200; X has items 0 to 199"),
+        ([[3], [-2]], "items holds item -2; X has items 0 to 199, and -1 stands for none"),
+    ],
+)
+def test_items_that_cannot_be_explained_are_said(items, message, X):
+    model = PopularityRecommender().fit(X)
+    with pytest.raises(ValueError, match=message):
+        model.explain(X[:2], items)
+    with pytest.raises(ValueError, match="k == 0, must be >= 1"):
+        model.explain(X[:2], [[0], [0]], k=0)
 
 
 # -- invariances, on data 5 % full
@@ -605,14 +714,18 @@ def test_bad_values_of_X_are_said_in_one_sentence(estimator, container, bad):
         estimator.fit(X if sp.issparse(X) else container(X))
 
 
-CALLS = ("decision_function", "predict", "recommend", "score", "transform", "score_samples")
+CALLS = ("decision_function", "predict", "recommend", "score", "transform", "score_samples", "explain")
+
+
+def _call(model, name, X):
+    return model.explain(X, np.zeros((X.shape[0], 1), int)) if name == "explain" else getattr(model, name)(X)
 
 
 def test_another_number_of_items_is_refused_everywhere(estimator, X):
     model = clone(estimator).fit(X)
     for name in {*CALLS, "partial_fit"} & set(dir(model)):
         with pytest.raises(ValueError, match=f"X has 100 features, but {type(model).__name__} is expecting 200"):
-            getattr(model, name)(X[:, :100])
+            _call(model, name, X[:, :100])
     if has_fit_parameter(estimator, "X_val"):
         with pytest.raises(ValueError, match="X has 100 features, but"):
             estimator.fit(X, X_val=X[:, :100])
@@ -630,7 +743,7 @@ def test_a_held_out_matrix_of_another_shape_is_refused(estimator, X):
 def _assert_not_fitted(model, X):
     for name in {*CALLS, "inverse_transform"} & set(dir(model)):
         with pytest.raises(NotFittedError, match="is not fitted yet"):
-            getattr(model, name)(X)
+            _call(model, name, X)
 
 
 def test_calling_before_fit_says_so(estimator, X):
@@ -668,7 +781,7 @@ def test_calling_after_a_first_fit_that_failed_says_so(name, X):
 @pytest.mark.parametrize("name", [name for name in RECOMMENDERS if name != "popularity"])  # it has no parameter
 def test_a_fit_that_fails_leaves_no_model_of_before_under_new_parameters(name, X):
     model = _quick(name).fit(X)
-    _set(model, learning_rate=1e30, likelihood="gaussian", max_iter=50, l2_regularization=1e-9)
+    _set(model, learning_rate=1e30, likelihood="gaussian", max_iter=50, l2_regularization=1e-9, dropout=0)
     with pytest.raises(ValueError, match=r"training diverged|l2_regularization=1e-09 is too small"):
         model.fit(np.full((30, 200), 1e8))
     _assert_not_fitted(model, X)

@@ -12,14 +12,23 @@ import onnx.reference
 import onnxruntime
 import pytest
 import scipy.sparse as sp
-from conftest import load_real_data
+from conftest import load_real_data, widened
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 import skvae
-from skvae import MultDAERecommender, MultVAERecommender, PopularityRecommender, export
+from skvae import (
+    BlendRecommender,
+    EASERecommender,
+    LinearRecommender,
+    MultDAERecommender,
+    MultVAERecommender,
+    PopularityRecommender,
+    export,
+)
 from skvae.core.architecture import ACTIVATIONS
 from skvae.export import to_onnx
 
@@ -185,6 +194,47 @@ def test_a_memory_mapped_model_is_written_to_the_same_bytes(model, tmp_path):
     assert (tmp_path / "fitted.onnx").read_bytes() == (tmp_path / "loaded.onnx").read_bytes()
 
 
+# -- linear models, popularity and blends
+
+POPULARITY, EASE = PopularityRecommender(), EASERecommender(l2_regularization=20)
+LINEAR = LinearRecommender(l2_regularization=20, item_exponent=0.3)
+SMALL = {"hidden_layer_sizes": (12,), "max_iter": 2, "learning_rate": 1e-2, "random_state": 0}
+DAE, VAE = MultDAERecommender(8, **SMALL), MultVAERecommender(8, **SMALL)
+INNER = BlendRecommender([("linear", LINEAR), ("popularity", POPULARITY)], weights=[2, 1])
+OTHERS = {
+    "popularity": POPULARITY,
+    "ease": EASE,
+    "linear": LINEAR,
+    "blend": BlendRecommender([("popularity", POPULARITY), ("dae", DAE)], weights=[1, 3]),
+    "blend without a member": BlendRecommender([("ease", EASE), ("dae", DAE), ("vae", VAE)], weights=[1, 0, 2]),
+    "blend as it is": BlendRecommender([("a", EASE), ("b", LINEAR)], weights=[1, 2], normalization="none"),
+    "blend in a blend": BlendRecommender([("inner", INNER), ("vae", VAE)], weights=[1, 1]),
+}
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def other(request, X):
+    return clone(OTHERS[request.param]).fit(X)
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_other_recommenders_recommend_the_same(other, exclude_seen, X, tmp_path):
+    users = X.copy()
+    users.data = np.random.default_rng(0).uniform(0.5, 2, X.nnz).astype(np.float32)
+    users = sp.vstack([users[:300], sp.csr_array((1, 200)), np.ones((1, 200))], format="csr").astype(np.float32)
+    to_onnx(other, tmp_path / "model.onnx", k=150, exclude_seen=exclude_seen)
+    _assert_same(other, users, _recommend(tmp_path / "model.onnx", users), exclude_seen)
+
+
+@pytest.mark.parametrize("name", ["ease", "blend without a member"])
+def test_added_items_are_recommended_to_nobody(name, X, tmp_path):
+    model, users = clone(OTHERS[name]).fit(X).add_items(3), widened(X, 3)
+    to_onnx(model, tmp_path / "model.onnx", k=203)
+    items, scores = _recommend(tmp_path / "model.onnx", users)
+    _assert_same(model, users, (items, scores))
+    assert not (items >= 200).any()
+
+
 # -- the file
 
 
@@ -224,13 +274,27 @@ def test_a_failure_leaves_the_file_that_was_there(model, tmp_path, monkeypatch):
 
 
 def test_an_estimator_that_cannot_be_written_is_named(model, X, tmp_path):
-    path = tmp_path / "model.onnx"
+    class Own(EASERecommender):
+        def decision_function(self, X):
+            return -super().decision_function(X)
+
+    path, own = tmp_path / "model.onnx", Own().fit(X)
     with pytest.raises(NotFittedError):
         to_onnx(type(model)(), path)
-    for other in (PopularityRecommender().fit(X), make_pipeline(model)):
+    for other in (own, make_pipeline(model), None):
         with pytest.raises(TypeError, match=f"got {type(other).__name__}: of a Pipeline or a search pass the fitted"):
             to_onnx(other, path)
+    members = [("model", model), ("own", own)]
+    with pytest.raises(TypeError, match="a blend of these, got Own: of a"):
+        to_onnx(BlendRecommender(members, prefit=True, weights=[1, 1]).fit(X), path)
+    ranks = BlendRecommender(members[:1], prefit=True, weights=[1], normalization=ranked).fit(X)
+    with pytest.raises(ValueError, match=r"normalises scores by <function ranked.*use one of standard, none"):
+        to_onnx(ranks, path)
     assert not path.exists()
+
+
+def ranked(scores, seen):
+    return scores
 
 
 def test_a_network_with_other_weights_is_refused_rather_than_written_wrong(model, X, tmp_path):

@@ -5,13 +5,22 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conftest import widened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skvae import EASERecommender, LinearRecommender, PopularityRecommender, UserKFold, linear, ndcg_scorer
+from skvae import (
+    EASERecommender,
+    LinearRecommender,
+    PopularityRecommender,
+    UserKFold,
+    linear,
+    linear_search,
+    ndcg_scorer,
+)
 from skvae.datasets import make_interactions
 from skvae.hiding import hide_items
 from skvae.scoring import score_users
@@ -182,7 +191,7 @@ def _dense_linear(X, l2_regularization, dropout=0, user_exponent=0, item_exponen
     X = X[(X != 0).any(axis=1)]  # a user without items adds nothing, and 0 to a negative power is nothing
     of_users, of_items = (X != 0).sum(axis=1), (X != 0).sum(axis=0)
     G = X.T @ np.diag(of_users ** -float(user_exponent)) @ X
-    Lambda = l2_regularization + dropout / (1 - dropout) * of_items
+    Lambda = l2_regularization + dropout / (1 - dropout) * (X**2).sum(axis=0)
     P = np.linalg.inv(G + np.diag(Lambda))
     xi = 0 if diagonal == "zero" else diagonal
     mu = [(1 - xi) / p - penalty if 1 - penalty * p > xi else 0 for p, penalty in zip(np.diag(P), Lambda, strict=True)]
@@ -235,6 +244,13 @@ def test_each_member_of_the_family_is_its_closed_form(member, rated):
     np.testing.assert_allclose(model.decision_function(rated), scores, rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.parametrize("member", FAMILY)
+def test_twice_the_values_with_four_times_the_regularization_are_the_same_model(member, rated):
+    parameters = FIXED | FAMILY[member]
+    doubled = LinearRecommender(**parameters | {"l2_regularization": 20.0}).fit(2 * rated).weights_
+    np.testing.assert_allclose(doubled, LinearRecommender(**parameters).fit(rated).weights_, atol=1e-6)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     data=st.data(),
@@ -276,6 +292,29 @@ def test_with_all_users_alike_and_ones_the_user_exponent_is_a_stronger_regulariz
     np.testing.assert_allclose(weighted, plain, atol=1e-6)
 
 
+@pytest.mark.parametrize("member", FAMILY)
+def test_contributions_sum_to_the_score_and_are_linear_in_the_values(member, rated):
+    model = LinearRecommender(**FIXED | FAMILY[member]).fit(rated)
+    items = np.argsort(model.decision_function(rated))[:, [-1, -2, 5]]
+    own_items, contributions = model.explain(rated, items, k=300)
+    scores = np.take_along_axis(model.decision_function(rated), items, axis=1)
+    np.testing.assert_allclose(contributions.sum(axis=2), scores, atol=1e-5)
+    assert rated[np.nonzero(own_items >= 0)[0], own_items[own_items >= 0]].all()
+    again, twice = model.explain(2 * rated, items, k=300)
+    np.testing.assert_array_equal(again, own_items)
+    np.testing.assert_array_equal(twice, 2 * contributions)
+
+
+def test_contributions_are_what_leaving_out_gives(rated):
+    class LeftOut(LinearRecommender):
+        _contributions = None
+
+    users, items = rated[:20], np.tile(np.arange(40), (20, 1))
+    exact, left_out = (kind(**FIXED | FAMILY["RLAE-DAN"]).fit(rated) for kind in (LinearRecommender, LeftOut))
+    (_, expected), (_, contributions) = (model.explain(users, items, k=300) for model in (left_out, exact))
+    np.testing.assert_allclose(np.sort(contributions), np.sort(expected), rtol=1e-3, atol=1e-5)
+
+
 def test_one_user_and_one_item_have_weights_without_nan():
     for ratings in ([[1.0, 0, 1]], [[1.0]], [[1.0], [0.0]]):
         for diagonal in ("zero", 0.1):
@@ -295,6 +334,23 @@ def test_partial_fit_is_a_fit_on_all_users(member, rated):
     np.testing.assert_allclose(parts.gram_, whole.gram_, rtol=1e-5)
     np.testing.assert_array_equal(parts.item_counts_, whole.item_counts_)
     np.testing.assert_allclose(whole.weights_, clone(model).set_params(keep_gram=False).fit(rated).weights_, atol=1e-6)
+
+
+@pytest.mark.parametrize("member", FAMILY)
+def test_users_with_added_items_are_added_as_if_the_columns_had_always_been_there(member, rated):
+    model = LinearRecommender(**FIXED | FAMILY[member], keep_gram=True)
+    early = sp.csr_array(rated[:150, :280])
+    parts = clone(model).fit(early).add_items(15).add_items(5).partial_fit(rated[150:])
+    whole = clone(model).fit(sp.vstack([widened(early, 20), rated[150:]], format="csr"))
+    np.testing.assert_allclose(parts.weights_, whole.weights_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(parts.item_counts_, whole.item_counts_)
+    np.testing.assert_allclose(parts.item_squares_, whole.item_squares_)
+
+
+def test_adding_items_copies_no_weights(wide):
+    model = EASERecommender().fit(wide)
+    weights = model.weights_
+    assert model.add_items(3).weights_ is weights
 
 
 def test_the_kept_matrix_is_the_weighted_gram_matrix(rated):
@@ -359,10 +415,10 @@ def test_auto_is_chosen_in_seven_inverses_and_the_same_each_time(many, monkeypat
 
 def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_users(many):
     model = LinearRecommender(l2_regularization=30, dropout=0.2).fit(many)
-    trained, validated = linear.hold_out_users(many, 0.1)
+    trained, validated = linear_search.hold_out_users(many, 0.1)
     scores = {}
     for user_exponent in (0.0, 0.3):
-        for item_exponent in linear.ITEM_EXPONENTS:
+        for item_exponent in linear_search.ITEM_EXPONENTS:
             one = clone(model).set_params(user_exponent=user_exponent, item_exponent=item_exponent)
             ndcg = score_users(one.fit(many[trained]), *hide_items(many[validated]), "ndcg@100")["ndcg@100"]
             scores[user_exponent, item_exponent] = np.nanmean(ndcg)
@@ -390,11 +446,61 @@ def test_of_few_users_nobody_is_held_out_and_the_setting_is_the_documented_one(w
     }
 
 
-def test_auto_scales_with_the_values_of_X(wide):
-    parameters = {"dropout": 0, "user_exponent": 0, "item_exponent": 0}
-    small, large = (LinearRecommender(**parameters).fit(values) for values in (wide, 1000 * wide))
-    assert large.l2_regularization_ == pytest.approx(1e6 * small.l2_regularization_)
-    np.testing.assert_allclose(large.weights_, small.weights_, atol=1e-5)
+def _others():
+    """Data of another kind than those that the steps of the search were set on."""
+    draws = np.random.default_rng(0)
+    sparse = draws.random((600, 60)) < 0.15
+    sparse[:, :5] |= draws.random((600, 5)) < 0.4
+    yield "one item dominates", np.hstack([np.ones((600, 1)), sparse])
+    yield "one item dominates by its values", np.hstack([np.full((600, 1), 1e6), sparse])
+    yield "one user dominates by values", np.vstack([1e6 * np.ones((1, 60)), sparse])
+    yield "items that are the same", np.repeat(sparse, 3, axis=1)
+    yield "users that are the same", np.tile(sparse[:6], (100, 1))
+    yield "few users, many items", draws.random((12, 900)) < 0.05
+    yield "values from 1e-6 to 1e6", sparse * 10 ** draws.uniform(-6, 6, sparse.shape)
+    yield "values whose squares float32 does not hold", 1e30 * sparse
+    yield "values whose squares float32 makes 0", 1e-30 * sparse
+    yield "everyone has everything", np.ones((600, 30))
+    yield "one item each", np.eye(60)[draws.integers(60, size=600)]
+    yield "most items have nobody", np.hstack([sparse, np.zeros((600, 300))])
+
+
+OTHERS = dict(_others())
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_auto_gives_finite_weights_on_data_of_every_kind(kind):
+    X = sp.csr_array(OTHERS[kind].astype(np.float32))
+    model = LinearRecommender().fit(X)
+    assert np.isfinite(model.weights_).all()
+    assert np.isfinite(model.decision_function(sp.csr_array((X != 0).astype(np.float32)))).all()
+    assert all(np.isfinite(value) for value in _setting(model).values())
+    assert model.best_validation_score_ is None or 0 <= model.best_validation_score_ <= 1
+
+
+def test_a_lambda_without_an_inverse_is_left_out_of_the_search(many, monkeypatch):
+    solve, asked = linear._weights, []
+
+    def too_small(gram, squares, setting, **options):
+        asked.append(setting)
+        return None if len(asked) < 3 else solve(gram, squares, setting, **options)
+
+    monkeypatch.setattr(linear, "_weights", too_small)
+    model = LinearRecommender(user_exponent=0).fit(many)
+    assert model.l2_regularization_ not in [setting.l2_regularization for setting in asked[:2]]
+    monkeypatch.setattr(linear, "_weights", lambda *_, **__: None)
+    with pytest.raises(ValueError, match=r"l2_regularization=.* is too small beside the values of X.*Raise it"):
+        LinearRecommender().fit(many)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1000])
+def test_auto_scales_with_the_values_of_X(many, scale):
+    rated = many.copy()
+    rated.data = np.random.default_rng(0).uniform(0.5, 3, many.nnz).astype(np.float32)
+    model, scaled = (LinearRecommender().fit(values) for values in (rated, np.float32(scale) * rated))
+    expected = _setting(model) | {"l2_regularization": scale**2 * model.l2_regularization_}
+    assert _setting(scaled) == pytest.approx(expected)
+    np.testing.assert_allclose(scaled.weights_, model.weights_, atol=1e-5)
 
 
 def test_more_items_than_fit_into_memory_with_the_gram_matrix_raise_before_any_work():

@@ -299,6 +299,9 @@ def test_on_gowalla_what_the_first_fit_chooses_the_second_takes_over(tmp_path, m
         f"| skvae {name} | {fits.chosen(name)['mean']['recall@20']:.4f}" in gowalla.table(tmp_path)
         for name in gowalla.MODELS
     )
+    dan = fits.second("rlae-dan")
+    assert (dan.l2_regularization_, dan.dropout_, dan.user_exponent_, dan.item_exponent_) == (20, 0.6, 0.3, 0.2)
+    assert dan.weights_.diagonal().max() == pytest.approx(0.1)
     monkeypatch.setattr(gowalla.Fits, "first", None)
     again = gowalla.Fits(kept, tmp_path, {})
     again.evaluate("blend", test)  # it is on record

@@ -93,8 +93,8 @@ class Gram:
     users : csr_array of shape (n_users, n_items)
     exponent : float, default=0
         c_u is the user's number of interactions.
-    kept : float32 array of shape (n_items, n_items), default=None
-        G of other users; not modified.
+    kept : float32 array of shape (n_kept, n_kept), default=None
+        G of other users, who had only the first items; not modified.
     """
 
     def __init__(self, users, exponent=0.0, kept=None):
@@ -112,7 +112,9 @@ class Gram:
         array of shape (n_items, n_items)
         """
         n_items = self.users.shape[1]
-        gram = np.zeros((n_items, n_items), dtype) if self.kept is None else self.kept.astype(dtype)
+        gram = np.zeros((n_items, n_items), dtype)
+        if self.kept is not None:
+            gram[: len(self.kept), : len(self.kept)] = self.kept
         users = self.users.astype(dtype)
         items = users.T.tocsr()
         for block in _blocks(n_items):
@@ -132,8 +134,9 @@ class Gram:
         """
         images = self.users.T @ (self.users.astype(np.float64) @ vectors)
         if self.kept is not None:
-            for block in _blocks(len(images)):
-                images[block] += self.kept[block].astype(np.float64) @ vectors
+            n_kept = len(self.kept)
+            for block in _blocks(n_kept):
+                images[:n_kept][block] += self.kept[block].astype(np.float64) @ vectors[:n_kept]
         return images
 
 

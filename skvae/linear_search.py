@@ -1,0 +1,158 @@
+"""What "auto" comes to in a linear model: a search over the numbers of its closed form, by validation users."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from .core.item_regression import Gram, users_weighted
+from .hiding import hide_items
+from .model_selection import hold_out_users
+from .scoring import VALIDATION_METRIC, score_users
+
+VALIDATION_FRACTION = 0.1
+ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)  # tried without a further inverse
+
+
+class Setting(NamedTuple):
+    """The numbers of a member of the family; in what a constructor got, "auto" may stand for each.
+
+    Parameters
+    ----------
+    l2_regularization, dropout, user_exponent, item_exponent : float
+        lambda, p, beta and alpha.
+    """
+
+    l2_regularization: float
+    dropout: float
+    user_exponent: float
+    item_exponent: float
+
+
+# What "auto" is without validation users and begins with; lambda is in units of `_absolute`
+UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1)
+L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
+OTHERS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
+
+
+def chosen(X, given, solve):
+    """The numbers for "auto", and the NDCG@100 of validation users by which they were chosen.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+    given : Setting
+        "auto" for what is to be chosen.
+    solve : callable
+        (gram, squares, setting) -> B, float32 of shape (n_items, n_items), or None where no inverse is exact enough.
+
+    Returns
+    -------
+    setting : Setting
+        With lambda for G.
+    score : float or None
+        None where nobody was held out.
+    """
+    if "auto" not in given:
+        return given, None
+    trained, validated = hold_out_users(X, VALIDATION_FRACTION)
+    if not len(validated):
+        return _absolute(_filled(given, UNVALIDATED), given, X), None
+    users, pair, scores = X[trained], hide_items(X[validated]), {}
+
+    def best_of(settings):
+        for setting in dict.fromkeys(_filled(given, setting) for setting in settings):
+            if setting not in scores:
+                scores.update(_validation_scores(users, pair, setting, given, solve))
+        return max(scores, key=scores.__getitem__)
+
+    best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
+    best = best_of(best._replace(dropout=dropout, user_exponent=exponent) for dropout, exponent in OTHERS)
+    return _absolute(best, given, X), scores[best]
+
+
+def item_counts(X):
+    """Users of each item, c_i.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+
+    Returns
+    -------
+    int64 array of shape (n_items,)
+    """
+    return np.bincount(X.indices, minlength=X.shape[1])
+
+
+def item_squares(X):
+    """Sum of squares of each column.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+
+    Returns
+    -------
+    float64 array of shape (n_items,)
+    """
+    squares = np.bincount(X.indices, weights=np.square(X.data, dtype=np.float64), minlength=X.shape[1])
+    return squares.astype(np.float64, copy=False)  # of no entries they are int64
+
+
+def item_powers(counts, item_exponent):
+    """Powers c_i^alpha; 1 where nobody has the item, whose weights are 0.
+
+    Parameters
+    ----------
+    counts : int array of shape (n_items,)
+    item_exponent : float
+
+    Returns
+    -------
+    float32 array of shape (n_items,)
+    """
+    return (np.maximum(counts, 1) ** float(item_exponent)).astype(np.float32)
+
+
+class _ItemWeighted:
+    """The scores of weights (c_i / c_j)^alpha B_ij, without touching B."""
+
+    def __init__(self, weights, counts, item_exponent):
+        self.weights, self.powers = weights, item_powers(counts, item_exponent)
+
+    def decision_function(self, X):
+        powered = sp.csr_array((X.data * self.powers[X.indices], X.indices, X.indptr), shape=X.shape)
+        return powered @ self.weights / self.powers
+
+
+def _validation_scores(X, pair, setting, given, solve):
+    """Setting with each item exponent -> NDCG@100 of the model fitted on X; one inverse.
+
+    -inf where there is no inverse: another lambda may have one.
+    """
+    exponents = ITEM_EXPONENTS if given.item_exponent == "auto" else (given.item_exponent,)
+    settings = [setting._replace(item_exponent=exponent) for exponent in exponents]
+    absolute = _absolute(setting, given, X)
+    weights = solve(Gram(X, absolute.user_exponent), item_squares(X), absolute)
+    if weights is None:
+        return dict.fromkeys(settings, -np.inf)
+    return {key: _mean_score(_ItemWeighted(weights, item_counts(X), key.item_exponent), *pair) for key in settings}
+
+
+def _mean_score(model, fold_in, held_out):
+    return float(np.nanmean(score_users(model, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]))
+
+
+def _filled(given, setting):
+    """What is given, and of a setting what is "auto"."""
+    return Setting(*(other if value == "auto" else value for value, other in zip(given, setting, strict=True)))
+
+
+def _absolute(setting, given, X):
+    """The setting with lambda for G; one not given is in units of an entry's mean share in the trace."""
+    if given.l2_regularization != "auto":
+        return setting
+    values = users_weighted(X, setting.user_exponent).data
+    unit = float(np.mean(np.square(values, dtype=np.float64)))
+    return setting._replace(l2_regularization=setting.l2_regularization * unit)
