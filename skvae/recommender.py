@@ -130,7 +130,8 @@ class BaseRecommender(BaseEstimator):
 
         An item contributes to a score what the score loses when the user is scored again without the
         item, which takes one more user for each interaction in X; such contributions need not sum to
-        the score. In linear models they do, and are read from the weights: value times weight.
+        the score. In linear models they do, and are read from the weights: value times weight; nothing
+        contributes where these rank by popularity for want of any item with weights.
 
         Parameters
         ----------
