@@ -6,8 +6,11 @@ from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from .checkpoints import checkpoint_of
+from .core.checkpoint import kept
+from .core.state_file import is_plain
 from .model_selection import hold_out_users
-from .parameters import check_parameters, flag, piece, share
+from .parameters import check_parameters, flag, optional, path, piece, share
 from .ranking import item_scores, top_k, users_per_block
 from .recommender import BaseRecommender
 from .scoring import VALIDATION_METRIC, hide_items, metric_functions
@@ -45,6 +48,11 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         Take the members as they are, fitted, instead of fitting clones of them; what fit gets are
         then validation users. In a search, which clones, wrap fitted members in
         `sklearn.frozen.FrozenEstimator` instead.
+    checkpoint : path or None, default=None
+        Where fit keeps the members that are fitted, a file or a folder, to go on from after a kill:
+        they are not fitted again, and the one under way goes on from a checkpoint of its own beside
+        it. As in `MultVAERecommender`. Members that are no recommenders of skvae, such as a
+        Pipeline around one, are fitted again, unless they have a ``checkpoint`` of their own.
 
     Attributes
     ----------
@@ -85,12 +93,22 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     ((100, 5), 1.0)
     """
 
-    def __init__(self, estimators, *, weights="auto", normalization="standard", validation_fraction=0.1, prefit=False):
+    def __init__(
+        self,
+        estimators,
+        *,
+        weights="auto",
+        normalization="standard",
+        validation_fraction=0.1,
+        prefit=False,
+        checkpoint=None,
+    ):
         self.estimators = estimators
         self.weights = weights
         self.normalization = normalization
         self.validation_fraction = validation_fraction
         self.prefit = prefit
+        self.checkpoint = checkpoint
 
     def fit(self, X, y=None, *, X_val=None):
         """Fit the members, and learn their weights where those are "auto".
@@ -112,21 +130,25 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
         ValueError
             Where names, weights or another parameter are out of range, a prefit member is not
             fitted or knows other items, X is negative or without any interaction, or a member
-            does not score every item.
+            does not score every item; where ``checkpoint`` is that of another fit, is damaged, is
+            in use or cannot be written.
         TypeError
             Where a member has no ``decision_function``, or a parameter has the wrong type.
         """
         parameters = self._checked_parameters()
         candidate, X = self._checked_anew(X, y)
-        X, validation = candidate._hold_out(parameters, X, X_val)
-        self._begin_fit(candidate)
-        named = {name: self._fit_member(member, X, validation) for name, member in self.estimators}
-        members = [member for member in named.values() if member != "drop"]
-        for member in members:
-            item_scores(member, X[:1])  # one of other items says so now
-        weights, score = self._given_weights(), None
-        if validation is not None and isinstance(self.weights, str):
-            weights, score = _learned_weights(members, _normalizer(self.normalization), *validation)
+        trained, validation = candidate._hold_out(parameters, X, X_val)
+        given = None if X_val is None else validation
+        with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint:
+            self._begin_fit(candidate)
+            named = self._fit_members(trained, validation, checkpoint)
+            members = [member for member in named.values() if member != "drop"]
+            for member in members:
+                item_scores(member, X[:1])  # one of other items says so now
+            weights, score = self._given_weights(), None
+            if validation is not None and isinstance(self.weights, str):
+                weights, score = _learned_weights(members, _normalizer(self.normalization), *validation)
+            checkpoint.remove()
         self.estimators_, self._named_members = members, named
         self.weights_, self.best_validation_score_ = weights / weights.sum(), score
         return self
@@ -200,11 +222,21 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
     def _members(self):
         return [(name, member) for name, member in self.estimators if member != "drop"]
 
-    def _fit_member(self, member, X, validation):
-        if self.prefit or member == "drop":
-            return member
-        takes_validation = validation is not None and has_fit_parameter(member, "X_val")
-        return clone(member).fit(X, None, **({"X_val": validation} if takes_validation else {}))
+    def _fit_members(self, X, validation, checkpoint):
+        """Name to member, fitted; those that the checkpoint holds are not fitted again."""
+        finished, named = checkpoint.read() or {}, {}
+        for number, (name, member) in enumerate(self.estimators):
+            if self.prefit or member == "drop":
+                named[name] = member
+            elif name in finished:
+                named[name] = _restored(member, finished[name])
+            else:
+                named[name] = _fitted(member, X, validation, checkpoint.of_member(number))
+                learned = _learned(member, named[name])
+                if learned and checkpoint.write(finished | {name: learned}):
+                    finished[name] = learned
+                    checkpoint.remove_member(number)
+        return named
 
     def _hold_out(self, parameters, X, X_val):
         """The users to fit the members on, and the validation pair (fold_in, held_out) or None."""
@@ -254,6 +286,34 @@ class BlendRecommender(_BaseComposition, BaseRecommender):
             raise ValueError(f"weights must be {len(self.estimators)}, one a member, got {self.weights!r}.")
         if not all(0 <= weight < np.inf for weight in self.weights) or not self._given_weights().any():
             raise ValueError(f"weights must be finite, not negative and not all 0, got {self.weights!r}.")
+
+
+def _fitted(member, X, validation, checkpoint):
+    """A fitted clone; where it can keep a checkpoint and has no other, that is left to remove."""
+    model, keywords = clone(member), {}
+    if validation is not None and has_fit_parameter(member, "X_val"):
+        keywords["X_val"] = validation
+    without = isinstance(member, BaseRecommender) and getattr(member, "checkpoint", "no such parameter") is None
+    if checkpoint is None or not without:
+        return model.fit(X, None, **keywords)
+    with kept():
+        model.set_params(checkpoint=checkpoint).fit(X, None, **keywords)
+    return model.set_params(checkpoint=None)
+
+
+def _learned(member, model):
+    """What a fitted clone of a recommender has that the recommender has not; nothing, where no file could hold it."""
+    if not isinstance(member, BaseRecommender):
+        return {}
+    learned = {name: value for name, value in model.__getstate__().items() if name not in vars(clone(member))}
+    return learned if is_plain(learned) else {}
+
+
+def _restored(member, learned):
+    """A clone with what another has learned."""
+    model = clone(member)
+    model.__setstate__(vars(model) | learned)
+    return model
 
 
 def _learned_weights(members, normalize, fold_in, held_out):
@@ -370,5 +430,6 @@ NORMALIZATIONS = {"standard": standardized, "none": unchanged}
 CHECKS = {
     "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
     "prefit": flag,
+    "checkpoint": optional(path),
     "validation_fraction": share,
 }
