@@ -19,6 +19,7 @@ from sklearn.preprocessing import Binarizer
 from skvae import BlendRecommender, EASERecommender, UserKFold, ndcg_scorer
 from skvae.core import checkpoint, state_file
 from skvae.core.likelihoods import Multinomial
+from skvae.core.optimizer import Adam
 
 
 class Killed(BaseException):
@@ -360,6 +361,23 @@ def test_a_fit_that_diverges_leaves_no_checkpoint_and_one_that_fails_does(users,
     with pytest.raises(ZeroDivisionError):
         clone(DAE).set_params(checkpoint=path).fit(users, X_val=users)
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_after_a_ctrl_c_the_checkpoint_stays_and_the_same_fit_goes_on(users, path, monkeypatch):
+    expected, step, calls = clone(DAE).fit(users), Adam.step, count(1)
+
+    def interrupted(self):
+        if next(calls) == 8:
+            raise KeyboardInterrupt
+        step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Adam, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="after 1 epochs; MultDAERecommender is fitted"):
+            clone(DAE).set_params(checkpoint=path).fit(users)
+    assert os.listdir(path.parent) == [path.name]
+    model = clone(DAE).set_params(checkpoint=path).fit(users)
+    assert_same_model(model.set_params(checkpoint=None), expected)
 
 
 # -- in a folder
