@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
-from skvae import BlendRecommender, EASERecommender, UserKFold, ndcg_scorer
+from skvae import BlendRecommender, EASERecommender, UserKFold, fitting, ndcg_scorer
 from skvae.core import checkpoint, state_file
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
@@ -108,14 +108,33 @@ def test_every_update_of_an_epoch_of_recvae_is_one_to_go_on_from(users, path):
         assert_same_model(model.fit(users).set_params(checkpoint=None), expected)
 
 
-@pytest.mark.parametrize("X_val", ["users", "none"])
-def test_a_warm_start_goes_on_from_where_it_was(X, users, path, X_val):
-    keywords = {"X_val": X[300:]} if X_val == "users" else {}
-    models = [clone(VAE).set_params(warm_start=True).fit(users, **keywords) for _ in range(3)]
+@pytest.fixture
+def falling_scores(monkeypatch):
+    """The first epoch is the best, and the weights that a warm start begins with are better."""
+
+    def score(fold_in, held_out, network, products):
+        return -network.decoder.item_weight.abs().sum().item()
+
+    monkeypatch.setattr(fitting, "validation_score", score)
+
+
+def test_the_best_weights_so_far_are_kept(X, users, path, falling_scores):
+    expected = clone(DAE).fit(users, X_val=X[300:])
+    assert expected.best_iter_ == 1
+    model = clone(DAE).set_params(checkpoint=path)
+    assert killed(partial(model.fit, users, X_val=X[300:]), 13)
+    assert_same_model(model.fit(users, X_val=X[300:]).set_params(checkpoint=None), expected)
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_warm_start_goes_on_from_where_it_was(X, users, path, falling_scores, validated):
+    keywords = {"X_val": X[300:]} if validated else {}
+    models = [clone(DAE).set_params(warm_start=True).fit(users, **keywords) for _ in range(3)]
     expected, model, again = models
-    expected.fit(users, **keywords).fit(users, **keywords)
-    model.set_params(checkpoint=path)
-    assert killed(partial(model.fit, users, **keywords), 7)
+    expected.fit(users, **keywords)
+    assert (expected.best_iter_ == 1) is validated  # of the first fit
+    expected.fit(users, **keywords)
+    assert killed(partial(model.set_params(checkpoint=path).fit, users, **keywords), 7)
     again.set_params(checkpoint=path).fit(users, **keywords).set_params(checkpoint=None).fit(users, **keywords)
     assert_same_model(again, expected)
 

@@ -179,44 +179,60 @@ class _Lock:
         self.file: Any = None
 
     def acquire(self, what):
-        """Raise where another has the lock of ``what``."""
+        """Raise where another has the lock of ``what``, or nobody can have one."""
         try:
-            file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock lasts)
+            self.file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock lasts)
+            taken = _take(self.file) and self._is_there()
         except OSError as error:
+            self._close()
             raise ValueError(
                 f"The checkpoint {what} cannot be written: {error}. Name a file in a folder that is there."
             ) from error
-        try:
-            _lock(file)
-            if not os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
-                raise OSError("removed by the one who had it")
-        except OSError as error:
-            file.seek(0)
-            holder = file.read()
-            file.close()
+        self.file.seek(0)
+        if not taken:
+            holder = self.file.read()
+            self._close()
             raise ValueError(
                 f"The checkpoint {what} is in use by another fit{holder}: wait for its end, or name another file; a "
                 "folder holds one for each fit."
-            ) from error
-        file.truncate(0)
-        file.write(f" (process {os.getpid()} on {socket.gethostname()})")
-        file.flush()
-        self.file = file
+            )
+        self.file.truncate()
+        self.file.write(f" (process {os.getpid()} on {socket.gethostname()})")
+        self.file.flush()
 
     def release(self):
         with suppress(OSError):
             os.unlink(self.path)  # before it is unlocked: nobody else may have it then
-        self.file.close()
+        self._close()
+
+    def _is_there(self):
+        """Whether the file is still the one of its name, which who had it may have removed."""
+        try:
+            return os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def _close(self):
+        if self.file is not None:
+            self.file.close()
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file):
+    def _take(file):
         file.seek(2**30)  # beyond what others read
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
 else:
     import fcntl
 
-    def _lock(file):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _take(file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
