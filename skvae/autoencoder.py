@@ -21,7 +21,7 @@ from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS
 from .matrix_checks import check_scale
-from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, piece, share
+from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, optional, path, piece, share
 from .ranking import users_per_block
 from .recommender import BaseRecommender, ItemsMixin
 
@@ -50,6 +50,7 @@ CHECKS = {
     "validation_fraction": share,
     "n_iter_no_change": integer(1, auto=True),
     "warm_start": flag,
+    "checkpoint": optional(path),
     "precision": piece(PRECISIONS),
     "device": check_device,
     "random_state": _random_state,
@@ -90,26 +91,28 @@ class BaseAutoencoder(
         ------
         ValueError
             Where a parameter is out of range, X is negative, not finite or without any
-            interaction, or the loss stops being finite.
+            interaction, or the loss stops being finite; where ``checkpoint`` is that of another
+            fit, is damaged, is in use or cannot be written.
         TypeError
             Where a parameter has the wrong type.
         KeyboardInterrupt
             Passed on after a Ctrl-C, so that a search stops. Once an epoch is finished the model is
             fitted nevertheless, with the best epoch so far, or without validation users with the
-            weights reached.
+            weights reached; and the checkpoint stays.
         """
         parameters = self._checked_parameters()
         candidate, X = self._checked_anew(X, y)
         check_scale(X)
-        is_warm = parameters.warm_start and hasattr(self, "weights_")
+        is_warm = fitting.is_warm(self, parameters)
         if is_warm:
             fitting.check_warm_start(self, parameters, X)
         validation = None if X_val is None else candidate._validation_pair(X_val)
-        self._begin_fit(candidate, keep_model=is_warm)
-        context = self._init_callback_context(max_subtasks=parameters.max_iter)
-        context.call_on_fit_task_begin(estimator=self)
-        fitting.fit(self, parameters, X, validation, context, hold_out=X_val is None)
-        context.call_on_fit_task_end(estimator=self)
+        with fitting.checkpoint_for(self, parameters, X, validation) as checkpoint:
+            self._begin_fit(candidate, keep_model=is_warm)
+            context = self._init_callback_context(max_subtasks=parameters.max_iter)
+            context.call_on_fit_task_begin(estimator=self)
+            fitting.fit(self, parameters, X, validation, context, checkpoint, hold_out=X_val is None)
+            context.call_on_fit_task_end(estimator=self)
         return self
 
     def partial_fit(self, X, y=None):

@@ -1,22 +1,22 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
-import time
 import warnings
 from types import SimpleNamespace
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metaestimators import _BaseComposition, available_if
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
+from .blend_members import check_members, fit_members, for_refit, kept_members
+from .checkpoints import checkpoint_of
 from .hiding import hide_items
 from .linear import LinearRecommender
 from .model_selection import hold_out_users
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
-from .parameters import check_parameters, flag, integer, piece, share
+from .parameters import check_parameters, flag, integer, optional, path, piece, share
 from .ranking import item_scores, top_k, users_per_block
 from .recommender import BaseRecommender, ItemsMixin
 from .scoring import VALIDATION_METRIC, metric_functions
@@ -79,6 +79,11 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Whoever has the model can ask this of any user: False where it must not tell.
+    checkpoint : path or None, default=None
+        Where fit keeps the members that are fitted, a file or a folder, to go on from after a kill:
+        they are not fitted again, and the one under way goes on from a checkpoint of its own beside
+        it. As in `MultVAERecommender`. Members that are no recommenders of skvae, such as a
+        Pipeline around one, are fitted again, unless they have a ``checkpoint`` of their own.
 
     Attributes
     ----------
@@ -139,6 +144,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         random_state=None,
         verbose=0,
         store_user_hashes=True,
+        checkpoint=None,
     ):
         self.estimators = estimators
         self.weights = weights
@@ -149,6 +155,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         self.random_state = random_state
         self.verbose = verbose
         self.store_user_hashes = store_user_hashes
+        self.checkpoint = checkpoint
 
     def fit(self, X, y=None, *, X_val=None):
         """Fit the members, and learn their weights where those are "auto".
@@ -170,33 +177,37 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         ValueError
             Where names, weights or another parameter are out of range, a prefit member is not
             fitted or knows other items, X is negative or without any interaction, or a member
-            does not score every item.
+            does not score every item; where ``checkpoint`` is that of another fit, is damaged, is
+            in use or cannot be written.
         TypeError
             Where a member has no ``decision_function``, or a parameter has the wrong type.
         """
         parameters = check_parameters(self, CHECKS)
         pairs = self._pairs(parameters.random_state, max(0, parameters.verbose - 1), self.store_user_hashes)
-        _check_members(self, pairs)
+        check_members(self, pairs)
         _check_weights(self.weights, pairs)
         candidate, X = self._checked_anew(X, y)
         fitted, validation = candidate._hold_out(parameters, X, X_val)
         if parameters.prefit:
             candidate._user_hashes = None  # nobody was trained on
-        self._begin_fit(candidate)
-        members = self._fit_members(pairs, fitted, validation)
-        weights, score = _given_weights(self.weights, pairs), None
-        if validation is not None and isinstance(self.weights, str):
-            weights, score = _learned_weights(_kept(members), _normalizer(self.normalization), *validation)
-        weights = weights / weights.sum()
-        if self.verbose and score is not None:
-            names = [name for name, member in members if member != "drop"]
-            learned = "  ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
-            print(f"[{type(self).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
-        if fitted is not X and parameters.refit:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
-                members = self._fit_members(_for_refit(members), X, None, "refit")
-        self.estimators_, self._named_members = _kept(members), dict(members)
+        given = None if X_val is None else validation
+        with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint:
+            self._begin_fit(candidate)
+            members = fit_members(self, pairs, fitted, validation, checkpoint)
+            weights, score = _given_weights(self.weights, pairs), None
+            if validation is not None and isinstance(self.weights, str):
+                weights, score = _learned_weights(kept_members(members), _normalizer(self.normalization), *validation)
+            weights = weights / weights.sum()
+            if self.verbose and score is not None:
+                names = [name for name, member in members if member != "drop"]
+                learned = "  ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
+                print(f"[{type(self).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
+            if fitted is not X and parameters.refit:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
+                    members = fit_members(self, for_refit(members), X, None, checkpoint, "refit")
+            checkpoint.remove()
+        self.estimators_, self._named_members = kept_members(members), dict(members)
         self.weights_, self.best_validation_score_ = weights, score
         return self
 
@@ -260,7 +271,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in _kept(self._pairs()))
+        tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in kept_members(self._pairs()))
         return tags
 
     def _pairs(self, random_state=None, verbose=0, store_user_hashes=True):
@@ -270,22 +281,6 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         shared = {"random_state": random_state, "verbose": verbose, "store_user_hashes": store_user_hashes}
         autoencoders = [("dae", MultDAERecommender(**shared)), ("vae", MultVAERecommender(**shared))]
         return [("linear", LinearRecommender(store_user_hashes=store_user_hashes)), *autoencoders]
-
-    def _fit_members(self, pairs, X, validation, what="fit"):
-        """The (name, fitted member) pairs."""
-        members = []
-        for number, (name, member) in enumerate(pairs, 1):
-            start = time.perf_counter()
-            if member != "drop" and not self.prefit:
-                takes_validation = validation is not None and has_fit_parameter(member, "X_val")
-                member = clone(member).fit(X, None, **({"X_val": validation} if takes_validation else {}))
-                if self.verbose:
-                    seconds = time.perf_counter() - start
-                    print(f"[{type(self).__name__}] {what} {number}/{len(pairs)}  {name}  {seconds:.1f} s")
-            if member != "drop":
-                item_scores(member, X[:1])  # one of other items says so now
-            members.append((name, member))
-        return members
 
     def _hold_out(self, parameters, X, X_val):
         """The users to fit the members on, and the validation pair (fold_in, held_out) or None."""
@@ -300,7 +295,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
     def _refit_parameters(self):
         weights = iter(self.weights_.tolist())
         return {
-            "estimators": _for_refit(self._named_members.items()),
+            "estimators": for_refit(self._named_members.items()),
             "weights": [0.0 if member == "drop" else next(weights) for member in self._named_members.values()],
         }
 
@@ -312,22 +307,6 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
     def _widen(self, n_items):
         for member in {id(member): member for member in self.estimators_}.values():
             member.add_items(n_items)
-
-
-def _check_members(blend, pairs):
-    if not (isinstance(pairs, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs)):
-        raise TypeError(f"estimators must be a list of (name, estimator) pairs, got {pairs!r}.")
-    if not _kept(pairs):
-        raise ValueError(f"estimators holds no member to blend, got {pairs!r}: name at least one.")
-    blend._validate_names([name for name, _ in pairs])
-    for name, member in pairs:
-        if member != "drop" and not hasattr(member, "decision_function"):
-            raise TypeError(
-                f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "
-                "and searches around them."
-            )
-        if member != "drop" and blend.prefit:
-            check_is_fitted(member)
 
 
 def _check_weights(weights, pairs):
@@ -345,23 +324,6 @@ def _given_weights(weights, pairs):
     """Of the members that are not dropped; equal ones where they are to be learned."""
     weights = np.ones(len(pairs)) if isinstance(weights, str) else np.asarray(weights, float)
     return weights[[member != "drop" for _, member in pairs]]
-
-
-def _kept(pairs):
-    """The members that are not dropped."""
-    return [member for _, member in pairs if member != "drop"]
-
-
-def _for_refit(pairs):
-    """Members whose fit needs no validation users and comes to what the fits of these came to."""
-    return [(name, _without_validation(member)) for name, member in pairs]
-
-
-def _without_validation(member):
-    # asked of the class: a FrozenEstimator passes on the attributes of its model
-    if member == "drop" or not hasattr(type(member), "_refit_parameters"):
-        return member
-    return clone(member).set_params(**member._refit_parameters())
 
 
 def _weighted_members(blend):
@@ -495,6 +457,7 @@ CHECKS = {
     "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
     "prefit": flag,
     "refit": flag,
+    "checkpoint": optional(path),
     "validation_fraction": share,
     "verbose": integer(0),
 }

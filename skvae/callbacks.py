@@ -87,6 +87,18 @@ class EpochMonitor(Monitor):
         self.estimator, self.network, self.n_epochs, self.context = estimator, network, n_epochs, context
         self.X, self.y = validation or (None, None)
         self.task = NoCallbacks()
+        self._name = type(estimator).__name__
+
+    def goes_on(self, history):
+        """Print where asked to that the fit goes on from a checkpoint; callbacks hear of no epoch before.
+
+        Parameters
+        ----------
+        history : History
+            Of the finished epochs.
+        """
+        if self.estimator.verbose:
+            print(f"[{self._name}] goes on from its checkpoint, after {len(history.losses)}/{self.n_epochs} epochs")
 
     def epoch_begins(self):
         """Call the callbacks of an epoch's beginning."""
@@ -119,6 +131,6 @@ class EpochMonitor(Monitor):
         scores = history.validation_scores
         score = f"  {VALIDATION_METRIC} {scores[-1]:.4f}" if scores else ""
         return (
-            f"[{type(self.estimator).__name__}] epoch {len(history.losses)}/{self.n_epochs}"
+            f"[{self._name}] epoch {len(history.losses)}/{self.n_epochs}"
             f"  loss {history.losses[-1]:.3f}  beta {history.betas[-1]:.3f}{score}"
         )

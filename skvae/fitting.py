@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 
 from . import auto
 from .callbacks import EpochMonitor, NoCallbacks
+from .checkpoints import checkpoint_of
 from .core.architecture import to_numpy, trainable
 from .core.batches import UserRows
 from .core.devices import is_half_precision, resolve
@@ -25,14 +26,15 @@ from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
-from .core.training import Settings, Training
+from .core.state_file import checksum
+from .core.training import DivergenceError, Settings, Training
 from .hiding import hide_items
 from .model_selection import hold_out_users
 from .ranking import users_per_block
 from .scoring import VALIDATION_METRIC, score_users
 
 
-def fit(estimator, parameters, X, validation, context, *, hold_out):
+def fit(estimator, parameters, X, validation, context, checkpoint, *, hold_out):
     """Train for max_iter epochs at most, from initial weights or, with warm_start, from those of the last fit.
 
     Parameters
@@ -47,23 +49,30 @@ def fit(estimator, parameters, X, validation, context, *, hold_out):
         Fold-in and held-out of validation users, checked.
     context : callback context
         Of the fit.
+    checkpoint : Checkpoint or NoCheckpoint
+        Where the fit goes on from what it holds; removed at the end.
     hold_out : bool
         Whether early stopping may hold out users of X.
     """
     if hold_out and parameters.early_stopping is not False:
         X, validation = _hold_out(estimator, parameters, X)
-    is_warm = parameters.warm_start and hasattr(estimator, "weights_")
     with isolated():
-        rows = UserRows(X, device=resolve(parameters.device))
-        network = _fitted_network(estimator) if is_warm else _begin(estimator, parameters, rows)
+        rows, snapshot = UserRows(X, device=resolve(parameters.device)), checkpoint.read(torch.tensor)
+        warm = is_warm(estimator, parameters)
+        network = _fitted_network(estimator) if warm else _begin(estimator, parameters, rows, snapshot)
         estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
         _warn_below_final(estimator, parameters, rows)
         training = _training(estimator, parameters, network, rows, parameters.max_iter, parameters.averaging_epochs)
         validate = validation and functools.partial(validation_score, *validation)
-        if is_warm and validate:
+        if warm and validate and snapshot is None:
             training.count_first_weights(validate)
         monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context)
-        _run(estimator, training, validate, monitor, keep_state=parameters.warm_start)
+        try:
+            _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
+        except DivergenceError:
+            checkpoint.remove()  # going on from it would end here again
+            raise
+        checkpoint.remove()
 
 
 def partial_fit(estimator, parameters, X):
@@ -88,6 +97,48 @@ def partial_fit(estimator, parameters, X):
         training = _training(estimator, parameters, network, rows, n_epochs=1, averaging_epochs=0.0)
         monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks())
         _run(estimator, training, None, monitor, keep_state=True)
+
+
+def is_warm(estimator, parameters):
+    """Whether a fit goes on from the model that there is.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+    parameters : SimpleNamespace
+        Its parameters, checked.
+
+    Returns
+    -------
+    bool
+    """
+    return parameters.warm_start and hasattr(estimator, "weights_")
+
+
+def checkpoint_for(estimator, parameters, X, X_val):
+    """The checkpoint of a fit, which depends on where it begins and on the device besides parameters and data.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        Not changed by the fit yet.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    X : csr_array of shape (n_users, n_items)
+        Checked.
+    X_val : pair of csr_array, or None
+        Validation users that fit was given, checked.
+
+    Returns
+    -------
+    Checkpoint or NoCheckpoint
+    """
+    others: dict = {"device": str(resolve(parameters.device)), "model to go on from": None}
+    if parameters.checkpoint is not None and is_warm(estimator, parameters):
+        numbers = [estimator._seed, estimator.n_updates_, estimator.batch_size_]
+        content = checksum([estimator.weights_, estimator._training_state, numbers])
+        others["model to go on from"] = f"one of {estimator.n_iter_} epochs (checksum {content})"
+    return checkpoint_of(parameters.checkpoint, estimator, X, X_val, **others)
 
 
 def check_warm_start(estimator, parameters, X):
@@ -133,8 +184,11 @@ def _hold_out(estimator, parameters, X):
     return X, None
 
 
-def _begin(estimator, parameters, rows):
-    """Set what a fit begins with: seed, counters, what "auto" comes to; the network with its initial weights."""
+def _begin(estimator, parameters, rows, snapshot=None):
+    """Set what a fit begins with: seed, counters, what "auto" comes to; the network with its initial weights.
+
+    With a snapshot to go on from, the seed is that of the snapshot and the weights are still to be set.
+    """
     n_users, n_interactions = len(rows.non_empty()), len(rows.items)
     batch_size, patience = parameters.batch_size, parameters.n_iter_no_change
     estimator.batch_size_ = auto.batch_size(n_users) if batch_size == "auto" else batch_size
@@ -149,6 +203,9 @@ def _begin(estimator, parameters, rows):
     estimator._training_state = None
     estimator._seed = int(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
     network = estimator.architecture_.build(rows.n_items).to_empty(device="cpu")
+    if snapshot is not None:
+        estimator._seed = snapshot["seed"]
+        return network
     name = parameters.initialization
     initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
     initialize(network, rows, torch.Generator().manual_seed(estimator._seed))
@@ -199,14 +256,17 @@ def _training(estimator, parameters, network, rows, n_epochs, averaging_epochs):
     return Training(objective, rows, settings, seed, estimator.n_updates_)
 
 
-def _run(estimator, training, validate, monitor, keep_state):
-    """Train from where the last training was, and store what came of it."""
+def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, snapshot=None):
+    """Train from a snapshot, or from where the last training was, and store what came of it."""
     # taken, not copied: after a training that failed the next one starts with fresh moments
     state, estimator._training_state = estimator._training_state, None
-    if state is not None:
+    if snapshot is not None:
+        training.go_on(snapshot)
+        monitor.goes_on(training.history)
+    elif state is not None:
         training.resume(state)
     with Interrupts() as interrupts:
-        history = training.run(interrupts, validate, monitor)
+        history = training.run(interrupts, validate, monitor, checkpoint)
         _store(estimator, training.network, history)
         if keep_state and not history.restored:
             estimator._training_state = training.state()

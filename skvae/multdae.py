@@ -62,6 +62,10 @@ class MultDAERecommender(BaseAutoencoder):
         most 100: where an epoch is short, waiting costs little, and NDCG may fall before it rises higher.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
+    checkpoint : path or None, default=None
+        Where fit keeps its state at least every minute, so that after a kill the same fit goes on
+        from there to the same weights: a file for this fit alone, or a folder with a file for each
+        fit, as a search needs it. As in `MultVAERecommender`.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the products with the decoder's item matrix, which take most of the time; weights and
         Adam are always float32. "auto" is bfloat16 where the processor or GPU has it in hardware.
@@ -142,6 +146,7 @@ class MultDAERecommender(BaseAutoencoder):
         validation_fraction=0.1,
         n_iter_no_change="auto",
         warm_start=False,
+        checkpoint=None,
         precision="float32",
         device="auto",
         random_state=None,
@@ -163,6 +168,7 @@ class MultDAERecommender(BaseAutoencoder):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.precision = precision
         self.device = device
         self.random_state = random_state

@@ -89,6 +89,10 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         most 100: where an epoch is short, waiting costs little, and NDCG may fall before it rises higher.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
+    checkpoint : path or None, default=None
+        Where fit keeps its state at least every minute, so that after a kill the same fit goes on
+        from there to the same weights: a file for this fit alone, or a folder with a file for each
+        fit, as a search needs it. See the notes.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the products with the decoder's item matrix, which take most of the time; weights and
         Adam are always float32. "auto" is bfloat16 where the processor or GPU has it in hardware.
@@ -136,6 +140,15 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         n_items.
     feature_names_in_ : array of str
         Item names, where fit got a DataFrame.
+
+    Notes
+    -----
+    With ``checkpoint`` the same fit (parameters, X and X_val) goes on after a kill as if nothing had been, validation
+    scores and patience included; where random_state is None, with the seed that the killed fit drew. Callbacks are told
+    of the epochs from there on. The file takes up to six times the weights, is removed at the end of the fit, and stays
+    after a Ctrl-C. A file of another fit, or one that another process writes, is refused in words; where the disk is
+    full, a warning says so and the fit goes on. Of a likelihood, prior, schedule or initialization of your own the name
+    and the attributes are compared, not the code. `partial_fit` keeps no checkpoint.
 
     References
     ----------
@@ -186,6 +199,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         validation_fraction=0.1,
         n_iter_no_change="auto",
         warm_start=False,
+        checkpoint=None,
         precision="float32",
         device="auto",
         random_state=None,
@@ -213,6 +227,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.precision = precision
         self.device = device
         self.random_state = random_state

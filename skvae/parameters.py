@@ -6,6 +6,7 @@ over a NumPy array passes np.int64(32) and np.False_. An estimator has a table o
 
 import math
 import numbers
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -190,6 +191,24 @@ def layer_sizes(name, sizes):
     ):
         raise ValueError(f"{name} must be a tuple of positive ints, such as (600,) or (), got {sizes!r}.")
     return tuple(int(n) for n in sizes)
+
+
+def path(name, value):
+    """Check for the path of a file or folder, which becomes a str.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+
+    Returns
+    -------
+    str
+    """
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not path or not isinstance(path, str):
+        raise TypeError(f'{name} must be a path such as "night.npz", or None, got {value!r}.')
+    return path
 
 
 def optional(check):

@@ -67,6 +67,9 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         Patience, in epochs; "auto" as in `MultVAERecommender`.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
+    checkpoint : path or None, default=None
+        Where fit keeps its state, a file or a folder, to go on from after a kill. As in
+        `MultVAERecommender`.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the products with the decoder's item matrix; weights and Adam are always float32. "auto"
         is bfloat16 where the processor or GPU has it in hardware.
@@ -158,6 +161,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         validation_fraction=0.1,
         n_iter_no_change="auto",
         warm_start=False,
+        checkpoint=None,
         precision="float32",
         device="auto",
         random_state=None,
@@ -181,6 +185,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.precision = precision
         self.device = device
         self.random_state = random_state

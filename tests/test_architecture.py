@@ -40,10 +40,12 @@ ARROWS = {
     "popularity": {"recommender"},
     "linear": {"core", "linear_search", "parameters", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
-    "blend": {"hiding", "linear", "model_selection", "multdae", "multvae", "parameters", "ranking", "recommender"}
-    | {"scoring"},
+    "checkpoints": {"core"},
+    "blend_members": {"core", "ranking", "recommender"},
+    "blend": {"blend_members", "checkpoints", "hiding", "linear", "model_selection", "multdae", "multvae"}
+    | {"parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
-    "fitting": {"auto", "callbacks", "core", "hiding", "model_selection", "ranking", "scoring"},
+    "fitting": {"auto", "callbacks", "checkpoints", "core", "hiding", "model_selection", "ranking", "scoring"},
     "autoencoder": {"callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking", "recommender"},
     "multvae": {"auto", "autoencoder", "core", "parameters"},
     "multdae": {"autoencoder", "core"},
@@ -68,13 +70,15 @@ CORE_ARROWS = {
     "likelihoods": set(),
     "optimizer": set(),
     "priors": set(),
+    "state_file": set(),
+    "checkpoint": {"state_file"},
     "networks": {"item_products", "priors"},
     "architecture": {"likelihoods", "networks", "priors"},
     "objectives": {"item_products", "priors"},
     "initialization": {"item_products"},
     "inference": {"batches", "isolation"},
     "item_regression": {"devices", "inversion"},
-    "training": {"averaging", "early_stopping", "item_products", "optimizer"},
+    "training": {"averaging", "checkpoint", "early_stopping", "item_products", "optimizer"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}

@@ -41,6 +41,16 @@ class MovingAverage:
             for name, average in self.averages.items():
                 average.lerp_(self.parameters[name], max(1 / n_terms, 1 / self.span))
 
+    def state(self):
+        """What another average can `resume` from; not copied."""
+        return {"averages": self.averages, "n_updates": self.n_updates}
+
+    def resume(self, state):
+        """Go on from the `state` of another average."""
+        self.n_updates = state["n_updates"]
+        for name, average in self.averages.items():
+            average.copy_(state["averages"][name])
+
     def exchange(self):
         """Let the network and the average change places; nothing is copied."""
         for name, average in self.averages.items():

@@ -45,6 +45,9 @@ class NegativeLogLikelihood:
         """Yield at the beginning of each pass over the users that an epoch makes."""
         yield
 
+    def state(self):
+        """What an epoch under way has to keep besides the weights: nothing."""
+
     def __call__(self, batch, beta, generator, products=FLOAT32):
         code = self.network.encoder(batch.normalized().dropped_out(self.dropout, generator), products)
         return -_log_prob(self.network.likelihood, self.network.decoder(code, products), batch).mean()
@@ -79,6 +82,14 @@ class NegativeELBO:
         """Yield at the beginning of each pass over the users that an epoch makes."""
         self._keep_encoder()
         yield
+
+    def state(self):
+        """What an epoch under way has to keep besides the weights: those of the encoder of before, if it is asked."""
+        return self.previous_encoder and self.previous_encoder.state_dict()
+
+    def resume(self, state):
+        """Go on from the `state` of an epoch, whose passes have begun anew."""
+        self.previous_encoder.load_state_dict(state)
 
     def __call__(self, batch, beta, generator, products=FLOAT32):
         network, inputs = self.network, batch.normalized()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .averaging import MovingAverage
+from .checkpoint import NoCheckpoint
 from .early_stopping import is_best, is_out_of_patience
 from .item_products import ItemProducts
 from .optimizer import Adam
@@ -63,6 +64,28 @@ class Settings:
     half_precision: bool = False
 
 
+@dataclass
+class Position:
+    """Where in an epoch a training is.
+
+    ``n_passes`` over the users are finished. Of the one under way the order of the users was drawn with the generator
+    in the state ``order``, and ``n_batches`` were trained on. ``loss`` is the sum over the ``n_users`` of the epoch so
+    far, ``objective`` what its objective needs besides to go on.
+    """
+
+    n_passes: int = 0
+    n_batches: int = 0
+    order: Any = None
+    loss: Any = 0.0
+    n_users: int = 0
+    beta: float = 0.0
+    objective: Any = None
+
+
+class DivergenceError(ValueError):
+    """The loss or a weight is not finite any more."""
+
+
 class Monitor:
     """What is told of each epoch; this one keeps it to itself."""
 
@@ -92,7 +115,7 @@ class Training:
     def __init__(self, objective, rows, settings, seed, first_update=0):
         self.objective, self.network, self.rows, self.settings = objective, objective.network, rows, settings
         self.optimizer = Adam(self.network, settings.learning_rate, settings.l2_regularization)
-        self.generator = torch.Generator(rows.offsets.device).manual_seed(seed)
+        self.seed, self.generator = seed, torch.Generator(rows.offsets.device).manual_seed(seed)
         self.history = History(n_updates=first_update)
         self.products = ItemProducts.for_training(
             self.network.decoder,
@@ -100,13 +123,17 @@ class Training:
             min(settings.batch_size, rows.n_users),
             self.optimizer.update_rows,
         )
-        self._average = self._best_weights = None  # of a run
+        self._average = self._best_weights = None
+        if settings.averaging_epochs:
+            n_updates = objective.n_passes * -(-len(rows.non_empty()) // settings.batch_size)
+            self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
+        self._position = Position()
 
     def state(self):
         """What another training can `resume` from: moments, generator, and the weights before averaging."""
         return {
             "last_weights": self._average and self._average.averages,  # those exchanged for them
-            "moments": self.optimizer.state_dict()["state"],
+            "moments": {str(number): moment for number, moment in self.optimizer.state_dict()["state"].items()},
             "generator": self.generator.get_state(),
         }
 
@@ -114,15 +141,36 @@ class Training:
         """Go on from the `state` of another training; learning rate and weight decay are those of this one."""
         if state["last_weights"] is not None:
             self.network.load_state_dict(state["last_weights"])
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state["moments"]})
+        moments = {int(number): moment for number, moment in state["moments"].items()}
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
         self.generator.set_state(state["generator"])
+
+    def snapshot(self):
+        """All that a training like this one needs to go on from here, between two updates; nothing is copied."""
+        return self.state() | {
+            "seed": self.seed,
+            "last_weights": self.network.state_dict(),
+            "average": self._average and self._average.state(),
+            "best_weights": self._best_weights,
+            "history": vars(self.history),
+            "position": vars(self._position) | {"objective": self.objective.state()},
+        }
+
+    def go_on(self, snapshot):
+        """Be where the training was that made a `snapshot`, which is used up: `run` then ends as it would have."""
+        self.resume(snapshot)
+        if self._average:
+            self._average.resume(snapshot["average"])
+        self._best_weights = snapshot["best_weights"]
+        self.history, self._position = History(**snapshot["history"]), Position(**snapshot["position"])
+        snapshot.clear()  # or two copies of the weights would stay as long as the caller's name for it
 
     def count_first_weights(self, validate):
         """Score the weights that there are as epoch 0: they are kept where no epoch is better."""
         self.history.first_score = validate(self.network, self.products)
         self._keep_weights()
 
-    def run(self, interrupts, validate=None, monitor=None):
+    def run(self, interrupts, validate=None, monitor=None, checkpoint=None):
         """Train, and leave the network with the weights of the best epoch, or where nothing is validated the last.
 
         Parameters
@@ -131,6 +179,8 @@ class Training:
         validate : callable or None
             (network, products) -> float, called after each epoch; higher is better.
         monitor : Monitor or None
+        checkpoint : Checkpoint or None
+            Gets a snapshot after an update, where it is due.
 
         Returns
         -------
@@ -139,18 +189,16 @@ class Training:
 
         Raises
         ------
-        ValueError
-            Where the loss of an epoch is not finite.
+        DivergenceError
+            Where the loss of an epoch is not finite, a ValueError.
         KeyboardInterrupt
             Where the first epoch was not finished, or a second Ctrl-C did not wait for the end of an update.
         """
         history, settings = self.history, self.settings
-        if settings.averaging_epochs:
-            n_updates = self.objective.n_passes * -(-len(self.rows.non_empty()) // settings.batch_size)
-            self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
+        monitor, checkpoint = monitor or Monitor(), checkpoint or NoCheckpoint()
         try:
-            for _ in range(settings.n_epochs):
-                if self._epoch(interrupts, validate, monitor or Monitor()):
+            for _ in range(len(history.losses), settings.n_epochs):
+                if self._epoch(interrupts, validate, monitor, checkpoint):
                     break
         except KeyboardInterrupt as interrupt:
             if interrupts.impatient or not history.losses:
@@ -165,10 +213,10 @@ class Training:
         self._check_weights()
         return history
 
-    def _epoch(self, interrupts, validate, monitor):
-        """Train, validate and record an epoch; True where it is the last."""
+    def _epoch(self, interrupts, validate, monitor, checkpoint):
+        """Train, validate and record an epoch, or the rest of it; True where it is the last."""
         monitor.epoch_begins()
-        loss, beta = self._update_all(interrupts)
+        loss, beta = self._update_all(interrupts, checkpoint)
         with self._average.in_place() if self._average else nullcontext():
             score = None if validate is None else validate(self.network, self.products)
             self._record(loss, beta, score)
@@ -177,30 +225,53 @@ class Training:
         settings = self.settings
         return stopped or is_out_of_patience(self.history, settings.patience, settings.schedule.final)
 
-    def _update_all(self, interrupts):
+    def _update_all(self, interrupts, checkpoint):
         """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""
-        total, n_users, beta = 0, 0, 0.0
-        for batch in self._batches():
+        position = self._position
+        for batch in self._batches(position):
             interrupts.check()
-            beta = self.settings.schedule.weight(self.history.n_updates)
+            position.beta = self.settings.schedule.weight(self.history.n_updates)
             self.optimizer.zero_grad()
-            loss = self.objective(batch, beta, self.generator, self.products)
+            loss = self.objective(batch, position.beta, self.generator, self.products)
             loss.backward()  # which updates the item matrices too
             self.optimizer.step()
             self.history.n_updates += 1
             if self._average:
                 self._average.updated()
-            total, n_users = total + loss.detach() * batch.n_users, n_users + batch.n_users
+            position.loss = position.loss + loss.detach() * batch.n_users
+            position.n_users += batch.n_users
+            position.n_batches += 1
+            if checkpoint.is_due():
+                checkpoint.write(self.snapshot())
         interrupts.check()
-        mean_loss = float(total) / n_users
+        self._position = Position()
+        mean_loss = float(position.loss) / position.n_users
         if not abs(mean_loss) < float("inf"):  # NaN too
-            raise ValueError(self._divergence(f"The loss is {mean_loss}", [*self.history.losses, mean_loss]))
-        return mean_loss, beta
+            raise self._divergence(f"The loss is {mean_loss}", [*self.history.losses, mean_loss])
+        return mean_loss, position.beta
 
-    def _batches(self):
-        """The users once a pass; an update is made before the next batch is asked for."""
-        for _ in self.objective.passes():
-            yield from self.rows.shuffled_batches(self.settings.batch_size, self.generator)
+    def _batches(self, position):
+        """The users once a pass, from a position on; an update is made before the next batch is asked for."""
+        n_finished = position.n_passes
+        for number, _ in enumerate(self.objective.passes()):
+            if position.objective is not None:
+                self.objective.resume(position.objective)
+                position.objective = None
+            if number >= n_finished:
+                yield from self._batches_of_pass(position)
+                position.n_passes, position.n_batches, position.order = number + 1, 0, None
+
+    def _batches_of_pass(self, position):
+        batches = self.rows.shuffled_batches(self.settings.batch_size, self.generator)
+        if position.order is None:
+            position.order = self.generator.get_state()
+        else:
+            now = self.generator.get_state()
+            self.generator.set_state(position.order)
+            for _ in range(position.n_batches):
+                next(batches)
+            self.generator.set_state(now)
+        yield from batches
 
     def _record(self, loss, beta, score):
         """Add an epoch to the history, and keep its weights where it is the best."""
@@ -222,10 +293,10 @@ class Training:
         """The loss of an epoch is that before its last update, which may have been one too many."""
         # by the extremes, which NaN is passed on to: isfinite() would hold a copy of each matrix
         if not all(end.isfinite() for parameter in self.network.parameters() for end in parameter.detach().aminmax()):
-            raise ValueError(self._divergence("The last update made weights that are not finite", self.history.losses))
+            raise self._divergence("The last update made weights that are not finite", self.history.losses)
 
     def _divergence(self, what, epochs):
-        return (
+        return DivergenceError(
             f"{what} in epoch {len(epochs)}: training diverged at learning_rate={self.settings.learning_rate}. Lower "
             "learning_rate, or scale down the largest values of X."
         )

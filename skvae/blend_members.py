@@ -1,0 +1,143 @@
+"""Fitting the members of a blend: once, again on all users, or from a checkpoint."""
+
+import time
+
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from .core.checkpoint import kept
+from .core.state_file import is_plain
+from .ranking import item_scores
+from .recommender import BaseRecommender
+
+
+def fit_members(blend, pairs, X, validation, checkpoint, what="fit"):
+    """Fit clones of the members, but for those that are dropped, fitted already, or in the checkpoint.
+
+    Parameters
+    ----------
+    blend : BlendRecommender
+        Its parameters ``prefit`` and ``verbose`` are read.
+    pairs : list of (str, estimator)
+    X : csr_array of shape (n_users, n_items)
+    validation : pair of csr_array, or None
+        For members whose fit takes X_val.
+    checkpoint : Checkpoint or NoCheckpoint
+        Of the blend; has the members that are finished.
+    what : str, default="fit"
+        Which fit of the members it is.
+
+    Returns
+    -------
+    list of (str, estimator)
+    """
+    finished, members = checkpoint.read() or {}, []
+    for number, (name, member) in enumerate(pairs):
+        start, key = time.perf_counter(), f"{what} {name}"
+        if member != "drop" and not blend.prefit:
+            if key in finished:
+                member = _restored(member, finished[key])
+            else:
+                unfitted, member = member, _fitted(member, X, validation, checkpoint.of_member(number))
+                learned = _learned(unfitted, member)
+                if learned and checkpoint.write(finished | {key: learned}):
+                    finished[key] = learned
+                    checkpoint.remove_member(number)
+            if blend.verbose:
+                seconds = time.perf_counter() - start
+                print(f"[{type(blend).__name__}] {what} {number + 1}/{len(pairs)}  {name}  {seconds:.1f} s")
+        if member != "drop":
+            item_scores(member, X[:1])  # one of other items says so now
+        members.append((name, member))
+    return members
+
+
+def check_members(blend, pairs):
+    """Raise where the members are no named recommenders, or with prefit not fitted.
+
+    Parameters
+    ----------
+    blend : BlendRecommender
+    pairs : list of (str, estimator)
+
+    Raises
+    ------
+    TypeError, ValueError, NotFittedError
+    """
+    if not (isinstance(pairs, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs)):
+        raise TypeError(f"estimators must be a list of (name, estimator) pairs, got {pairs!r}.")
+    if not kept_members(pairs):
+        raise ValueError(f"estimators holds no member to blend, got {pairs!r}: name at least one.")
+    blend._validate_names([name for name, _ in pairs])
+    for name, member in pairs:
+        if member != "drop" and not hasattr(member, "decision_function"):
+            raise TypeError(
+                f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "
+                "and searches around them."
+            )
+        if member != "drop" and blend.prefit:
+            check_is_fitted(member)
+
+
+def kept_members(pairs):
+    """The members that are not dropped.
+
+    Parameters
+    ----------
+    pairs : list of (str, estimator)
+
+    Returns
+    -------
+    list of estimators
+    """
+    return [member for _, member in pairs if member != "drop"]
+
+
+def for_refit(pairs):
+    """Members whose fit needs no validation users and comes to what the fits of these came to.
+
+    Parameters
+    ----------
+    pairs : list of (str, estimator)
+        Fitted.
+
+    Returns
+    -------
+    list of (str, estimator)
+    """
+    return [(name, _without_validation(member)) for name, member in pairs]
+
+
+def _without_validation(member):
+    # asked of the class: a FrozenEstimator passes on the attributes of its model
+    if member == "drop" or not hasattr(type(member), "_refit_parameters"):
+        return member
+    return clone(member).set_params(**member._refit_parameters())
+
+
+def _fitted(member, X, validation, checkpoint):
+    """A fitted clone; where it can keep a checkpoint and has no other, that is left to remove."""
+    model, keywords = clone(member), {}
+    if validation is not None and has_fit_parameter(member, "X_val"):
+        keywords["X_val"] = validation
+    without = isinstance(member, BaseRecommender) and getattr(member, "checkpoint", "no such parameter") is None
+    if checkpoint is None or not without:
+        return model.fit(X, None, **keywords)
+    with kept():
+        model.set_params(checkpoint=checkpoint).fit(X, None, **keywords)
+    return model.set_params(checkpoint=None)
+
+
+def _learned(member, model):
+    """What a fitted clone of a recommender has that the recommender has not; nothing, where no file could hold it."""
+    if not isinstance(member, BaseRecommender):
+        return {}
+    learned = {name: value for name, value in model.__getstate__().items() if name not in vars(clone(member))}
+    return learned if is_plain(learned) else {}
+
+
+def _restored(member, learned):
+    """A clone with what another has learned."""
+    model = clone(member)
+    model.__setstate__(vars(model) | learned)
+    return model

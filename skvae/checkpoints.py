@@ -1,0 +1,83 @@
+"""The checkpoint of a fit: what tells the fit from any other, in words that an error can say."""
+
+import functools
+
+import numpy as np
+import scipy.sparse as sp
+
+from .core.checkpoint import Checkpoint, NoCheckpoint
+from .core.state_file import checksum
+
+# Parameters that change no weight
+WITHOUT_EFFECT = ("checkpoint", "n_jobs", "verbose")
+MAX_DEPTH = 5  # of objects in attributes of objects
+
+
+def checkpoint_of(path, estimator, X, X_val, **others):
+    """The checkpoint of one fit.
+
+    Parameters
+    ----------
+    path : str or None
+        The parameter ``checkpoint``, checked.
+    estimator : estimator
+        About to be fitted.
+    X : csr_array of shape (n_users, n_items)
+        Checked.
+    X_val : pair of csr_array, or None
+        Validation users that fit was given, checked.
+    **others : object
+        What else the fit depends on, instead of a parameter of that name or beside them.
+
+    Returns
+    -------
+    Checkpoint or NoCheckpoint
+        A context for the fit; entering it raises ValueError where the file is not that of this fit.
+    """
+    if path is None:
+        return NoCheckpoint()
+    parameters = estimator.get_params(deep=True) | others
+    kept = {name: value for name, value in parameters.items() if name.split("__")[-1] not in WITHOUT_EFFECT}
+    data = {"X": X, "X_val": X_val}
+    return Checkpoint(path, {"estimator": type(estimator).__name__} | _described(kept | data))
+
+
+def _described(value, depth=0):
+    """A parameter, or data, in json: equal for what is equal, in another process too."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if sp.issparse(value):
+        return _described_matrix(value)
+    if isinstance(value, np.random.RandomState):
+        return f"RandomState (checksum {checksum(value.get_state())})"
+    if hasattr(value, "__array__"):
+        return _described_array(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    if isinstance(value, (list, tuple)):
+        return [_described(part, depth) for part in value]
+    if isinstance(value, dict):
+        return {str(key): _described(part, depth) for key, part in value.items()}
+    if isinstance(value, functools.partial):
+        return _described(["partial", value.func, value.args, value.keywords], depth)
+    name = getattr(value, "__qualname__", None)
+    if name is not None:  # a function or class
+        return f"{value.__module__}.{name}"
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if hasattr(value, "get_params") or depth == MAX_DEPTH:  # the parameters have a name of their own
+        return kind
+    return [kind, _described(getattr(value, "__dict__", {}), depth + 1)]
+
+
+def _described_array(array):
+    array = array if hasattr(array, "cpu") else np.asarray(array)  # a tensor stays one, wherever it is
+    content = array.astype(str).tolist() if array.dtype == object else array
+    return f"{type(array).__name__} (checksum {checksum(content)})"
+
+
+def _described_matrix(X):
+    parts = X.indptr.astype(np.int64), X.indices.astype(np.int32), X.data
+    n_users, n_items = X.shape
+    return f"{n_users} users x {n_items} items, {X.nnz} interactions (checksum {checksum(list(parts))})"

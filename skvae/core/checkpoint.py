@@ -1,0 +1,238 @@
+"""The state of a fit in a file, from which the same fit goes on after its process was killed."""
+
+import glob
+import json
+import os
+import socket
+import sys
+import time
+import warnings
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from . import state_file
+
+FORMAT = 1
+# A kill costs this much of the training at the most, or as much as writing takes one part in fifty of.
+SECONDS = 60.0
+SHARE_OF_TIME = 0.02
+
+_kept: ContextVar = ContextVar("kept", default=False)
+
+
+class NoCheckpoint:
+    """What a fit has that is not to go on after a kill: nothing is there, and nothing is written."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def read(self, as_array=np.asarray):
+        """The state to go on from: None."""
+
+    def is_due(self):
+        """Whether it is time to write: never."""
+        return False
+
+    def write(self, state):
+        """Whether something was written: no."""
+        return False
+
+    def remove(self):
+        """Remove nothing."""
+
+    def of_member(self, number):
+        """Path of the checkpoint of a fit that is a part of this one: None."""
+
+    def remove_member(self, number):
+        """Remove nothing."""
+
+
+class Checkpoint(NoCheckpoint):
+    """A context in which one fit alone has a file, and what the fit does with it.
+
+    Parameters
+    ----------
+    path : str
+        Of the file. Of a folder, which is there already or whose name ends with a separator: the fit has a file of its
+        own in it.
+    identity : dict of str to json
+        All that the fit depends on. Its first entry begins the name of a file in a folder.
+
+    Raises
+    ------
+    ValueError
+        By entering: where another fit has the file, where the file is of a fit that depends on something else or is
+        damaged, or where no file can be written.
+    """
+
+    def __init__(self, path, identity):
+        self.identity = json.loads(json.dumps(identity))  # as it will be read: lists for tuples
+        self.path = os.path.abspath(path)
+        if path.endswith(os.sep) or os.path.isdir(path):
+            os.makedirs(path, exist_ok=True)
+            kind, *_ = identity.values()
+            self.path = os.path.join(self.path, f"{kind}-{state_file.checksum(identity)}.npz")
+        self._lock = _Lock(f"{self.path}.lock")
+
+    def __enter__(self):
+        self._lock.acquire(self.path)
+        try:
+            self._check()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._due = time.monotonic() + SECONDS
+        return self
+
+    def __exit__(self, *exception):
+        self._lock.release()
+
+    def _check(self):
+        """Raise where the file is not of this fit."""
+        if not os.path.exists(self.path):
+            return
+        there = state_file.read_document(self.path)
+        if not isinstance(there, dict) or there.get("checkpoint") != FORMAT:
+            raise ValueError(f"{self.path} is no checkpoint of this version of skvae: remove it, or name another file.")
+        differences = [
+            f"{name} is {there['identity'].get(name)!r} there and {value!r} here"
+            for name, value in self.identity.items()
+            if there["identity"].get(name) != value
+        ]
+        if differences:
+            raise ValueError(
+                f"{self.path} is the checkpoint of another fit: {'; '.join(differences)}. Fit with what is there to go "
+                "on from it, remove it, or name another file; a folder holds one for each fit."
+            )
+
+    def read(self, as_array=np.asarray):
+        """The state to go on from, or None where the fit begins; arrays become what as_array makes of them."""
+        return state_file.read_state(self.path, as_array) if os.path.exists(self.path) else None
+
+    def is_due(self):
+        """Whether it is time to write."""
+        return time.monotonic() >= self._due
+
+    def write(self, state):
+        """Write a state in the place of the one before; whether that was done, with a warning where a disk is full."""
+        start, written = time.monotonic(), False
+        try:
+            state_file.write(self.path, {"checkpoint": FORMAT, "identity": self.identity}, state)
+            written = True
+        except OSError as error:
+            kept = "the one before is kept" if os.path.exists(self.path) else "there is none yet"
+            warnings.warn(
+                f"The checkpoint {self.path} could not be written, {kept}, and the fit goes on without: {error}.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        end = time.monotonic()
+        self._due = end + max(SECONDS, (end - start) / SHARE_OF_TIME)
+        return written
+
+    def remove(self):
+        """Remove the file and those of members, unless who asked for the fit keeps them."""
+        if not _kept.get():
+            _remove(self.path)
+
+    def of_member(self, number):
+        """Path of the checkpoint of a fit that is a part of this one."""
+        return _of_member(self.path, number)
+
+    def remove_member(self, number):
+        """Remove it."""
+        _remove(self.of_member(number))
+
+
+def _of_member(path, number):
+    return f"{path}.member{number}"
+
+
+def _remove(path):
+    of_members = glob.glob(_of_member(glob.escape(path), "[0-9]*"))  # and of their members
+    for file in (*of_members, state_file.part_of(path), path):
+        with suppress(FileNotFoundError):
+            os.unlink(file)
+
+
+@contextmanager
+def kept():
+    """Checkpoints whose fits end in this block stay where they are."""
+    token = _kept.set(True)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+class _Lock:
+    """A file that one open file alone can have; the system takes it from a process that ends, however it ends."""
+
+    def __init__(self, path):
+        self.path = path
+        self.file: Any = None
+
+    def acquire(self, what):
+        """Raise where another has the lock of ``what``, or nobody can have one."""
+        try:
+            self.file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock lasts)
+            taken = _take(self.file) and self._is_there()
+        except OSError as error:
+            self._close()
+            raise ValueError(
+                f"The checkpoint {what} cannot be written: {error}. Name a file in a folder that is there."
+            ) from error
+        self.file.seek(0)
+        if not taken:
+            holder = self.file.read()
+            self._close()
+            raise ValueError(
+                f"The checkpoint {what} is in use by another fit{holder}: wait for its end, or name another file; a "
+                "folder holds one for each fit."
+            )
+        self.file.truncate()
+        self.file.write(f" (process {os.getpid()} on {socket.gethostname()})")
+        self.file.flush()
+
+    def release(self):
+        with suppress(OSError):
+            os.unlink(self.path)  # before it is unlocked: nobody else may have it then
+        self._close()
+
+    def _is_there(self):
+        """Whether the file is still the one of its name, which who had it may have removed."""
+        try:
+            return os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def _close(self):
+        if self.file is not None:
+            self.file.close()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(file):
+        file.seek(2**30)  # beyond what others read
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _take(file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,528 @@
+"""Checkpoints: a fit that was killed goes on to the same weights, and no other fit goes on from them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from itertools import count
+
+import numpy as np
+import pytest
+from conftest import LINEAR, ROOT, SMALL_BLEND, SMALL_DAE, SMALL_RECVAE, SMALL_VAE
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
+
+from skvae import BlendRecommender, EASERecommender, UserKFold, fitting, ndcg_scorer
+from skvae.core import checkpoint, state_file
+from skvae.core.likelihoods import Multinomial
+from skvae.core.optimizer import Adam
+
+
+class Killed(BaseException):
+    """Of a fit, at once: nothing catches it."""
+
+
+@pytest.fixture(autouse=True)
+def written_after_each_update(monkeypatch):
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE_OF_TIME", np.inf)
+    monkeypatch.setattr(state_file.os, "fsync", lambda file: None)
+
+
+@pytest.fixture
+def users(X):
+    return X[:300]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "night.npz"
+
+
+def killed(fit, n_writes):
+    """Whether a fit was killed after so many writes; else it came to its end before."""
+    numbers, write = count(1), state_file.write
+
+    def killing(*arguments):
+        write(*arguments)
+        if next(numbers) == n_writes:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(state_file, "write", killing)
+        try:
+            fit()
+        except Killed:
+            return True
+    return False
+
+
+def assert_same_model(model, other):
+    assert vars(model).keys() == vars(other).keys()
+    for name, value in vars(model).items():
+        if isinstance(value, dict) and name == "weights_":
+            assert value.keys() == other.weights_.keys()
+            assert all(np.array_equal(weights, other.weights_[key]) for key, weights in value.items())
+        elif name.endswith("_") or name == "_seed":
+            np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
+
+
+VAE = clone(SMALL_VAE).set_params(batch_size=60, max_iter=3, total_anneal_steps=12)
+DAE = clone(SMALL_DAE).set_params(batch_size=60, max_iter=4)
+RECVAE = clone(SMALL_RECVAE).set_params(batch_size=60, max_iter=2)
+FITS = {
+    "vae": VAE,
+    "vae, not averaged": clone(VAE).set_params(averaging_epochs=0, l2_regularization=1e-3),
+    "vae, early stopping": clone(VAE).set_params(early_stopping=True, n_iter_no_change=2, max_iter=20, anneal_cap=0),
+    "vae in bfloat16": clone(VAE).set_params(precision="bfloat16"),
+    "vae, composite prior": clone(VAE).set_params(prior="composite", kl_weighting="per_user"),
+    "dae": DAE,
+    "dae, early stopping": clone(DAE).set_params(early_stopping=True),
+    "recvae": RECVAE,
+    "recvae, early stopping": clone(RECVAE).set_params(early_stopping=True, n_encoder_passes=1),
+    "recvae, one pass": clone(RECVAE).set_params(n_encoder_passes=0),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_that_was_killed_goes_on_to_the_same_model(name, users, path):
+    expected = clone(FITS[name]).fit(users)
+    for n_writes in (1, 2, 4, 1):  # after updates 1, 3, 7 and 8
+        assert killed(lambda: clone(FITS[name]).set_params(checkpoint=path).fit(users), n_writes)
+    model = clone(FITS[name]).set_params(checkpoint=path).fit(users)
+    assert_same_model(model.set_params(checkpoint=None), expected)
+    assert not list(path.parent.iterdir())
+
+
+def test_every_update_of_an_epoch_of_recvae_is_one_to_go_on_from(users, path):
+    """A pass that trains the encoder, and one that trains the decoder, of two batches each."""
+    recvae = clone(RECVAE).set_params(batch_size=150, n_encoder_passes=1)
+    expected = clone(recvae).fit(users)
+    for n_writes in range(1, 6):
+        model = clone(recvae).set_params(checkpoint=path)
+        assert killed(partial(clone(model).fit, users), n_writes)
+        assert_same_model(model.fit(users).set_params(checkpoint=None), expected)
+
+
+@pytest.fixture
+def falling_scores(monkeypatch):
+    """The first epoch is the best, and the weights that a warm start begins with are better."""
+
+    def score(fold_in, held_out, network, products):
+        return -network.decoder.item_weight.abs().sum().item()
+
+    monkeypatch.setattr(fitting, "validation_score", score)
+
+
+def test_the_best_weights_so_far_are_kept(X, users, path, falling_scores):
+    expected = clone(DAE).fit(users, X_val=X[300:])
+    assert expected.best_iter_ == 1
+    model = clone(DAE).set_params(checkpoint=path)
+    assert killed(partial(model.fit, users, X_val=X[300:]), 13)
+    assert_same_model(model.fit(users, X_val=X[300:]).set_params(checkpoint=None), expected)
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_warm_start_goes_on_from_where_it_was(X, users, path, falling_scores, validated):
+    keywords = {"X_val": X[300:]} if validated else {}
+    models = [clone(DAE).set_params(warm_start=True).fit(users, **keywords) for _ in range(3)]
+    expected, model, again = models
+    expected.fit(users, **keywords)
+    assert (expected.best_iter_ == 1) is validated  # of the first fit
+    expected.fit(users, **keywords)
+    assert killed(partial(model.set_params(checkpoint=path).fit, users, **keywords), 7)
+    again.set_params(checkpoint=path).fit(users, **keywords).set_params(checkpoint=None).fit(users, **keywords)
+    assert_same_model(again, expected)
+
+
+def test_where_no_seed_is_given_it_is_that_of_the_killed_fit(users, path):
+    estimator = clone(DAE).set_params(random_state=None)
+    np.random.seed(1)  # noqa: NPY002
+    expected = clone(estimator).fit(users)
+    np.random.seed(1)  # noqa: NPY002
+    assert killed(partial(clone(estimator).set_params(checkpoint=path).fit, users), 7)
+    model = clone(estimator).set_params(checkpoint=path).fit(users)
+    assert_same_model(model.set_params(checkpoint=None), expected)
+
+
+def test_a_random_state_that_moves_on_is_moved_on_as_by_the_fit_that_was_not_killed(users, path):
+    def fit(**parameters):
+        random_state = np.random.RandomState(3)
+        model = clone(DAE).set_params(**parameters)
+        model.random_state = random_state
+        return model.fit(users), random_state.randint(1000)
+
+    expected, following = fit()
+    assert killed(partial(fit, checkpoint=path), 5)
+    model, then = fit(checkpoint=path)
+    assert then == following
+    assert_same_model(model.set_params(checkpoint=None, random_state=None), expected.set_params(random_state=None))
+
+
+# -- what is written, and when
+
+
+def test_the_file_holds_arrays_and_json_without_pickle(users, path):
+    assert killed(partial(clone(VAE).set_params(checkpoint=str(path)).fit, users), 2)
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    document = json.loads(arrays.pop("document").tobytes())["document"]
+    assert document["identity"]["learning_rate"] == VAE.learning_rate
+    assert all(array.dtype.kind in "fiu" for array in arrays.values())
+
+
+def test_a_state_comes_back_as_it_was(path):
+    state = {
+        "arrays": [np.arange(6.0).reshape(2, 3), np.array(3, np.uint8), np.asfortranarray(np.eye(2, 3)), np.zeros(0)],
+        "plain": {"of": (1, 0.1, float("-inf"), "ä", None, True), "empty": [{}, ()]},
+    }
+    state_file.write(str(path), {"kind": "any"}, state)
+    assert state_file.read_document(str(path)) == {"kind": "any"}
+    back = state_file.read_state(str(path))
+    assert back["plain"] == state["plain"]
+    for one, other in zip(back["arrays"], state["arrays"], strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+    assert state_file.checksum(back) == state_file.checksum(state)
+    assert state_file.checksum(back) != state_file.checksum(back["arrays"])
+    for other in ({"a": object()}, {"a": np.array([None])}, {1: 2}):
+        assert not state_file.is_plain(other)
+        with pytest.raises(TypeError, match="cannot be written"):
+            state_file.write(str(path), {}, other)
+    assert state_file.read_document(str(path)) == {"kind": "any"}
+
+
+def test_it_is_time_after_a_minute_or_after_fifty_times_what_writing_took(path, monkeypatch):
+    monkeypatch.undo()
+    now, took = [0.0], [0.5]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(state_file, "write", lambda *arguments: now.__setitem__(0, now[0] + took[0]))
+
+    def seconds_until_due():
+        start = now[0]
+        while not kept.is_due():
+            now[0] += 1
+        return now[0] - start
+
+    with checkpoint.Checkpoint(str(path), {"estimator": "any"}) as kept:
+        assert seconds_until_due() == 60
+        kept.write({})
+        assert seconds_until_due() == 60
+        took[0] = 4.0
+        kept.write({})
+        assert seconds_until_due() == 200
+
+
+def test_a_fit_that_goes_on_says_so_and_callbacks_hear_of_the_epochs_from_there_on(users, path, capsys):
+    pytest.importorskip("sklearn.callback")
+    heard = []
+
+    class Epochs:
+        def setup(self, estimator, context, **keywords):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context, **keywords):
+            heard.append(context.task_name)
+
+    model = clone(DAE).set_params(checkpoint=path, verbose=1)
+    assert killed(partial(clone(model).fit, users), 12)
+    capsys.readouterr()
+    model.set_callbacks(Epochs()).fit(users)
+    assert heard.count("epoch") == 2
+    first, *epochs = capsys.readouterr().out.splitlines()
+    assert first == "[MultDAERecommender] goes on from its checkpoint, after 2/4 epochs"
+    assert [line.split("  ")[0] for line in epochs] == [f"[MultDAERecommender] epoch {n}/4" for n in (3, 4)]
+
+
+# -- a disk that is full, a file that is damaged
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_the_fit_goes_on(users, path, monkeypatch):
+    expected = clone(DAE).fit(users)
+    assert killed(partial(clone(DAE).set_params(checkpoint=path).fit, users), 6)
+    before = path.read_bytes()
+    monkeypatch.setattr(state_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
+    with pytest.warns(RuntimeWarning, match=r"npz could not be written, the one before is kept, .* No space left"):
+        assert killed(partial(clone(DAE).set_params(checkpoint=path).fit, users), 100) is False
+    assert not path.exists()  # at its end
+    path.write_bytes(before)
+    monkeypatch.undo()
+    model = clone(DAE).set_params(checkpoint=path).fit(users)
+    assert_same_model(model.set_params(checkpoint=None), expected)
+
+
+def _truncated(content):
+    return content[: len(content) // 2]
+
+
+def _flipped(place):
+    return lambda content: content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "truncated": _truncated,
+    "first half zero": lambda content: bytes(len(content) // 2) + content[len(content) // 2 :],
+    "another kind of file": lambda content: b"user,item\n1,2\n",
+    **{f"byte {place} flipped": _flipped(place) for place in (150, 5000, -3000, -10)},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_one_clear_sentence_and_is_left_alone(users, path, damage):
+    model = clone(DAE).set_params(checkpoint=path)
+    assert killed(partial(model.fit, users), 6)
+    content = DAMAGES[damage](path.read_bytes())
+    path.write_bytes(content)
+    model = clone(SMALL_DAE).fit(users).set_params(checkpoint=path)
+    with pytest.raises(ValueError, match=r"night\.npz is damaged, or no file of skvae: remove it, or name"):
+        model.fit(users)
+    assert path.read_bytes() == content
+    assert os.listdir(path.parent) == [path.name]
+    assert model.predict(users).shape == (300,)  # the model is as it was
+
+
+# -- another fit
+
+
+CHANGED = {
+    "learning_rate": (DAE, {"learning_rate": 0.1}, r"learning_rate is 0\.002 there and 0\.1 here\. Fit with what is"),
+    "layers": (VAE, {"hidden_layer_sizes": (8,)}, r"hidden_layer_sizes is \[16\] there and \[8\] here"),
+    "seed and epochs": (
+        DAE,
+        {"random_state": 1, "max_iter": 9},
+        "max_iter is 4 there and 9 here; random_state is 0 th",
+    ),
+    "likelihood": (
+        DAE,
+        {"likelihood": Multinomial()},
+        r"likelihood is 'multinomial' there and \['skvae\.core\.likelihoo",
+    ),
+    "initialization": (DAE, {"initialization": np.random.permutation}, r"initialization is 'svd' there"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_other_parameters_are_refused_in_words(users, path, name):
+    estimator, parameters, message = CHANGED[name]
+    assert killed(partial(clone(estimator).set_params(checkpoint=path).fit, users), 2)
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match=f"night.npz is the checkpoint of another fit: {message}"):
+        clone(estimator).set_params(checkpoint=path, **parameters).fit(users)
+    assert path.read_bytes() == content
+    clone(estimator).set_params(checkpoint=path, verbose=1).fit(users)  # which changes nothing
+
+
+def test_other_data_are_refused_in_words(X, users, path):
+    model = clone(DAE).set_params(checkpoint=path)
+    assert killed(partial(model.fit, users), 2)
+    other = users.copy()
+    other.data[7] = 2
+    size = "300 users x 200 items, 2988 interactions"
+    for data, keywords, message in [
+        (X[:299], {}, rf"X is '{size} \(checksum \w+\)' there and '299 users x 200 items, \d+ interactions"),
+        (other, {}, rf"X is '{size} \(checksum \w+\)' there and '{size} \(checksum \w+\)' here"),
+        (users, {"X_val": X[400:]}, r"X_val is None there and \['100 users x"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            model.fit(data, **keywords)
+    with pytest.raises(ValueError, match="estimator is 'MultDAERecommender' there and 'MultVAERecommender' here"):
+        clone(VAE).set_params(checkpoint=path).fit(users)
+    model.fit(users.toarray().astype(np.int64))  # the same in another container
+    assert not path.exists()
+
+
+def test_a_warm_start_from_another_model_is_refused(users, path):
+    model = clone(DAE).set_params(warm_start=True, checkpoint=path)
+    assert killed(partial(clone(model).fit, users), 2)
+    with pytest.raises(
+        ValueError, match=r"model to go on from is None there and 'one of 4 epochs \(checksum \w+\)' here"
+    ):
+        model.set_params(checkpoint=None).fit(users).set_params(checkpoint=path).fit(users)
+
+
+def test_two_fits_at_once_are_refused_and_a_fit_that_ended_leaves_the_file(users, path):
+    model = clone(DAE).set_params(checkpoint=path)
+    with (
+        checkpoint.Checkpoint(str(path), {"estimator": "any"}),
+        pytest.raises(ValueError, match=rf"in use by another fit \(process {os.getpid()} on .*\): wait for its end"),
+    ):
+        model.fit(users)
+    model.fit(users)
+    assert not os.listdir(path.parent)
+
+
+@pytest.mark.parametrize("place", ["missing/night.npz", "file/night.npz"])
+def test_a_place_where_nothing_can_be_written_is_said_before_any_work(users, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"night\.npz cannot be written: .* Name a file in a folder that is there"):
+        clone(DAE).set_params(checkpoint=tmp_path / place).fit(users)
+
+
+@pytest.mark.parametrize("value", [3, b"night.npz", ""])
+def test_what_is_no_path_is_said(users, value):
+    for estimator in (DAE, SMALL_BLEND):
+        with pytest.raises(TypeError, match="checkpoint must be a path"):
+            clone(estimator).set_params(checkpoint=value).fit(users)
+
+
+def test_a_fit_that_diverges_leaves_no_checkpoint_and_one_that_fails_does(users, path, monkeypatch):
+    model = clone(DAE).set_params(checkpoint=path, learning_rate=1e30, likelihood="gaussian")
+    with pytest.raises(ValueError, match="training diverged"):
+        model.fit(users)
+    assert not path.exists()
+    monkeypatch.setattr("skvae.fitting.validation_score", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        clone(DAE).set_params(checkpoint=path).fit(users, X_val=users)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_after_a_ctrl_c_the_checkpoint_stays_and_the_same_fit_goes_on(users, path, monkeypatch):
+    expected, step, calls = clone(DAE).fit(users), Adam.step, count(1)
+
+    def interrupted(self):
+        if next(calls) == 8:
+            raise KeyboardInterrupt
+        step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Adam, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="after 1 epochs; MultDAERecommender is fitted"):
+            clone(DAE).set_params(checkpoint=path).fit(users)
+    assert os.listdir(path.parent) == [path.name]
+    model = clone(DAE).set_params(checkpoint=path).fit(users)
+    assert_same_model(model.set_params(checkpoint=None), expected)
+
+
+# -- in a folder
+
+
+def test_in_a_folder_each_fit_has_a_file_and_a_search_goes_on_at_the_fit_that_was_killed(users, tmp_path):
+    folder = f"{tmp_path}/search{os.sep}"  # which is made
+    estimator = clone(DAE).set_params(checkpoint=folder)
+    search = GridSearchCV(estimator, {"dropout": [0.2, 0.5]}, cv=UserKFold(2), scoring=ndcg_scorer)
+    expected = clone(search).set_params(estimator__checkpoint=None).fit(users)
+    n_updates = 3 * 4  # of a fit: 150 users in batches of 60, four epochs
+    assert killed(partial(clone(search).fit, users), 2 * n_updates + 5)
+    (file,) = os.listdir(folder)
+    assert file.startswith("MultDAERecommender-")
+    assert killed(partial(clone(search).fit, users), 2 * n_updates + n_updates - 5 + 1)  # in the next
+    assert len(os.listdir(folder)) == 1
+    search.fit(users)
+    assert os.listdir(folder) == []
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
+    assert_same_model(search.best_estimator_.set_params(checkpoint=None), expected.best_estimator_)
+
+
+# -- blends
+
+
+class Counted(EASERecommender):
+    """Counts its fits."""
+
+    n_fits = 0
+
+    def fit(self, X, y=None):
+        Counted.n_fits += 1
+        return super().fit(X)
+
+
+@pytest.fixture
+def blend():
+    Counted.n_fits = 0
+    return BlendRecommender(
+        [
+            ("ease", Counted(l2_regularization=20)),
+            ("dae", DAE),
+            ("pipeline", make_pipeline(Binarizer(), clone(DAE).set_params(max_iter=1))),
+            ("inner", BlendRecommender([("linear", LINEAR["linear"]), ("vae", VAE)], weights=[1, 2])),
+            ("likelihood", clone(DAE).set_params(likelihood=Multinomial())),
+        ]
+    )
+
+
+def assert_same_blend(blend, other, users):
+    assert blend.best_validation_score_ == other.best_validation_score_
+    np.testing.assert_array_equal(blend.weights_, other.weights_)
+    np.testing.assert_array_equal(blend.decision_function(users), other.decision_function(users))
+    for one, another in zip(blend.estimators_, other.estimators_, strict=True):
+        assert re.sub("0x[0-9a-f]+", "", repr(one)) == re.sub("0x[0-9a-f]+", "", repr(another))
+        assert vars(one).keys() == vars(another).keys()
+
+
+def test_a_blend_that_was_killed_goes_on_to_the_same_and_fits_no_member_again(users, path, blend):
+    expected = clone(blend).fit(users, X_val=users)
+    Counted.n_fits = n_killed = 0
+    model = clone(blend).set_params(checkpoint=path)
+    while killed(partial(model.fit, users, X_val=users), 9):
+        n_killed += 1
+        model = clone(model)
+    assert n_killed > 4
+    assert Counted.n_fits == 1
+    assert_same_blend(model.set_params(checkpoint=None), expected, users)
+    assert os.listdir(path.parent) == []
+    assert model.named_estimators_["inner"].named_estimators_["vae"].partial_fit(users).n_iter_ == 4
+
+
+def test_a_member_that_is_killed_while_its_blend_keeps_it_goes_on_from_its_own_checkpoint(users, path, monkeypatch):
+    blend = BlendRecommender([("dae", DAE), ("vae", VAE)])
+    expected = clone(blend).fit(users)
+    write = state_file.write
+
+    def killing(path, document, state):
+        if document["identity"]["estimator"] == "BlendRecommender":
+            raise Killed
+        write(path, document, state)
+
+    monkeypatch.setattr(state_file, "write", killing)
+    with pytest.raises(Killed):
+        clone(blend).set_params(checkpoint=path).fit(users)
+    monkeypatch.undo()
+    assert os.listdir(path.parent) == ["night.npz.member0"]
+    written_before = os.stat(f"{path}.member0").st_mtime_ns
+    assert killed(partial(clone(blend).set_params(checkpoint=path).fit, users), 1)  # minutes are not over again
+    assert os.stat(f"{path}.member0").st_mtime_ns == written_before
+    assert_same_blend(clone(blend).set_params(checkpoint=path).fit(users).set_params(checkpoint=None), expected, users)
+
+
+def test_a_blend_of_other_members_or_weights_is_refused_in_words(users, path, blend):
+    model = clone(blend).set_params(checkpoint=path)
+    assert killed(partial(model.fit, users), 1)
+    with pytest.raises(
+        ValueError, match=r"another fit: weights is 'auto' there and .* here; dae__n_components is 8 there and 4"
+    ):
+        clone(model).set_params(dae__n_components=4, weights=[1] * 5).fit(users)
+    with pytest.raises(ValueError, match=r"X is '300 users"):
+        clone(model).fit(users[:200])
+
+
+def test_a_full_disk_costs_a_blend_no_member(users, path, monkeypatch):
+    blend = BlendRecommender([("dae", DAE), ("vae", VAE)])
+    expected, model = clone(blend).fit(users), clone(blend).set_params(checkpoint=path)
+    assert killed(partial(clone(model).fit, users), 5)
+    with monkeypatch.context() as full:
+        full.setattr(state_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
+        with pytest.warns(RuntimeWarning, match=r"npz(\.member.)? could not be written"):
+            model.fit(users)
+    assert_same_blend(model.set_params(checkpoint=None), expected, users)
+
+
+# -- SIGKILL
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_what_the_next_one_goes_on_from():
+    code = """if True:
+        import harness, kills, skvae
+        kills.SECONDS = 0
+        model = skvae.MultDAERecommender(4, max_iter=3, batch_size=50, early_stopping=False, random_state=0)
+        print(kills.measure(model, harness.make_matrix(200, 60, 8), 6))
+    """
+    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, cwd=ROOT / "benchmarks", env=environment, capture_output=True, text=True, check=True)
+    assert "'kills': 6, 'within the writing': 2, " in run.stdout
+    assert "'differing': 0, " in run.stdout
