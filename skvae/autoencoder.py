@@ -21,7 +21,7 @@ from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS
 from .matrix_checks import check_scale
-from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, piece, share
+from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, optional, piece, share
 from .ranking import users_per_block
 from .recommender import BaseRecommender, ItemSimilarityMixin
 
@@ -44,6 +44,7 @@ CHECKS = {
     "learning_rate": number(minimum=0, boundaries="neither"),
     "l2_regularization": number(minimum=0),
     "batch_size": integer(1, auto=True),
+    "n_sampled_items": optional(integer(1, auto=True)),
     "max_iter": integer(1),
     "averaging_epochs": number(minimum=0),
     "early_stopping": flag_or_auto,
@@ -280,7 +281,15 @@ class BaseAutoencoder(
         return _BlockScorer(self)
 
     def _checked_parameters(self):
-        return check_parameters(self, self._checks)
+        parameters = check_parameters(self, self._checks)
+        likelihood = LIKELIHOODS.get(str(parameters.likelihood), parameters.likelihood)
+        if isinstance(parameters.n_sampled_items, int) and not getattr(likelihood, "takes_item_weights", False):
+            raise ValueError(
+                f"n_sampled_items={parameters.n_sampled_items} needs a likelihood that takes_item_weights, which "
+                f"{parameters.likelihood!r} does not say it does: use n_sampled_items=None, or one of "
+                f"{', '.join(name for name, row in LIKELIHOODS.items() if row.takes_item_weights)}."
+            )
+        return parameters
 
     def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
         """Set what the schedule of beta depends on, when a fit begins."""

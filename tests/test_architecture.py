@@ -60,6 +60,7 @@ CORE_ARROWS = {
     "inversion": set(),
     "isolation": set(),
     "item_products": set(),
+    "item_sampling": {"item_products"},
     "likelihoods": set(),
     "optimizer": set(),
     "priors": set(),
@@ -69,7 +70,7 @@ CORE_ARROWS = {
     "initialization": {"item_products"},
     "inference": {"batches", "isolation"},
     "item_regression": {"devices", "inversion"},
-    "training": {"averaging", "early_stopping", "item_products", "optimizer"},
+    "training": {"averaging", "early_stopping", "item_products", "item_sampling", "optimizer"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
