@@ -275,7 +275,8 @@ class BaseAutoencoder(
         Returns
         -------
         object
-            With ``scores(X)``, a float32 tensor of shape (n_users, n_items), and its ``device``.
+            With ``scores(X)``, a float32 tensor of shape (n_users, n_items), its ``device``, and
+            ``scores_of_items(X)``, a function from a slice of the items to their part of it.
         """
         check_is_fitted(self)
         return _BlockScorer(self)
@@ -383,6 +384,9 @@ class _BlockScorer:
 
     def scores(self, X):
         return self.inference.scores(self.estimator._check_interactions(X, reset=False))
+
+    def scores_of_items(self, X):
+        return self.inference.scores_of_items(self.estimator._check_interactions(X, reset=False))
 
 
 # Fitted estimator -> (its weights_, device, precision, inference): inference writes nothing to the estimator

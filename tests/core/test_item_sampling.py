@@ -257,3 +257,18 @@ def test_a_batch_of_some_items_holds_what_its_users_have_of_them():
     dense, items = batch.to_dense(), slice(7, 31)
     assert torch.equal(batch.of_items(items).to_dense(), dense[:, items])
     assert replace(batch, items=batch.items, n_items=N_ITEMS).item_weights is None
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_a_model_ranks_and_validates_in_tiles_of_items_as_without(name, precision, X, monkeypatch):
+    model = clone(AUTOENCODERS[name]).set_params(max_iter=1, precision=precision)
+    expected = clone(model).fit(X[:400], X_val=X[400:])
+    items, scores = expected.recommend(X, k=30)
+    monkeypatch.setattr("skvae.ranking.USERS_PER_TILE", 50)
+    monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", 50 * 64)
+    monkeypatch.setattr("skvae.ranking.FEWEST_USERS_PER_BLOCK", 10**9)
+    in_tiles, best = expected.recommend(X, k=30)
+    np.testing.assert_allclose(best, scores, rtol=0, atol=1e-5)
+    assert (in_tiles == items).mean() > 0.999  # a last-bit difference may swap equals
+    assert model.fit(X[:400], X_val=X[400:]).validation_scores_ == pytest.approx(expected.validation_scores_, abs=1e-4)
