@@ -33,7 +33,7 @@ from .matrix_checks import check_columns_of_model, check_same_cells, column_name
 SCORES_PER_BLOCK = 2**21
 SCORES_PER_BLOCK_OF_GPU = 2**26  # 256 MB; a GPU needs work enough at a time to be worth a call
 # Fewer users than that take as much time for reading all weights as for multiplying by them: items come in tiles then.
-FEWEST_USERS_PER_BLOCK, USERS_PER_TILE = 32, 256
+FEWEST_USERS_PER_BLOCK, USERS_PER_TILE = 32, 128
 
 
 def users_per_block(n_items, device="cpu"):
@@ -107,18 +107,18 @@ def top_k(scores, k):
 def _write_top_k(tiles, items, best):
     """Write what `top_k` returns of scores that come as (slice of items, tensor), in the order of the items."""
     items[:], best[:] = -1, -np.inf
-    values = ranked = None
+    before: tuple = ()  # values and items that are the best so far
     for tile, scores in tiles:
-        of_tile, places = _top_k(scores, min(items.shape[1], scores.shape[1]))
-        places = places + tile.start
-        if values is not None:  # of equal scores those before have the lower items
-            values, order = _top_k(torch.cat([values, of_tile], 1), min(items.shape[1], tile.stop))
-            places = torch.cat([ranked, places], 1).gather(1, order)
-        values, ranked = of_tile if values is None else values, places
-    if values is not None:
-        n_ranked = values.shape[1]
-        best[:, :n_ranked], items[:, :n_ranked] = values.numpy(force=True), ranked.numpy(force=True)
-        items[best == -np.inf] = -1
+        values, ranked = _top_k(scores, min(items.shape[1], scores.shape[1]))
+        ranked = ranked + tile.start
+        if before:  # of equal scores those before have the lower items
+            values, ranked = (torch.cat(pair, 1) for pair in zip(before, (values, ranked), strict=True))
+            values, order = _top_k(values, min(items.shape[1], tile.stop))
+            ranked = ranked.gather(1, order)
+        before = values, ranked
+    for whole, part in zip((best, items), before, strict=False):
+        whole[:, : part.shape[1]] = part.numpy(force=True)
+    items[best == -np.inf] = -1
 
 
 def _top_k(scores, k):
@@ -320,10 +320,11 @@ def _in_any_order(indices, name, n_items):
 
 def _masked(tiles, cells, blocked):
     """Yield the tiles with -inf, in place, at the entries of canonical csr_arrays and at items that nobody may get."""
-    users = np.concatenate([np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)) for part in cells] or [[]])
-    items = np.concatenate([part.indices for part in cells] or [[]])
+    nothing = np.empty(0, np.int64)
+    users = np.concatenate([nothing, *(np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)) for part in cells)])
+    items = np.concatenate([nothing, *(part.indices for part in cells)])
     order = np.argsort(items, kind="stable")
-    users, items = users[order].astype(np.int64), items[order].astype(np.int64)
+    users, items = users[order], items[order]
     for tile, scores in tiles:
         of_tile = slice(*np.searchsorted(items, (tile.start, tile.stop)))
         places = (torch.from_numpy(part).to(scores.device) for part in (users[of_tile], items[of_tile] - tile.start))
