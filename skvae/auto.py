@@ -15,6 +15,20 @@ def batch_size(n_users):
     return min(max(n_users // 40, 32), 500)
 
 
+def n_sampled_items(n_items):
+    """Items drawn for an update: none up to 100 000 items, of which all are taken, else a tenth, at most 20 000.
+
+    Parameters
+    ----------
+    n_items : int
+
+    Returns
+    -------
+    int or None
+    """
+    return None if n_items <= 100_000 else min(n_items // 10, 20_000)
+
+
 def patience(n_interactions):
     """Epochs without a rise: those of three million interactions, at least 10 and at most 100.
 

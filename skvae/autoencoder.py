@@ -44,6 +44,7 @@ CHECKS = {
     "learning_rate": number(minimum=0, boundaries="neither"),
     "l2_regularization": number(minimum=0),
     "batch_size": integer(1, auto=True),
+    "n_sampled_items": optional(integer(1, auto=True)),
     "max_iter": integer(1),
     "averaging_epochs": number(minimum=0),
     "early_stopping": flag_or_auto,
@@ -238,13 +239,22 @@ class BaseAutoencoder(
         Returns
         -------
         object
-            With ``scores(X)``, a float32 tensor of shape (n_users, n_items), and its ``device``.
+            With ``scores(X)``, a float32 tensor of shape (n_users, n_items), its ``device``, and
+            ``scores_of_items(X)``, a function from a slice of the items to their part of it.
         """
         check_is_fitted(self)
         return _BlockScorer(self)
 
     def _checked_parameters(self):
-        return check_parameters(self, self._checks)
+        parameters = check_parameters(self, self._checks)
+        likelihood = LIKELIHOODS.get(str(parameters.likelihood), parameters.likelihood)
+        if isinstance(parameters.n_sampled_items, int) and not getattr(likelihood, "takes_item_weights", False):
+            raise ValueError(
+                f"n_sampled_items={parameters.n_sampled_items} needs a likelihood that takes_item_weights, which "
+                f"{parameters.likelihood!r} does not say it does: use n_sampled_items=None, or one of "
+                f"{', '.join(name for name, row in LIKELIHOODS.items() if row.takes_item_weights)}."
+            )
+        return parameters
 
     def _widen(self, n_items):
         self.weights_ = widened(self.weights_, n_items)
@@ -343,6 +353,9 @@ class _BlockScorer:
 
     def scores(self, X):
         return self.inference.scores(self.estimator._check_interactions(X, reset=False))
+
+    def scores_of_items(self, X):
+        return self.inference.scores_of_items(self.estimator._check_interactions(X, reset=False))
 
 
 # Fitted estimator -> (its weights_, device, precision, inference): inference writes nothing to the estimator

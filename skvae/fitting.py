@@ -241,6 +241,7 @@ def _warn_below_final(estimator, parameters, rows):
 def _training(estimator, parameters, network, rows, n_epochs, averaging_epochs):
     """A training of the network that goes on from the updates made."""
     device = rows.offsets.device
+    estimator.n_sampled_items_ = _n_sampled_items(parameters, network.likelihood, rows.n_items)
     settings = Settings(
         schedule=estimator._kl_schedule(parameters),
         n_epochs=n_epochs,
@@ -250,10 +251,19 @@ def _training(estimator, parameters, network, rows, n_epochs, averaging_epochs):
         averaging_epochs=averaging_epochs,
         patience=estimator.n_iter_no_change_ if estimator.early_stopping_ else None,
         half_precision=is_half_precision(parameters.precision, device),
+        n_sampled_items=estimator.n_sampled_items_,
     )
     seed = (estimator._seed + estimator.n_updates_) % 2**63
     objective = estimator._objective(parameters, network.to(device))
     return Training(objective, rows, settings, seed, estimator.n_updates_)
+
+
+def _n_sampled_items(parameters, likelihood, n_items):
+    """Items that an update draws, None where it takes all."""
+    n = parameters.n_sampled_items
+    if n == "auto":
+        n = auto.n_sampled_items(n_items) if getattr(likelihood, "takes_item_weights", False) else None
+    return None if n is None or n >= n_items else n
 
 
 def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, snapshot=None):

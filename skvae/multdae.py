@@ -44,6 +44,12 @@ class MultDAERecommender(BaseAutoencoder):
     batch_size : int or "auto", default="auto"
         Users an update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
         small data need small batches more than anything else.
+    n_sampled_items : int, "auto" or None, default="auto"
+        An update takes the items of its users and so many others, drawn anew, which stand for all
+        the others by how likely they were drawn: its time and memory then do not grow with the
+        number of items. l2_regularization counts in an update for the items that it takes. None:
+        all items. "auto": all up to 100 000 items, beyond a tenth of them, at most 20 000; all with
+        a likelihood of your own that does not say ``takes_item_weights``.
     max_iter : int, default=200
         Epochs at the most.
     averaging_epochs : float, default=2.0
@@ -102,6 +108,8 @@ class MultDAERecommender(BaseAutoencoder):
     best_validation_score_ : float or None
         Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
+    n_sampled_items_ : int or None
+        What "auto" came to; None: all items.
     n_iter_no_change_ : int
     early_stopping_ : bool
         What "auto" came to.
@@ -140,6 +148,7 @@ class MultDAERecommender(BaseAutoencoder):
         learning_rate=2e-3,
         l2_regularization=2e-5,
         batch_size="auto",
+        n_sampled_items="auto",
         max_iter=200,
         averaging_epochs=2.0,
         early_stopping="auto",
@@ -162,6 +171,7 @@ class MultDAERecommender(BaseAutoencoder):
         self.learning_rate = learning_rate
         self.l2_regularization = l2_regularization
         self.batch_size = batch_size
+        self.n_sampled_items = n_sampled_items
         self.max_iter = max_iter
         self.averaging_epochs = averaging_epochs
         self.early_stopping = early_stopping

@@ -8,6 +8,10 @@ its scores where they are by a second method, which is then asked instead, once 
     overwritten, and ``device``, the torch.device of these tensors. X is a block of rows of what
     `recommend` got.
 
+The object may also have ``scores_of_items(X)``, which gives a function from a slice of the items to the
+scores of these alone. Large catalogues are then ranked in tiles of users x items, where otherwise a block
+would be all items of a few users.
+
 Without the method, or where ``block_scorer`` is None, ``decision_function`` is used. A subclass of a
 recommender of skvae that defines ``decision_function`` alone has None, so that it is ranked by its own.
 """
@@ -28,6 +32,8 @@ from .matrix_checks import check_columns_of_model, check_same_cells, column_name
 # blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
 SCORES_PER_BLOCK = 2**21
 SCORES_PER_BLOCK_OF_GPU = 2**26  # 256 MB; a GPU needs work enough at a time to be worth a call
+# Fewer users than that take as much time for reading all weights as for multiplying by them: items come in tiles then.
+FEWEST_USERS_PER_BLOCK, USERS_PER_TILE = 32, 128
 
 
 def users_per_block(n_items, device="cpu"):
@@ -44,8 +50,11 @@ def users_per_block(n_items, device="cpu"):
     int
         At least 1.
     """
-    n_scores = SCORES_PER_BLOCK if torch.device(device).type == "cpu" else SCORES_PER_BLOCK_OF_GPU
-    return max(1, n_scores // max(1, n_items))
+    return max(1, _scores_per_block(device) // max(1, n_items))
+
+
+def _scores_per_block(device):
+    return SCORES_PER_BLOCK if torch.device(device).type == "cpu" else SCORES_PER_BLOCK_OF_GPU
 
 
 def top_k(scores, k):
@@ -90,17 +99,26 @@ def top_k(scores, k):
     if not np.issubdtype(scores.dtype, np.floating):
         scores = scores.astype(np.float64)  # integers above 2**24 are equal in float32
     items, best = np.empty((len(scores), k), np.int64), np.empty((len(scores), k), scores.dtype)
-    _write_top_k(torch.from_dlpack(np.ascontiguousarray(scores)), items, best)
+    tile = slice(0, scores.shape[1]), torch.from_dlpack(np.ascontiguousarray(scores))
+    _write_top_k([tile] if scores.size else [], items, best)
     return items, best
 
 
-def _write_top_k(scores, items, best):
-    """Write what `top_k` returns of a tensor of scores."""
-    n_ranked = min(items.shape[1], scores.shape[1])
-    items[:, n_ranked:], best[:, n_ranked:] = -1, -np.inf
-    if len(items) and n_ranked:
-        best[:, :n_ranked], items[:, :n_ranked] = (part.numpy(force=True) for part in _top_k(scores, n_ranked))
-        items[best == -np.inf] = -1
+def _write_top_k(tiles, items, best):
+    """Write what `top_k` returns of scores that come as (slice of items, tensor), in the order of the items."""
+    items[:], best[:] = -1, -np.inf
+    before: tuple = ()  # values and items that are the best so far
+    for tile, scores in tiles:
+        values, ranked = _top_k(scores, min(items.shape[1], scores.shape[1]))
+        ranked = ranked + tile.start
+        if before:  # of equal scores those before have the lower items
+            values, ranked = (torch.cat(pair, 1) for pair in zip(before, (values, ranked), strict=True))
+            values, order = _top_k(values, min(items.shape[1], tile.stop))
+            ranked = ranked.gather(1, order)
+        before = values, ranked
+    for whole, part in zip((best, items), before, strict=False):
+        whole[:, : part.shape[1]] = part.numpy(force=True)
+    items[best == -np.inf] = -1
 
 
 def _top_k(scores, k):
@@ -198,20 +216,34 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     items = np.empty((n_users, k), np.int64)
     scores = np.empty((n_users, k), np.float32)
     scorer = _block_scorer(model)
-    step = users_per_block(n_items, scorer.device)
+    step, width = _tile_shape(scorer, n_items)
     for first in range(0, n_users, step):
         block = slice(first, min(first + step, n_users))
         rows = take_rows(X, block)
         seen = as_csr(rows)
-        block_scores = scorer.scores(rows)
-        if exclude_seen:
-            _mask(block_scores, seen)
-        if excluded is not None:
-            _mask(block_scores, excluded[block])
-        if len(blocked):
-            block_scores[:, blocked] = -torch.inf
-        _write_top_k(block_scores, items[block], scores[block])
+        cells = ([seen] if exclude_seen else []) + ([] if excluded is None else [excluded[block]])
+        tiles = _masked(_tiles(scorer, rows, n_items, width), cells, blocked)
+        _write_top_k(tiles, items[block], scores[block])
     return items, scores
+
+
+def _tile_shape(scorer, n_items):
+    """Users and items whose scores are held at once."""
+    n_users = users_per_block(n_items, scorer.device)
+    if n_users >= FEWEST_USERS_PER_BLOCK or not hasattr(scorer, "scores_of_items"):
+        return n_users, n_items
+    return USERS_PER_TILE, max(1, _scores_per_block(scorer.device) // USERS_PER_TILE)
+
+
+def _tiles(scorer, rows, n_items, width):
+    """Yield (slice of items, scores) of a block of users."""
+    if width >= n_items:
+        yield slice(0, n_items), scorer.scores(rows)
+        return
+    scores_of = scorer.scores_of_items(rows)
+    for first in range(0, n_items, width):
+        tile = slice(first, min(first + width, n_items))
+        yield tile, scores_of(tile)
 
 
 class _ScoresOfArrays:
@@ -286,8 +318,16 @@ def _in_any_order(indices, name, n_items):
     return item_indices(list(indices) if isinstance(indices, Set) else indices, name, n_items)
 
 
-def _mask(scores, cells):
-    """Set the scores of the entries of a canonical csr_array to -inf, in place."""
-    rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
-    users, items = (torch.from_numpy(indices.astype(np.int64)) for indices in (rows, cells.indices))
-    scores[users.to(scores.device), items.to(scores.device)] = -torch.inf
+def _masked(tiles, cells, blocked):
+    """Yield the tiles with -inf, in place, at the entries of canonical csr_arrays and at items that nobody may get."""
+    nothing = np.empty(0, np.int64)
+    users = np.concatenate([nothing, *(np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)) for part in cells)])
+    items = np.concatenate([nothing, *(part.indices for part in cells)])
+    order = np.argsort(items, kind="stable")
+    users, items = users[order], items[order]
+    for tile, scores in tiles:
+        of_tile = slice(*np.searchsorted(items, (tile.start, tile.stop)))
+        places = (torch.from_numpy(part).to(scores.device) for part in (users[of_tile], items[of_tile] - tile.start))
+        scores[tuple(places)] = -torch.inf
+        scores[:, blocked[slice(*np.searchsorted(blocked, (tile.start, tile.stop)))] - tile.start] = -torch.inf
+        yield tile, scores

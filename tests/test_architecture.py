@@ -67,6 +67,7 @@ CORE_ARROWS = {
     "inversion": set(),
     "isolation": set(),
     "item_products": set(),
+    "item_sampling": {"item_products"},
     "likelihoods": set(),
     "optimizer": set(),
     "priors": set(),
@@ -78,7 +79,7 @@ CORE_ARROWS = {
     "initialization": {"item_products"},
     "inference": {"batches", "isolation"},
     "item_regression": {"devices", "inversion"},
-    "training": {"averaging", "checkpoint", "early_stopping", "item_products", "optimizer"},
+    "training": {"averaging", "checkpoint", "early_stopping", "item_products", "item_sampling", "optimizer"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}

@@ -92,6 +92,18 @@ def test_the_matrix_is_that_of_its_seed(harness):
     assert (first != other).nnz > 0
 
 
+def test_users_of_a_large_catalogue_have_the_stated_items_with_a_long_tail(monkeypatch):
+    script = load_script("benchmarks/large_catalogues.py")
+    monkeypatch.setattr(script, "USERS_PER_CHUNK", 70)
+    X = script.power_law(200, 5000, 20)
+    assert X.shape == (200, 5000)
+    assert X.has_canonical_format
+    assert 15 < X.nnz / 200 <= 20
+    assert (X.data == 1).all()
+    counts = np.sort(X.sum(0))[::-1]
+    assert counts[:500].sum() > 0.5 * X.nnz
+
+
 def test_a_markdown_table_has_a_line_a_row_under_two_of_header(harness):
     table = harness.markdown_table(["contestant", "users/s"], [["skvae", 2], ["floor", 3]])
     assert table == "| contestant | users/s |\n| --- | --- |\n| skvae | 2 |\n| floor | 3 |\n"

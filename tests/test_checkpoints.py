@@ -81,9 +81,11 @@ FITS = {
     "vae in bfloat16": clone(VAE).set_params(precision="bfloat16"),
     "vae, composite prior": clone(VAE).set_params(prior="composite", kl_weighting="per_user"),
     "dae": DAE,
+    "dae of sampled items": clone(DAE).set_params(n_sampled_items=20),
     "dae, early stopping": clone(DAE).set_params(early_stopping=True),
     "recvae": RECVAE,
     "recvae, early stopping": clone(RECVAE).set_params(early_stopping=True, n_encoder_passes=1),
+    "recvae of sampled items": clone(RECVAE).set_params(n_sampled_items=20, averaging_epochs=0),
     "recvae, one pass": clone(RECVAE).set_params(n_encoder_passes=0),
 }
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from conftest import CONTAINERS_OF_ONES, SPARSE, dense, left_alone, read_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -217,6 +218,58 @@ def test_blocks_give_what_one_block_gives(monkeypatch, scores_per_block):
     np.testing.assert_array_equal(scores, expected[1])
     assert sum(model.blocks) == 30
     assert max(model.blocks) == max(1, scores_per_block // 12)
+
+
+class Tiled(Linear):
+    """The same scores, of which a slice of the items can be had."""
+
+    device = torch.device("cpu")
+
+    def block_scorer(self):
+        return self
+
+    def scores(self, X):
+        return torch.from_numpy(self.decision_function(X).astype(np.float32))
+
+    def scores_of_items(self, X):
+        scores, self.widths = self.scores(X), []
+        return lambda items: self.widths.append(items.stop - items.start) or scores[:, items].clone()
+
+
+@pytest.mark.parametrize(("n_users", "width"), [(1, 1), (7, 5), (30, 11), (100, 12)])
+@pytest.mark.parametrize("k", [1, 5, 12, 20])
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        ({}, lambda user, item: True),
+        ({"exclude_seen": False, "exclude": [0, 7, 8]}, lambda user, item: item not in (0, 7, 8)),
+        ({"candidates": [2, 4, 11], "exclude": sp.csr_array(X[::-1])},
+         lambda user, item: item in (2, 4, 11) and not X[::-1][user, item]),
+    ],
+    ids=["seen", "exclude", "candidates"],
+)  # fmt: skip
+def test_tiles_of_items_give_what_all_items_at_once_give(monkeypatch, n_users, width, k, arguments, allowed):
+    monkeypatch.setattr("skvae.ranking.USERS_PER_TILE", n_users)
+    monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", n_users * width)
+    monkeypatch.setattr("skvae.ranking.FEWEST_USERS_PER_BLOCK", 10**9)
+    model = Tiled(WEIGHTS)
+    items, scores = recommend(model, sp.csr_array(X), k, **arguments)
+    seen = (X != 0) & arguments.get("exclude_seen", True)
+    expected = looped_recommend(X @ WEIGHTS, seen, k, allowed)  # of small integers, of which many are equal
+    np.testing.assert_array_equal(items, expected)
+    best = np.take_along_axis(X @ WEIGHTS, np.maximum(expected, 0), axis=1)
+    np.testing.assert_array_equal(scores, np.where(expected < 0, -np.inf, best))
+    if width < 12:
+        assert max(model.widths) == width
+        assert sum(model.widths) == 12
+    assert max(model.blocks) <= n_users
+
+
+def test_a_score_that_is_nan_in_a_later_tile_raises(monkeypatch):
+    monkeypatch.setattr("skvae.ranking.USERS_PER_TILE", 4)
+    monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", 4 * 5)
+    with pytest.raises(ValueError, match="scores must not contain NaN"):
+        recommend(Tiled(WEIGHTS, bias=np.where(np.arange(12) == 11, np.nan, 0)), X, 3)
 
 
 @pytest.mark.parametrize("container", CONTAINERS_OF_ONES)

@@ -33,11 +33,12 @@ class MovingAverage:
         self.n_updates = 0
 
     @torch.no_grad()
-    def updated(self):
-        """Count an update of the weights, and take a term where it is due."""
+    def updated(self, catch_up=lambda: None):
+        """Count an update of the weights, and take a term where it is due, after ``catch_up`` of rows left behind."""
         self.n_updates += 1
         n_terms, remainder = divmod(self.n_updates, self.interval)
         if not remainder:
+            catch_up()
             for name, average in self.averages.items():
                 average.lerp_(self.parameters[name], max(1 / n_terms, 1 / self.span))
 

@@ -18,12 +18,15 @@ class SparseBatch:
         User u owns the interactions ``offsets[u]:offsets[u + 1]``.
     values : float tensor of shape (n_interactions,)
     n_items : int
+    item_weights : float tensor of shape (n_items,), or None
+        How many items each column stands for, where some were drawn for all; 1 of those that a user has.
     """
 
     items: torch.Tensor
     offsets: torch.Tensor
     values: torch.Tensor
     n_items: int
+    item_weights: torch.Tensor | None = None
 
     @property
     def n_users(self):
@@ -55,6 +58,14 @@ class SparseBatch:
             return self
         draws = torch.rand(self.values.shape, generator=generator, device=self.values.device, dtype=self.values.dtype)
         return replace(self, values=self.values * (draws >= rate) / (1 - rate))
+
+    def of_items(self, items):
+        """The same users with what they have of a slice of the items, as a batch of these items alone."""
+        inside = (self.items >= items.start) & (self.items < items.stop)
+        ends = torch.nn.functional.pad(inside.cumsum(0), (1, 0))
+        return SparseBatch(
+            self.items[inside] - items.start, ends[self.offsets], self.values[inside], items.stop - items.start
+        )
 
     def to_dense(self):
         """Dense tensor of shape (n_users, n_items), for a likelihood that cannot do without."""

@@ -47,16 +47,27 @@ class Inference:
         """Logits, float32 array of shape (n_users, n_items)."""
         return self._by_user(X, self._logits, X.shape[1])
 
-    @isolated()
     def scores(self, X):
         """Logits of one block of users, a float32 tensor of shape (n_users, n_items) of its own on the device."""
-        rows = UserRows(X, device=self.device)
+        return self.scores_of_items(X)(slice(None))
+
+    @isolated()
+    def scores_of_items(self, X):
+        """Function from a slice of the items to the `scores` of these alone."""
+        decoder, rows = self.network.decoder, UserRows(X, device=self.device)
         batch = rows.batch(torch.arange(rows.n_users, device=self.device), len(rows.items))
         with torch.no_grad():  # in inference mode they could not be written to outside it
-            return self._logits(batch)
+            hidden = decoder.hidden(self.network.code(batch))
+
+        @isolated()
+        def scores(items):
+            with torch.no_grad():
+                return self.products.logits(hidden, decoder.item_weight, decoder.item_bias, items=items)
+
+        return scores
 
     def block_scorer(self):
-        """What `skvae.recommend` ranks by: itself, with ``scores`` and ``device``."""
+        """What `skvae.recommend` ranks by: itself, with ``scores``, ``scores_of_items`` and ``device``."""
         return self
 
     @isolated()

@@ -10,7 +10,7 @@ from .item_products import FLOAT32
 # Each vector is chosen freely in a space of n_items dimensions: what fewer users than that say of it is noise.
 USERS_PER_VECTOR = 20
 N_ITERATIONS, N_EXTRA_VECTORS = 3, 10
-USERS_PER_BLOCK = 4096
+USERS_PER_BLOCK, ITEMS_PER_USER_OF_BLOCK = 4096, 16  # a block takes a pass over all items, which users have to be worth
 
 
 @torch.no_grad()
@@ -85,7 +85,7 @@ def _gram_product(rows, matrix):
     """X'X times a matrix M, of the L2-normalised rows X: the gradient of half the squared length of the codes X M."""
     matrix = matrix.detach().requires_grad_()
     with torch.enable_grad():
-        for users in rows.non_empty().split(USERS_PER_BLOCK):
+        for users in rows.non_empty().split(max(USERS_PER_BLOCK, rows.n_items // ITEMS_PER_USER_OF_BLOCK)):
             codes = FLOAT32.sum_of_rows(matrix, rows.batch(users).normalized())
             codes.backward(codes.detach())
     return matrix.grad

@@ -2,7 +2,8 @@
 
 Both are taken a chunk of items at a time on a CPU. In training the gradient of an item matrix is
 handed on a chunk at a time too, so that no memory, fresh or kept, is needed for it, and an optimizer
-reads it from the cache: at 20 000 items x 600 such a gradient takes 48 MB.
+reads it from the cache: at 20 000 items x 600 such a gradient takes 48 MB. Where the logits of a batch
+would pass `BYTES_OF_LOGITS` they are taken in tiles of items, and again for the gradient.
 """
 
 import torch
@@ -27,11 +28,20 @@ class ItemProducts:
     half_weight : bfloat16 tensor of shape (n_items, width), default=None
         A copy of the decoder's item matrix, to multiply by in its place.
     buffer : tensor of shape (n_users, n_items), default=None
-        Memory for the logits of a training, in which one batch at most is under way.
+        Memory for the logits of a training, in which one batch at most is under way. With fewer columns than items:
+        for tiles of so many of them, in float32.
     """
 
     def __init__(self, take_gradient=accumulate, half_weight=None, buffer=None):
         self.take_gradient, self.half_weight, self.buffer = take_gradient, half_weight, buffer
+
+    def of_batch(self, batch, generator):
+        """The products that an update takes for its batch."""
+        return self
+
+    def columns(self, batch):
+        """A batch in the columns of the logits."""
+        return batch
 
     @classmethod
     def for_inference(cls, decoder, half_precision):
@@ -39,10 +49,13 @@ class ItemProducts:
         return cls(half_weight=decoder.item_weight.detach().bfloat16() if half_precision else None)
 
     @classmethod
-    def for_training(cls, decoder, half_precision, n_users, take_gradient):
-        """With a buffer for batches of up to so many users, in the precision of the product."""
+    def for_training(cls, network, half_precision, n_users, take_gradient):
+        """With a buffer for batches of up to so many users, in the precision of the product, or for tiles of items."""
+        decoder = network.decoder
         products = cls.for_inference(decoder, half_precision)
-        factor = products.factor(decoder.item_weight.detach())
+        factor, bias = products.factor(decoder.item_weight.detach()), decoder.item_bias.detach()
+        if n_users * len(factor) * factor.element_size() > BYTES_OF_LOGITS and hasattr(network.likelihood, "tile"):
+            return cls(take_gradient, products.half_weight, bias.new_empty(n_users, _tile_size(factor, n_users)))
         return cls(take_gradient, products.half_weight, factor.new_empty(n_users, len(factor)))
 
     @torch.no_grad()
@@ -61,12 +74,29 @@ class ItemProducts:
             return _SumOfRows.apply(weight, batch, self.take_gradient)
         return _sum_of_rows(batch.items, weight, batch.offsets, batch.values)
 
-    def logits(self, hidden, weight, bias, out=None):
-        """hidden W' + bias; without gradients in float32 and, where it is given, written into ``out``."""
+    def logits(self, hidden, weight, bias, out=None, items=slice(None)):
+        """hidden W' + bias; without gradients in float32, of a slice of items and, if given, written into ``out``."""
         if torch.is_grad_enabled():
             return _Logits.apply(hidden, weight, bias, self)
+        bias = bias[items]
         out = hidden.new_empty(len(hidden), len(bias)) if out is None else out
-        return _write_logits(hidden, self.factor(weight), bias, out)
+        return _write_logits(hidden, self.factor(weight)[items], bias, out)
+
+    def in_tiles(self, n_items):
+        """Whether the logits of a batch in training are taken a tile of items at a time."""
+        return self.buffer is not None and self.buffer.shape[1] < n_items
+
+    def log_prob_in_tiles(self, hidden, weight, bias, likelihood, batch):
+        """What the likelihood's log_prob gives of hidden W' + bias, in the memory of a tile of items."""
+        return _LogProbInTiles.apply(hidden, weight, bias, self, likelihood, batch)
+
+    def tiles(self, hidden, weight, bias):
+        """Yield (slice of items, logits) for all items, each in the same memory."""
+        width = self.buffer.shape[1]
+        for first in range(0, len(bias), width):
+            items = slice(first, min(first + width, len(bias)))
+            out = self.buffer.flatten()[: len(hidden) * (items.stop - first)].view(len(hidden), -1)
+            yield items, _write_logits(hidden, self.factor(weight)[items], bias[items], out)
 
 
 FLOAT32 = ItemProducts()  # of a network that is not in training, or whose gradients all go to .grad
@@ -107,26 +137,54 @@ class _Logits(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        factor, bias = ctx.products.factor(ctx.weight), ctx.bias
-        hidden, hidden_grad = ctx.hidden.to(factor.dtype), None
-        # what is frozen takes no product
+        encoder_trained, decoder_trained, *_ = ctx.needs_input_grad  # what is frozen takes no product
+        hidden_grad = torch.zeros_like(ctx.hidden) if encoder_trained else None
+        _pass_on(grad, slice(0, len(ctx.weight)), ctx, hidden_grad, decoder_trained)
+        return hidden_grad, None, grad.sum(0).to(ctx.bias.dtype) if decoder_trained else None, None
+
+
+class _LogProbInTiles(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, products, likelihood, batch):
+        products.refresh(weight)
+        ctx.hidden, ctx.weight, ctx.bias, ctx.products = hidden, weight, bias, products
+        ctx.likelihood, ctx.batch, ctx.parts = likelihood, batch, None
+        for items, logits in products.tiles(hidden, weight, bias):
+            part = likelihood.tile(logits, batch.of_items(items))
+            ctx.parts = part if ctx.parts is None else likelihood.joined(ctx.parts, part)
+        return likelihood.log_prob_of(ctx.parts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
         encoder_trained, decoder_trained, *_ = ctx.needs_input_grad
-        if encoder_trained:
-            hidden_grad = torch.zeros_like(ctx.hidden)
-        chunks = _chunks(factor)
+        hidden_grad = torch.zeros_like(ctx.hidden) if encoder_trained else None
+        bias_grad = torch.empty_like(ctx.bias) if decoder_trained else None
+        for items, logits in ctx.products.tiles(ctx.hidden, ctx.weight, ctx.bias):
+            part = ctx.likelihood.gradient_of_tile(logits, ctx.batch.of_items(items), ctx.parts, grad)
+            if bias_grad is not None:
+                torch.sum(part, 0, out=bias_grad[items])
+            _pass_on(part.to(ctx.products.factor(ctx.weight).dtype), items, ctx, hidden_grad, decoder_trained)
+        return hidden_grad, None, bias_grad, None, None, None
+
+
+def _pass_on(grad, items, ctx, hidden_grad, decoder_trained):
+    """Add to the gradient of hidden, unless it is None, and hand on that of the weights, given that of some logits."""
+    factor = ctx.products.factor(ctx.weight)
+    hidden = ctx.hidden.to(factor.dtype)
+    chunks = _chunks(factor, items)
+    if decoder_trained:
+        # the memory of one chunk of it, in both precisions where they differ
+        product = torch.empty_like(factor[chunks[0]])
+        rows = None if factor.dtype == ctx.weight.dtype else product.to(ctx.weight.dtype)
+    for chunk in chunks:
+        part, n = grad[:, chunk.start - items.start : chunk.stop - items.start], chunk.stop - chunk.start
+        if hidden_grad is not None:
+            hidden_grad += part @ factor[chunk]
         if decoder_trained:
-            # the memory of one chunk of it, in both precisions where they differ
-            product = torch.empty_like(factor[chunks[0]])
-            rows = None if factor.dtype == bias.dtype else product.to(bias.dtype)
-        for items in chunks:
-            part, n = grad[:, items], items.stop - items.start
-            if encoder_trained:
-                hidden_grad += part @ factor[items]
-            if decoder_trained:
-                torch.mm(part.T, hidden, out=product[:n])
-                of_chunk = product[:n] if rows is None else rows[:n].copy_(product[:n])
-                ctx.products.take_gradient(ctx.weight, items, of_chunk)
-        return hidden_grad, None, grad.sum(0).to(bias.dtype) if decoder_trained else None, None
+            torch.mm(part.T, hidden, out=product[:n])
+            of_chunk = product[:n] if rows is None else rows[:n].copy_(product[:n])
+            ctx.products.take_gradient(ctx.weight, chunk, of_chunk)
 
 
 def _write_logits(hidden, factor, bias, logits):
@@ -163,10 +221,24 @@ def _write_few_rows(hidden, weight, bias, logits):
 BYTES_PER_COLUMN = 4096  # 1024 items in float32, 2048 in bfloat16
 
 
-def _chunks(weight):
-    """Slices of the rows of an item matrix; all of them at once where it is not on a CPU."""
-    step = BYTES_PER_COLUMN // weight.element_size() if weight.device.type == "cpu" else len(weight)
-    return [slice(first, min(first + step, len(weight))) for first in range(0, len(weight), step)]
+# Of a batch in training, held at once: 500 users and 536 870 items in float32.
+BYTES_OF_LOGITS = 2**30
+BYTES_OF_TILE = 2**24
+BYTES_OF_TILE_OF_GPU = 2**28
+
+
+def _chunks(weight, items=None):
+    """Slices of the rows of an item matrix, or of a slice of them; all at once where it is not on a CPU."""
+    first, last = (0, len(weight)) if items is None else (items.start, items.stop)
+    step = BYTES_PER_COLUMN // weight.element_size() if weight.device.type == "cpu" else last - first
+    return [slice(start, min(start + step, last)) for start in range(first, last, step)]
+
+
+def _tile_size(factor, n_users):
+    """Items whose logits are taken at once where not all are: whole chunks of them."""
+    n_bytes = BYTES_OF_TILE if factor.device.type == "cpu" else BYTES_OF_TILE_OF_GPU
+    chunk = BYTES_PER_COLUMN // factor.element_size()
+    return max(1, n_bytes // (4 * n_users * chunk)) * chunk
 
 
 def _sum_of_rows(indices, rows, offsets, weights):

@@ -1,10 +1,15 @@
 """Likelihoods of a user's interactions given the decoder's output (Liang et al., 2018, section 2.1).
 
 A likelihood has ``log_prob(logits, batch)``, one value a user, and ``mean(logits)``; it may have
-``intercept(rows)``, the logits that a training begins with. The built-in ones never build a dense
-target: what a user has not interacted with enters through the logits alone, and the gradient is
-written into one buffer of users x items.
+``intercept(rows)``, the logits that a training begins with. One that ``takes_item_weights`` can be
+given some of the items, which stand for all of them by ``batch.item_weights``. One with ``tile`` can
+be given all of them a tile at a time (see `Multinomial`). The built-in ones never build a dense target:
+what a user has not interacted with enters through the logits alone, and the gradient is written into
+one buffer of users x items.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +21,8 @@ class _Multinomial(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch):
+        if batch.item_weights is not None:
+            logits += batch.item_weights.log()
         ctx.batch, ctx.probabilities = batch, torch.softmax(logits, -1, out=logits)
         positives = _at_least_single(ctx.probabilities[batch.users, batch.items])
         # a probability that underflows, in float32 that of a logit 87 below the highest, counts as the least one
@@ -38,9 +45,8 @@ class _Logistic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch):
-        log_prob = batch.sum_per_user(_at_least_single(logits[batch.users, batch.items])) - _sum_of_items(
-            F.softplus(logits)
-        )
+        observed = batch.sum_per_user(_at_least_single(logits[batch.users, batch.items]))
+        log_prob = observed - _sum_of_items(F.softplus(logits), batch)
         ctx.batch, ctx.probabilities = batch, logits.sigmoid_()
         return log_prob
 
@@ -49,7 +55,7 @@ class _Logistic(torch.autograd.Function):
     def backward(ctx, grad):
         batch, buffer = ctx.batch, ctx.probabilities
         scale = grad.to(buffer.dtype)
-        return _add_at_positives(buffer.mul_(-scale[:, None]), batch, scale[batch.users]), None
+        return _add_at_positives(_weighted(buffer.mul_(-scale[:, None]), batch), batch, scale[batch.users]), None
 
 
 class _Gaussian(torch.autograd.Function):
@@ -64,14 +70,14 @@ class _Gaussian(torch.autograd.Function):
         residuals = batch.values - positives
         observed = batch.sum_per_user(alpha * residuals.square() - positives.square())
         ctx.batch, ctx.outputs, ctx.correction = batch, logits, alpha * residuals + positives
-        return -0.5 * (observed + _sum_of_items(logits.square()))
+        return -0.5 * (observed + _sum_of_items(logits.square(), batch))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         batch, buffer = ctx.batch, ctx.outputs
         scale = grad.to(buffer.dtype)
-        buffer.mul_(-scale[:, None])
+        _weighted(buffer.mul_(-scale[:, None]), batch)
         return _add_at_positives(buffer, batch, scale[batch.users] * ctx.correction), None, None
 
 
@@ -79,9 +85,16 @@ def _at_least_single(tensor):
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _sum_of_items(terms):
+def _sum_of_items(terms, batch):
     """Sum over thousands of items, in more than the 8 bits of bfloat16."""
-    return terms.sum(-1, dtype=torch.promote_types(terms.dtype, torch.float32))
+    if batch.item_weights is None:
+        return terms.sum(-1, dtype=torch.promote_types(terms.dtype, torch.float32))
+    return _at_least_single(terms) @ batch.item_weights
+
+
+def _weighted(buffer, batch):
+    """Multiply the column of each item by what it stands for, in place."""
+    return buffer if batch.item_weights is None else buffer.mul_(batch.item_weights)
 
 
 def _add_at_positives(buffer, batch, values):
@@ -95,10 +108,34 @@ def _item_sums(rows):
     return tuple(torch.bincount(items, weights, rows.n_items) for weights in (torch.ones_like(values), values))
 
 
+class _SumOverItems:
+    """A likelihood whose log_prob of all items is the sum of those of tiles of them."""
+
+    log_prob: Callable
+
+    def tile(self, logits, batch):
+        """log_prob of some of the items, a tuple of one tensor."""
+        return (self.log_prob(logits, batch),)
+
+    def joined(self, one, other):
+        """What `tile` would give of two tiles together."""
+        return (one[0] + other[0],)
+
+    def log_prob_of(self, tiles):
+        """log_prob, of what `tile` gave of all items."""
+        return tiles[0]
+
+    def gradient_of_tile(self, logits, batch, tiles, grad):
+        """Gradient of log_prob times ``grad`` in the logits of a tile, which it may overwrite."""
+        with torch.enable_grad():
+            log_prob = self.log_prob(logits.requires_grad_().view_as(logits), batch)
+        return torch.autograd.grad(log_prob, logits, grad)[0]
+
+
 class Multinomial:
     """x_u ~ Multinomial(N_u, softmax(f_u)); the values are counts, a 5 weighs five 1s."""
 
-    takes_bfloat16 = True
+    takes_bfloat16 = takes_item_weights = True
 
     def log_prob(self, logits, batch):
         """sum_i x_ui log softmax(f_u)_i, shape (n_users,); the constant in x is dropped."""
@@ -108,6 +145,26 @@ class Multinomial:
         """Item probabilities, rows summing to 1, shape (n_users, n_items)."""
         return torch.softmax(logits, -1)
 
+    def tile(self, logits, batch):
+        """Of some of the items: sum_i x_ui f_ui, sum_i x_ui and log sum_i exp f_ui, each of shape (n_users,)."""
+        observed = batch.sum_per_user(batch.values * logits[batch.users, batch.items])
+        return observed, batch.sum_per_user(batch.values), logits.logsumexp(-1)
+
+    def joined(self, one, other):
+        """What `tile` would give of two tiles together."""
+        return one[0] + other[0], one[1] + other[1], torch.logaddexp(one[2], other[2])
+
+    def log_prob_of(self, tiles):
+        """log_prob, of what `tile` gave of all items."""
+        observed, totals, log_normalizer = tiles
+        return observed - totals * log_normalizer
+
+    def gradient_of_tile(self, logits, batch, tiles, grad):
+        """Gradient of log_prob times ``grad`` in the logits of a tile, which it overwrites."""
+        _, totals, log_normalizer = tiles
+        buffer = logits.sub_(log_normalizer[:, None]).exp_().mul_(-(grad * totals)[:, None])
+        return _add_at_positives(buffer, batch, grad[batch.users] * batch.values)
+
     def intercept(self, rows):
         """Most likely logits where all users get the same, each item counted once more, shape (n_items,)."""
         counts, totals = _item_sums(rows)
@@ -115,10 +172,10 @@ class Multinomial:
         return (smoothed / smoothed.mean()).log()
 
 
-class Logistic:
+class Logistic(_SumOverItems):
     """1[x_ui > 0] ~ Bernoulli(sigmoid(f_ui)), independently."""
 
-    takes_bfloat16 = True
+    takes_bfloat16 = takes_item_weights = True
 
     def log_prob(self, logits, batch):
         """sum_i t_ui log s(f_ui) + (1 - t_ui) log(1 - s(f_ui)), shape (n_users,)."""
@@ -134,14 +191,14 @@ class Logistic:
         return torch.logit((counts + 1) / (len(rows.non_empty()) + 2))
 
 
-class Gaussian:
+class Gaussian(_SumOverItems):
     """x_ui ~ Normal(f_ui, 1 / c_ui), the weight c_ui = alpha where x_ui > 0 and 1 elsewhere.
 
     alpha = 10 follows the weighted matrix factorisation that the paper compares with (Hu, Koren,
     Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, equation 3).
     """
 
-    takes_bfloat16 = True
+    takes_bfloat16 = takes_item_weights = True
 
     def __init__(self, alpha=10.0):
         self.alpha = alpha
@@ -160,4 +217,4 @@ class Gaussian:
         return self.alpha * totals / (len(rows.non_empty()) + (self.alpha - 1) * counts)
 
 
-LIKELIHOODS = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}
+LIKELIHOODS: dict[str, Any] = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}

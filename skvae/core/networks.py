@@ -81,10 +81,13 @@ class Decoder(nn.Module):
         self.activation = activation
 
     def forward(self, code, products=FLOAT32, out=None):
-        hidden = code
+        return products.logits(self.hidden(code), self.item_weight, self.item_bias, out)  # (n_users, n_items)
+
+    def hidden(self, code):
+        """What the last hidden layer makes of the code, (n_users, layer_sizes[-1])."""
         for layer in self.layers:
-            hidden = self.activation(layer(hidden))
-        return products.logits(hidden, self.item_weight, self.item_bias, out)  # (n_users, n_items)
+            code = self.activation(layer(code))
+        return code
 
 
 class DenoisingAutoencoder(nn.Module):

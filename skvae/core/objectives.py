@@ -50,7 +50,7 @@ class NegativeLogLikelihood:
 
     def __call__(self, batch, beta, generator, products=FLOAT32):
         code = self.network.encoder(batch.normalized().dropped_out(self.dropout, generator), products)
-        return -_log_prob(self.network.likelihood, self.network.decoder(code, products), batch).mean()
+        return -_log_prob(self.network, code, batch, products).mean()
 
 
 class NegativeELBO:
@@ -98,7 +98,7 @@ class NegativeELBO:
         mean, log_variance = network.encoder(dropped_out, products).chunk(2, -1)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         code = mean + (0.5 * log_variance).exp() * noise
-        log_prob = _log_prob(network.likelihood, network.decoder(code, products), batch)
+        log_prob = _log_prob(network, code, batch, products)
         return (self.kl_weight(beta, batch) * kl_divergence(prior, mean, log_variance, code) - log_prob).mean()
 
     def _keep_encoder(self):
@@ -160,8 +160,13 @@ def _frozen(network):
         network.requires_grad_(True)
 
 
-def _log_prob(likelihood, logits, batch):
+def _log_prob(network, code, batch, products):
     """log p(x|z) of each user; only a likelihood that says so is given logits in bfloat16."""
+    likelihood, decoder = network.likelihood, network.decoder
+    if products.in_tiles(batch.n_items):
+        hidden = decoder.hidden(code)
+        return products.log_prob_in_tiles(hidden, decoder.item_weight, decoder.item_bias, likelihood, batch)
+    logits = decoder(code, products)
     if logits.dtype == torch.bfloat16 and not getattr(likelihood, "takes_bfloat16", False):
         logits = logits.float()
-    return likelihood.log_prob(logits, batch)
+    return likelihood.log_prob(logits, products.columns(batch))

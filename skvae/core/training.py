@@ -11,6 +11,7 @@ from .averaging import MovingAverage
 from .checkpoint import NoCheckpoint
 from .early_stopping import is_best, is_out_of_patience
 from .item_products import ItemProducts
+from .item_sampling import SampledProducts
 from .optimizer import Adam
 
 
@@ -52,6 +53,8 @@ class Settings:
         Epochs after the best one that early stopping waits; None: it does not stop.
     half_precision : bool
         The products with the decoder's item matrix in bfloat16; everything else in float32.
+    n_sampled_items : int or None
+        Items that an update draws besides those of its users, which stand for all the others; None: it takes all.
     """
 
     schedule: Any
@@ -62,6 +65,7 @@ class Settings:
     averaging_epochs: float = 0.0
     patience: int | None = None
     half_precision: bool = False
+    n_sampled_items: int | None = None
 
 
 @dataclass
@@ -117,17 +121,20 @@ class Training:
         self.optimizer = Adam(self.network, settings.learning_rate, settings.l2_regularization)
         self.seed, self.generator = seed, torch.Generator(rows.offsets.device).manual_seed(seed)
         self.history = History(n_updates=first_update)
-        self.products = ItemProducts.for_training(
-            self.network.decoder,
-            settings.half_precision,
-            min(settings.batch_size, rows.n_users),
-            self.optimizer.update_rows,
-        )
+        self.products = self._make_products()
         self._average = self._best_weights = None
         if settings.averaging_epochs:
             n_updates = objective.n_passes * -(-len(rows.non_empty()) // settings.batch_size)
             self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
         self._position = Position()
+
+    def _make_products(self):
+        network, settings = self.network, self.settings
+        if settings.n_sampled_items is not None:
+            optimizer, n_drawn = self.optimizer, settings.n_sampled_items
+            return SampledProducts.for_training(network, settings.half_precision, optimizer, n_drawn)
+        n_users = min(settings.batch_size, self.rows.n_users)
+        return ItemProducts.for_training(network, settings.half_precision, n_users, self.optimizer.update_rows)
 
     def state(self):
         """What another training can `resume` from: moments, generator, and the weights before averaging."""
@@ -228,21 +235,25 @@ class Training:
     def _update_all(self, interrupts, checkpoint):
         """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""
         position = self._position
-        for batch in self._batches(position):
-            interrupts.check()
-            position.beta = self.settings.schedule.weight(self.history.n_updates)
-            self.optimizer.zero_grad()
-            loss = self.objective(batch, position.beta, self.generator, self.products)
-            loss.backward()  # which updates the item matrices too
-            self.optimizer.step()
-            self.history.n_updates += 1
-            if self._average:
-                self._average.updated()
-            position.loss = position.loss + loss.detach() * batch.n_users
-            position.n_users += batch.n_users
-            position.n_batches += 1
-            if checkpoint.is_due():
-                checkpoint.write(self.snapshot())
+        try:
+            for batch in self._batches(position):
+                interrupts.check()
+                position.beta = self.settings.schedule.weight(self.history.n_updates)
+                self.optimizer.zero_grad()
+                products = self.products.of_batch(batch, self.generator)
+                loss = self.objective(batch, position.beta, self.generator, products)
+                loss.backward()  # which updates the item matrices too
+                self.optimizer.step()
+                self.history.n_updates += 1
+                if self._average:
+                    self._average.updated(self.optimizer.catch_up)
+                position.loss = position.loss + loss.detach() * batch.n_users
+                position.n_users += batch.n_users
+                position.n_batches += 1
+                if checkpoint.is_due():
+                    checkpoint.write(self.snapshot())
+        finally:
+            self.optimizer.catch_up()
         interrupts.check()
         self._position = Position()
         mean_loss = float(position.loss) / position.n_users

@@ -1,0 +1,171 @@
+"""What training by sampled items takes, and what it costs in accuracy; fit and recommend with a million items.
+
+``python benchmarks/large_catalogues.py {updates,accuracy,million} [--results DIR]``, on a machine of its own, with
+OMP_NUM_THREADS set to its cores. DIR gets PART.json and PART.md.
+
+- updates: median time of an update of Mult-DAE, 128 wide, 500 users with 50 interactions each, at 20 000 to 1 280 000
+  items, by all items and by 10 000 drawn.
+- accuracy: Recall@20 and seconds of Mult-DAE by all items and by 1, 5 and 20 % of them, on gowalla (its published
+  split), anime and retail-baskets (a tenth of the users held out); --data for some of them.
+- million: one epoch of Mult-DAE, 128 wide, by 20 000 drawn items, on 1 000 000 users x 1 000 000 items with 50 million
+  interactions, and recommendations to 10 000 users; --scale 0.1 for a tenth of users, items and interactions.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import harness
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+import skvae
+from skvae.core.batches import UserRows
+from skvae.core.initialization import xavier
+from skvae.core.interrupts import Interrupts
+from skvae.core.training import Settings, Training
+from skvae.model_selection import hold_out_users
+from skvae.scoring import hide_items, score_users
+
+sys.path.insert(0, str(harness.RUNNERS))
+from common import memory, reset_peak
+
+DATA = ("gowalla", "anime", "retail-baskets")
+USERS_PER_CHUNK = 100_000
+
+
+def power_law(n_users, n_items, per_user, seed=0):
+    """Users with about ``per_user`` items each, drawn with popularity 1 / (10 + rank)."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.permutation(n_items).astype(np.int32)
+    parts = []
+    for first in range(0, n_users, USERS_PER_CHUNK):
+        shape = min(USERS_PER_CHUNK, n_users - first), per_user
+        ranks = (10 * ((n_items + 10) / 10) ** rng.random(shape, np.float32) - 10).astype(np.int64)
+        items = np.sort(numbers[ranks.clip(0, n_items - 1)], axis=1)
+        new = np.diff(items, axis=1, prepend=-1) != 0
+        indptr = np.append(0, new.sum(axis=1).cumsum())
+        parts.append(sp.csr_array((np.ones(indptr[-1], np.float32), items[new], indptr), shape=(shape[0], n_items)))
+    return sp.vstack(parts, format="csr")
+
+
+class Stopwatch:
+    """A schedule of beta, which is asked for it before each update."""
+
+    final = 0.0
+
+    def __init__(self):
+        self.times = []
+
+    def weight(self, update):
+        self.times.append(time.perf_counter())
+        return 0.0
+
+
+def updates(args):
+    """Seconds of each update but the first, for each number of items and of items drawn."""
+    runs = []
+    for n_items in args.items:
+        for n_drawn in (None, 10_000):
+            rows, watch = UserRows(power_law(500 * args.updates, n_items, 50)), Stopwatch()
+            model = skvae.MultDAERecommender(128, n_sampled_items=n_drawn)
+            parameters = model._checked_parameters()
+            network = model._architecture(parameters).build(n_items).to_empty(device="cpu")
+            xavier(network, None, torch.Generator().manual_seed(0))
+            settings = Settings(watch, 1, 500, 2e-3, n_sampled_items=n_drawn)
+            Training(model._objective(parameters, network), rows, settings, seed=0).run(Interrupts())
+            seconds = np.diff(watch.times)[1:]
+            runs.append({"items": n_items, "drawn": n_drawn, "seconds": float(np.median(seconds))})
+            print(runs[-1], flush=True)
+    return runs
+
+
+def accuracy(args):
+    """Recall@20 of test users, and what the fit took, for each data set and share of the items that is drawn."""
+    runs = []
+    for name in args.data:
+        train, fold_in, held_out = split(name)
+        for share in (None, 0.01, 0.05, 0.2):
+            n_drawn = share and round(share * train.shape[1])
+            model = skvae.MultDAERecommender(n_sampled_items=n_drawn, max_iter=args.epochs, random_state=0)
+            start = time.perf_counter()
+            model.fit(train)
+            seconds = time.perf_counter() - start
+            recall = float(np.nanmean(score_users(model, fold_in, held_out, "recall@20")["recall@20"]))
+            runs.append(
+                {"data": name, "share": share, "recall@20": recall, "seconds": seconds, "epochs": model.n_iter_}
+            )
+            print(runs[-1], flush=True)
+    return runs
+
+
+def split(name):
+    """Users to train on, and the fold-in and held-out items of those to test on."""
+    from real_data import DATA as FOLDER
+    from real_data import load
+
+    if name == "gowalla":
+        train, test = (sp.csr_array(sp.load_npz(FOLDER / f"gowalla-{part}.npz")) for part in ("train", "test"))
+        return train, train, test
+    X = load(name)
+    trained, tested = hold_out_users(X, 0.1)
+    return X[trained], *hide_items(X[tested])
+
+
+def million(args):
+    """Seconds and peak memory of an epoch, and of recommending to 10 000 users, above what was held before."""
+    n_users = n_items = round(1_000_000 * args.scale)
+    X = power_law(n_users, n_items, 50)
+    n_drawn = round(20_000 * args.scale)
+    model = skvae.MultDAERecommender(
+        128, n_sampled_items=n_drawn, max_iter=1, early_stopping=False, random_state=0, verbose=1
+    )
+    reset_peak()
+    start = time.perf_counter()
+    model.fit(X)
+    run = {"users": n_users, "items": n_items, "interactions": X.nnz, "drawn": n_drawn}
+    run |= {"fit_seconds": time.perf_counter() - start, "fit_peak_gib": memory("VmHWM") / 2**30}
+    print(run, flush=True)
+    users = X[:10_000]
+    model.recommend(users[:300], k=100)
+    before = memory("VmRSS")
+    reset_peak()
+    start = time.perf_counter()
+    model.recommend(users, k=100)
+    run["recommended_per_second"] = users.shape[0] / (time.perf_counter() - start)
+    run["recommend_peak_gib_above_the_model"] = (memory("VmHWM") - before) / 2**30
+    print(run, flush=True)
+    return [run]
+
+
+PARTS = {"updates": updates, "accuracy": accuracy, "million": million}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--items", type=int, nargs="+", default=[20_000, 80_000, 320_000, 1_280_000])
+    parser.add_argument("--updates", type=int, default=6)
+    parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--results", type=Path, default=harness.RESULTS / "large_catalogues", metavar="DIR")
+    args = parser.parse_args()
+    runs = PARTS[args.part](args)
+    about = harness.machine() | {"threads": torch.get_num_threads(), "versions": {"torch": torch.__version__}}
+    harness.write(json.dumps({"machine": about, "runs": runs}, indent=1), args.results / f"{args.part}.json")
+    text = harness.describe(about, [about]) + "\n" + table(runs)
+    harness.write(text, args.results / f"{args.part}.md")
+    print(text)
+
+
+def table(runs):
+    rows = [[f"{value:.4g}" if isinstance(value, float) else value for value in run.values()] for run in runs]
+    return harness.markdown_table(list(runs[0]), rows)
+
+
+if __name__ == "__main__":
+    main()
