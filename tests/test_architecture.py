@@ -39,7 +39,17 @@ ARROWS = {
     "linear": {"core", "linear_search", "parameters", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
     "blend": {
-        *("hiding", "linear", "model_selection", "multdae", "multvae", "parameters", "ranking", "recommender", "scoring")
+        *(
+            "hiding",
+            "linear",
+            "model_selection",
+            "multdae",
+            "multvae",
+            "parameters",
+            "ranking",
+            "recommender",
+            "scoring",
+        )
     },
     "callbacks": {"core", "scoring"},
     "fitting": {"auto", "callbacks", "core", "hiding", "model_selection", "ranking", "scoring"},
