@@ -64,18 +64,18 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         Share of the users with at least 5 interactions on whom "auto" learns the weights, where
         fit gets no X_val.
     refit : bool, default=True
-        Fit the members once more, on all users of X, where weights were learned on some of them.
-        Every member is fitted twice then; with False, such as inside a search that has to be
-        quick, the blend is of the first fits, which did not see the validation users.
+        Fit the members once more, on all users of X, where weights were learned on some of them. Every member is
+        fitted twice then; with False, such as in a search that has to be quick, the blend is of the first fits, which
+        did not see the validation users.
     prefit : bool, default=False
         Take the members as they are, fitted, instead of fitting clones of them; what fit gets are
         then validation users. In a search, which clones, wrap fitted members in
         `sklearn.frozen.FrozenEstimator` instead.
     random_state : int, RandomState instance or None, default=None
-        Of the members that estimators=None stands for; those of a list have their own.
+        Of the members of estimators=None; those of a list have their own.
     verbose : int, default=0
-        Above 0, print a line after each member's fit and after the weights. Above 1, the members that estimators=None
-        stands for print their epochs too.
+        Above 0, print a line after each member's fit and after the weights; above 1, the members of estimators=None
+        print their epochs too.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Whoever has the model can ask this of any user: False where it must not tell.
@@ -92,7 +92,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
     weights_ : float64 array of shape (n_members,)
         Of ``estimators_``, with sum 1.
     best_validation_score_ : float or None
-        NDCG@100 of ``weights_`` on the validation users that they were learned on, with members new to them.
+        NDCG@100 of ``weights_`` on the validation users that they were learned on, by the first fits of the members.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str
@@ -111,11 +111,10 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
     the others. Members whose fit takes X_val get the same users. Where validation_fraction gives
     fewer than 50 users, weights are equal and the members are fitted on all.
 
-    With refit the members are then fitted on all users, without validation, with what the first
-    fit came to: a linear model with the numbers that it chose; an autoencoder for as many epochs
-    as its best one had, with its annealing schedule in updates as it was and its weights averaged
-    over the last of these epochs, as they were in the best one; a blend with its weights; any
-    other member, such as a search, as it is.
+    With refit the members are then fitted on all users, without validation, with what the first fit came to: a
+    linear model with the numbers that it chose; an autoencoder up to the epoch that was best, with the same annealing
+    schedule in updates, its weights averaged over the last epochs as they were in the best one; a blend with its
+    weights; any other member, such as a search, as it is.
 
     Examples
     --------
