@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from skvae import MultDAERecommender, MultVAERecommender, RecVAERecommender
 from skvae.core import item_products
+from skvae.core.averaging import MovingAverage
 from skvae.core.batches import UserRows
 from skvae.core.interrupts import Interrupts
 from skvae.core.item_products import ItemProducts
@@ -186,6 +187,21 @@ def test_a_partial_fit_goes_on_as_a_longer_fit_would(X):
         networks.append(objective.network.state_dict())
     for name, weight in networks[0].items():
         assert torch.equal(weight, networks[1][name]), name
+
+
+def test_no_row_is_left_behind_when_a_training_ends_or_its_average_takes_a_term():
+    objective = objective_of(MODELS["vae"].set_params(likelihood="multinomial"), N_ITEMS)
+    training = Training(objective, _rows(), Settings(_Constant(), 3, 4, 0.01, n_sampled_items=2), seed=0)
+    training.run(Interrupts())
+    before = {name: weight.clone() for name, weight in objective.network.state_dict().items()}
+    training.optimizer.catch_up()
+    for name, weight in objective.network.state_dict().items():
+        assert torch.equal(weight, before[name]), name
+    calls = []
+    average = MovingAverage(objective.network, 2, 9)
+    for _ in range(9):
+        average.updated(lambda: calls.append(average.n_updates))
+    assert calls == [3, 6, 9]
 
 
 class _Constant:
