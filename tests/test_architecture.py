@@ -44,6 +44,20 @@ ARROWS = {
     "multvae": {"auto", "autoencoder", "core", "parameters"},
     "multdae": {"autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
+    "saved_state": {
+        "autoencoder",
+        "blend",
+        "core",
+        "ids",
+        "linear",
+        "multdae",
+        "multvae",
+        "parameters",
+        "popularity",
+        "preprocessing",
+        "recvae",
+    },
+    "saving": {"__version__", "core", "saved_state"},
     "plotting": {"evaluation", "hiding", "matrix", "ranking", "scoring"},
     "export": {"__version__", "autoencoder", "core"},
     # old names of public modules
@@ -53,10 +67,12 @@ ARROWS = {
 # the same between the rooms of core
 CORE_ARROWS = {
     "annealing": set(),
+    "array_file": set(),
     "averaging": set(),
     "batches": set(),
     "devices": set(),
     "early_stopping": set(),
+    "files": set(),
     "interrupts": set(),
     "inversion": set(),
     "isolation": set(),
