@@ -117,7 +117,7 @@ def check_state(model, attributes):
         return
     rules = kind.rules(model)
     for what, others in (
-        ("has the attribute {!r}, which no file holds", attributes - rules.keys()),
+        ("has the attribute {!r}, which no file of this version holds", attributes - rules.keys()),
         ("lacks the attribute {!r}", rules.keys() - attributes - OPTIONAL),
     ):
         if others:

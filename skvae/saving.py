@@ -88,19 +88,12 @@ def save(model, path):
     >>> bool((loaded.decision_function(X) == model.decision_function(X)).all())
     True
     """
-    from . import __version__
-
     with written_whole(path) as part:
         _check_fitted(model)
         writer = _Writer()
         root = writer.node(model, "model")
         check_finite(writer.arrays)
-        description = {
-            "format": FORMAT,
-            "versions": {"skvae": __version__, "scikit-learn": sklearn.__version__},
-            "objects": writer.objects,
-            "model": root,
-        }
+        description = {"format": FORMAT, "versions": _versions(), "objects": writer.objects, "model": root}
         write_arrays(part, writer.arrays, {"skvae": json.dumps(description)})
 
 
@@ -230,7 +223,7 @@ class _Writer:
                 described = self._estimator(value, where)
             elif PIECES.get(type(value).__name__) is type(value):
                 check_piece(value)
-                described = {"piece": type(value).__name__, "arguments": self._parts(vars(value), where)}
+                described = {"piece": type(value).__name__, "arguments": self._parts(vars(value), f"{where}.")}
             else:
                 raise _refusal(where, f"a {type(value).__name__}", hasattr(value, "best_estimator_"))
             self.objects.append(described)
@@ -263,12 +256,21 @@ def _described(arrays, texts):
     description = parsed_json(texts.get("skvae", "null"))
     if not isinstance(description, dict) or type(description.get("format")) is not int:
         raise ValueError("it is no file that skvae.save wrote.")
-    versions = description.get("versions")
+    try:
+        return _model(arrays, description)
+    except REFUSALS as error:
+        then, now = description.get("versions"), _versions()
+        if then == now:
+            raise
+        raise ValueError(f"{error} It was written with {then}, and here are {now}.") from error
+
+
+def _model(arrays, description):
     if description["format"] > FORMAT:
-        raise _newer(f"format {description['format']}", f"format {FORMAT}", versions)
+        raise _newer(f"its format is {description['format']}", f"reads up to {FORMAT}")
     if description.keys() != {"format", "versions", "objects", "model"} or type(description["objects"]) is not list:
         raise ValueError("its description is not one that skvae.save wrote.")
-    reader = _Reader(arrays, versions)
+    reader = _Reader(arrays)
     for described in description["objects"]:
         reader.objects.append(reader.object(described))
     model = reader.value(description["model"])
@@ -277,16 +279,21 @@ def _described(arrays, texts):
     return model
 
 
-def _newer(what, known, versions):
-    return ValueError(f"it has {what}, and this version reads {known}: upgrade, as it was written with {versions}.")
+def _versions():
+    from . import __version__
+
+    return {"skvae": __version__, "scikit-learn": sklearn.__version__}
+
+
+def _newer(what, otherwise):
+    return ValueError(f"{what}, and this version of skvae {otherwise}: upgrade skvae, if it is a file of skvae.save.")
 
 
 class _Reader:
     """Values of nodes; each array stands for one value, and an object for those before it alone."""
 
-    def __init__(self, arrays, versions):
-        self.arrays, self.versions, self.objects = arrays, versions, []
-        self.unread = set(arrays)
+    def __init__(self, arrays):
+        self.arrays, self.unread, self.objects = arrays, set(arrays), []
 
     def value(self, node):
         if type(node) is list:
@@ -314,7 +321,7 @@ class _Reader:
         if type(described) is dict and described.keys() == {"piece", "arguments"}:
             cls = PIECES.get(_name(described["piece"]))
             if cls is None:
-                raise _newer(f"a {described['piece']!r}", "none", self.versions)
+                raise _newer(f"it holds a {described['piece']}", "knows none")
             piece = cls(**self._dict(described["arguments"]))
             check_piece(piece)
             return piece
@@ -323,9 +330,9 @@ class _Reader:
         name, number = _name(described["class"]), described["format"]
         cls = next((cls for cls in classes() if cls.__name__ == name), None)
         if cls is None:
-            raise _newer(f"a {name}", "none", self.versions)
+            raise _newer(f"it holds a {name}", "knows none")
         if type(number) is not int or number > classes()[cls].format:
-            raise _newer(f"{name} in format {number}", f"format {classes()[cls].format}", self.versions)
+            raise _newer(f"the format of its {name} is {number}", f"reads up to {classes()[cls].format}")
         return self._estimator(cls, number, self._dict(described["state"]))
 
     def _estimator(self, cls, number, state):
@@ -384,7 +391,7 @@ class _Reader:
 
     def _function(self, name):
         if _name(name) not in FUNCTIONS:
-            raise _newer(f"the function {name!r}", "none", self.versions)
+            raise _newer(f"it holds the function {name}", "knows none")
         return FUNCTIONS[name]
 
     def _object(self, number):
