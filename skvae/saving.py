@@ -101,7 +101,8 @@ def load(path, *, mmap_mode=None, verify=True):
     """The model of a file that `skvae.save` wrote.
 
     Nothing of the file is run. All of it is checked: a checksum of every byte, shapes and dtypes, that numbers are
-    finite, and parameters as fit checks them. Until the checksums are found right no more is held than the file takes.
+    finite, and parameters as fit checks them. Arrays take no more memory than the file is large; ids, which become
+    objects of Python, may.
 
     Parameters
     ----------
@@ -193,7 +194,10 @@ class _Writer:
 
     def _array(self, array, where):
         if array.ndim == 0 or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or not array.dtype.isnative:
-            raise TypeError(f"{where} is an array of {array.dtype} with {array.ndim} dimensions, which no file holds.")
+            raise TypeError(
+                f"{where} is an array of {array.dtype} and {array.ndim} dimensions, which skvae.save cannot hold: it "
+                "takes numbers and booleans of one dimension or more; strings as objects, by astype(object)."
+            )
         self.arrays[where] = array
         return where
 

@@ -440,7 +440,10 @@ def _inflated_size(data, rng):
 def _with_header(header, data):
     """A file of this header, signed."""
     header["__metadata__"]["sha256"] = "0" * 64
-    text = json.dumps(header).encode()
+    return _signed(json.dumps(header).encode(), data)
+
+
+def _signed(text, data):
     text += b" " * (-(8 + len(text)) % 64)
     signed = text.decode().replace('"sha256": "' + "0" * 64, '"sha256": "' + hashlib.sha256(text).hexdigest())
     return len(text).to_bytes(8, "little") + signed.encode() + data
@@ -612,11 +615,13 @@ def test_a_file_that_was_made_to_mislead_is_refused(statement, files, tmp_path):
 
 def test_a_name_that_comes_twice_is_refused(files, tmp_path):
     header, _, data, _ = _parts(files["ease"])
-    path, text = tmp_path / "twice.skvae", json.dumps(header)
-    twice = (text[:-1] + ', "weights_": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}').encode()
-    path.write_bytes(len(twice).to_bytes(8, "little") + twice + data)
-    with pytest.raises(ValueError, match="its header was changed"):
+    header["__metadata__"]["sha256"] = "0" * 64
+    twice = '{"weights_": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}, ' + json.dumps(header)[1:]
+    path = tmp_path / "twice.skvae"
+    path.write_bytes(_signed(twice.encode(), data))
+    with pytest.raises(ValueError, match="its header was changed") as caught:
         skvae.load(path)
+    assert "a name in its JSON comes twice" in str(caught.value.__cause__.__cause__)
 
 
 STRANGE = [None, True, -1, 0, 3, 10**30, 1.5, -0.5, "", "auto", "x", "cuda", [], [[1]], [1, 2], [0.5], {}]
