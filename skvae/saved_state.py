@@ -28,6 +28,7 @@ from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, number, optional
 from .popularity import PopularityRecommender
 from .preprocessing import InteractionEncoder
+from .recommender import BaseRecommender
 from .recvae import RecVAERecommender
 
 # Name -> class of an object whose attributes are its constructor's arguments
@@ -36,7 +37,7 @@ PIECES = {piece.__name__: piece for table in (LIKELIHOODS, PRIORS, SCHEDULES) fo
 FUNCTIONS = {function.__name__: function for function in (*INITIALIZATIONS.values(), *NORMALIZATIONS.values())}
 FUNCTIONS |= {name: getattr(np, name) for name in ("log1p", "expm1", "log2", "exp2", "sqrt", "square", "sign")}
 # Attributes that a fitted model may have or not
-OPTIONAL = {"_sklearn_output_config", "best_iter_", "feature_names_in_", "gram_", "idf_"}
+OPTIONAL = {"_sklearn_output_config", "_user_hashes", "best_iter_", "feature_names_in_", "gram_", "idf_"}
 # What a later fit alone would use: optimizer, callbacks, requests to a routing Pipeline or search
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
 # The only array with values that are not finite: an item that was added and not yet trained has the bias -inf
@@ -113,6 +114,8 @@ def check_state(model, attributes):
     """
     kind = classes()[type(model)]
     kind.check_parameters(model)
+    if isinstance(model, BaseRecommender):
+        flag("store_user_hashes", model.store_user_hashes)
     if not attributes:
         return
     rules = kind.rules(model)
@@ -200,6 +203,11 @@ def _ids(name, value):
         raise ValueError(f"{name} are ids of dtype {value.dtype} that another dtype would hold.")
 
 
+def _hashes(name, value):
+    if value is not None:
+        _array("uint64", np.size(value))(name, value)
+
+
 def _curve(name, value):
     if not isinstance(value, list) or not all(map(_is_finite, value)):
         raise ValueError(f"{name} must be a list of finite numbers.")
@@ -222,12 +230,16 @@ def _of_any(model):
     return {"n_features_in_": integer(1), "feature_names_in_": _names(n_items), "_sklearn_output_config": _output}
 
 
+def _of_recommender(model):
+    return _of_any(model) | {"_user_hashes": _hashes}
+
+
 def _of_popularity(model):
-    return _of_any(model) | {"item_counts_": _array("float32", _n_items(model))}
+    return _of_recommender(model) | {"item_counts_": _array("float32", _n_items(model))}
 
 
 def _of_ease(model):
-    return _of_any(model) | {"weights_": _array("float32", _n_items(model), _n_items(model))}
+    return _of_recommender(model) | {"weights_": _array("float32", _n_items(model), _n_items(model))}
 
 
 def _of_linear(model):
@@ -244,7 +256,7 @@ def _of_linear(model):
 
 
 def _of_autoencoder(model):
-    return _of_any(model) | {
+    return _of_recommender(model) | {
         "architecture_": _architecture_of(model),
         "weights_": _weights_of(model),
         "n_iter_": integer(0),
@@ -298,7 +310,7 @@ def _weights_of(model):
 
 
 def _of_blend(model):
-    return _of_any(model) | {
+    return _of_recommender(model) | {
         "estimators_": _members_of(model),
         "weights_": _shares_of(model),
         "best_validation_score_": optional(number()),

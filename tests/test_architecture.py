@@ -55,6 +55,7 @@ ARROWS = {
         "parameters",
         "popularity",
         "preprocessing",
+        "recommender",
         "recvae",
     },
     "saving": {"__version__", "core", "saved_state"},

@@ -92,6 +92,12 @@ STEPS = [
 ]  # fmt: skip
 
 
+def test_whom_the_model_was_fitted_on_is_kept(fitted, files, small):
+    for name in RECOMMENDERS:
+        assert skvae.load(files[name]).was_fitted_on(small).all()
+        np.testing.assert_array_equal(skvae.load(files[name])._user_hashes, fitted[name]._user_hashes, strict=True)
+
+
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_a_pipeline_keeps_its_steps(step, small, tmp_path):
     pipeline = make_pipeline(step, FrozenEstimator(clone(SMALL_DAE).fit(small))).fit(small)
@@ -477,7 +483,7 @@ def test_a_mapped_file_that_is_not_verified_has_its_header_and_size_checked_all_
             skvae.load(path, mmap_mode="r", verify=False)
     path.write_bytes(data[:end] + bytes([data[end] ^ 1]) + data[end + 1 :])
     assert skvae.load(path, mmap_mode="r", verify=False)
-    with pytest.raises(ValueError, match=r"'weights_' was changed"):
+    with pytest.raises(ValueError, match=r"its array '.*' was changed"):
         skvae.load(path, mmap_mode="r")
 
 
@@ -564,6 +570,8 @@ HOSTILE = {
     "s['n_features_in_'] = 11": "vae: must be an array of float32 of shape",
     "s['n_features_in_'] = -1": "popularity: n_features_in_ == -1",
     "s['_seed'] = 'x'": "vae: _seed must be",
+    "s['store_user_hashes'] = 2": "ease: store_user_hashes must be",
+    "s['_user_hashes'] = [1]": "ease: _user_hashes must be an array of uint64",
     "s['loss_curve_'] = ['x']": "vae: loss_curve_ .*belongs to nothing|loss_curve_ must be a list",
     "s['_named_members'] = {'dict': {}}": "blend: must be the members by name",
     "s['_training_state'] = 1": "vae: has the attribute '_training_state'",
