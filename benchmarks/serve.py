@@ -20,7 +20,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import harness
-import joblib
 import numpy as np
 
 import skvae
@@ -45,8 +44,8 @@ def main():
     visitors = [X.indices[X.indptr[u] : X.indptr[u + 1]].tolist() for u in range(N_USERS)]
     visitors = (visitors * -(-args.requests // N_USERS))[: args.requests]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.joblib"
-        joblib.dump(skvae.MultVAERecommender(max_iter=1, early_stopping=False, random_state=0).fit(X), path)
+        path = Path(folder) / "model.skvae"
+        skvae.save(skvae.MultVAERecommender(max_iter=1, early_stopping=False, random_state=0).fit(X), path)
         with serving(path) as url:
             ask(url, visitors[:50], max(CONCURRENCIES))
             rows = [summary(n, *ask(url, visitors, n)) for n in CONCURRENCIES]

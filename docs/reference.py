@@ -21,6 +21,7 @@ GROUPS = {
     "skvae.preprocessing": "Tables and matrices",
     "skvae.datasets": "Data sets",
     "skvae.plotting": "Displays",
+    "skvae.saving": "Saving",
     "skvae.export": "Export",
     "skvae.core": "Likelihoods, priors and schedules",
 }

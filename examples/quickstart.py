@@ -77,7 +77,7 @@ def main(argv=None):
     most_popular = np.argsort(-popularity.item_counts_, kind="stable")
     liked = [names.index(movie) for movie in LIKED_MOVIES] if is_movielens else most_popular[:3]
     print_recommendations(name, best, liked, names)
-    save_and_load(best, args.output / "model.joblib", test)
+    save_and_load(best, args.output / "model.skvae", test)
     plot_validation(models, popularity.score(validation), args.output / "quickstart.png")
     print(f"demo took {time.perf_counter() - start:.0f} s")
 
@@ -319,8 +319,8 @@ def print_recommendations(name, model, liked, names):
 
 
 def save_and_load(model, path, X):
-    write_whole(path, lambda part: joblib.dump(model, part))
-    loaded = joblib.load(path)
+    skvae.save(model, path)
+    loaded = skvae.load(path)
     pairs = zip(model.recommend(X), loaded.recommend(X), strict=True)
     if not all(np.array_equal(before, after) for before, after in pairs):
         raise SystemExit(f"The model loaded from {path} recommends other items than the one saved.")

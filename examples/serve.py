@@ -1,8 +1,8 @@
 """Recommendations over HTTP, for visitors whom fit never saw.
 
-``SKVAE_MODEL=model.joblib OMP_NUM_THREADS=1 uvicorn --app-dir examples --factory serve:create_app`` serves a model
-that joblib.dump saved, with ``--workers N`` in N processes that share the memory-mapped weights. Load only files that
-you trust: joblib runs what is in them. Needs the extra ``serve``; how fast it is, benchmarks/serve.py measures.
+``SKVAE_MODEL=model.skvae OMP_NUM_THREADS=1 uvicorn --app-dir examples --factory serve:create_app`` serves a model
+that skvae.save saved, with ``--workers N`` in N processes that share the memory-mapped weights. Needs the extra
+``serve``; how fast it is, benchmarks/serve.py measures.
 
     curl -H 'Content-Type: application/json' -d '{"items": [3, 11], "k": 5}' http://127.0.0.1:8000/recommend
 
@@ -13,15 +13,16 @@ the matrix that fit got.
 import os
 from typing import Annotated
 
-import joblib
 import numpy as np
 import scipy.sparse as sp
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
+import skvae
+
 
 def create_app():
-    model = joblib.load(os.environ["SKVAE_MODEL"], mmap_mode="r")
+    model = skvae.load(os.environ["SKVAE_MODEL"], mmap_mode="r")
     n_items = model.n_features_in_
     app = FastAPI(title=type(model).__name__)
 

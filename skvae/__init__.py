@@ -12,6 +12,7 @@ from .popularity import PopularityRecommender
 from .preprocessing import InteractionEncoder
 from .ranking import recommend, top_k
 from .recvae import RecVAERecommender
+from .saving import load, save
 from .scoring import RankingScorer, ndcg_scorer
 
 __version__ = "0.1.0"
@@ -36,10 +37,12 @@ __all__ = [
     "datasets",
     "evaluate",
     "fold_in_split",
+    "load",
     "metrics",
     "model_selection",
     "ndcg_scorer",
     "recommend",
+    "save",
     "strong_generalization_split",
     "top_k",
 ]

@@ -1,7 +1,6 @@
 """Fitted recommenders as ONNX files, which answer without skvae, torch and Python."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from . import __version__
 from .autoencoder import BaseAutoencoder
 from .blend import BlendRecommender
 from .core.architecture import ACTIVATIONS
+from .core.files import check_place, written_whole
 from .linear import EASERecommender, LinearRecommender
 from .popularity import PopularityRecommender
 
@@ -233,8 +233,7 @@ def _check(estimator, path, k):
     _writer(estimator)
     check_is_fitted(estimator)
     check_scalar(k, "k", (int, np.integer), min_val=1, max_val=estimator.n_features_in_)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path is {str(path)!r}, but there is no folder {str(path.parent)!r}: make it first.")
+    check_place(path)
 
 
 class _Scoring(NamedTuple):
@@ -376,10 +375,9 @@ def _constants(n_items, k):
 
 def _write(onnx, model, path, is_large):
     """Write beside the path, check what was written, and rename."""
-    with tempfile.TemporaryDirectory(prefix=path.name, dir=path.parent) as folder:
-        part, data = Path(folder) / path.name, path.name + ".data"
+    with written_whole(path) as part:
+        data = part.name + ".data"
         onnx.save_model(model, part, save_as_external_data=is_large, location=data if is_large else None)
         onnx.checker.check_model(part, full_check=True)
         if is_large:
-            os.replace(part.with_name(data), path.with_name(data))
-        os.replace(part, path)
+            os.replace(part.with_name(data), part.parent.with_name(data))

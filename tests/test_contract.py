@@ -472,6 +472,11 @@ def _through_skops(model, path):
     return skops.io.load(path / "model.skops", trusted=_trusted(model))
 
 
+def _through_skvae(model, path, **options):
+    skvae.save(model, path / "model.skvae")
+    return skvae.load(path / "model.skvae", **options)
+
+
 SAVING = {
     "joblib": _through_joblib,
     "joblib, memory-mapped": lambda model, path: _through_joblib(model, path, mmap_mode="r"),
@@ -479,6 +484,8 @@ SAVING = {
     "cloudpickle": lambda model, path: pickle.loads(cloudpickle.dumps(model)),
     "deepcopy": lambda model, path: copy.deepcopy(model),
     "skops, trusting the recommenders alone": _through_skops,
+    "skvae": _through_skvae,
+    "skvae, memory-mapped": lambda model, path: _through_skvae(model, path, mmap_mode="r"),
 }
 
 

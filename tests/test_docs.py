@@ -41,12 +41,18 @@ def test_what_the_page_on_saving_writes_answers_as_the_model_does(X, tmp_path, m
     exec(
         "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "persistence.md").read_text(), re.DOTALL)), names
     )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.joblib", "model.onnx", "model.skops"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.joblib",
+        "model.onnx",
+        "model.skops",
+        "model.skvae",
+    ]
     visitors = np.zeros((3, 200), np.float32)
     for user, items in enumerate(names["visitors"]):
         visitors[user, items] = 1
     expected_items, expected_scores = names["model"].recommend(visitors)
-    for name in ("mapped", "checked"):
+    np.testing.assert_array_equal(names["bias"], names["model"].weights_["decoder.item_bias"])
+    for name in ("loaded", "shared", "mapped", "checked"):
         assert np.array_equal(names[name].recommend(visitors)[1], expected_scores)
     assert np.array_equal(names["items"], expected_items)
     np.testing.assert_allclose(names["scores"], expected_scores, rtol=1e-4, atol=1e-5)

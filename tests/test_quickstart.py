@@ -3,7 +3,6 @@
 import gzip
 import random
 
-import joblib
 import numpy as np
 import pytest
 from conftest import load_script
@@ -57,9 +56,9 @@ def test_own_interactions_give_a_figure_a_model_and_ten_items(quickstart, tmp_pa
     assert printed.rstrip().splitlines()[-1].startswith("demo took ")
     recommended = printed.split("recommends:\n")[1].split("\n\n")[0].splitlines()
     assert [line.split(".")[0].strip() for line in recommended] == [str(rank) for rank in range(1, 11)]
-    assert sorted(path.name for path in output.iterdir()) == ["model.joblib", "quickstart.png"]
+    assert sorted(path.name for path in output.iterdir()) == ["model.skvae", "quickstart.png"]
     assert (output / "quickstart.png").read_bytes().startswith(b"\x89PNG")
-    assert joblib.load(output / "model.joblib").n_iter_ == 2
+    assert skvae.load(output / "model.skvae").n_iter_ == 2
 
 
 def test_a_missing_file_is_named(quickstart, tmp_path, capsys):

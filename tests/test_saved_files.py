@@ -1,4 +1,4 @@
-"""Files of earlier versions load, answer as they did, and go on training."""
+"""Files of earlier versions, and of other versions of the libraries, load, answer as they did, and go on training."""
 
 from pathlib import Path
 
@@ -6,12 +6,17 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
+from sklearn.preprocessing import MaxAbsScaler
 
 import skvae
 from skvae.datasets import make_interactions
+from skvae.saved_state import classes
 
 # vae, dae, recvae, ease and blend on 60 users x 12 items, written by the version before formats had a number 2
 FORMAT_1 = Path(__file__).parent / "files" / "format_1"
+# written by tests/write_saved_files.py with the newest and with the oldest libraries
+OF_SAVE = sorted((Path(__file__).parent / "files" / "save_1").glob("*/*.skvae"))
+SCALER_WITH_CLIP = Path(__file__).parent / "files" / "save_1" / "newest" / "scaler.skvae"
 
 
 def _load(path):
@@ -30,6 +35,38 @@ def test_a_model_of_format_1_answers_as_it_did(path):
     if hasattr(model, "partial_fit"):
         assert model.partial_fit(X).n_iter_ == 3
         assert np.isfinite(model.set_params(max_iter=1).fit(X).score_samples(X)).all()
+
+
+def _load_of_save(path):
+    if path == SCALER_WITH_CLIP and not hasattr(MaxAbsScaler(), "clip"):
+        with pytest.raises(ValueError, match=r"MaxAbsScaler has the attribute 'clip', .* 'scikit-learn': '1\.9\.1'"):
+            skvae.load(path)
+        path = path.parents[1] / "oldest" / path.name
+    return skvae.load(path)
+
+
+@pytest.mark.parametrize("path", OF_SAVE, ids=lambda path: f"{path.parent.name} {path.stem}")
+def test_a_file_of_skvae_save_answers_as_it_did_with_other_versions_of_the_libraries(path, tmp_path):
+    X = make_interactions(n_users=60, n_items=12, density=0.3, random_state=0)
+    model = _load_of_save(path)
+    with np.load(path.parent / "scores.npz") as scores:
+        expected = scores[path.stem]
+    if path.stem == "encoder":
+        assert [model.user_ids_.dtype, *model.inverse_items(expected)] == [np.int64, "jam", "tea"]
+    else:
+        np.testing.assert_allclose(model.decision_function(X[:5]), expected, rtol=1e-5, atol=1e-6)
+    skvae.save(model, tmp_path / "again.skvae")
+    assert repr(skvae.load(tmp_path / "again.skvae")) == repr(model)
+    if hasattr(model, "partial_fit") and path.stem != "encoder":
+        assert np.isfinite(model.partial_fit(X).decision_function(X)).all()
+
+
+def test_a_file_of_skvae_save_is_there_of_each_class_that_it_takes():
+    assert {path.parent.name for path in OF_SAVE} == {"newest", "oldest"}
+    for environment in ("newest", "oldest"):
+        models = [_load_of_save(path) for path in OF_SAVE if path.parent.name == environment]
+        steps = [step for model in models for _, step in getattr(model, "steps", [])]
+        assert {type(part).__name__ for part in (*models, *steps)} >= {cls.__name__ for cls in classes()}
 
 
 def test_a_file_of_a_later_format_says_so():

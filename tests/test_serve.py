@@ -3,11 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import joblib
 import numpy as np
 import pytest
 from conftest import ROOT, SMALL_VAE, load_script
 from sklearn.base import clone
+
+import skvae
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
@@ -21,8 +22,8 @@ def model(X):
 
 @pytest.fixture(scope="module")
 def client(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("served") / "model.joblib"
-    joblib.dump(model, path)
+    path = tmp_path_factory.mktemp("served") / "model.skvae"
+    skvae.save(model, path)
     with benchmark.serving(path) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 

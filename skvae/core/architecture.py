@@ -96,6 +96,10 @@ class Architecture:
             return VariationalAutoencoder(encoder, decoder, likelihood, prior)
         return DenoisingAutoencoder(encoder, decoder, likelihood)
 
+    def shapes(self, n_items):
+        """Name -> shape of each of the weights for so many items."""
+        return {name: tuple(tensor.shape) for name, tensor in self.build(n_items).state_dict().items()}
+
     def build_with(self, weights, copy=False):
         """The network of these weights (as `to_numpy` gives them), which it shares unless they are copied."""
         network = self.build(len(weights["decoder.item_bias"]))
