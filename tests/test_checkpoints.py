@@ -61,6 +61,18 @@ def killed(fit, n_writes):
     return False
 
 
+def ended_at(n_updates, exception):
+    """A step of Adam that raises in its n-th call."""
+    step, numbers = Adam.step, count(1)
+
+    def ending(self):
+        if next(numbers) == n_updates:
+            raise exception
+        step(self)
+
+    return ending
+
+
 def assert_same_model(model, other):
     assert vars(model).keys() == vars(other).keys()
     for name, value in vars(model).items():
@@ -136,7 +148,7 @@ def test_a_warm_start_goes_on_from_where_it_was(X, users, path, falling_scores, 
     expected.fit(users, **keywords)
     assert (expected.best_iter_ == 1) is validated  # of the first fit
     expected.fit(users, **keywords)
-    assert killed(partial(model.set_params(checkpoint=path).fit, users, **keywords), 7)
+    assert killed(partial(model.set_params(checkpoint=path).fit, users, **keywords), 3)
     again.set_params(checkpoint=path).fit(users, **keywords).set_params(checkpoint=None).fit(users, **keywords)
     assert_same_model(again, expected)
 
@@ -385,15 +397,9 @@ def test_a_fit_that_diverges_leaves_no_checkpoint_and_one_that_fails_does(users,
 
 
 def test_after_a_ctrl_c_the_checkpoint_stays_and_the_same_fit_goes_on(users, path, monkeypatch):
-    expected, step, calls = clone(DAE).fit(users), Adam.step, count(1)
-
-    def interrupted(self):
-        if next(calls) == 8:
-            raise KeyboardInterrupt
-        step(self)
-
+    expected = clone(DAE).fit(users)
     with monkeypatch.context() as patch:
-        patch.setattr(Adam, "step", interrupted)
+        patch.setattr(Adam, "step", ended_at(8, KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt, match="after 1 epochs; MultDAERecommender is fitted"):
             clone(DAE).set_params(checkpoint=path).fit(users)
     assert os.listdir(path.parent) == [path.name]
@@ -509,9 +515,11 @@ def test_a_full_disk_costs_a_blend_no_member(users, path, monkeypatch):
     assert killed(partial(clone(model).fit, users), 5)
     with monkeypatch.context() as full:
         full.setattr(state_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
-        with pytest.warns(RuntimeWarning, match=r"npz(\.member.)? could not be written"):
+        full.setattr(Adam, "step", ended_at(15 + 2, Killed))  # in the second member
+        with pytest.warns(RuntimeWarning, match=r"npz(\.member.)? could not be written"), pytest.raises(Killed):
             model.fit(users)
-    assert_same_blend(model.set_params(checkpoint=None), expected, users)
+    assert os.listdir(path.parent) == ["night.npz.member0"]
+    assert_same_blend(model.fit(users).set_params(checkpoint=None), expected, users)
 
 
 # -- SIGKILL
