@@ -159,14 +159,13 @@ class BaseRecommender(BaseEstimator):
         Examples
         --------
         >>> from skvae import EASERecommender
-        >>> X = [[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1]]
+        >>> X = [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 1]]
         >>> model = EASERecommender(l2_regularization=1).fit(X)
         >>> user = [[1, 0, 1, 0]]
         >>> items, scores = model.recommend(user, k=2)
         >>> own_items, contributions = model.explain(user, items, k=2)
-        >>> items, own_items  # item 3 because of item 2, item 1 because of item 0
-        (array([[3, 1]]), array([[[ 2,  0],
-                [ 0,  2]]]))
+        >>> items, own_items[..., 0]  # item 1 because of item 0, item 3 because of item 2
+        (array([[1, 3]]), array([[0, 2]]))
         >>> bool(abs(contributions.sum(axis=2) - scores).max() < 1e-6)
         True
         """
