@@ -46,6 +46,8 @@ def as_csr(X, name="X", *, negative=False):
     >>> as_csr([[0, 2], [1, 0]]).indices
     array([1, 0], dtype=int32)
     """
+    if getattr(X, "ndim", 0) == 2 and X.size and hasattr(X, "sparse") and not any(d.fill_value for d in X.dtypes):
+        X = X.sparse.to_coo()  # a DataFrame of pandas with sparse columns
     matrix = canonical(sp.csr_array(_to_csr(intact(X, name)) if sp.issparse(X) else _values(X, name)))
     _check_values(matrix.data, name, negative)
     return matrix

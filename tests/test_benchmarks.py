@@ -290,3 +290,21 @@ def test_the_likelihoods_are_compared_with_multinomial_and_not_run_again(X, tmp_
     assert [row[2] for row in rows if "+-" not in row[-1]] == ["multinomial"] * 2
     monkeypatch.setattr(likelihoods, "fit", None)
     likelihoods.main()  # all of it is on record
+
+
+def test_the_encoder_stands_beside_factorize_and_the_model_alone(tmp_path, monkeypatch, capsys):
+    encoder = load_script("benchmarks/encoder.py")
+    monkeypatch.setattr(encoder, "N_ITEMS", 500)
+    small = {
+        name: model.set_params(**{"n_components": 4} if name != "popularity" else {})
+        for name, model in encoder.MODELS.items()
+    }
+    monkeypatch.setattr(encoder, "MODELS", small)
+    arguments = ["--events", "500", "--users", "50", "--rounds", "3", "--results", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["encoder.py", *arguments])
+    encoder.main()
+    rows = [line.split(" | ")[:2] for line in table_lines(capsys.readouterr().out)[2:]]
+    assert rows == [["| encode", name] for name in encoder.TYPES] + [["| recommend", name] for name in small]
+    runs = json.loads((tmp_path / "encoder.json").read_text())["runs"]
+    assert {len(run[name]) for run in runs.values() for name in ("seconds", "alone")} == {3}
+    assert encoder.summary({"seconds": [3, 1, 2], "alone": [1, 1, 5]}) == ["2.00", "1.00", "2.0"]

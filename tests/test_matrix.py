@@ -890,3 +890,15 @@ def test_what_is_read_of_any_matrix_is_what_it_holds(X):
     else:
         expected = np.asarray(X).astype(np.longdouble)
     np.testing.assert_allclose(read.toarray().astype(np.longdouble), expected, rtol=1e-6)
+
+
+def test_a_frame_of_sparse_columns_is_read_as_it_is(X, monkeypatch):
+    frame = pd.DataFrame.sparse.from_spmatrix(X, columns=[f"item {i}" for i in range(X.shape[1])])
+    filled = frame.iloc[:, :3].astype(pd.SparseDtype(np.float32, 1))
+    dense = frame.sparse.to_dense().iloc[:, :3]
+    assert (as_csr(filled) != sp.csr_array(dense.to_numpy())).nnz == 0
+    for name in ("__array__", "to_numpy"):
+        monkeypatch.delattr(pd.DataFrame, name)
+    read = as_csr(frame)
+    assert (read != X).nnz == 0
+    assert read.has_canonical_format

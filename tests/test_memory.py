@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,34 @@ def test_a_fit_and_a_refit_of_ease_hold_one_matrix_between_items_and_blocks_of_i
     finally:
         tracemalloc.stop()
     assert 1 <= peak / model.weights_.nbytes < 1.4
+
+
+TABLE_PROGRAM = """
+import re
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from skvae import InteractionEncoder, PopularityRecommender
+
+def memory(name):
+    return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
+rng = np.random.default_rng(0)
+users, items = np.repeat(np.arange(200_000), 10), rng.integers(0, 300, 2_000_000)
+table = pd.DataFrame({"user": users, "item": items}).astype(str)
+encoder = InteractionEncoder()
+model = PopularityRecommender().fit(encoder.fit_transform(table[:20_000]))
+encoder.recommend(model, table[:100])
+Path("/proc/self/clear_refs").write_text("5")
+before = memory("VmRSS")
+answer = encoder.recommend(model, table)
+held = memory("VmHWM") - before
+print(held / (table.memory_usage(deep=True).sum() + answer.memory_usage(deep=True).sum()))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")
+def test_recommending_to_200_000_users_of_a_table_holds_less_than_three_tables_beside_it():
+    result = subprocess.run([sys.executable, "-c", TABLE_PROGRAM], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout) < 3
