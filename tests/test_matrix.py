@@ -898,7 +898,7 @@ def test_a_frame_of_sparse_columns_is_read_as_it_is(X, monkeypatch):
     dense = frame.sparse.to_dense().iloc[:, :3]
     assert (as_csr(filled) != sp.csr_array(dense.to_numpy())).nnz == 0
     for name in ("__array__", "to_numpy"):
-        monkeypatch.delattr(pd.DataFrame, name)
+        monkeypatch.setattr(pd.DataFrame, name, None)
     read = as_csr(frame)
     assert (read != X).nnz == 0
     assert read.has_canonical_format
