@@ -181,10 +181,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         TypeError
             Where a member has no ``decision_function``, or a parameter has the wrong type.
         """
-        parameters = check_parameters(self, CHECKS)
-        pairs = self._pairs(parameters.random_state, max(0, parameters.verbose - 1), self.store_user_hashes)
-        check_members(self, pairs)
-        _check_weights(self.weights, pairs)
+        parameters, pairs = self._checked_parameters()
         candidate, X = self._checked_anew(X, y)
         fitted, validation = candidate._hold_out(parameters, X, X_val)
         if parameters.prefit:
@@ -280,6 +277,14 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         shared = {"random_state": random_state, "verbose": verbose, "store_user_hashes": store_user_hashes}
         autoencoders = [("dae", MultDAERecommender(**shared)), ("vae", MultVAERecommender(**shared))]
         return [("linear", LinearRecommender(store_user_hashes=store_user_hashes)), *autoencoders]
+
+    def _checked_parameters(self):
+        """Parameters that passed their checks, and the (name, estimator) pairs."""
+        parameters = check_parameters(self, CHECKS)
+        pairs = self._pairs(parameters.random_state, max(0, parameters.verbose - 1), self.store_user_hashes)
+        check_members(self, pairs)
+        _check_weights(self.weights, pairs)
+        return parameters, pairs
 
     def _hold_out(self, parameters, X, X_val):
         """The users to fit the members on, and the validation pair (fold_in, held_out) or None."""

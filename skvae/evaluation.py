@@ -210,12 +210,12 @@ def evaluate(
         )
     hiding = {"held_out_fraction": held_out_fraction, "min_interactions": min_interactions}
     fold_in, held_out = hide_items(X, y, model=model, exclude_seen=exclude_seen, random_state=random_state, **hiding)
-    _warn_of_fitted_users(model, X, y, held_out)
     scores = score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen)
     evaluation = Evaluation(scores, _fingerprints(fold_in, held_out, metrics, min_value, exclude_seen))
     if evaluation.n_users == 0:
         why = why_nobody_is_scored(X, y, min_value=min_value, **hiding)
         raise ValueError(f"No user of X has a held-out item: {why}")
+    _warn_of_fitted_users(model, X, y, held_out)
     return evaluation
 
 

@@ -40,6 +40,8 @@ FUNCTIONS |= {name: getattr(np, name) for name in ("log1p", "expm1", "log2", "ex
 OPTIONAL = {"_sklearn_output_config", "_user_hashes", "best_iter_", "feature_names_in_", "gram_", "idf_"}
 # What a later fit alone would use: optimizer, callbacks, requests to a routing Pipeline or search
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
+# Parameters that say something of the machine that fitted, and have these values in a file
+OF_THE_MACHINE = {"checkpoint": None}
 # The only array with values that are not finite: an item that was added and not yet trained has the bias -inf
 MAY_BE_MINUS_INFINITE = "decoder.item_bias"
 
@@ -239,14 +241,26 @@ def _of_popularity(model):
 
 
 def _of_ease(model):
-    return _of_recommender(model) | {"weights_": _array("float32", _n_items(model), _n_items(model))}
+    n_weighted = _n_weighted(model)
+    return _of_recommender(model) | {
+        "weights_": _array("float32", n_weighted, n_weighted),
+        "item_counts_": _array("int64", n_weighted),
+    }
+
+
+def _n_weighted(model):
+    """Items of a linear model that have weights: all but those that were added since."""
+    n_weighted = len(model.weights_) if np.ndim(model.weights_) else 0
+    if not 1 <= n_weighted <= _n_items(model):
+        raise ValueError(f"weights_ must be of 1 to {_n_items(model)} items, got {n_weighted}.")
+    return n_weighted
 
 
 def _of_linear(model):
-    n_items = _n_items(model)
+    n_weighted = _n_weighted(model)
     return _of_ease(model) | {
-        "gram_": _array("float32", n_items, n_items),
-        "item_counts_": _array("int64", n_items),
+        "gram_": _array("float32", n_weighted, n_weighted),
+        "item_squares_": _array("float64", n_weighted),
         "l2_regularization_": number(minimum=0, boundaries="neither"),
         "dropout_": number(minimum=0, maximum=1, boundaries="left"),
         "user_exponent_": number(minimum=0, maximum=1),
@@ -267,6 +281,7 @@ def _of_autoencoder(model):
         "validation_scores_": optional(_curve),
         "best_validation_score_": optional(number()),
         "batch_size_": integer(1),
+        "n_sampled_items_": optional(integer(1)),
         "n_iter_no_change_": integer(1),
         "early_stopping_": flag,
         "_seed": integer(0),

@@ -21,6 +21,7 @@ from .core.array_file import parsed_json, read_arrays, write_arrays
 from .core.files import written_whole
 from .saved_state import (
     FUNCTIONS,
+    OF_THE_MACHINE,
     PIECES,
     check_finite,
     check_piece,
@@ -240,6 +241,7 @@ class _Writer:
         check_state(estimator, attributes)
         kept = parameter_defaults(type(estimator)).keys() | attributes
         state = {name: value for name, value in estimator.__getstate__().items() if name in kept}
+        state |= {name: value for name, value in OF_THE_MACHINE.items() if name in state}
         name, where = type(estimator).__name__, "" if where == "model" else f"{where}."
         return {"class": name, "format": classes()[type(estimator)].format, "state": self._parts(state, where)}
 
@@ -344,6 +346,9 @@ class _Reader:
         missing = [name for name in defaults if defaults[name] is inspect.Parameter.empty and name not in state]
         if missing:
             raise ValueError(f"{cls.__name__} lacks the parameter {missing[0]!r}.")
+        for name, value in OF_THE_MACHINE.items():
+            if state.get(name, value) != value:
+                raise ValueError(f"{name} of {cls.__name__} must be {value}, as skvae.save writes it.")
         model = object.__new__(cls)
         stamps = {"_sklearn_version": sklearn.__version__, "_skvae_format": number}
         model.__setstate__(defaults | state | stamps)
