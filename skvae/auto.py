@@ -29,6 +29,21 @@ def patience(n_interactions):
     return min(max(3_000_000 // n_interactions, 10), 100)
 
 
+def target(dropout, takes_unknown):
+    """What the loss is of: "dropped" where something is dropped and the likelihood can leave out the rest.
+
+    Parameters
+    ----------
+    dropout : float
+    takes_unknown : bool
+
+    Returns
+    -------
+    str
+    """
+    return "dropped" if dropout and takes_unknown else "all"
+
+
 def anneal_cap(kl_weighting, interactions_per_user):
     """Ceiling of the KL weight: the paper's .2 from 30 interactions a user on, in proportion less below.
 

@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from . import fitting
+from . import auto, fitting
 from .callbacks import CallbackSupportMixin, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
@@ -20,8 +20,9 @@ from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS
+from .core.objectives import TARGETS
 from .matrix_checks import check_scale
-from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, piece, share
+from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, or_auto, piece, share
 from .ranking import users_per_block
 from .recommender import BaseRecommender, ItemSimilarityMixin
 
@@ -55,6 +56,8 @@ CHECKS = {
     "random_state": _random_state,
     "verbose": integer(0),
 }
+
+check_target = or_auto(piece(TARGETS, otherwise=', or "auto"'))  # of those that have it
 
 
 class BaseAutoencoder(
@@ -281,7 +284,10 @@ class BaseAutoencoder(
         return _BlockScorer(self)
 
     def _checked_parameters(self):
-        return check_parameters(self, self._checks)
+        parameters = check_parameters(self, self._checks)
+        if hasattr(parameters, "target"):
+            parameters.target = _resolved_target(parameters)
+        return parameters
 
     def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
         """Set what the schedule of beta depends on, when a fit begins."""
@@ -364,6 +370,19 @@ class PosteriorMixin:
         mean, standard_deviation = self.posterior(X)
         noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
         return (mean + standard_deviation * noise).astype(np.float32)
+
+
+def _resolved_target(parameters):
+    """What "auto" comes to; raise where nothing is dropped, or the likelihood cannot leave out what is not."""
+    name, dropout = parameters.likelihood, parameters.dropout
+    likelihood = LIKELIHOODS[name] if isinstance(name, str) else name
+    takes_unknown = getattr(likelihood, "takes_unknown", False)
+    if parameters.target == "auto":
+        return auto.target(dropout, takes_unknown)
+    if parameters.target == "dropped" and not (dropout and takes_unknown):
+        lacking = "a likelihood that says takes_unknown = True" if dropout else "dropout above 0"
+        raise ValueError(f'target="dropped" needs {lacking}: use target="all", or "auto".')
+    return parameters.target
 
 
 class _BlockScorer:

@@ -1,7 +1,8 @@
 """Likelihoods of a user's interactions given the decoder's output (Liang et al., 2018, section 2.1).
 
 A likelihood has ``log_prob(logits, batch)``, one value a user, and ``mean(logits)``; it may have
-``intercept(rows)``, the logits that a training begins with. The built-in ones never build a dense
+``intercept(rows)``, the logits that a training begins with. One that ``takes_unknown`` leaves an
+item of value 0 in the batch out, as neither had nor not had. The built-in ones never build a dense
 target: what a user has not interacted with enters through the logits alone, and the gradient is
 written into one buffer of users x items.
 """
@@ -16,6 +17,7 @@ class _Multinomial(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch):
+        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
         ctx.batch, ctx.probabilities = batch, torch.softmax(logits, -1, out=logits)
         positives = _at_least_single(ctx.probabilities[batch.users, batch.items])
         # a probability that underflows, in float32 that of a logit 87 below the highest, counts as the least one
@@ -30,7 +32,8 @@ class _Multinomial(torch.autograd.Function):
         # rounded to the precision of the buffer for both terms, so that the gradient still sums to 0 over the items
         scale = (grad * totals).to(buffer.dtype)
         buffer.mul_(-scale[:, None])
-        return _add_at_positives(buffer, batch, (scale / totals)[batch.users] * batch.values), None
+        per_count = scale / totals.clamp_min(torch.finfo(totals.dtype).tiny)  # a user may have unknown items only
+        return _add_at_positives(buffer, batch, per_count[batch.users] * batch.values), None
 
 
 class _Logistic(torch.autograd.Function):
@@ -38,9 +41,9 @@ class _Logistic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch):
-        log_prob = batch.sum_per_user(_at_least_single(logits[batch.users, batch.items])) - _sum_of_items(
-            F.softplus(logits)
-        )
+        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
+        positives = _at_least_single(logits[batch.users, batch.items]).where(batch.values > 0, 0)
+        log_prob = batch.sum_per_user(positives) - _sum_of_items(F.softplus(logits))
         ctx.batch, ctx.probabilities = batch, logits.sigmoid_()
         return log_prob
 
@@ -49,7 +52,7 @@ class _Logistic(torch.autograd.Function):
     def backward(ctx, grad):
         batch, buffer = ctx.batch, ctx.probabilities
         scale = grad.to(buffer.dtype)
-        return _add_at_positives(buffer.mul_(-scale[:, None]), batch, scale[batch.users]), None
+        return _add_at_positives(buffer.mul_(-scale[:, None]), batch, scale[batch.users] * (batch.values > 0)), None
 
 
 class _Gaussian(torch.autograd.Function):
@@ -60,6 +63,7 @@ class _Gaussian(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch, alpha):
+        _leave_unknown_out(logits, batch, 0)
         positives = _at_least_single(logits[batch.users, batch.items])
         residuals = batch.values - positives
         observed = batch.sum_per_user(alpha * residuals.square() - positives.square())
@@ -73,6 +77,12 @@ class _Gaussian(torch.autograd.Function):
         scale = grad.to(buffer.dtype)
         buffer.mul_(-scale[:, None])
         return _add_at_positives(buffer, batch, scale[batch.users] * ctx.correction), None, None
+
+
+def _leave_unknown_out(logits, batch, value):
+    """Set the logits of what has the value 0 in the batch to one that adds nothing to log_prob, nor to its gradient."""
+    known = batch.values > 0  # which no GPU is waited for
+    logits[batch.users, batch.items] = logits[batch.users, batch.items].where(known, value)
 
 
 def _at_least_single(tensor):
@@ -98,7 +108,7 @@ def _item_sums(rows):
 class Multinomial:
     """x_u ~ Multinomial(N_u, softmax(f_u)); the values are counts, a 5 weighs five 1s."""
 
-    takes_bfloat16 = True
+    takes_bfloat16 = takes_unknown = True
 
     def log_prob(self, logits, batch):
         """sum_i x_ui log softmax(f_u)_i, shape (n_users,); the constant in x is dropped."""
@@ -118,7 +128,7 @@ class Multinomial:
 class Logistic:
     """1[x_ui > 0] ~ Bernoulli(sigmoid(f_ui)), independently."""
 
-    takes_bfloat16 = True
+    takes_bfloat16 = takes_unknown = True
 
     def log_prob(self, logits, batch):
         """sum_i t_ui log s(f_ui) + (1 - t_ui) log(1 - s(f_ui)), shape (n_users,)."""
@@ -141,7 +151,7 @@ class Gaussian:
     Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, equation 3).
     """
 
-    takes_bfloat16 = True
+    takes_bfloat16 = takes_unknown = True
 
     def __init__(self, alpha=10.0):
         self.alpha = alpha

@@ -6,6 +6,7 @@ its ``passes`` say what of the network each pass over the users trains.
 
 import copy
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,6 +27,19 @@ def _per_user(beta, batch):
 KL_WEIGHTINGS = {"constant": _constant, "per_user": _per_user}
 
 
+def _all(batch, inputs):
+    return batch
+
+
+def _dropped(batch, inputs):
+    return replace(batch, values=batch.values.where(inputs.values == 0, 0))
+
+
+# (batch, what dropout left of it) -> batch whose log-likelihood is taken: all of it, or what was dropped among the
+# items that were not kept, which have the value 0 and are unknown
+TARGETS = {"all": _all, "dropped": _dropped}
+
+
 class NegativeLogLikelihood:
     """-log p(x | code(x)), of the denoising autoencoder; no noise but dropout, no KL term.
 
@@ -34,20 +48,23 @@ class NegativeLogLikelihood:
     network : DenoisingAutoencoder
     dropout : float
         Rate on the L2-normalised input.
+    target : str
+        One of ``TARGETS``; "dropped" only for a likelihood that ``takes_unknown``.
     """
 
     n_passes = 1
 
-    def __init__(self, network, dropout):
-        self.network, self.dropout = network, dropout
+    def __init__(self, network, dropout, target="all"):
+        self.network, self.dropout, self.target = network, dropout, TARGETS[target]
 
     def passes(self):
         """Yield at the beginning of each pass over the users that an epoch makes."""
         yield
 
     def __call__(self, batch, beta, generator, products=FLOAT32):
-        code = self.network.encoder(batch.normalized().dropped_out(self.dropout, generator), products)
-        return -_log_prob(self.network.likelihood, self.network.decoder(code, products), batch).mean()
+        network, inputs = self.network, batch.normalized().dropped_out(self.dropout, generator)
+        logits = network.decoder(network.encoder(inputs, products), products)
+        return -_log_prob(network.likelihood, logits, self.target(batch, inputs)).mean()
 
 
 class NegativeELBO:
@@ -66,12 +83,14 @@ class NegativeELBO:
         Rate on the L2-normalised input.
     kl_weighting : str
         One of ``KL_WEIGHTINGS``; "per_user" as in Shenbin et al., "RecVAE", WSDM 2020.
+    target : str
+        As in `NegativeLogLikelihood`.
     """
 
     n_passes = 1
 
-    def __init__(self, network, dropout, kl_weighting="constant"):
-        self.network, self.dropout = network, dropout
+    def __init__(self, network, dropout, kl_weighting="constant", target="all"):
+        self.network, self.dropout, self.target = network, dropout, TARGETS[target]
         self.kl_weight = KL_WEIGHTINGS[kl_weighting]
         self.previous_encoder: Any = None  # set when an epoch begins
 
@@ -87,7 +106,7 @@ class NegativeELBO:
         mean, log_variance = network.encoder(dropped_out, products).chunk(2, -1)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         code = mean + (0.5 * log_variance).exp() * noise
-        log_prob = _log_prob(network.likelihood, network.decoder(code, products), batch)
+        log_prob = _log_prob(network.likelihood, network.decoder(code, products), self.target(batch, dropped_out))
         return (self.kl_weight(beta, batch) * kl_divergence(prior, mean, log_variance, code) - log_prob).mean()
 
     def _keep_encoder(self):
