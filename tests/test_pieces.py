@@ -62,9 +62,9 @@ def square_root(beta, batch):
     return beta * batch.sum_per_user(batch.values).sqrt()
 
 
-def kept(batch, inputs):
+def kept(batch, inputs, dropout):
     """What dropout left in the input."""
-    return replace(batch, values=batch.values.where(inputs.values > 0, 0))
+    return replace(batch, values=batch.values.where(inputs.values > 0, 0)), 1 / (1 - dropout)
 
 
 def ranks(scores, seen):

@@ -27,16 +27,17 @@ def _per_user(beta, batch):
 KL_WEIGHTINGS = {"constant": _constant, "per_user": _per_user}
 
 
-def _all(batch, inputs):
-    return batch
+def _all(batch, inputs, dropout):
+    return batch, 1.0
 
 
-def _dropped(batch, inputs):
-    return replace(batch, values=batch.values.where(inputs.values == 0, 0))
+def _dropped(batch, inputs, dropout):
+    return replace(batch, values=batch.values.where(inputs.values == 0, 0)), 1 / dropout
 
 
-# (batch, what dropout left of it) -> batch whose log-likelihood is taken: all of it, or what was dropped among the
-# items that were not kept, which have the value 0 and are unknown
+# (batch, what dropout left of it, dropout) -> batch whose log-likelihood is taken, and its weight: all of it; or what
+# was dropped, among the items that were not kept, which have the value 0 and are unknown, weighted so that in the mean
+# it counts as much as all of it beside the KL term and L2
 TARGETS = {"all": _all, "dropped": _dropped}
 
 
@@ -64,7 +65,8 @@ class NegativeLogLikelihood:
     def __call__(self, batch, beta, generator, products=FLOAT32):
         network, inputs = self.network, batch.normalized().dropped_out(self.dropout, generator)
         logits = network.decoder(network.encoder(inputs, products), products)
-        return -_log_prob(network.likelihood, logits, self.target(batch, inputs)).mean()
+        target, weight = self.target(batch, inputs, self.dropout)
+        return -weight * _log_prob(network.likelihood, logits, target).mean()
 
 
 class NegativeELBO:
@@ -106,7 +108,8 @@ class NegativeELBO:
         mean, log_variance = network.encoder(dropped_out, products).chunk(2, -1)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         code = mean + (0.5 * log_variance).exp() * noise
-        log_prob = _log_prob(network.likelihood, network.decoder(code, products), self.target(batch, dropped_out))
+        target, weight = self.target(batch, dropped_out, self.dropout)
+        log_prob = weight * _log_prob(network.likelihood, network.decoder(code, products), target)
         return (self.kl_weight(beta, batch) * kl_divergence(prior, mean, log_variance, code) - log_prob).mean()
 
     def _keep_encoder(self):

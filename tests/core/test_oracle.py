@@ -57,8 +57,9 @@ def _dense_loss(model, w, x, beta, generator, previous, dropout):
     else:
         top = torch.tanh(hidden)
     logits = top @ w["decoder.item_weight"].T + w["decoder.item_bias"]
-    unknown = (x > 0) & (draws > 0) if getattr(model, "target", "all") == "dropped" else torch.zeros_like(x).bool()
-    loss = -_dense_log_prob(model.likelihood, logits, x, unknown)
+    of_dropped = getattr(model, "target", "all") == "dropped"
+    unknown = (x > 0) & (draws > 0) & of_dropped
+    loss = -_dense_log_prob(model.likelihood, logits, x, unknown) / (dropout if of_dropped else 1)
     if variational:
         weight = beta * x.sum(1) if getattr(model, "kl_weighting", "per_user") == "per_user" else beta
         loss = loss + weight * _dense_kl(model, posterior, code, _dense_encoder(model, previous, normalized))
