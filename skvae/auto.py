@@ -29,19 +29,19 @@ def patience(n_interactions):
     return min(max(3_000_000 // n_interactions, 10), 100)
 
 
-def target(dropout, takes_unknown):
-    """What the loss is of: "dropped" where something is dropped and the likelihood can leave out the rest.
+def target(dropout, likelihood):
+    """What the loss is of: "dropped" where something is dropped and the likelihood is the multinomial one.
 
     Parameters
     ----------
     dropout : float
-    takes_unknown : bool
+    likelihood : str or object
 
     Returns
     -------
     str
     """
-    return "dropped" if dropout and takes_unknown else "all"
+    return "dropped" if dropout and likelihood == "multinomial" else "all"
 
 
 def anneal_cap(kl_weighting, interactions_per_user):

@@ -374,15 +374,15 @@ class PosteriorMixin:
 
 def _resolved_target(parameters):
     """What "auto" comes to; raise where nothing is dropped, or the likelihood cannot leave out what is not."""
-    name, dropout = parameters.likelihood, parameters.dropout
-    likelihood = LIKELIHOODS[name] if isinstance(name, str) else name
-    takes_unknown = getattr(likelihood, "takes_unknown", False)
-    if parameters.target == "auto":
-        return auto.target(dropout, takes_unknown)
-    if parameters.target == "dropped" and not (dropout and takes_unknown):
+    target, dropout, likelihood = parameters.target, parameters.dropout, parameters.likelihood
+    if target == "auto":
+        return auto.target(dropout, likelihood)
+    part = LIKELIHOODS[likelihood] if isinstance(likelihood, str) else likelihood
+    takes_unknown = getattr(part, "takes_unknown", False)
+    if target == "dropped" and not (dropout and takes_unknown):
         lacking = "a likelihood that says takes_unknown = True" if dropout else "dropout above 0"
         raise ValueError(f'target="dropped" needs {lacking}: use target="all", or "auto".')
-    return parameters.target
+    return target
 
 
 class _BlockScorer:

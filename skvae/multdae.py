@@ -32,8 +32,9 @@ class MultDAERecommender(BaseAutoencoder):
     target : {"auto", "all", "dropped"}, default="auto"
         What the loss is of. "all": the user's whole row, as in the paper, what the input shows
         included. "dropped": the interactions that dropout took from the input, among the items that
-        it did not leave there, as in recommending, where seen items are left out. "auto": "dropped"
-        where dropout is above 0 and the likelihood can leave items out, as the built-in ones do.
+        it did not leave there, as in recommending, where seen items are left out; weighted by
+        1 / dropout. It ranks better; for scores of seen items and for `score_samples` use "all".
+        "auto": "dropped" where dropout is above 0 and the likelihood "multinomial".
     initialization : {"svd", "xavier"} or callable, default="svd"
         xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
         right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden

@@ -39,8 +39,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     target : {"auto", "all", "dropped"}, default="auto"
         What the loss is of. "all": the user's whole row, as in the paper, what the input shows
         included. "dropped": the interactions that dropout took from the input, among the items that
-        it did not leave there, as in recommending, where seen items are left out. "auto": "dropped"
-        where dropout is above 0 and the likelihood can leave items out, as the built-in ones do.
+        it did not leave there, as in recommending, where seen items are left out; weighted by
+        1 / dropout. It ranks better; for scores of seen items and for `score_samples` use "all".
+        "auto": "dropped" where dropout is above 0 and the likelihood "multinomial".
     prior : {"standard_normal", "composite"} or object, default="standard_normal"
         Of the code; composite is that of RecVAE. Or an object with ``log_prob(code)``, and
         ``kl_divergence(mean, log_variance)`` where it has a closed form, as in `skvae.core.priors`.
