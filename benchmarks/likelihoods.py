@@ -21,7 +21,8 @@ from sklearn.base import clone
 import skvae
 
 ESTIMATORS = {"MultDAE": skvae.MultDAERecommender, "MultVAE": skvae.MultVAERecommender}
-TRAINING = {"learning_rate": 1e-3, "averaging_epochs": 0, "initialization": "xavier", "n_iter_no_change": 10}
+PAPER = {"learning_rate": 1e-3, "averaging_epochs": 0, "initialization": "xavier", "target": "all"}
+TRAINING = PAPER | {"n_iter_no_change": 10}
 LIKELIHOODS = ("multinomial", "logistic", "gaussian")
 METRICS = ("ndcg@100", "recall@20")
 

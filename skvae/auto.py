@@ -43,6 +43,22 @@ def patience(n_interactions):
     return min(max(3_000_000 // n_interactions, 10), 100)
 
 
+def target(dropout, is_multinomial):
+    """What the loss is of: "dropped" where something is dropped and the likelihood is the multinomial one.
+
+    Parameters
+    ----------
+    dropout : float
+    is_multinomial : bool
+        The likelihood.
+
+    Returns
+    -------
+    str
+    """
+    return "dropped" if dropout and is_multinomial else "all"
+
+
 def anneal_cap(kl_weighting, interactions_per_user):
     """Ceiling of the KL weight: the paper's .2 from 30 interactions a user on, in proportion less below.
 

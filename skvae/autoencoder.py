@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from . import fitting
+from . import auto, fitting
 from .callbacks import CallbackSupportMixin, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
@@ -20,8 +20,21 @@ from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS
+from .core.objectives import TARGETS
 from .matrix_checks import check_scale
-from .parameters import check_parameters, flag, flag_or_auto, integer, layer_sizes, number, optional, path, piece, share
+from .parameters import (
+    check_parameters,
+    flag,
+    flag_or_auto,
+    integer,
+    layer_sizes,
+    number,
+    optional,
+    or_auto,
+    path,
+    piece,
+    share,
+)
 from .ranking import users_per_block
 from .recommender import BaseRecommender, ItemsMixin
 
@@ -57,6 +70,8 @@ CHECKS = {
     "random_state": _random_state,
     "verbose": integer(0),
 }
+
+check_target = or_auto(piece(TARGETS, otherwise=', or "auto"'))  # of those that have it
 
 
 class BaseAutoencoder(
@@ -254,6 +269,8 @@ class BaseAutoencoder(
                 f"{parameters.likelihood!r} does not say it does: use n_sampled_items=None, or one of "
                 f"{', '.join(name for name, row in LIKELIHOODS.items() if row.takes_item_weights)}."
             )
+        if hasattr(parameters, "target"):
+            parameters.target = _resolved_target(parameters)
         return parameters
 
     def _widen(self, n_items):
@@ -342,6 +359,19 @@ class PosteriorMixin:
         mean, standard_deviation = self.posterior(X)
         noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
         return (mean + standard_deviation * noise).astype(np.float32)
+
+
+def _resolved_target(parameters):
+    """What "auto" comes to; raise where nothing is dropped, or the likelihood cannot leave out what is not."""
+    target, dropout, likelihood = parameters.target, parameters.dropout, parameters.likelihood
+    part = LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
+    if target == "auto":
+        return auto.target(dropout, isinstance(part, LIKELIHOODS["multinomial"]))
+    takes_unknown = getattr(part, "takes_unknown", False)
+    if target == "dropped" and not (dropout and takes_unknown):
+        lacking = "a likelihood that says takes_unknown = True" if dropout else "dropout above 0"
+        raise ValueError(f'target="dropped" needs {lacking}: use target="all", or "auto".')
+    return target
 
 
 class _BlockScorer:

@@ -1,6 +1,6 @@
 """The denoising autoencoder, Mult-DAE."""
 
-from .autoencoder import CHECKS, BaseAutoencoder
+from .autoencoder import CHECKS, BaseAutoencoder, check_target
 from .core.annealing import LinearAnnealing
 from .core.architecture import Architecture
 from .core.objectives import NegativeLogLikelihood
@@ -29,6 +29,12 @@ class MultDAERecommender(BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
+    target : {"auto", "all", "dropped"}, default="auto"
+        What the loss is of. "all": the user's whole row, as in the paper, what the input shows
+        included. "dropped": the interactions that dropout took from the input, among the items that
+        it did not leave there, as in recommending, where seen items are left out; weighted by
+        1 / dropout. It ranks better; for scores of seen items and for `score_samples` use "all".
+        "auto": "dropped" where dropout is above 0 and the likelihood "multinomial".
     initialization : {"svd", "xavier"} or callable, default="svd"
         xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
         right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
@@ -134,7 +140,7 @@ class MultDAERecommender(BaseAutoencoder):
     (50, 5)
     """
 
-    _checks = CHECKS
+    _checks = CHECKS | {"target": check_target}
 
     def __init__(
         self,
@@ -144,6 +150,7 @@ class MultDAERecommender(BaseAutoencoder):
         activation="tanh",
         likelihood="multinomial",
         dropout=0.5,
+        target="auto",
         initialization="svd",
         learning_rate=2e-3,
         l2_regularization=2e-5,
@@ -167,6 +174,7 @@ class MultDAERecommender(BaseAutoencoder):
         self.activation = activation
         self.likelihood = likelihood
         self.dropout = dropout
+        self.target = target
         self.initialization = initialization
         self.learning_rate = learning_rate
         self.l2_regularization = l2_regularization
@@ -194,7 +202,7 @@ class MultDAERecommender(BaseAutoencoder):
         )
 
     def _objective(self, parameters, network):
-        return NegativeLogLikelihood(network, parameters.dropout)
+        return NegativeLogLikelihood(network, parameters.dropout, parameters.target)
 
     def _kl_schedule(self, parameters):
         return LinearAnnealing(0.0)

@@ -3,7 +3,7 @@
 import warnings
 
 from . import auto
-from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin
+from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin, check_target
 from .core.annealing import SCHEDULES
 from .core.architecture import Architecture
 from .core.objectives import KL_WEIGHTINGS, NegativeELBO
@@ -36,6 +36,12 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
+    target : {"auto", "all", "dropped"}, default="auto"
+        What the loss is of. "all": the user's whole row, as in the paper, what the input shows
+        included. "dropped": the interactions that dropout took from the input, among the items that
+        it did not leave there, as in recommending, where seen items are left out; weighted by
+        1 / dropout. It ranks better; for scores of seen items and for `score_samples` use "all".
+        "auto": "dropped" where dropout is above 0 and the likelihood "multinomial".
     prior : {"standard_normal", "composite"} or object, default="standard_normal"
         Of the code; composite is that of RecVAE. Or an object with ``log_prob(code)``, and
         ``kl_divergence(mean, log_variance)`` where it has a closed form, as in `skvae.core.priors`.
@@ -175,6 +181,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     """
 
     _checks = CHECKS | {
+        "target": check_target,
         "decoder_hidden_layer_sizes": optional(layer_sizes),
         "prior": piece(PRIORS, "log_prob"),
         "kl_weighting": piece(KL_WEIGHTINGS),
@@ -192,6 +199,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         activation="tanh",
         likelihood="multinomial",
         dropout=0.5,
+        target="auto",
         prior="standard_normal",
         kl_weighting="constant",
         kl_schedule="linear",
@@ -221,6 +229,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         self.activation = activation
         self.likelihood = likelihood
         self.dropout = dropout
+        self.target = target
         self.prior = prior
         self.kl_weighting = kl_weighting
         self.kl_schedule = kl_schedule
@@ -265,7 +274,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         )
 
     def _objective(self, parameters, network):
-        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting)
+        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting, parameters.target)
 
     def _kl_schedule(self, parameters):
         if not isinstance(parameters.kl_schedule, str):

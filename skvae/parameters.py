@@ -223,3 +223,17 @@ def optional(check):
     callable
     """
     return lambda name, value: None if value is None else check(name, value)
+
+
+def or_auto(check):
+    """Check that allows "auto" too.
+
+    Parameters
+    ----------
+    check : callable
+
+    Returns
+    -------
+    callable
+    """
+    return lambda name, value: value if isinstance(value, str) and value == "auto" else check(name, value)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from conftest import AUTOENCODERS, same_weights, widened
+from conftest import AUTOENCODERS, SMALL_DAE, SMALL_VAE, same_weights, widened
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -174,6 +174,40 @@ def test_auto_batch_size_grows_with_the_users(n_users, expected):
 def test_auto_patience_is_longer_where_epochs_are_short(n_items, expected):
     X = sp.csr_array(np.ones((500, n_items), np.float32))
     assert MultDAERecommender(2, max_iter=1, early_stopping=False).fit(X).n_iter_no_change_ == expected
+
+
+# -- target
+
+
+class Bare:
+    """A multinomial that says nothing of what it can do."""
+
+    log_prob, mean = Multinomial.log_prob, Multinomial.mean
+
+
+@pytest.mark.parametrize("model", [SMALL_DAE, SMALL_VAE], ids=["dae", "vae"])
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [({}, "dropped"), ({"dropout": 0.0}, "all"), ({"likelihood": Bare()}, "all"), ({"likelihood": "logistic"}, "all")],
+    ids=["defaults", "nothing dropped", "a likelihood of one's own", "another likelihood"],
+)
+def test_the_auto_target_is_what_was_dropped_from_a_multinomial(model, parameters, expected, X):
+    one, other = (
+        clone(model).set_params(max_iter=1, target=target, **parameters).fit(X) for target in ("auto", expected)
+    )
+    assert same_weights(one, other)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_users_of_whom_nothing_or_everything_is_dropped_train_to_finite_weights(likelihood):
+    X = np.eye(40, 3, dtype=np.float32)
+    X[3:30] = 1  # all items
+    X[30:, 0] = 7
+    for dropout in (1e-3, 0.5, 0.999):
+        model = MultDAERecommender(
+            2, dropout=dropout, target="dropped", likelihood=likelihood, max_iter=3, random_state=0
+        )
+        assert np.isfinite(model.fit(X).decision_function(X)).all()
 
 
 # -- annealing

@@ -32,7 +32,7 @@ def table_lines(text):
     return [line for line in text.splitlines() if line.startswith("|")]
 
 
-@pytest.mark.parametrize("script", ["accuracy", "ablation", "defaults", "likelihoods"])
+@pytest.mark.parametrize("script", ["accuracy", "ablation", "defaults", "likelihoods", "rules"])
 def test_the_tables_of_the_docs_are_those_of_the_record(harness, script):
     rows = table_lines(load_script(f"benchmarks/{script}.py").tables(harness.RESULTS / script))
     assert len(rows) > 8
@@ -275,6 +275,31 @@ def test_the_defaults_stand_beside_the_best_of_the_grid(X, tmp_path, monkeypatch
     assert f"batch_size={best['parameters']['batch_size']}" in row
     monkeypatch.setattr(defaults, "fit", None)
     defaults.main()  # all of it is on record
+
+
+def test_a_rule_is_judged_on_the_set_that_did_not_choose_it(harness, X, tmp_path, monkeypatch, capsys):
+    rules = load_script("benchmarks/rules.py")
+    monkeypatch.setattr(rules, "load", lambda name: X[:150])
+    small = {"hidden_layer_sizes": (8,), "n_components": 4, "max_iter": 1}
+    monkeypatch.setattr(rules, "MODELS", {name: partial(kind, **small) for name, kind in rules.MODELS.items()})
+    monkeypatch.setattr("sys.argv", ["rules.py", "a", "b", "c", "--seeds", "2", "--results", str(tmp_path)])
+    rules.main()
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| a | ")]
+    assert [row[3] for row in rows if len(row) > 6] == [*rules.RULES] * 2
+    assert [row[1] for row in rows if len(row) <= 6] == ["MultDAE", "MultVAE"]
+    # rule 0 is the best on two of three sets, rule 1 on the last one
+    records = []
+    for name, values in {"a": (0.5, 0.4), "b": (0.6, 0.4), "c": (0.1, 0.2)}.items():
+        record = harness.Record(tmp_path / "judged" / name)
+        for rule, value in zip(rules.RULES, values, strict=False):
+            record.add(f"MultDAE: {rule}, 0", {}, [value, value])
+        records.append(record)
+    first, second, *_ = rules.RULES
+    lines = [line.strip("| ").split(" | ") for line in rules.judged("MultDAE", records).splitlines()[2:]]
+    assert [line[2:4] for line in lines] == [[first, first], [first, first], [first, second]]
+    assert lines[2][4] == "-0.1000 +- 0.0000"
+    monkeypatch.setattr(rules, "fit", None)
+    rules.main()  # all of it is on record
 
 
 def test_the_likelihoods_are_compared_with_multinomial_and_not_run_again(X, tmp_path, monkeypatch, capsys):

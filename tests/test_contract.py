@@ -3,6 +3,7 @@
 import copy
 import pickle
 import threading
+from types import SimpleNamespace
 
 import cloudpickle
 import joblib
@@ -617,6 +618,15 @@ AUTOENCODER_ERRORS = [
     ({"random_state": "seed"}, ValueError, "cannot be used to seed"),
     ({"verbose": "loud"}, TypeError, "verbose must be"),
 ]
+TARGET_ERRORS = [
+    ({"target": "kept"}, ValueError, "target must be one of all, dropped, or \"auto\", got 'kept'"),
+    ({"target": "dropped", "dropout": 0}, ValueError, 'target="dropped" needs dropout above 0: use target="all", or'),
+    (
+        {"target": "dropped", "likelihood": SimpleNamespace(log_prob=None, mean=None)},
+        ValueError,
+        'target="dropped" needs a likelihood that says takes_unknown = True: use target="all", or "auto".',
+    ),
+]
 POPULARITY = PopularityRecommender()
 ERRORS = {
     "ease": [
@@ -640,6 +650,7 @@ ERRORS = {
     ],
     "vae": [
         *AUTOENCODER_ERRORS,
+        *TARGET_ERRORS,
         ({"anneal_cap": -0.1}, ValueError, "anneal_cap == -0.1, must be >= 0"),
         ({"anneal_cap": "0.2"}, ValueError, 'anneal_cap must be a number or "auto", got'),
         ({"total_anneal_steps": -1}, ValueError, "total_anneal_steps == -1, must be >= 0"),
@@ -655,7 +666,7 @@ ERRORS = {
             for prior in ("laplace", 3, object())
         ),
     ],
-    "dae": AUTOENCODER_ERRORS,
+    "dae": [*AUTOENCODER_ERRORS, *TARGET_ERRORS],
     "recvae": [
         *AUTOENCODER_ERRORS,
         ({"gamma": -1}, ValueError, "gamma == -1, must be >= 0"),

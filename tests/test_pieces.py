@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from skvae.core.annealing import SCHEDULES
 from skvae.core.architecture import ACTIVATIONS, Activation
 from skvae.core.initialization import INITIALIZATIONS, xavier
 from skvae.core.likelihoods import LIKELIHOODS
-from skvae.core.objectives import KL_WEIGHTINGS
+from skvae.core.objectives import KL_WEIGHTINGS, TARGETS
 from skvae.core.priors import PRIORS
 from skvae.export import to_onnx
 from skvae.metrics import METRICS
@@ -59,6 +60,11 @@ def constant(network, rows, generator):
 
 def square_root(beta, batch):
     return beta * batch.sum_per_user(batch.values).sqrt()
+
+
+def kept(batch, inputs, dropout):
+    """What dropout left in the input."""
+    return replace(batch, values=batch.values.where(inputs.values > 0, 0)), 1 / (1 - dropout)
 
 
 def ranks(scores, seen):
@@ -110,6 +116,7 @@ ROWS = [
     (SMALL_VAE, "prior", PRIORS, StudentT),
     (SMALL_VAE, "kl_schedule", SCHEDULES, Cosine),
     (SMALL_VAE, "kl_weighting", KL_WEIGHTINGS, square_root),
+    (SMALL_DAE, "target", TARGETS, kept),
     (SMALL_RECVAE, "initialization", INITIALIZATIONS, constant),
     (SMALL_RECVAE, "activation", ACTIVATIONS, Activation(nn.Softplus, "{y} = Softplus ({x})")),
     (BlendRecommender([("a", PopularityRecommender())]), "normalization", NORMALIZATIONS, ranks),
@@ -138,7 +145,7 @@ def test_a_new_activation_is_written_as_onnx(X, monkeypatch, tmp_path):
 
 
 def test_a_new_metric_is_scored_by_name_and_as_a_function(X, monkeypatch):
-    model = PopularityRecommender().fit(X)
+    model = PopularityRecommender(store_user_hashes=False).fit(X)
     monkeypatch.setitem(METRICS, "first_hit", first_hit)
     by_name = evaluate(model, X, ["first_hit@3", "ndcg@10"])
     assert by_name.mean["first_hit@3"] == evaluate(model, X, {"hit": first_hit}).mean["hit"]

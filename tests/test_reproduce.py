@@ -173,7 +173,7 @@ def test_a_result_holds_what_evaluate_says_of_the_same_model(script, tmp_path):
     result = json.loads((tmp_path / "ml-20m-mult-dae-2-float32.json").read_text())
     split = script.load_split("ml-20m", tmp_path / "data", tmp_path)
     model = skvae.MultDAERecommender(4, batch_size=100, max_iter=2, early_stopping=False, random_state=0)
-    model.set_params(learning_rate=1e-3, averaging_epochs=0, initialization="xavier")
+    model.set_params(learning_rate=1e-3, averaging_epochs=0, initialization="xavier", target="all")
     model.fit(split.train, X_val=(split.validation_fold_in, split.validation_held_out))
     evaluation = skvae.evaluate(model, split.test_fold_in, y=split.test_held_out)
     assert result["mean"] == pytest.approx(evaluation.mean)
@@ -186,7 +186,7 @@ def test_a_result_holds_what_evaluate_says_of_the_same_model(script, tmp_path):
 def test_models_have_the_settings_of_the_original():
     module = load_script(SCRIPT)
     shared = {"batch_size": 500, "learning_rate": 1e-3, "averaging_epochs": 0, "early_stopping": False}
-    shared |= {"initialization": "xavier"}
+    shared |= {"initialization": "xavier", "target": "all"}
     shared |= {"n_components": 200, "dropout": 0.5}
     vae = {"hidden_layer_sizes": (600,), "total_anneal_steps": 200_000, "anneal_cap": 0.2, "l2_regularization": 0}
     dae = {"hidden_layer_sizes": (), "l2_regularization": 2e-5, "activation": "tanh"}

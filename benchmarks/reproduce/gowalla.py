@@ -43,6 +43,7 @@ TRAINING = {
     "batch_size": 500,
     "learning_rate": 1e-3,
     "averaging_epochs": 0,
+    "target": "all",
     "initialization": "xavier",
     "max_iter": 60,
     "n_iter_no_change": 5,

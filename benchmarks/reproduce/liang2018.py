@@ -53,6 +53,7 @@ TRAINING = {
     "batch_size": 500,
     "learning_rate": 1e-3,
     "averaging_epochs": 0,
+    "target": "all",
     "initialization": "xavier",
     "early_stopping": False,
     "random_state": 0,

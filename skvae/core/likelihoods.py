@@ -2,10 +2,11 @@
 
 A likelihood has ``log_prob(logits, batch)``, one value a user, and ``mean(logits)``; it may have
 ``intercept(rows)``, the logits that a training begins with. One that ``takes_item_weights`` can be
-given some of the items, which stand for all of them by ``batch.item_weights``. One with ``tile`` can
-be given all of them a tile at a time (see `Multinomial`). The built-in ones never build a dense target:
-what a user has not interacted with enters through the logits alone, and the gradient is written into
-one buffer of users x items.
+given some of the items, which stand for all of them by ``batch.item_weights``. One that ``takes_unknown``
+leaves an item of value 0 in the batch out, as neither had nor not had. One with ``tile`` can be given all
+of them a tile at a time (see `Multinomial`). The built-in ones never build a dense target: what a user has
+not interacted with enters through the logits alone, and the gradient is written into one buffer of users x
+items.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ class _Multinomial(torch.autograd.Function):
     def forward(ctx, logits, batch):
         if batch.item_weights is not None:
             logits += batch.item_weights.log()
+        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
         ctx.batch, ctx.probabilities = batch, torch.softmax(logits, -1, out=logits)
         positives = _at_least_single(ctx.probabilities[batch.users, batch.items])
         # a probability that underflows, in float32 that of a logit 87 below the highest, counts as the least one
@@ -37,7 +39,8 @@ class _Multinomial(torch.autograd.Function):
         # rounded to the precision of the buffer for both terms, so that the gradient still sums to 0 over the items
         scale = (grad * totals).to(buffer.dtype)
         buffer.mul_(-scale[:, None])
-        return _add_at_positives(buffer, batch, (scale / totals)[batch.users] * batch.values), None
+        per_count = scale / totals.clamp_min(torch.finfo(totals.dtype).tiny)  # a user may have unknown items only
+        return _add_at_positives(buffer, batch, per_count[batch.users] * batch.values), None
 
 
 class _Logistic(torch.autograd.Function):
@@ -45,8 +48,9 @@ class _Logistic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch):
-        observed = batch.sum_per_user(_at_least_single(logits[batch.users, batch.items]))
-        log_prob = observed - _sum_of_items(F.softplus(logits), batch)
+        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
+        positives = _at_least_single(logits[batch.users, batch.items]).where(batch.values > 0, 0)
+        log_prob = batch.sum_per_user(positives) - _sum_of_items(F.softplus(logits), batch)
         ctx.batch, ctx.probabilities = batch, logits.sigmoid_()
         return log_prob
 
@@ -55,7 +59,8 @@ class _Logistic(torch.autograd.Function):
     def backward(ctx, grad):
         batch, buffer = ctx.batch, ctx.probabilities
         scale = grad.to(buffer.dtype)
-        return _add_at_positives(_weighted(buffer.mul_(-scale[:, None]), batch), batch, scale[batch.users]), None
+        _weighted(buffer.mul_(-scale[:, None]), batch)
+        return _add_at_positives(buffer, batch, scale[batch.users] * (batch.values > 0)), None
 
 
 class _Gaussian(torch.autograd.Function):
@@ -66,6 +71,7 @@ class _Gaussian(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, batch, alpha):
+        _leave_unknown_out(logits, batch, 0)
         positives = _at_least_single(logits[batch.users, batch.items])
         residuals = batch.values - positives
         observed = batch.sum_per_user(alpha * residuals.square() - positives.square())
@@ -79,6 +85,12 @@ class _Gaussian(torch.autograd.Function):
         scale = grad.to(buffer.dtype)
         _weighted(buffer.mul_(-scale[:, None]), batch)
         return _add_at_positives(buffer, batch, scale[batch.users] * ctx.correction), None, None
+
+
+def _leave_unknown_out(logits, batch, value):
+    """Set the logits of what has the value 0 in the batch to one that adds nothing to log_prob, nor to its gradient."""
+    known = batch.values > 0  # which no GPU is waited for
+    logits[batch.users, batch.items] = logits[batch.users, batch.items].where(known, value)
 
 
 def _at_least_single(tensor):
@@ -135,7 +147,7 @@ class _SumOverItems:
 class Multinomial:
     """x_u ~ Multinomial(N_u, softmax(f_u)); the values are counts, a 5 weighs five 1s."""
 
-    takes_bfloat16 = takes_item_weights = True
+    takes_bfloat16 = takes_item_weights = takes_unknown = True
 
     def log_prob(self, logits, batch):
         """sum_i x_ui log softmax(f_u)_i, shape (n_users,); the constant in x is dropped."""
@@ -147,6 +159,7 @@ class Multinomial:
 
     def tile(self, logits, batch):
         """Of some of the items: sum_i x_ui f_ui, sum_i x_ui and log sum_i exp f_ui, each of shape (n_users,)."""
+        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
         observed = batch.sum_per_user(batch.values * logits[batch.users, batch.items])
         return observed, batch.sum_per_user(batch.values), logits.logsumexp(-1)
 
@@ -162,6 +175,7 @@ class Multinomial:
     def gradient_of_tile(self, logits, batch, tiles, grad):
         """Gradient of log_prob times ``grad`` in the logits of a tile, which it overwrites."""
         _, totals, log_normalizer = tiles
+        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
         buffer = logits.sub_(log_normalizer[:, None]).exp_().mul_(-(grad * totals)[:, None])
         return _add_at_positives(buffer, batch, grad[batch.users] * batch.values)
 
@@ -175,7 +189,7 @@ class Multinomial:
 class Logistic(_SumOverItems):
     """1[x_ui > 0] ~ Bernoulli(sigmoid(f_ui)), independently."""
 
-    takes_bfloat16 = takes_item_weights = True
+    takes_bfloat16 = takes_item_weights = takes_unknown = True
 
     def log_prob(self, logits, batch):
         """sum_i t_ui log s(f_ui) + (1 - t_ui) log(1 - s(f_ui)), shape (n_users,)."""
@@ -198,7 +212,7 @@ class Gaussian(_SumOverItems):
     Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, equation 3).
     """
 
-    takes_bfloat16 = takes_item_weights = True
+    takes_bfloat16 = takes_item_weights = takes_unknown = True
 
     def __init__(self, alpha=10.0):
         self.alpha = alpha

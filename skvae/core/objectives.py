@@ -6,6 +6,7 @@ its ``passes`` say what of the network each pass over the users trains.
 
 import copy
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,6 +27,20 @@ def _per_user(beta, batch):
 KL_WEIGHTINGS = {"constant": _constant, "per_user": _per_user}
 
 
+def _all(batch, inputs, dropout):
+    return batch, 1.0
+
+
+def _dropped(batch, inputs, dropout):
+    return replace(batch, values=batch.values.where(inputs.values == 0, 0)), 1 / dropout
+
+
+# (batch, what dropout left of it, dropout) -> batch whose log-likelihood is taken, and its weight: all of it; or what
+# was dropped, among the items that were not kept, which have the value 0 and are unknown, weighted so that in the mean
+# it counts as much as all of it beside the KL term and L2
+TARGETS = {"all": _all, "dropped": _dropped}
+
+
 class NegativeLogLikelihood:
     """-log p(x | code(x)), of the denoising autoencoder; no noise but dropout, no KL term.
 
@@ -34,12 +49,14 @@ class NegativeLogLikelihood:
     network : DenoisingAutoencoder
     dropout : float
         Rate on the L2-normalised input.
+    target : str
+        One of ``TARGETS``; "dropped" only for a likelihood that ``takes_unknown``.
     """
 
     n_passes = 1
 
-    def __init__(self, network, dropout):
-        self.network, self.dropout = network, dropout
+    def __init__(self, network, dropout, target="all"):
+        self.network, self.dropout, self.target = network, dropout, TARGETS[target]
 
     def passes(self):
         """Yield at the beginning of each pass over the users that an epoch makes."""
@@ -49,8 +66,9 @@ class NegativeLogLikelihood:
         """What an epoch under way has to keep besides the weights: nothing."""
 
     def __call__(self, batch, beta, generator, products=FLOAT32):
-        code = self.network.encoder(batch.normalized().dropped_out(self.dropout, generator), products)
-        return -_log_prob(self.network, code, batch, products).mean()
+        network, inputs = self.network, batch.normalized().dropped_out(self.dropout, generator)
+        target, weight = self.target(batch, inputs, self.dropout)
+        return -weight * _log_prob(network, network.encoder(inputs, products), target, products).mean()
 
 
 class NegativeELBO:
@@ -69,12 +87,14 @@ class NegativeELBO:
         Rate on the L2-normalised input.
     kl_weighting : str
         One of ``KL_WEIGHTINGS``; "per_user" as in Shenbin et al., "RecVAE", WSDM 2020.
+    target : str
+        As in `NegativeLogLikelihood`.
     """
 
     n_passes = 1
 
-    def __init__(self, network, dropout, kl_weighting="constant"):
-        self.network, self.dropout = network, dropout
+    def __init__(self, network, dropout, kl_weighting="constant", target="all"):
+        self.network, self.dropout, self.target = network, dropout, TARGETS[target]
         self.kl_weight = KL_WEIGHTINGS[kl_weighting]
         self.previous_encoder: Any = None  # set when an epoch begins
 
@@ -98,7 +118,8 @@ class NegativeELBO:
         mean, log_variance = network.encoder(dropped_out, products).chunk(2, -1)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         code = mean + (0.5 * log_variance).exp() * noise
-        log_prob = _log_prob(network, code, batch, products)
+        target, weight = self.target(batch, dropped_out, self.dropout)
+        log_prob = weight * _log_prob(network, code, target, products)
         return (self.kl_weight(beta, batch) * kl_divergence(prior, mean, log_variance, code) - log_prob).mean()
 
     def _keep_encoder(self):

@@ -50,6 +50,33 @@ def test_log_prob_and_gradient_are_those_of_torch_distributions(name, problem):
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_an_item_of_value_0_is_as_if_it_were_no_item_of_its_user(name, dtype, problem):
+    batch, _, logits = problem
+    unknown = torch.arange(len(batch.items)) % 3 == 0
+    unknown |= (batch.users == 7) | (batch.users == 8)  # all that they have
+    batch = replace(batch, values=batch.values.to(torch.promote_types(dtype, torch.float32)).where(~unknown, 0))
+    logits = logits.to(dtype)
+    ours = logits.clone().requires_grad_()
+    log_prob = LIKELIHOODS[name]().log_prob(ours * 1, batch)
+    log_prob.sum().backward()
+    for user in range(30):
+        of_user = batch.users == user
+        left = torch.ones(12, dtype=bool)
+        left[batch.items[of_user & unknown]] = False
+        x = torch.zeros(12, dtype=torch.float64)
+        x[batch.items[of_user]] = batch.values[of_user].double()
+        alone = logits[user : user + 1, left].double().requires_grad_()
+        expected = _oracle(name, alone, x[None, left])
+        expected.sum().backward()
+        tolerance = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2}[dtype]
+        kwargs = {"rtol": tolerance, "atol": tolerance * max(1, alone.grad.abs().max().item())}
+        torch.testing.assert_close(log_prob[user].double(), expected[0], **kwargs)
+        torch.testing.assert_close(ours.grad[user, left].double(), alone.grad[0], **kwargs)
+        assert not ours.grad[user, ~left].any()
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
 def test_bfloat16_logits_give_the_log_prob_and_gradient_of_their_values(name, problem):
     batch, x, logits = problem
     batch = replace(batch, values=batch.values.float())
