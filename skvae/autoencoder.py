@@ -19,7 +19,7 @@ from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated
 from .core.item_products import ItemProducts
-from .core.likelihoods import LIKELIHOODS
+from .core.likelihoods import LIKELIHOODS, takes_item_weights
 from .core.objectives import TARGETS
 from .matrix_checks import check_scale
 from .parameters import (
@@ -262,12 +262,13 @@ class BaseAutoencoder(
 
     def _checked_parameters(self):
         parameters = check_parameters(self, self._checks)
-        likelihood = LIKELIHOODS.get(str(parameters.likelihood), parameters.likelihood)
-        if isinstance(parameters.n_sampled_items, int) and not getattr(likelihood, "takes_item_weights", False):
+        name = parameters.likelihood
+        likelihood = LIKELIHOODS[name] if isinstance(name, str) else name
+        if isinstance(parameters.n_sampled_items, int) and not takes_item_weights(likelihood):
             raise ValueError(
                 f"n_sampled_items={parameters.n_sampled_items} needs a likelihood that takes_item_weights, which "
-                f"{parameters.likelihood!r} does not say it does: use n_sampled_items=None, or one of "
-                f"{', '.join(name for name, row in LIKELIHOODS.items() if row.takes_item_weights)}."
+                f"{name!r} does not say it does: use n_sampled_items=None, or one of "
+                f"{', '.join(name for name, row in LIKELIHOODS.items() if takes_item_weights(row))}."
             )
         if hasattr(parameters, "target"):
             parameters.target = _resolved_target(parameters)

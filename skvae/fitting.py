@@ -26,6 +26,7 @@ from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
+from .core.likelihoods import takes_item_weights
 from .core.state_file import checksum
 from .core.training import DivergenceError, Settings, Training
 from .hiding import hide_items
@@ -262,7 +263,7 @@ def _n_sampled_items(parameters, likelihood, n_items):
     """Items that an update draws, None where it takes all."""
     n = parameters.n_sampled_items
     if n == "auto":
-        n = auto.n_sampled_items(n_items) if getattr(likelihood, "takes_item_weights", False) else None
+        n = auto.n_sampled_items(n_items) if takes_item_weights(likelihood) else None
     return None if n is None or n >= n_items else n
 
 

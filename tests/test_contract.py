@@ -610,6 +610,7 @@ AUTOENCODER_ERRORS = [
     ({"validation_fraction": 1.0}, ValueError, "validation_fraction == 1.0, must be < 1"),
     ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change == 0, must be >= 1"),
     ({"n_iter_no_change": "long"}, ValueError, 'n_iter_no_change must be a number or "auto"'),
+    ({"n_sampled_items": 0}, ValueError, "n_sampled_items == 0, must be >= 1"),
     ({"averaging_epochs": -1}, ValueError, "averaging_epochs == -1, must be >= 0"),
     ({"warm_start": "yes"}, TypeError, "warm_start must be"),
     ({"precision": "float64"}, ValueError, "precision must be one of auto, bfloat16, float32, got 'float64'"),

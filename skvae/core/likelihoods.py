@@ -232,3 +232,8 @@ class Gaussian(_SumOverItems):
 
 
 LIKELIHOODS: dict[str, Any] = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}
+
+
+def takes_item_weights(likelihood):
+    """Whether a likelihood, or the class of one, says that some of the items may stand for all by their weights."""
+    return getattr(likelihood, "takes_item_weights", False)
