@@ -98,8 +98,8 @@ def test_in_the_mean_over_draws_the_loss_is_that_of_all_items_and_so_are_gradien
     model = MODELS["dae"].set_params(likelihood=likelihood)
     objective, batch = objective_of(model, N_ITEMS, torch.float64), _rows(torch.float64).batch(torch.arange(4))
     exact = _loss_and_gradients(objective, batch, item_products.FLOAT32)
-    draws = [_sampled(objective, batch, 12, seed) for seed in range(300)]
-    assert len({float(loss) for loss, _ in draws}) > 200
+    draws = [_sampled(objective, batch, 12, seed) for seed in range(120)]
+    assert len({float(loss) for loss, _ in draws}) > 100
     for name, gradient in exact[1].items():
         of_draws = torch.stack([gradients[name] for _, gradients in draws])
         error = of_draws.std(0) / len(draws) ** 0.5
@@ -110,14 +110,14 @@ def test_in_the_mean_over_draws_the_loss_is_that_of_all_items_and_so_are_gradien
 @pytest.mark.parametrize("n_drawn", [1, 3, 7, 50])
 def test_items_are_drawn_of_those_that_nobody_has_as_often_as_their_weights_say(n_drawn):
     own, generator, counts = torch.tensor([0, 1, 4, 9]), torch.Generator().manual_seed(0), torch.zeros(11)
-    for _ in range(4000):
+    for _ in range(2000):
         items, weights = draw_items(own, 11, n_drawn, generator)
         assert len(items) == len(weights) == min(n_drawn, 7)
         assert (items.diff() > 0).all()
-        counts[items] += weights / 4000
+        counts[items] += weights / 2000
     assert (counts[own] == 0).all()
     others = [i for i in range(11) if i not in own]
-    torch.testing.assert_close(counts[others], torch.ones(7), atol=0.15, rtol=0)
+    torch.testing.assert_close(counts[others], torch.ones(7), atol=0.2, rtol=0)
 
 
 @BY_LIKELIHOOD
@@ -137,7 +137,7 @@ def test_tiles_of_items_give_loss_and_gradients_of_all_items(name, likelihood, d
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_a_fit_in_tiles_is_a_fit_without(name, X, monkeypatch):
-    model = clone(AUTOENCODERS[name]).set_params(max_iter=2, early_stopping=False)
+    model = clone(AUTOENCODERS[name]).set_params(max_iter=1, batch_size=200, early_stopping=False)
     expected = clone(model).fit(X)
     monkeypatch.setattr(item_products, "BYTES_PER_COLUMN", 128)
     monkeypatch.setattr(item_products, "BYTES_OF_LOGITS", 1)
@@ -157,7 +157,7 @@ def test_bfloat16_and_sampled_items_are_near_the_same_in_float32(X):
     assert other.score(X) == pytest.approx(one.score(X), abs=0.02)
 
 
-SAMPLED = {name: clone(model).set_params(n_sampled_items=30, batch_size=50) for name, model in AUTOENCODERS.items()}
+SAMPLED = {name: clone(model).set_params(n_sampled_items=30, batch_size=125) for name, model in AUTOENCODERS.items()}
 
 
 @pytest.mark.parametrize("name", SAMPLED)
