@@ -22,12 +22,10 @@ import skvae
 
 METRIC = "ndcg@100"
 MODELS = {"MultDAE": skvae.MultDAERecommender, "MultVAE": skvae.MultVAERecommender}
-WHOLE_ROW, XAVIER = {"target": "all"}, {"initialization": "xavier"}
 RULES = {
-    "dropped, svd": {},
-    "all, svd": WHOLE_ROW,
-    "dropped, xavier": XAVIER,
-    "all, xavier": WHOLE_ROW | XAVIER,
+    f"{target}, {initialization}": {"target": target, "initialization": initialization}
+    for initialization in ("svd", "xavier")
+    for target in ("dropped", "all")
 }
 
 
