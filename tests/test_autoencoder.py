@@ -189,7 +189,7 @@ class Bare:
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [({}, "dropped"), ({"dropout": 0.0}, "all"), ({"likelihood": Bare()}, "all"), ({"likelihood": "logistic"}, "all")],
-    ids=["defaults", "nothing dropped", "a likelihood of one's own", "another likelihood"],
+    ids=["multinomial", "nothing dropped", "a likelihood of one's own", "another likelihood"],
 )
 def test_the_auto_target_is_what_was_dropped_from_a_multinomial(model, parameters, expected, X):
     one, other = (
