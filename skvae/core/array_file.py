@@ -155,9 +155,8 @@ def _checked_entries(header, size):
     except ValueError as error:
         raise ValueError("its header was changed, or it is no file that skvae.save wrote.") from error
     texts = parsed.pop("__metadata__", None) if isinstance(parsed, dict) else None
-    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError("it is no file that skvae.save wrote.")
-    if not {"checksums", "sha256"} <= texts.keys():
+    texts = texts if isinstance(texts, dict) else {}
+    if not {"checksums", "sha256"} <= texts.keys() or not all(isinstance(text, str) for text in texts.values()):
         raise ValueError("it is no file that skvae.save wrote.")
     signature = f'"sha256": "{texts["sha256"]}"'.encode()
     if header.count(signature) != 1 or _signature(header.replace(signature, UNSIGNED)) != signature:
