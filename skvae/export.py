@@ -62,13 +62,17 @@ recommend (int64[n_interactions] indices, float[n_interactions] data, int64[n_us
 # What scores, {name} before each of its names: the last one is {name}_scores, float[n_rows, n_items]
 POPULARITY = "{name}_scores = Add (empty_block, {name}_item_counts)"
 
-# the weight rows of each user's items, weighted and summed
+# the weight rows of each user's items, weighted and summed; item_counts where all of these are 0
 LINEAR = """
     {name}_data_column = Unsqueeze (data, one)
     {name}_rows = Gather ({name}_weights, indices)
     {name}_weighted_rows = Mul ({name}_rows, {name}_data_column)
     {name}_sums = ScatterND <reduction = "add"> (empty_block, user_column, {name}_weighted_rows)
-    {name}_scores = Add ({name}_sums, {name}_added)
+    {name}_sizes = Abs ({name}_sums)
+    {name}_largest = ReduceMax <keepdims = 1> ({name}_sizes, one)
+    {name}_is_known = Greater ({name}_largest, float_zero)
+    {name}_known_scores = Where ({name}_is_known, {name}_sums, {name}_item_counts)
+    {name}_scores = Add ({name}_known_scores, {name}_added)
 """
 
 AUTOENCODER = """
@@ -267,9 +271,11 @@ def _linear(estimator, name):
     weights = estimator.weights_
     n_added = estimator.n_features_in_ - len(weights)
     added = np.repeat([0, -np.inf], [len(weights), n_added]).astype(np.float32)
+    counts = np.zeros(len(weights)) + getattr(estimator, "item_counts_", 0)  # a file from before has none
     if n_added:
-        weights = np.pad(weights, (0, n_added))
-    return _Scoring(LINEAR.format(name=name), {f"{name}_weights": weights, f"{name}_added": added})
+        weights, counts = np.pad(weights, (0, n_added)), np.pad(counts, (0, n_added))
+    arrays = {"weights": weights, "item_counts": counts.astype(np.float32), "added": added}
+    return _Scoring(LINEAR.format(name=name), {f"{name}_{part}": array for part, array in arrays.items()})
 
 
 def _blend(estimator, name):

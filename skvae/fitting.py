@@ -21,13 +21,13 @@ from .callbacks import EpochMonitor, NoCallbacks
 from .checkpoints import checkpoint_of
 from .core.architecture import to_numpy, trainable
 from .core.batches import UserRows
+from .core.checkpoint_file import checksum
 from .core.devices import is_half_precision, resolve
 from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
 from .core.likelihoods import takes_item_weights
-from .core.state_file import checksum
 from .core.training import DivergenceError, Settings, Training
 from .hiding import hide_items
 from .model_selection import hold_out_users

@@ -109,6 +109,8 @@ def _write_top_k(tiles, items, best):
     items[:], best[:] = -1, -np.inf
     before: tuple = ()  # values and items that are the best so far
     for tile, scores in tiles:
+        if not scores.shape[1]:
+            continue
         values, ranked = _top_k(scores, min(items.shape[1], scores.shape[1]))
         ranked = ranked + tile.start
         if before:  # of equal scores those before have the lower items

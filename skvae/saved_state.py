@@ -17,9 +17,9 @@ from .autoencoder import FORMAT_VERSION
 from .blend import NORMALIZATIONS, BlendRecommender
 from .core.annealing import SCHEDULES
 from .core.architecture import Architecture
-from .core.array_file import blocks
 from .core.initialization import INITIALIZATIONS
 from .core.likelihoods import LIKELIHOODS
+from .core.model_file import blocks
 from .core.priors import PRIORS
 from .ids import as_ids
 from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
@@ -42,6 +42,7 @@ OPTIONAL = {"_sklearn_output_config", "_user_hashes", "best_iter_", "feature_nam
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
 # Parameters that say something of the machine that fitted, and have these values in a file
 OF_THE_MACHINE = {"checkpoint": None}
+MOST_ITEMS = 2**31 - 1  # that SciPy's usual indices count
 # The only array with values that are not finite: an item that was added and not yet trained has the bias -inf
 MAY_BE_MINUS_INFINITE = "decoder.item_bias"
 
@@ -224,7 +225,10 @@ def _output(name, value):
 
 
 def _n_items(model):
-    return integer(1)("n_features_in_", getattr(model, "n_features_in_", None))
+    n_items = integer(1)("n_features_in_", getattr(model, "n_features_in_", None))
+    if n_items > MOST_ITEMS:
+        raise ValueError(f"n_features_in_ must be at most {MOST_ITEMS}, got {n_items}.")
+    return n_items
 
 
 def _of_any(model):
@@ -250,10 +254,8 @@ def _of_ease(model):
 
 def _n_weighted(model):
     """Items of a linear model that have weights: all but those that were added since."""
-    n_weighted = len(model.weights_) if np.ndim(model.weights_) else 0
-    if not 1 <= n_weighted <= _n_items(model):
-        raise ValueError(f"weights_ must be of 1 to {_n_items(model)} items, got {n_weighted}.")
-    return n_weighted
+    weights, n_items = vars(model).get("weights_"), _n_items(model)
+    return len(weights) if np.ndim(weights) == 2 and 1 <= len(weights) < n_items else n_items
 
 
 def _of_linear(model):

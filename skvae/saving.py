@@ -17,8 +17,8 @@ import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .core.array_file import parsed_json, read_arrays, write_arrays
 from .core.files import written_whole
+from .core.model_file import parsed_json, read_arrays, write_arrays
 from .saved_state import (
     FUNCTIONS,
     OF_THE_MACHINE,

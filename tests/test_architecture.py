@@ -74,7 +74,7 @@ ARROWS = {
 # the same between the rooms of core
 CORE_ARROWS = {
     "annealing": set(),
-    "array_file": set(),
+    "model_file": set(),
     "averaging": set(),
     "batches": set(),
     "devices": set(),
@@ -88,8 +88,8 @@ CORE_ARROWS = {
     "likelihoods": set(),
     "optimizer": set(),
     "priors": set(),
-    "state_file": set(),
-    "checkpoint": {"state_file"},
+    "checkpoint_file": set(),
+    "checkpoint": {"checkpoint_file"},
     "networks": {"item_products", "priors"},
     "architecture": {"likelihoods", "networks", "priors"},
     "objectives": {"item_products", "priors"},

@@ -36,9 +36,9 @@ from skvae import (
 )
 from skvae.blend import standardized
 from skvae.core.annealing import LinearAnnealing
-from skvae.core.array_file import read_arrays, write_arrays
 from skvae.core.initialization import xavier
 from skvae.core.likelihoods import Gaussian, Multinomial
+from skvae.core.model_file import read_arrays, write_arrays
 from skvae.core.priors import CompositePrior
 from skvae.datasets import make_interactions
 from skvae.saved_state import FUNCTIONS, classes
@@ -556,7 +556,8 @@ HOSTILE = {
     "s['dropout'] = 1.5": "vae: dropout == 1.5, must be < 1",
     "s['dropout'] = 'x'": "vae: dropout must be",
     "s['device'] = 5": "vae: device must be a str",
-    "del s['estimators']": "blend: lacks the parameter 'estimators'",
+    "s['checkpoint'] = '/tmp/x'": "vae: checkpoint of MultVAERecommender must be None",
+    "del s['steps']": "pipeline: lacks the parameter 'steps'",
     "del s['weights_']": "ease: belongs to nothing|lacks the attribute 'weights_'",
     "del s['n_features_in_']": "vae: n_features_in_ must be",
     "del s['architecture_']": "vae: lacks the attribute 'architecture_'",
@@ -566,7 +567,7 @@ HOSTILE = {
     "s['architecture_']['dict']['activation'] = 'x'": "vae: activation must be one of",
     "s['architecture_']['dict']['skip_connections'] = True": "vae: as skip_connections, which is none of",
     "s['architecture_']['dict']['prior'] = None": "vae: prior must be one of",
-    f"s['n_features_in_'] = {HUGE}": "ease: weights_ must be an array of float32",
+    f"s['n_features_in_'] = {HUGE}": "ease: n_features_in_ must be at most",
     "s['n_features_in_'] = 11": "vae: must be an array of float32 of shape",
     "s['n_features_in_'] = -1": "popularity: n_features_in_ == -1",
     "s['_seed'] = 'x'": "vae: _seed must be",
@@ -592,7 +593,7 @@ HOSTILE = {
     "h['weights_'] = 5": "ease: lacks a dtype",
     "h['../x'] = {'dtype': 'U8', 'shape': [0], 'data_offsets': [0, 0]}; a['../x'] = b''": "ease: belongs to nothing",
     "h['copy'] = dict(h['weights_']); a['copy'] = b''": "ease: its arrays overlap",
-    "h.pop('weights_')": "ease: has more than it says",
+    "h.pop('weights_')": "ease: leave gaps",
     "s['gram_'] = {'array': 'weights_'}": "linear: that is not there or is another value",
     "s['weights_'] = {'array': 'none'}": "ease: an array 'none' that is not there",
     "s['weights_'] = {'array': ['weights_']}": "ease: for a name",

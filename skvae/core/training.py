@@ -121,20 +121,12 @@ class Training:
         self.optimizer = Adam(self.network, settings.learning_rate, settings.l2_regularization)
         self.seed, self.generator = seed, torch.Generator(rows.offsets.device).manual_seed(seed)
         self.history = History(n_updates=first_update)
-        self.products = self._make_products()
+        self.products = _products(self.network, rows, settings, self.optimizer)
         self._average = self._best_weights = None
         if settings.averaging_epochs:
             n_updates = objective.n_passes * -(-len(rows.non_empty()) // settings.batch_size)
             self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
         self._position = Position()
-
-    def _make_products(self):
-        network, settings = self.network, self.settings
-        if settings.n_sampled_items is not None:
-            optimizer, n_drawn = self.optimizer, settings.n_sampled_items
-            return SampledProducts.for_training(network, settings.half_precision, optimizer, n_drawn)
-        n_users = min(settings.batch_size, self.rows.n_users)
-        return ItemProducts.for_training(network, settings.half_precision, n_users, self.optimizer.update_rows)
 
     def state(self):
         """What another training can `resume` from: moments, generator, and the weights before averaging."""
@@ -311,6 +303,13 @@ class Training:
             f"{what} in epoch {len(epochs)}: training diverged at learning_rate={self.settings.learning_rate}. Lower "
             "learning_rate, or scale down the largest values of X."
         )
+
+
+def _products(network, rows, settings, optimizer):
+    if settings.n_sampled_items is not None:
+        return SampledProducts.for_training(network, settings.half_precision, optimizer, settings.n_sampled_items)
+    n_users = min(settings.batch_size, rows.n_users)
+    return ItemProducts.for_training(network, settings.half_precision, n_users, optimizer.update_rows)
 
 
 @torch.no_grad()
