@@ -113,7 +113,7 @@ def _skip_foreign_members(app, what, name, member, skip, options):
 
 
 def _resolve_defining_module(app, env, node, content):
-    """``skvae.model_selection.fold_in_split`` is documented as ``skvae.fold_in_split``."""
+    """``skvae.hiding.fold_in_split`` is documented as ``skvae.fold_in_split``."""
     name = reference.aliases().get(node.get("reftarget"))
     if name and node.get("refdomain") == "py":
         return env.get_domain("py").resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)

@@ -174,7 +174,7 @@ def evaluate(
         The held-out matrix; None hides items of X. Items that X holds as well are left out of it,
         with a warning, as they are never recommended.
     held_out_fraction, min_interactions, random_state :
-        As in `skvae.model_selection.fold_in_split`.
+        As in `skvae.fold_in_split`.
     min_value : float, default=0
         Held-out entries above it are relevant.
     exclude_seen : bool, default=True

@@ -288,7 +288,7 @@ def hide_items(
     exclude_seen : bool, default=True
         False: the ranking will hold items that X holds, so that those of y that X holds stay.
     held_out_fraction, min_interactions, random_state :
-        As in `skvae.model_selection.fold_in_split`, used where y is no matrix.
+        As in `skvae.fold_in_split`, used where y is no matrix.
 
     Returns
     -------
@@ -363,7 +363,7 @@ def why_nobody_is_scored(X, y, *, held_out_fraction, min_interactions, min_value
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
     y : matrix, labels or None
     held_out_fraction, min_interactions :
-        As in `skvae.model_selection.fold_in_split`.
+        As in `skvae.fold_in_split`.
     min_value : float
 
     Returns

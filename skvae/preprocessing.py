@@ -134,7 +134,7 @@ class InteractionEncoder(BaseEstimator):
             A DataFrame (pandas, polars, pyarrow: whatever narwhals knows) has the named columns;
             an array of shape (n_events, n_columns) or a tuple of one-dimensional arrays, lists or
             Series has user, item and, where these parameters name one, weight and timestamp, in that
-            order. Or a list or another iterable of such tables, or a `pyarrow.dataset.Dataset`: they
+            order. Or a list or another iterable of such tables, or a ``pyarrow.dataset.Dataset``: they
             are read one after another, and only their interactions are held.
         y : ignored
             Must be None: there is no label for an event.

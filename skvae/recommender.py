@@ -97,7 +97,7 @@ class BaseRecommender(BaseEstimator):
         y : matrix of shape (n_users, n_items), or array of shape (n_users,), default=None
             The held-out matrix. Without it, and with a one-dimensional y, which is ignored, a
             fifth of each user's items is hidden with a fixed seed
-            (`skvae.model_selection.fold_in_split`).
+            (`skvae.fold_in_split`).
 
         Returns
         -------

@@ -214,7 +214,7 @@ class RankingScorer:
     held_out_fraction : float or int, default=0.2
     min_interactions : int, default=5
     random_state : int, default=0
-        These three as in `skvae.model_selection.fold_in_split`.
+        These three as in `skvae.fold_in_split`.
     min_value : float, default=0
         Held-out entries above it are relevant; with ratings in X and Binarizer(3.5) as a step,
         3.5 counts the same entries as the model does.
