@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from torch.optim.adam import adam
 
-STEPS_OF_ROWS = "steps_of_rows"  # in the state of a matrix: number of the last update that each of its rows has
+STEPS_OF_ROWS = "steps_of_rows"  # of a matrix whose rows may have missed updates: the last that each of them has
 ROWS_PER_CHUNK = 1024  # of a CPU: they stay in the cache of a core, with their moments
 
 
@@ -75,11 +75,10 @@ class Adam(torch.optim.Adam):
         for matrix, state in self.state.items():
             if STEPS_OF_ROWS not in state:
                 continue
-            steps = state[STEPS_OF_ROWS]
+            steps = state.pop(STEPS_OF_ROWS)  # which an update of all rows would not keep
             for chunk in _chunks(steps):
                 parts = matrix[chunk], state["exp_avg"][chunk], state["exp_avg_sq"][chunk]
                 self._make_up(steps[chunk], state["step"], *parts)
-            steps.copy_(state["step"])
 
     def _state_of(self, matrix):
         state = self.state[matrix]

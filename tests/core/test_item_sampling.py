@@ -288,3 +288,14 @@ def test_a_model_ranks_and_validates_in_tiles_of_items_as_without(name, precisio
     np.testing.assert_allclose(best, scores, rtol=0, atol=1e-5)
     assert (in_tiles == items).mean() > 0.999  # a last-bit difference may swap equals
     assert model.fit(X[:400], X_val=X[400:]).validation_scores_ == pytest.approx(expected.validation_scores_, abs=1e-4)
+
+
+@BY_MODEL
+def test_a_partial_fit_by_all_items_goes_on_from_moments_that_know_nothing_of_rows(name, X):
+    """Or rows would be given, at its end, updates that they have."""
+    after, plain = (clone(MODELS[name]).set_params(n_sampled_items=20, random_state=0).partial_fit(X) for _ in range(2))
+    for state in plain._training_state["moments"].values():
+        for key in state.keys() - {"step", "exp_avg", "exp_avg_sq"}:
+            del state[key]
+    after, plain = (model.set_params(n_sampled_items=None).partial_fit(X) for model in (after, plain))
+    assert same_weights(after, plain)
