@@ -263,7 +263,7 @@ class BaseAutoencoder(
     def _checked_parameters(self):
         parameters = check_parameters(self, self._checks)
         name = parameters.likelihood
-        likelihood = LIKELIHOODS[name] if isinstance(name, str) else name
+        likelihood = LIKELIHOODS[name]() if isinstance(name, str) else name
         if isinstance(parameters.n_sampled_items, int) and not takes_item_weights(likelihood):
             raise ValueError(
                 f"n_sampled_items={parameters.n_sampled_items} needs a likelihood that takes_item_weights, which "
@@ -271,7 +271,7 @@ class BaseAutoencoder(
                 f"{', '.join(name for name, row in LIKELIHOODS.items() if takes_item_weights(row))}."
             )
         if hasattr(parameters, "target"):
-            parameters.target = _resolved_target(parameters)
+            parameters.target = _resolved_target(parameters.target, parameters.dropout, likelihood)
         return parameters
 
     def _widen(self, n_items):
@@ -362,14 +362,11 @@ class PosteriorMixin:
         return (mean + standard_deviation * noise).astype(np.float32)
 
 
-def _resolved_target(parameters):
+def _resolved_target(target, dropout, likelihood):
     """What "auto" comes to; raise where nothing is dropped, or the likelihood cannot leave out what is not."""
-    target, dropout, likelihood = parameters.target, parameters.dropout, parameters.likelihood
-    part = LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
     if target == "auto":
-        return auto.target(dropout, isinstance(part, LIKELIHOODS["multinomial"]))
-    takes_unknown = getattr(part, "takes_unknown", False)
-    if target == "dropped" and not (dropout and takes_unknown):
+        return auto.target(dropout, isinstance(likelihood, LIKELIHOODS["multinomial"]))
+    if target == "dropped" and not (dropout and getattr(likelihood, "takes_unknown", False)):
         lacking = "a likelihood that says takes_unknown = True" if dropout else "dropout above 0"
         raise ValueError(f'target="dropped" needs {lacking}: use target="all", or "auto".')
     return target

@@ -34,7 +34,7 @@ class _ItemWeights(ItemsMixin, BaseRecommender):
         check_is_fitted(self)
         X = self._check_interactions(X, reset=False)
         n_weighted = len(self.weights_)
-        weighted = X[:, :n_weighted] @ self.weights_
+        weighted = (X if n_weighted == X.shape[1] else X[:, :n_weighted]) @ self.weights_
         weighted[~weighted.any(axis=1)] = getattr(self, "item_counts_", 0)  # a model of a file from before it had any
         if n_weighted == X.shape[1]:
             return weighted

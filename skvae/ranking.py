@@ -322,14 +322,11 @@ def _in_any_order(indices, name, n_items):
 
 def _masked(tiles, cells, blocked):
     """Yield the tiles with -inf, in place, at the entries of canonical csr_arrays and at items that nobody may get."""
-    nothing = np.empty(0, np.int64)
-    users = np.concatenate([nothing, *(np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)) for part in cells)])
-    items = np.concatenate([nothing, *(part.indices for part in cells)])
-    order = np.argsort(items, kind="stable")
-    users, items = users[order], items[order]
     for tile, scores in tiles:
-        of_tile = slice(*np.searchsorted(items, (tile.start, tile.stop)))
-        places = (torch.from_numpy(part).to(scores.device) for part in (users[of_tile], items[of_tile] - tile.start))
-        scores[tuple(places)] = -torch.inf
-        scores[:, blocked[slice(*np.searchsorted(blocked, (tile.start, tile.stop)))] - tile.start] = -torch.inf
+        for part in cells:
+            inside = (part.indices >= tile.start) & (part.indices < tile.stop)
+            users = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))[inside]
+            places = (users, part.indices[inside].astype(np.int64) - tile.start)
+            scores[tuple(torch.from_numpy(place).to(scores.device) for place in places)] = -torch.inf
+        scores[:, blocked[(blocked >= tile.start) & (blocked < tile.stop)] - tile.start] = -torch.inf
         yield tile, scores
