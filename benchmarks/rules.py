@@ -27,6 +27,8 @@ RULES = {
     for initialization in ("svd", "xavier")
     for target in ("dropped", "all")
 }
+OF_KL = {f"per_user, {rule}": parameters | {"kl_weighting": "per_user"} for rule, parameters in RULES.items()}
+RULES_OF = {"MultDAE": RULES, "MultVAE": RULES | OF_KL}
 
 
 def main():
@@ -35,7 +37,7 @@ def main():
     parser.add_argument("names", nargs="*", default=names, metavar="NAME", help=f"default {', '.join(names)}")
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     parser.add_argument("--models", type=lambda text: text.split(","), default=list(MODELS), metavar="M,M")
-    parser.add_argument("--rules", type=lambda text: text.split(";"), default=list(RULES), metavar="A;B")
+    parser.add_argument("--rules", type=lambda text: text.split(";"), default=list(RULES | OF_KL), metavar="A;B")
     parser.add_argument("--test-size", type=float, default=0.2, metavar="S", help="share of the users")
     parser.add_argument("--patience", type=int, metavar="N", help="n_iter_no_change, default as the estimators have it")
     parser.add_argument("--precision", default="float32")
@@ -53,12 +55,12 @@ def run(args):
     records = {name: harness.Record(args.results / name) for name in args.names}
     common = {"precision": args.precision, "device": args.device, "n_iter_no_change": args.patience or "auto"}
     tasks = (
-        joblib.delayed(fit)(MODELS[model], common | RULES[rule], name, seed, args.test_size, f"{model}: {rule}, {seed}")
+        joblib.delayed(fit)(MODELS[model], common | RULES_OF[model][rule], name, seed, args.test_size, f"{model}: {rule}, {seed}")
         for seed in range(args.seeds)
         for model in args.models
         for name in args.names
         for rule in args.rules
-        if f"{model}: {rule}, {seed}" not in records[name]
+        if rule in RULES_OF[model] and f"{model}: {rule}, {seed}" not in records[name]
     )
     harness.fit_all(tasks, records, args.jobs)
 
@@ -95,11 +97,11 @@ def difference(record, model, rule, other):
 
 
 def table_of(model, records):
-    first = next(iter(RULES))
+    first = next(iter(RULES_OF[model]))
     header = ["data", "train", "model", "rule", METRIC, f"above {first}", "best epoch", "splits"]
     rows = []
     for record in records:
-        for rule in RULES:
+        for rule in RULES_OF[model]:
             runs = [record.runs[key] for key in runs_of(record, model, rule).values()]
             if runs:
                 above = "" if rule == first else difference(record, model, rule, first)[0]
@@ -111,8 +113,8 @@ def table_of(model, records):
 
 def judged(model, records):
     """Each set with the rule that the others choose, of the rules that all sets have."""
-    records = [record for record in records if any(runs_of(record, model, rule) for rule in RULES)]
-    rules = [rule for rule in RULES if all(runs_of(record, model, rule) for record in records)]
+    records = [record for record in records if any(runs_of(record, model, rule) for rule in RULES_OF[model])]
+    rules = [rule for rule in RULES_OF[model] if all(runs_of(record, model, rule) for record in records)]
     if len(records) < 2 or len(rules) < 2:
         return ""
     above = np.array([[difference(record, model, rule, rules[0])[1] for rule in rules] for record in records])
