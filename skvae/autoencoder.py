@@ -36,7 +36,7 @@ from .parameters import (
     share,
 )
 from .ranking import users_per_block
-from .recommender import BaseRecommender, ItemsMixin
+from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 
@@ -85,6 +85,7 @@ class BaseAutoencoder(
 
     weights_: dict[str, np.ndarray]
     architecture_: Architecture
+    _beside_model = ("_training_state",)
 
     @with_callbacks
     def fit(self, X, y=None, *, X_val=None):
@@ -124,11 +125,14 @@ class BaseAutoencoder(
             fitting.check_warm_start(self, parameters, X)
         validation = None if X_val is None else candidate._validation_pair(X_val)
         with fitting.checkpoint_for(self, parameters, X, validation) as checkpoint:
-            self._begin_fit(candidate, keep_model=is_warm)
             context = self._init_callback_context(max_subtasks=parameters.max_iter)
-            context.call_on_fit_task_begin(estimator=self)
-            fitting.fit(self, parameters, X, validation, context, checkpoint, hold_out=X_val is None)
-            context.call_on_fit_task_end(estimator=self)
+            with self._begin_fit(candidate, keep_model=is_warm):
+                context.call_on_fit_task_begin(estimator=self)
+                history = fitting.fit(self, parameters, X, validation, context, checkpoint, hold_out=X_val is None)
+                if history.interrupt is None:
+                    context.call_on_fit_task_end(estimator=self)
+                    checkpoint.remove()
+        fitting.pass_on(history, self)
         return self
 
     def partial_fit(self, X, y=None):
@@ -154,15 +158,17 @@ class BaseAutoencoder(
         """
         parameters = self._checked_parameters()
         if hasattr(self, "weights_"):
-            X = self._check_interactions(X, reset=False)
+            X, change = self._check_interactions(X, reset=False), all_or_nothing(self)
         else:
             candidate, X = self._checked_anew(X, y)
-            self._begin_fit(candidate)
+            change = self._begin_fit(candidate)
         if X.nnz == 0:
             raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
         check_scale(X)
-        fitting.partial_fit(self, parameters, X)
-        self._add_users(X)
+        with change:
+            history = fitting.partial_fit(self, parameters, X)
+            self._add_users(X)
+        fitting.pass_on(history, self)
         return self
 
     def decision_function(self, X):

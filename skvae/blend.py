@@ -1,6 +1,7 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
 import warnings
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +19,7 @@ from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
 from .ranking import item_scores, top_k, users_per_block
-from .recommender import BaseRecommender, ItemsMixin
+from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
 from .scoring import VALIDATION_METRIC, metric_functions
 
 # Steps of a line search over weights
@@ -187,8 +188,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         if parameters.prefit:
             candidate._user_hashes = None  # nobody was trained on
         given = None if X_val is None else validation
-        with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint:
-            self._begin_fit(candidate)
+        with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):
             members = fit_members(self, pairs, fitted, validation, checkpoint)
             weights, score = _given_weights(self.weights, pairs), None
             if validation is not None and isinstance(self.weights, str):
@@ -202,9 +202,9 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
                     members = fit_members(self, for_refit(members), X, None, checkpoint, "refit")
+            self.estimators_, self._named_members = kept_members(members), dict(members)
+            self.weights_, self.best_validation_score_ = weights, score
             checkpoint.remove()
-        self.estimators_, self._named_members = kept_members(members), dict(members)
-        self.weights_, self.best_validation_score_ = weights, score
         return self
 
     def decision_function(self, X):
@@ -309,8 +309,10 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         return _weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
     def _widen(self, n_items):
-        for member in {id(member): member for member in self.estimators_}.values():
-            member.add_items(n_items)
+        with ExitStack() as undoing:
+            for member in {id(member): member for member in self.estimators_}.values():
+                undoing.enter_context(all_or_nothing(member))
+                member.add_items(n_items)
 
 
 def _check_weights(weights, pairs):

@@ -8,6 +8,7 @@ An autoencoder gives, of its checked parameters, its architecture (``_architectu
 depends on the data has ``_resolve_schedule`` as well, which prepares it when a fit begins.
 """
 
+import copy
 import functools
 import warnings
 
@@ -51,9 +52,14 @@ def fit(estimator, parameters, X, validation, context, checkpoint, *, hold_out):
     context : callback context
         Of the fit.
     checkpoint : Checkpoint or NoCheckpoint
-        Where the fit goes on from what it holds; removed at the end.
+        Where the fit goes on from what it holds.
     hold_out : bool
         Whether early stopping may hold out users of X.
+
+    Returns
+    -------
+    History
+        For `pass_on`.
     """
     if hold_out and parameters.early_stopping is not False:
         X, validation = _hold_out(estimator, parameters, X)
@@ -69,11 +75,10 @@ def fit(estimator, parameters, X, validation, context, checkpoint, *, hold_out):
             training.count_first_weights(validate)
         monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context)
         try:
-            _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
+            return _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
         except DivergenceError:
             checkpoint.remove()  # going on from it would end here again
             raise
-        checkpoint.remove()
 
 
 def partial_fit(estimator, parameters, X):
@@ -87,6 +92,11 @@ def partial_fit(estimator, parameters, X):
         Its parameters, checked.
     X : csr_array of shape (n_users, n_items)
         Checked.
+
+    Returns
+    -------
+    History
+        For `pass_on`.
     """
     with isolated():
         rows = UserRows(X, device=resolve(parameters.device))
@@ -97,7 +107,7 @@ def partial_fit(estimator, parameters, X):
             estimator.early_stopping_ = False
         training = _training(estimator, parameters, network, rows, n_epochs=1, averaging_epochs=0.0)
         monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks())
-        _run(estimator, training, None, monitor, keep_state=True)
+        return _run(estimator, training, None, monitor, keep_state=True)
 
 
 def is_warm(estimator, parameters):
@@ -269,20 +279,24 @@ def _n_sampled_items(parameters, likelihood, n_items):
 
 def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, snapshot=None):
     """Train from a snapshot, or from where the last training was, and store what came of it."""
-    # taken, not copied: after a training that failed the next one starts with fresh moments
     state, estimator._training_state = estimator._training_state, None
     if snapshot is not None:
         training.go_on(snapshot)
         monitor.goes_on(training.history)
     elif state is not None:
-        training.resume(state)
-    with Interrupts() as interrupts:
-        history = training.run(interrupts, validate, monitor, checkpoint)
-        _store(estimator, training.network, history)
-        if keep_state and not history.restored:
-            estimator._training_state = training.state()
-    if history.interrupt is not None:
-        _pass_on(history, estimator)
+        training.resume(copy.deepcopy(state))  # or a training that fails would have used up that of the model
+    history = None
+    try:
+        with Interrupts() as interrupts:
+            history = training.run(interrupts, validate, monitor, checkpoint)
+            _store(estimator, training.network, history)
+            if keep_state and not history.restored:
+                estimator._training_state = training.state()
+    except KeyboardInterrupt as interrupt:
+        if history is None or interrupts.impatient:
+            raise
+        history.interrupt = interrupt
+    return history
 
 
 def validation_score(fold_in, held_out, network, products):
@@ -305,22 +319,38 @@ def validation_score(fold_in, held_out, network, products):
 
 
 def _store(estimator, network, history):
-    estimator.weights_ = to_numpy(network)
+    """In one step, so that other threads read the model of before or the new one."""
+    learned = {
+        "weights_": to_numpy(network),
+        "n_iter_": estimator.n_iter_ + len(history.losses),
+        "n_updates_": history.n_updates,
+        "loss_curve_": [*estimator.loss_curve_, *history.losses],
+        "beta_curve_": [*estimator.beta_curve_, *history.betas],
+        "validation_scores_": None,  # those of an earlier fit say nothing of these weights
+        "best_validation_score_": None,
+    }
     if history.best_epoch:  # else the best one is of an earlier fit
-        estimator.best_iter_ = estimator.n_iter_ + history.best_epoch
-    estimator.n_iter_ += len(history.losses)
-    estimator.n_updates_ = history.n_updates
-    estimator.loss_curve_ = [*estimator.loss_curve_, *history.losses]
-    estimator.beta_curve_ = [*estimator.beta_curve_, *history.betas]
+        learned["best_iter_"] = estimator.n_iter_ + history.best_epoch
     if history.validation_scores:
-        estimator.validation_scores_ = [*(estimator.validation_scores_ or []), *history.validation_scores]
-        estimator.best_validation_score_ = max(history.first_score, *history.validation_scores)
-    else:  # scores of an earlier fit say nothing of these weights
-        estimator.validation_scores_ = estimator.best_validation_score_ = None
+        learned["validation_scores_"] = [*(estimator.validation_scores_ or []), *history.validation_scores]
+        learned["best_validation_score_"] = max(history.first_score, *history.validation_scores)
+    vars(estimator).update(learned)
 
 
-def _pass_on(history, estimator):
-    """Raise the KeyboardInterrupt of a training that was stored: or a search would go on with its next candidate."""
+def pass_on(history, estimator):
+    """Raise the KeyboardInterrupt of a training that was stored: or a search would go on with its next candidate.
+
+    Parameters
+    ----------
+    history : History
+    estimator : autoencoder
+
+    Raises
+    ------
+    KeyboardInterrupt
+    """
+    if history.interrupt is None:
+        return
     kept = f"of epoch {estimator.best_iter_}, the best so far" if history.restored else "reached"
     message = f"after {estimator.n_iter_} epochs; {type(estimator).__name__} is fitted, with the weights {kept}."
     raise KeyboardInterrupt(message).with_traceback(history.interrupt.__traceback__)

@@ -9,7 +9,7 @@ from .core.devices import check_device
 from .core.item_regression import Gram, device_for, fits, item_regression
 from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
 from .parameters import check_parameters, flag, number
-from .recommender import BaseRecommender, ItemsMixin
+from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
 
 
 class _ItemWeights(ItemsMixin, BaseRecommender):
@@ -136,13 +136,13 @@ class EASERecommender(_ItemWeights):
         parameters = check_parameters(self, EASE_CHECKS)
         candidate, X = self._checked_anew(X, y)
         _check_memory(self, X.shape[1])
-        self._begin_fit(candidate)
-        del candidate  # it has the weights of before: a refit does not hold two of them
-        penalties = np.full(X.shape[1], parameters.l2_regularization)
-        weights = item_regression(Gram(X), penalties, device_for(parameters.device, X.shape[1]))
-        if weights is None:
-            raise _too_small(parameters.l2_regularization)
-        self.weights_, self.item_counts_ = weights, item_counts(X)
+        with self._begin_fit(candidate):
+            del candidate  # it has the weights of before: a refit does not hold two of them
+            penalties = np.full(X.shape[1], parameters.l2_regularization)
+            weights = item_regression(Gram(X), penalties, device_for(parameters.device, X.shape[1]))
+            if weights is None:
+                raise _too_small(parameters.l2_regularization)
+            self.weights_, self.item_counts_ = weights, item_counts(X)
         return self
 
 
@@ -267,6 +267,8 @@ class LinearRecommender(_ItemWeights):
     True
     """
 
+    _beside_model = ("gram_",)
+
     def __init__(
         self,
         *,
@@ -313,22 +315,21 @@ class LinearRecommender(_ItemWeights):
         parameters = check_parameters(self, LINEAR_CHECKS)
         candidate, X = self._checked_anew(X, y)
         _check_memory(self, X.shape[1], 2 if parameters.keep_gram else 1)
-        self._begin_fit(candidate)
-        self.__dict__.pop("gram_", None)
-        del candidate
-        given = Setting(
-            parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent
-        )
-        solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
-        setting, score = chosen(X, given, solve)
-        gram, counts, squares = Gram(X, setting.user_exponent), item_counts(X), item_squares(X)
-        if parameters.keep_gram:
-            gram = Gram(X[:0], kept=gram.dense(np.float32))
-        self.weights_ = _item_weighted(solve(gram, squares, setting), counts, setting)
-        self.item_counts_, self.item_squares_, self.best_validation_score_ = counts, squares, score
-        self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_ = setting
-        if parameters.keep_gram:
-            self.gram_ = gram.kept
+        with self._begin_fit(candidate):
+            del candidate
+            given = Setting(
+                parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent
+            )
+            solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
+            setting, score = chosen(X, given, solve)
+            gram, counts, squares = Gram(X, setting.user_exponent), item_counts(X), item_squares(X)
+            if parameters.keep_gram:
+                gram = Gram(X[:0], kept=gram.dense(np.float32))
+            self.weights_ = _item_weighted(solve(gram, squares, setting), counts, setting)
+            self.item_counts_, self.item_squares_, self.best_validation_score_ = counts, squares, score
+            self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_ = setting
+            if parameters.keep_gram:
+                self.gram_ = gram.kept
         return self
 
     def partial_fit(self, X, y=None):
@@ -368,9 +369,10 @@ class LinearRecommender(_ItemWeights):
         counts[:n_before] += self.item_counts_
         squares[:n_before] += self.item_squares_
         weights = _item_weighted(solve(gram, squares, setting), counts, setting)
-        self.weights_, self.item_counts_, self.item_squares_ = weights, counts, squares
-        self.gram_ = gram.dense(np.float32)
-        self._add_users(X)
+        with all_or_nothing(self):
+            self.weights_, self.item_counts_, self.item_squares_ = weights, counts, squares
+            self.gram_ = gram.dense(np.float32)
+            self._add_users(X)
         return self
 
     def _setting(self):

@@ -52,8 +52,8 @@ class PopularityRecommender(BaseRecommender):
         self
         """
         candidate, X = self._checked_anew(X, y)
-        self._begin_fit(candidate)
-        self.item_counts_ = np.bincount(X.indices, minlength=X.shape[1]).astype(np.float32)
+        with self._begin_fit(candidate):
+            self.item_counts_ = np.bincount(X.indices, minlength=X.shape[1]).astype(np.float32)
         return self
 
     def decision_function(self, X):

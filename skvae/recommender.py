@@ -4,6 +4,7 @@ import inspect
 import numbers
 import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,7 @@ class BaseRecommender(BaseEstimator):
     _doc_link_module = "skvae"
     _doc_link_template = API_PAGE
     _model = "weights_"  # the attribute that makes a model
+    _beside_model: tuple[str, ...] = ()  # large ones that no fit begins with
     # What each entry of X, whose row numbers are given, contributes to the scores of its user's items: a method of
     # (X, rows, items) -> float32 array of shape (X.nnz, m); None: what the scores lose without the entry
     _contributions: Callable | None = None
@@ -222,14 +224,19 @@ class BaseRecommender(BaseEstimator):
         candidate._user_hashes = np.unique(user_hashes(X)) if stored else None
         return candidate, X
 
+    @contextmanager
     def _begin_fit(self, candidate, keep_model=False):
-        """Take what a stand-in knows of X, after all checks; a fit that fails from here on leaves no model."""
+        """A fit after all checks, with what a stand-in knows of X; if it fails there is no model, or that of before."""
+        for name in () if keep_model else (self._model, *self._beside_model):
+            self.__dict__.pop(name, None)
         if keep_model and candidate._user_hashes is not None and hasattr(self, "was_fitted_on"):
             candidate._user_hashes = np.union1d(self._user_hashes, candidate._user_hashes)
-        names = ["n_features_in_", "feature_names_in_", "_user_hashes"]
-        for name in names if keep_model else [*names, self._model]:
-            self.__dict__.pop(name, None)
-        self.__dict__.update({name: vars(candidate)[name] for name in names if name in vars(candidate)})
+        with all_or_nothing(self):
+            for name in ("n_features_in_", "feature_names_in_", "_user_hashes"):
+                self.__dict__.pop(name, None)
+                if name in vars(candidate):
+                    setattr(self, name, vars(candidate)[name])
+            yield
 
     def _add_users(self, X):
         """Add the users of a partial_fit to those that the model was fitted on, where these are stored."""
@@ -302,6 +309,23 @@ class BaseRecommender(BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """A context that fails without a change to the attributes of an estimator.
+
+    Parameters
+    ----------
+    estimator : object
+        None of its arrays may be written to, but only exchanged.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__ = before
+        raise
 
 
 def _items_of_users(items, shape):
@@ -391,9 +415,10 @@ class ItemsMixin:
         """
         check_is_fitted(self)
         check_scalar(n_items, "n_items", numbers.Integral, min_val=1)
-        self._widen(int(n_items))
-        self.n_features_in_ += int(n_items)
-        self.__dict__.pop("feature_names_in_", None)
+        with all_or_nothing(self):
+            self._widen(int(n_items))
+            self.n_features_in_ += int(n_items)
+            self.__dict__.pop("feature_names_in_", None)
         return self
 
     def similar_items(self, items, k=10):
