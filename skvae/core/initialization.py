@@ -10,6 +10,8 @@ from .item_products import FLOAT32
 # Each vector is chosen freely in a space of n_items dimensions: what fewer users than that say of it is noise.
 USERS_PER_VECTOR = 20
 N_ITERATIONS, N_EXTRA_VECTORS = 3, 10
+# Of near_ease: the published L2 of EASE^R, in users of an item; vectors for each component, as far as they fit
+L2, VECTORS_PER_COMPONENT, MOST_NUMBERS = 200.0, 3, 2**26
 USERS_PER_BLOCK, ITEMS_PER_USER_OF_BLOCK = 4096, 16  # a block takes a pass over all items, which users have to be worth
 
 
@@ -49,14 +51,51 @@ def near_svd(network, rows, generator):
         On the CPU.
     """
     xavier(network, rows, generator)
-    encoder, decoder = network.encoder, network.decoder
-    n_users = len(rows.non_empty())
-    widths = decoder.n_components, encoder.item_weight.shape[1], decoder.item_weight.shape[1]
-    vectors = singular_vectors(rows, min(*widths, n_users // USERS_PER_VECTOR, rows.n_items), generator).cpu()
-    n_vectors = vectors.shape[1]
-    logit_scale = (len(rows.items) / n_users) ** 0.5
-    encoder.item_weight[:, :n_vectors] = (2 * logit_scale) ** 0.5 * vectors
-    decoder.item_weight[:, :n_vectors] = (logit_scale / 2) ** 0.5 * vectors
+    n_vectors = min(_width(network), len(rows.non_empty()) // USERS_PER_VECTOR, rows.n_items)
+    vectors, _ = singular_vectors(rows, n_vectors, generator)
+    _begin_with(network, rows, vectors, vectors)
+
+
+@torch.no_grad()
+def near_ease(network, rows, generator):
+    r"""Xavier's weights, from which the network is moved near weights between items that do not see the item itself.
+
+    .. math:: f(x) \approx b + c\, R L' x / \|x\|
+
+    as `near_svd`, with L R' the best approximation of its rank to EASE^R (Steck, WWW 2019) of the
+    L2-normalised rows. Its weights are M_ij / (1 - M_jj), 0 on the diagonal, with M = V g(S) V' of the
+    singular vectors V and values S, g(s) = s^2 / (s^2 + l2): of them three for each component are
+    taken, as far as these fit into 256 MB. An SVD spends most of its components on handing each item
+    its own score, which ranking has no use for, as it leaves out what a user has.
+
+    Parameters
+    ----------
+    network : module with ``encoder``, ``decoder`` and ``likelihood``
+        On the CPU.
+    rows : UserRows
+    generator : torch.Generator
+        On the CPU.
+    """
+    xavier(network, rows, generator)
+    n_users, width = len(rows.non_empty()), _width(network)
+    n_vectors = max(width, min(VECTORS_PER_COMPONENT * width, MOST_NUMBERS // rows.n_items))
+    vectors, squares = singular_vectors(rows, min(n_vectors, n_users, rows.n_items), generator)
+    squares = squares * len(rows.items) / n_users  # of rows as long as the mean one
+    _begin_with(network, rows, *item_factors(vectors, squares / (squares + L2), width, generator))
+
+
+def _width(network):
+    """Units that all layers have."""
+    widths = network.encoder.item_weight.shape[1], network.decoder.item_weight.shape[1]
+    return min(network.decoder.n_components, *widths)
+
+
+def _begin_with(network, rows, left, right):
+    """Move a network near ``b + c right left' x / |x|``."""
+    encoder, decoder, n_vectors = network.encoder, network.decoder, left.shape[1]
+    logit_scale = (len(rows.items) / len(rows.non_empty())) ** 0.5
+    encoder.item_weight[:, :n_vectors] = (2 * logit_scale) ** 0.5 * left
+    decoder.item_weight[:, :n_vectors] = (logit_scale / 2) ** 0.5 * right
     for layer in chain(encoder.layers, decoder.layers):
         units = range(min(*layer.weight.shape, decoder.n_components))
         layer.weight[units, units] += 1
@@ -64,21 +103,68 @@ def near_svd(network, rows, generator):
         decoder.item_bias.copy_(network.likelihood.intercept(rows))
 
 
+def item_factors(vectors, gains, n_factors, generator):
+    """Factors of the weights M_ij / (1 - M_jj), i != j, with M = V diag(gains) V', as an SVD of low rank gives them.
+
+    Parameters
+    ----------
+    vectors : tensor of shape (n_items, n_vectors)
+        V, orthonormal.
+    gains : tensor of shape (n_vectors,)
+        Between 0 and 1.
+    n_factors : int
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    left, right : tensor of shape (n_items, at most n_factors)
+        ``left @ right.T`` has the weights from the items of its rows.
+    """
+    own = vectors.square() @ gains
+    scale = 1 / (1 - own).clamp_min(torch.finfo(own.dtype).eps)
+
+    def weighted(columns):
+        columns = scale[:, None] * columns
+        return vectors @ (gains[:, None] * (vectors.T @ columns)) - own[:, None] * columns
+
+    def transposed(columns):
+        return scale[:, None] * (vectors @ (gains[:, None] * (vectors.T @ columns)) - own[:, None] * columns)
+
+    basis = _random_basis(vectors, n_factors, generator)
+    for _ in range(N_ITERATIONS):
+        basis, _ = torch.linalg.qr(transposed(weighted(basis)))
+    columns, triangle = torch.linalg.qr(weighted(basis))
+    left, values, right = torch.linalg.svd(triangle)
+    roots, left, right = values[:n_factors].sqrt(), columns @ left[:, :n_factors], basis @ right[:n_factors].T
+    signs = _signs(left)
+    return signs * roots * left, signs * roots * right
+
+
 def singular_vectors(rows, n_vectors, generator):
-    """First right singular vectors of the L2-normalised rows, of shape (n_items, n_vectors).
+    """First right singular vectors of the L2-normalised rows, of shape (n_items, n_vectors), and squared values.
 
     By the randomized subspace iteration of Halko, Martinsson and Tropp ("Finding structure with
     randomness", SIAM Review, 2011), in the memory of a few such matrices, however many the users.
     The largest entry of each is positive.
     """
-    width = min(n_vectors + N_EXTRA_VECTORS, rows.n_items)
-    basis = torch.randn(rows.n_items, width, generator=generator, dtype=rows.values.dtype).to(rows.values.device)
+    basis = _random_basis(rows.values.new_empty(rows.n_items, 0), n_vectors, generator)
     for _ in range(N_ITERATIONS):
         basis, _ = torch.linalg.qr(_gram_product(rows, basis))
-    _, rotation = torch.linalg.eigh(basis.T @ _gram_product(rows, basis))
+    squares, rotation = torch.linalg.eigh(basis.T @ _gram_product(rows, basis))
     vectors = basis @ rotation.flip(1)[:, :n_vectors]  # eigenvalues ascend
-    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-    return vectors * largest.sign()
+    return vectors * _signs(vectors), squares.flip(0)[:n_vectors].clamp_min(0)
+
+
+def _random_basis(like, n_columns, generator):
+    """Normal draws of so many columns and a few more, with the rows, device and dtype of another matrix."""
+    width = min(n_columns + N_EXTRA_VECTORS, len(like))
+    return torch.randn(len(like), width, generator=generator, dtype=like.dtype).to(like.device)
+
+
+def _signs(vectors):
+    """Of the largest entry of each column."""
+    return vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
 
 
 def _gram_product(rows, matrix):
@@ -91,4 +177,4 @@ def _gram_product(rows, matrix):
     return matrix.grad
 
 
-INITIALIZATIONS = {"svd": near_svd, "xavier": xavier}
+INITIALIZATIONS = {"ease": near_ease, "svd": near_svd, "xavier": xavier}

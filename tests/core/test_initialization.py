@@ -8,7 +8,7 @@ from torch import nn
 
 from skvae import MultDAERecommender, MultVAERecommender
 from skvae.core.batches import UserRows
-from skvae.core.initialization import near_svd, singular_vectors, xavier
+from skvae.core.initialization import item_factors, near_ease, near_svd, singular_vectors, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Gaussian, Multinomial
 from skvae.core.networks import Decoder, DenoisingAutoencoder, Encoder
 
@@ -47,8 +47,9 @@ def test_xavier_has_the_variance_of_glorot_in_every_matrix_and_nearly_no_bias():
 
 def test_singular_vectors_are_those_of_lapack_but_for_their_sign(X):
     X = X[:, :12]
-    vectors = singular_vectors(UserRows(X, torch.float64), 5, _generator()).numpy()
-    _, _, expected = np.linalg.svd(_normalized(X))
+    vectors, squares = (part.numpy() for part in singular_vectors(UserRows(X, torch.float64), 5, _generator()))
+    _, values, expected = np.linalg.svd(_normalized(X))
+    np.testing.assert_allclose(squares, values[:5] ** 2)
     cosines = np.abs((vectors * expected[:5].T).sum(0))
     np.testing.assert_allclose(cosines, 1, atol=1e-8)
     assert (vectors.max(0) >= -vectors.min(0)).all()
@@ -56,7 +57,7 @@ def test_singular_vectors_are_those_of_lapack_but_for_their_sign(X):
 
 def test_of_many_items_the_vectors_explain_as_much_as_the_best_ones(X):
     X = sp.csr_array(X)
-    vectors = singular_vectors(UserRows(X), 20, _generator()).numpy()
+    vectors = singular_vectors(UserRows(X), 20, _generator())[0].numpy()
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(20), atol=1e-4)
     best = (np.linalg.svd(_normalized(X), compute_uv=False)[:20] ** 2).sum()
     assert (np.square(_normalized(X) @ vectors)).sum() >= 0.98 * best
@@ -64,7 +65,7 @@ def test_of_many_items_the_vectors_explain_as_much_as_the_best_ones(X):
 
 def test_length_of_a_row_does_not_matter(X):
     scaled = sp.csr_array(sp.diags_array(np.random.default_rng(0).uniform(0.1, 50, X.shape[0])) @ X)
-    both = [singular_vectors(UserRows(matrix, torch.float64), 8, _generator()) for matrix in (X, scaled)]
+    both = [singular_vectors(UserRows(matrix, torch.float64), 8, _generator())[0] for matrix in (X, scaled)]
     torch.testing.assert_close(*both, atol=1e-6, rtol=0)
 
 
@@ -77,11 +78,50 @@ def test_a_linear_autoencoder_begins_as_the_projection_of_its_users(X):
         logits = network.decoder(network.code(batch)).numpy()
     generator = _generator()
     xavier(network, None, generator)  # which draws first
-    vectors = singular_vectors(rows, n_components, generator).numpy()
+    vectors = singular_vectors(rows, n_components, generator)[0].numpy()
     n_users = (np.diff(X.indptr) > 0).sum()
     scores = (X.nnz / n_users) ** 0.5 * _normalized(X) @ vectors @ vectors.T
     popularity = X.sum(0) + X.sum() / X.nnz
     np.testing.assert_allclose(logits, scores + np.log(popularity / popularity.mean()), atol=0.01)  # biases of .001
+
+
+def _ease(gram, l2):
+    """EASE^R as Steck has it: the inverse divided by its diagonal."""
+    inverse = np.linalg.inv(gram + l2 * np.eye(len(gram)))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def test_all_factors_of_all_vectors_are_the_weights_of_ease_and_fewer_the_best_of_their_rank(X):
+    gram = (X.T @ X).toarray()[:30, :30].astype(np.float64)
+    values, vectors = np.linalg.eigh(gram)
+    expected = _ease(gram, 5.0)
+    given = torch.from_numpy(vectors), torch.from_numpy(values / (values + 5.0))
+    left, right = item_factors(*given, 30, _generator())
+    np.testing.assert_allclose((left @ right.T).numpy(), expected, atol=1e-10)
+    left, right = item_factors(*given, 8, _generator())
+    best = np.linalg.svd(expected, compute_uv=False)[8:]
+    assert np.linalg.norm((left @ right.T).numpy() - expected) <= 1.02 * np.linalg.norm(best)
+
+
+def test_a_linear_autoencoder_begins_as_ease_of_the_normalized_rows(X):
+    X = sp.csr_array(X[:, :30])
+    network = _dae(30, 30)
+    near_ease(network, UserRows(X), _generator())
+    batch = UserRows(X).batch(torch.arange(X.shape[0]))
+    with torch.no_grad():
+        logits = (network.decoder(network.code(batch)) - network.decoder.item_bias).numpy()
+    rows, mean_length = _normalized(X), X.nnz / (np.diff(X.indptr) > 0).sum()
+    expected = mean_length**0.5 * rows @ _ease(mean_length * rows.T @ rows, 200.0)
+    np.testing.assert_allclose(logits, expected, atol=0.02)
+
+
+@pytest.mark.parametrize("n_users", [1, 3, 40])
+def test_few_users_begin_near_ease_too(n_users, X):
+    network = _dae(X.shape[1], 6)
+    near_ease(network, UserRows(X[:n_users]), _generator())
+    assert all(torch.isfinite(p).all() for p in network.parameters())
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)

@@ -1,9 +1,10 @@
-"""A call that fails at any of its lines leaves the object as it was, or a fit no model."""
+"""A change is made as a whole: one that fails at any of its lines is none, and between two lines others see none or all."""
 
 import pickle
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import skvae
@@ -115,6 +116,44 @@ def test_a_recommender_is_as_before_or_after_a_failed_fit_none(name, method):
     if not hasattr(MODELS[name], method):
         pytest.skip("has no such method")
     check_all_or_nothing(lambda: fitted(name), CALLS[method], may_unfit=method == "fit" and name != "warm dae")
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("popularity", "ease", "blend")])
+def test_who_asks_during_partial_fit_gets_the_answer_of_before_or_after(name):
+    model, answers, n_lines = fitted(name), [], 0
+
+    def at_line(code, number):
+        nonlocal n_lines
+        n_lines += 1
+        if n_lines % 100 == 0 or code.co_name == "_store":
+            answers.append(model.recommend(X)[1])
+
+    before = model.recommend(X)[1]
+    traced(lambda: CALLS["partial_fit"](model), at_line)
+    after = model.recommend(X)[1]
+    is_new = [np.array_equal(answer, after) for answer in answers]
+    assert is_new == sorted(is_new)  # never back again
+    assert all(new or np.array_equal(answer, before) for answer, new in zip(answers, is_new, strict=True))
+    assert not is_new[0]
+    assert not np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "popularity"])
+def test_who_asks_during_add_items_gets_the_answer_of_before_or_is_told_of_new_columns(name):
+    model, refused = fitted(name), []
+
+    def at_line(code, number):
+        try:
+            assert np.array_equal(model.recommend(X)[1], before)
+            refused.append(False)
+        except ValueError as error:
+            assert "features" in str(error)  # noqa: PT017
+            refused.append(True)
+
+    before = model.recommend(X)[1]
+    traced(lambda: CALLS["add_items"](model), at_line)
+    assert refused == sorted(refused)
+    assert refused[-1]
 
 
 @pytest.mark.parametrize("method", CALLS_OF_ENCODER)
