@@ -1,4 +1,4 @@
-"""A change is made as a whole: one that fails at any of its lines is none, and between two lines others see none or all."""
+"""A change is made as a whole: one that fails at any line is none, and between two lines others see none or all."""
 
 import pickle
 import sys
