@@ -23,12 +23,9 @@ from real_data import NAMES, load
 import skvae
 from skvae.metrics import ndcg_at_k, recall_at_k
 
-BLENDS = {
-    "blend of EASE and MultDAE": ("EASE", "MultDAE"),
-    "blend of all three": ("EASE", "MultDAE", "MultVAE"),
-}
+BLENDS = {"Blend": ("Linear", "MultDAE", "MultVAE")}
 OURS = ("popularity", "EASE", "Linear", "MultDAE", "MultVAE", *BLENDS)
-COMPARED = ("EASE", "MultVAE", "blend of all three")  # with these everyone is compared user by user
+COMPARED = ("EASE", "Linear", "Blend")  # with these everyone is compared user by user
 EASE_L2 = (1.0, 5.0, 20.0, 50.0, 200.0, 500.0)
 # peer -> runner and the settings of which the best on the validation users of the first split is taken
 PAPER = {"irspack": {"dim_z": 200, "enc_hidden_dims": 600}, "cornac": {"k": 200, "autoencoder_structure": [600]}}
@@ -112,7 +109,7 @@ class Models(dict):
             numbers = ("l2_regularization", "dropout", "user_exponent", "item_exponent")
             return linear, {"parameters": {number: getattr(linear, f"{number}_") for number in numbers}}
         if name in BLENDS:
-            # of the members of the rows above: those that it would fit itself, with the same X_val, are the same
+            # of the members of the rows above: those of BlendRecommender(), with the same X_val, are the same
             blend = skvae.BlendRecommender([(member, self[member][0]) for member in BLENDS[name]], prefit=True)
             weights = blend.fit(validation).weights_.round(3).tolist()
             return blend, {"parameters": dict(zip(BLENDS[name], weights, strict=True))}

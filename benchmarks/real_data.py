@@ -15,7 +15,7 @@ from skvae.preprocessing import k_core
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("SKVAE_DATA") or ROOT.parent / "shared" / "data")
-NAMES = ("movielens-small", "movietweetings-100k", "msweb", "anime")
+NAMES = ("movielens-small", "movietweetings-100k", "msweb", "anime", "lastfm-2k", "citeulike-a")
 
 
 def load(name):

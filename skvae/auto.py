@@ -43,20 +43,23 @@ def patience(n_interactions):
     return min(max(3_000_000 // n_interactions, 10), 100)
 
 
-def target(dropout, is_multinomial):
-    """What the loss is of: "dropped" where something is dropped and the likelihood is the multinomial one.
+def target(dropout, is_multinomial, interactions_per_user):
+    """What the loss is of: "dropped" where enough is dropped, and the likelihood is the multinomial one.
+
+    With fewer than ten interactions too little is left to predict, and to predict it from.
 
     Parameters
     ----------
     dropout : float
     is_multinomial : bool
         The likelihood.
+    interactions_per_user : float
 
     Returns
     -------
     str
     """
-    return "dropped" if dropout and is_multinomial else "all"
+    return "dropped" if dropout and is_multinomial and interactions_per_user >= 10 else "all"
 
 
 def anneal_cap(kl_weighting, interactions_per_user):

@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from . import auto, fitting
+from . import fitting
 from .callbacks import CallbackSupportMixin, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
@@ -276,8 +276,8 @@ class BaseAutoencoder(
                 f"{name!r} does not say it does: use n_sampled_items=None, or one of "
                 f"{', '.join(name for name, row in LIKELIHOODS.items() if takes_item_weights(row))}."
             )
-        if hasattr(parameters, "target"):
-            parameters.target = _resolved_target(parameters.target, parameters.dropout, likelihood)
+        if getattr(parameters, "target", "all") == "dropped":
+            _check_can_drop(parameters.dropout, likelihood)
         return parameters
 
     def _widen(self, n_items):
@@ -286,7 +286,8 @@ class BaseAutoencoder(
 
     def _refit_parameters(self):
         """Parameters of a fit on more users that ends, without validation users, where this one was best."""
-        return {"max_iter": self.best_iter_, "early_stopping": False}
+        resolved = {"target": self.target_} if hasattr(self, "target_") else {}
+        return {"max_iter": self.best_iter_, "early_stopping": False, **resolved}
 
     def _item_similarity(self, items):
         vectors, trained = self.weights_["decoder.item_weight"], np.isfinite(self.weights_["decoder.item_bias"])
@@ -368,14 +369,29 @@ class PosteriorMixin:
         return (mean + standard_deviation * noise).astype(np.float32)
 
 
-def _resolved_target(target, dropout, likelihood):
-    """What "auto" comes to; raise where nothing is dropped, or the likelihood cannot leave out what is not."""
-    if target == "auto":
-        return auto.target(dropout, isinstance(likelihood, LIKELIHOODS["multinomial"]))
-    if target == "dropped" and not (dropout and getattr(likelihood, "takes_unknown", False)):
+def target_of(model, parameters):
+    """What the loss of an autoencoder is of: as its last fit resolved "auto", or as its parameter says.
+
+    Parameters
+    ----------
+    model : autoencoder
+    parameters : SimpleNamespace
+        Its parameters, checked.
+
+    Returns
+    -------
+    str
+    """
+    if parameters.target != "auto":
+        return parameters.target
+    return getattr(model, "target_", "all")  # of models from before there was a choice
+
+
+def _check_can_drop(dropout, likelihood):
+    """Raise where nothing is dropped, or the likelihood cannot leave out what is not."""
+    if not (dropout and getattr(likelihood, "takes_unknown", False)):
         lacking = "a likelihood that says takes_unknown = True" if dropout else "dropout above 0"
         raise ValueError(f'target="dropped" needs {lacking}: use target="all", or "auto".')
-    return target
 
 
 class _BlockScorer:

@@ -28,7 +28,7 @@ from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
-from .core.likelihoods import takes_item_weights
+from .core.likelihoods import LIKELIHOODS, takes_item_weights
 from .core.training import DivergenceError, Settings, Training
 from .hiding import hide_items
 from .model_selection import hold_out_users
@@ -214,6 +214,10 @@ def _begin(estimator, parameters, rows, snapshot=None):
     estimator._training_state = None
     estimator._seed = int(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
     network = estimator.architecture_.build(rows.n_items).to_empty(device="cpu")
+    if hasattr(parameters, "target"):
+        is_multinomial = isinstance(network.likelihood, LIKELIHOODS["multinomial"])
+        resolved = auto.target(parameters.dropout, is_multinomial, n_interactions / n_users)
+        estimator.target_ = resolved if parameters.target == "auto" else parameters.target
     if snapshot is not None:
         estimator._seed = snapshot["seed"]
         return network

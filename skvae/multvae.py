@@ -3,7 +3,7 @@
 import warnings
 
 from . import auto
-from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin, check_target
+from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin, check_target, target_of
 from .core.annealing import SCHEDULES
 from .core.architecture import Architecture
 from .core.objectives import KL_WEIGHTINGS, NegativeELBO
@@ -36,13 +36,13 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         ``log_prob(logits, batch)`` and ``mean(logits)``, as in `skvae.core.likelihoods`.
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
-    target : {"all", "dropped", "auto"}, default="all"
+    target : {"all", "dropped", "auto"}, default="auto"
         What the loss is of. "all": the user's whole row, as in the paper, what the input shows
         included. "dropped": the interactions that dropout took from the input, among the items that
         it did not leave there, as in recommending, where seen items are left out; weighted by
-        1 / dropout. On five of seven sets it ranks better, on two worse: worth a search; for scores
-        of seen items and for `score_samples` use "all". "auto": "dropped" where dropout is above 0
-        and the likelihood "multinomial".
+        1 / dropout. "auto": "dropped" where users have ten interactions or more in the mean,
+        dropout is above 0 and the likelihood "multinomial". For scores of seen items and for
+        `score_samples` use "all".
     prior : {"standard_normal", "composite"} or object, default="standard_normal"
         Of the code; composite is that of RecVAE. Or an object with ``log_prob(code)``, and
         ``kl_divergence(mean, log_variance)`` where it has a closed form, as in `skvae.core.priors`.
@@ -64,13 +64,14 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout; "auto":
         the cap is reached at a tenth of the planned updates, whatever the size of the data (the
         paper's number would end at beta = .012 on a set like ML-1M).
-    initialization : {"svd", "xavier"} or callable, default="svd"
+    initialization : {"ease", "svd", "xavier"} or callable, default="ease"
         xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
         right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
         layers pass them on, and the output biases begin with the popularity of the items: near
-        PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). Where users have long histories that takes
-        far fewer epochs and ends higher; with a few hundred users xavier may be better. Or a
-        function of (network, rows, generator), as in ``skvae.core.initialization``.
+        PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). ease: the same with an approximation of
+        EASE^R (Steck, WWW 2019), which spends none of its rank on handing items their own score. Or
+        a function of (network, rows, generator), as in ``skvae.core.initialization``. The default
+        rests on seven sets (docs, Accuracy, "Rules for the defaults").
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=0.0
@@ -141,6 +142,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
         Of ``weights_``; with warm_start that may be the score of the weights it began with.
+    target_ : {"all", "dropped"}
+        The resolved ``target``.
     batch_size_ : int
     n_sampled_items_ : int or None
         What "auto" came to; None: all items.
@@ -200,13 +203,13 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         activation="tanh",
         likelihood="multinomial",
         dropout=0.5,
-        target="all",
+        target="auto",
         prior="standard_normal",
         kl_weighting="constant",
         kl_schedule="linear",
         anneal_cap="auto",
         total_anneal_steps="auto",
-        initialization="svd",
+        initialization="ease",
         learning_rate=2e-3,
         l2_regularization=0.0,
         batch_size="auto",
@@ -275,7 +278,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         )
 
     def _objective(self, parameters, network):
-        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting, parameters.target)
+        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting, target_of(self, parameters))
 
     def _kl_schedule(self, parameters):
         if not isinstance(parameters.kl_schedule, str):

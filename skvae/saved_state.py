@@ -20,12 +20,13 @@ from .core.architecture import Architecture
 from .core.initialization import INITIALIZATIONS
 from .core.likelihoods import LIKELIHOODS
 from .core.model_file import blocks
+from .core.objectives import TARGETS
 from .core.priors import PRIORS
 from .ids import as_ids
 from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
-from .parameters import check_parameters, flag, integer, number, optional
+from .parameters import check_parameters, flag, integer, number, optional, piece
 from .popularity import PopularityRecommender
 from .preprocessing import InteractionEncoder
 from .recommender import BaseRecommender
@@ -37,7 +38,7 @@ PIECES = {piece.__name__: piece for table in (LIKELIHOODS, PRIORS, SCHEDULES) fo
 FUNCTIONS = {function.__name__: function for function in (*INITIALIZATIONS.values(), *NORMALIZATIONS.values())}
 FUNCTIONS |= {name: getattr(np, name) for name in ("log1p", "expm1", "log2", "exp2", "sqrt", "square", "sign")}
 # Attributes that a fitted model may have or not
-OPTIONAL = {"_sklearn_output_config", "_user_hashes", "best_iter_", "feature_names_in_", "gram_", "idf_"}
+OPTIONAL = {"_sklearn_output_config", "_user_hashes", "best_iter_", "feature_names_in_", "gram_", "idf_", "target_"}
 # What a later fit alone would use: optimizer, callbacks, requests to a routing Pipeline or search
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
 # Parameters that say something of the machine that fitted, and have these values in a file
@@ -290,8 +291,12 @@ def _of_autoencoder(model):
     }
 
 
+def _of_dae(model):
+    return _of_autoencoder(model) | {"target_": piece(TARGETS)}
+
+
 def _of_vae(model):
-    return _of_autoencoder(model) | {"anneal_cap_": number(minimum=0), "total_anneal_steps_": number(minimum=0)}
+    return _of_dae(model) | {"anneal_cap_": number(minimum=0), "total_anneal_steps_": number(minimum=0)}
 
 
 def _architecture_of(model):
@@ -438,7 +443,7 @@ _CLASSES = {
     EASERecommender: Kind(1, _check_linear(EASE_CHECKS), _of_ease, "weights_"),
     LinearRecommender: Kind(1, _check_linear(LINEAR_CHECKS), _of_linear, "weights_"),
     MultVAERecommender: Kind(FORMAT_VERSION, _check_autoencoder, _of_vae, "weights_"),
-    MultDAERecommender: Kind(FORMAT_VERSION, _check_autoencoder, _of_autoencoder, "weights_"),
+    MultDAERecommender: Kind(FORMAT_VERSION, _check_autoencoder, _of_dae, "weights_"),
     RecVAERecommender: Kind(FORMAT_VERSION, _check_autoencoder, _of_autoencoder, "weights_"),
     BlendRecommender: Kind(1, lambda model: model._checked_parameters(), _of_blend, "weights_"),
     InteractionEncoder: Kind(1, lambda model: model._check_parameters(), _of_encoder, "item_ids_"),

@@ -192,10 +192,19 @@ class Bare:
     ids=["multinomial", "nothing dropped", "a likelihood of one's own", "another likelihood"],
 )
 def test_the_auto_target_is_what_was_dropped_from_a_multinomial(model, parameters, expected, X):
+    X = X[np.diff(X.indptr) >= 10]
     one, other = (
         clone(model).set_params(max_iter=1, target=target, **parameters).fit(X) for target in ("auto", expected)
     )
+    assert one.target_ == other.target_ == expected
     assert same_weights(one, other)
+
+
+def test_the_auto_target_is_the_whole_row_of_short_histories_and_stays_what_it_was(X):
+    short, long = X[np.diff(X.indptr) < 10], X[np.diff(X.indptr) >= 10]
+    model = clone(SMALL_DAE).set_params(max_iter=1).fit(short)
+    assert model.target_ == model.partial_fit(long).target_ == "all"
+    assert clone(SMALL_DAE).set_params(max_iter=1).partial_fit(long).target_ == "dropped"
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

@@ -11,7 +11,7 @@ from .item_products import FLOAT32
 USERS_PER_VECTOR = 20
 N_ITERATIONS, N_EXTRA_VECTORS = 3, 10
 # Of near_ease: the published L2 of EASE^R, in users of an item; vectors for each component, as far as they fit
-L2, VECTORS_PER_COMPONENT, MOST_NUMBERS = 200.0, 3, 2**26
+L2, VECTORS_PER_COMPONENT, MOST_NUMBERS = 200.0, 2, 2**24
 USERS_PER_BLOCK, ITEMS_PER_USER_OF_BLOCK = 4096, 16  # a block takes a pass over all items, which users have to be worth
 
 
@@ -64,8 +64,8 @@ def near_ease(network, rows, generator):
 
     as `near_svd`, with L R' the best approximation of its rank to EASE^R (Steck, WWW 2019) of the
     L2-normalised rows. Its weights are M_ij / (1 - M_jj), 0 on the diagonal, with M = V g(S) V' of the
-    singular vectors V and values S, g(s) = s^2 / (s^2 + l2): of them three for each component are
-    taken, as far as these fit into 256 MB. An SVD spends most of its components on handing each item
+    singular vectors V and values S, g(s) = s^2 / (s^2 + l2): of them two for each component are
+    taken, as far as these fit into 64 MB. An SVD spends most of its components on handing each item
     its own score, which ranking has no use for, as it leaves out what a user has.
 
     Parameters
