@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .blend_members import check_members, fit_members, for_refit, kept_members
+from .callbacks import CallbackSupportMixin, with_callbacks
 from .checkpoints import checkpoint_of
 from .hiding import hide_items
 from .linear import LinearRecommender
@@ -38,7 +39,7 @@ def _members_have(method):
     return check
 
 
-class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
+class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseRecommender):
     """Recommend by the weighted sum of several recommenders' scores.
 
     The scores of each member are standardised for each user, to mean 0 and standard deviation 1
@@ -49,10 +50,11 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
     Parameters
     ----------
     estimators : list of (str, estimator) pairs, default=None
-        Members with a ``decision_function`` that scores all items: recommenders of skvae, a
-        Pipeline or a search around one. Their parameters are set as ``name__parameter``, and a
-        member set to ``"drop"`` is left out. None: ``[("linear", LinearRecommender()), ("dae",
-        MultDAERecommender()), ("vae", MultVAERecommender())]``.
+        Members with ``fit(X)`` and a ``decision_function`` that scores all items: recommenders of
+        skvae, a Pipeline or a search around one, models of other libraries. Their parameters are set
+        as ``name__parameter``, and a member set to ``"drop"`` is left out. None:
+        ``[("linear", LinearRecommender()), ("dae", MultDAERecommender()), ("vae",
+        MultVAERecommender())]``.
     weights : "auto" or list of float, default="auto"
         Of the members, not negative; only their ratios matter. "auto": learned on validation
         users, as said below.
@@ -157,6 +159,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         self.store_user_hashes = store_user_hashes
         self.checkpoint = checkpoint
 
+    @with_callbacks
     def fit(self, X, y=None, *, X_val=None):
         """Fit the members, and learn their weights where those are "auto".
 
@@ -180,7 +183,8 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
             does not score every item; where ``checkpoint`` is that of another fit, is damaged, is
             in use or cannot be written.
         TypeError
-            Where a member has no ``decision_function``, or a parameter has the wrong type.
+            Where a member has no ``decision_function``, or no ``fit`` without prefit, or a parameter has the
+            wrong type.
         """
         parameters, pairs = self._checked_parameters()
         candidate, X = self._checked_anew(X, y)
@@ -189,7 +193,9 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
             candidate._user_hashes = None  # nobody was trained on
         given = None if X_val is None else validation
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):
-            members = fit_members(self, pairs, fitted, validation, checkpoint)
+            context = self._init_callback_context(max_subtasks=None)
+            context.call_on_fit_task_begin(estimator=self)
+            members = fit_members(self, pairs, fitted, validation, checkpoint, context)
             weights, score = _given_weights(self.weights, pairs), None
             if validation is not None and isinstance(self.weights, str):
                 weights, score = _learned_weights(kept_members(members), _normalizer(self.normalization), *validation)
@@ -201,9 +207,10 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
             if fitted is not X and parameters.refit:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
-                    members = fit_members(self, for_refit(members), X, None, checkpoint, "refit")
+                    members = fit_members(self, for_refit(members), X, None, checkpoint, context, "refit")
             self.estimators_, self._named_members = kept_members(members), dict(members)
             self.weights_, self.best_validation_score_ = weights, score
+            context.call_on_fit_task_end(estimator=self)
             checkpoint.remove()
         return self
 
@@ -267,7 +274,8 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in kept_members(self._pairs()))
+        members = [member for member in kept_members(self._pairs()) if hasattr(member, "__sklearn_tags__")]
+        tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in members)
         return tags
 
     def _pairs(self, random_state=None, verbose=0, store_user_hashes=True):

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .callbacks import CallbackSupportMixin, as_one_task
 from .core.devices import check_device
 from .core.item_regression import Gram, device_for, fits, item_regression
 from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
@@ -12,7 +13,7 @@ from .parameters import check_parameters, flag, number
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
 
 
-class _ItemWeights(ItemsMixin, BaseRecommender):
+class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
     """Scores that are a user's row times `weights_` between items, and popularity where that is nothing.
 
     Items beyond these weights, which were added since, score -inf.
@@ -112,6 +113,7 @@ class EASERecommender(_ItemWeights):
         self.device = device
         self.store_user_hashes = store_user_hashes
 
+    @as_one_task
     def fit(self, X, y=None):
         """Solve for the weights between items.
 
@@ -290,6 +292,7 @@ class LinearRecommender(_ItemWeights):
         self.device = device
         self.store_user_hashes = store_user_hashes
 
+    @as_one_task
     def fit(self, X, y=None):
         """Choose what is "auto", and solve for the weights between items.
 

@@ -3,10 +3,11 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .callbacks import CallbackSupportMixin, as_one_task
 from .recommender import BaseRecommender
 
 
-class PopularityRecommender(BaseRecommender):
+class PopularityRecommender(CallbackSupportMixin, BaseRecommender):
     """Recommend what most users have: the floor that every model must beat.
 
     Parameters
@@ -39,6 +40,7 @@ class PopularityRecommender(BaseRecommender):
     def __init__(self, *, store_user_hashes=True):
         self.store_user_hashes = store_user_hashes
 
+    @as_one_task
     def fit(self, X, y=None):
         """Count the users of each item.
 

@@ -37,12 +37,12 @@ ARROWS = {
     "recommender": {"hiding", "matrix", "matrix_checks", "parameters", "ranking", "scoring"},
     "recommendations": {"events", "ids", "merging", "ranking", "tables"},
     "preprocessing": {"events", "ids", "matrix", "merging", "parameters", "recommendations", "recommender", "tables"},
-    "popularity": {"recommender"},
-    "linear": {"core", "linear_search", "parameters", "recommender"},
+    "popularity": {"callbacks", "recommender"},
+    "linear": {"callbacks", "core", "linear_search", "parameters", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
     "checkpoints": {"core"},
     "blend_members": {"core", "ranking", "recommender"},
-    "blend": {"blend_members", "checkpoints", "hiding", "linear", "model_selection", "multdae", "multvae"}
+    "blend": {"blend_members", "callbacks", "checkpoints", "hiding", "linear", "model_selection", "multdae", "multvae"}
     | {"parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {"auto", "callbacks", "checkpoints", "core", "hiding", "model_selection", "ranking", "scoring"},

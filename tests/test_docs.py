@@ -3,17 +3,30 @@
 import importlib
 import inspect
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from conftest import ROOT, SMALL_VAE
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 import skvae
-from skvae import MultDAERecommender, MultVAERecommender
+from skvae import (
+    BlendRecommender,
+    MultDAERecommender,
+    MultVAERecommender,
+    PopularityRecommender,
+    RankingScorer,
+    UserKFold,
+    evaluate,
+)
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_TESTS_OF_THEIR_OWN = {"extending", "persistence"}
+OTHER_MODELS = (ROOT / "docs" / "other_models.md").read_text()
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
 SOURCES = re.findall(r"<!-- source: (\S+) -->\n```python\n(.*?)```", EXTENDING, re.DOTALL)
 
@@ -70,6 +83,40 @@ def test_the_code_of_a_page_runs_and_prints_what_stands_below_it(page, capsys):
         printed = capsys.readouterr().out
         if output:
             assert printed == output
+
+
+class AlternatingLeastSquares:
+    """A stand-in for implicit's: one pass of ridge regressions on the factors of a truncated SVD."""
+
+    def __init__(self, factors, regularization, random_state):
+        self.factors, self.regularization = factors, regularization
+
+    def fit(self, user_items, show_progress=True):
+        assert isinstance(user_items, sp.csr_matrix)
+        self.item_factors = np.linalg.svd(user_items.toarray(), full_matrices=False)[2][: self.factors].T
+
+    def recalculate_user(self, userid, user_items):
+        assert len(userid) == user_items.shape[0]
+        penalty = self.regularization * np.eye(self.factors)
+        return np.linalg.solve(self.item_factors.T @ self.item_factors + penalty, (user_items @ self.item_factors).T).T
+
+
+def test_the_adapter_of_implicit_is_recommended_by_evaluated_searched_and_blended(X, monkeypatch):
+    als = SimpleNamespace(AlternatingLeastSquares=AlternatingLeastSquares)
+    monkeypatch.setitem(sys.modules, "implicit", SimpleNamespace(als=als))
+    monkeypatch.setitem(sys.modules, "implicit.als", als)
+    names = {}
+    exec(re.search(r":::\{code-block\} python\n(.*?):::", OTHER_MODELS, re.DOTALL)[1], names)
+    model = names["ALSRecommender"](factors=10)
+    search = GridSearchCV(model, {"factors": [5, 10]}, scoring=RankingScorer("ndcg@10"), cv=UserKFold(2)).fit(X[:400])
+    popularity = PopularityRecommender().fit(X[:400])
+    assert evaluate(search, X[400:]).mean["ndcg@100"] > evaluate(popularity, X[400:]).mean["ndcg@100"]
+    assert skvae.recommend(search, X[400:], k=3)[0].shape == (100, 3)
+    for blend in (
+        BlendRecommender([("als", model), ("popularity", popularity)]),
+        BlendRecommender([("als", search.best_estimator_), ("popularity", popularity)], prefit=True),
+    ):
+        assert blend.fit(X[:400]).recommend(X[400:], k=3)[0].shape == (100, 3)
 
 
 def test_every_public_name_is_in_the_reference_once(monkeypatch):
