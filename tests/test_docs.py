@@ -9,23 +9,27 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import ROOT, SMALL_VAE
+from conftest import RECOMMENDERS, ROOT, SMALL_DAE, SMALL_VAE
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import skvae
 from skvae import (
     BlendRecommender,
+    EASERecommender,
     MultDAERecommender,
     MultVAERecommender,
     PopularityRecommender,
     RankingScorer,
+    RecVAERecommender,
     UserKFold,
     evaluate,
 )
+from skvae.export import to_onnx
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_TESTS_OF_THEIR_OWN = {"extending", "persistence"}
+AUTOENCODERS = [MultDAERecommender, MultVAERecommender, RecVAERecommender]
 OTHER_MODELS = (ROOT / "docs" / "other_models.md").read_text()
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
 SOURCES = re.findall(r"<!-- source: (\S+) -->\n```python\n(.*?)```", EXTENDING, re.DOTALL)
@@ -83,6 +87,58 @@ def test_the_code_of_a_page_runs_and_prints_what_stands_below_it(page, capsys):
         printed = capsys.readouterr().out
         if output:
             assert printed == output
+
+
+TABLE_OF_MODELS = {
+    "Popularity": RECOMMENDERS["popularity"],
+    "EASE": RECOMMENDERS["ease"],
+    "Linear": RECOMMENDERS["linear"],
+    "MultDAE": SMALL_DAE,
+    "MultVAE": SMALL_VAE,
+    "RecVAE": RECOMMENDERS["recvae"],
+    "Blend": BlendRecommender([("ease", EASERecommender()), ("dae", SMALL_DAE)]),
+}
+METHODS_OF_TABLE = ["recommend", "add_items", "partial_fit", "similar_items", "explain", "transform", "posterior"]
+
+
+@pytest.fixture(scope="module")
+def table_of_models():
+    """First cell of a row -> model -> cell."""
+    rows = re.findall(r"^\| (.*) \|$", (ROOT / "docs/models.md").read_text().split("\n## ")[1], re.MULTILINE)
+    head, *rows = [row.split(" | ") for row in rows]
+    assert head[1:] == list(TABLE_OF_MODELS)
+    return {name: dict(zip(head[1:], cells, strict=True)) for name, *cells in rows}
+
+
+@pytest.mark.parametrize("name", TABLE_OF_MODELS)
+def test_a_model_has_what_the_table_of_models_says(name, table_of_models, X, tmp_path):
+    model = clone(TABLE_OF_MODELS[name]).fit(X)
+    has = {
+        **{method: hasattr(model, method) for method in METHODS_OF_TABLE},
+        **{parameter: parameter in model.get_params(deep=False) for parameter in ("checkpoint", "device")},
+        "to_onnx": _is_written(model, tmp_path / "model.onnx"),
+    }
+    said = {
+        re.search("`(.*)`", row)[1]: cells[name].startswith("yes")
+        for row, cells in table_of_models.items()
+        if "`" in row
+    }
+    assert said == has
+
+
+def _is_written(model, path):
+    try:
+        to_onnx(model, path)
+    except (TypeError, ValueError):
+        return False
+    return path.exists()
+
+
+@pytest.mark.parametrize("default", [model(max_iter=1) for model in AUTOENCODERS], ids=lambda m: type(m).__name__)
+def test_an_item_takes_the_bytes_that_the_table_of_models_says(default, table_of_models, X):
+    sizes = [sum(w.nbytes for w in clone(default).fit(X[:100, :n]).weights_.values()) for n in (199, 200)]
+    said = table_of_models["weights, bytes per item"][type(default).__name__.removesuffix("Recommender")]
+    assert sizes[1] - sizes[0] == int(said)
 
 
 class AlternatingLeastSquares:
