@@ -14,6 +14,7 @@ from skvae.recommender import BaseRecommender
 GROUPS = {
     "skvae.recommender": "Recommenders",
     "skvae.ranking": "Ranking",
+    "skvae.reranking": "Ranking",
     "skvae.scoring": "Scoring and evaluation",
     "skvae.evaluation": "Scoring and evaluation",
     "skvae.model_selection": "Model selection",

@@ -12,7 +12,8 @@ from sklearn.utils import check_scalar
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, hide_items, why_nobody_is_scored
 from .matrix import as_csr, row_sliceable, take_rows
 from .matrix_checks import check_same_cells, is_matrix, shape_of
-from .metrics import METRICS, MOST_RANKS
+from .metrics import METRICS
+from .ranked_items import MOST_RANKS
 from .ranking import recommend
 
 # By which models are compared where nothing else is asked for: score, early stopping, weights of a blend

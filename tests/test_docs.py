@@ -98,7 +98,16 @@ TABLE_OF_MODELS = {
     "RecVAE": RECOMMENDERS["recvae"],
     "Blend": BlendRecommender([("ease", EASERecommender()), ("dae", SMALL_DAE)]),
 }
-METHODS_OF_TABLE = ["recommend", "add_items", "partial_fit", "similar_items", "explain", "transform", "posterior"]
+METHODS_OF_TABLE = [
+    "recommend",
+    "add_items",
+    "partial_fit",
+    "similar_items",
+    "explain",
+    "transform",
+    "item_vectors",
+    "posterior",
+]
 
 
 @pytest.fixture(scope="module")
