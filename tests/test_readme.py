@@ -1,9 +1,12 @@
 """The README's examples print what the README says they print."""
 
 import re
+import sys
+import tomllib
+from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, load_script
 
 README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
@@ -14,3 +17,20 @@ def test_an_example_prints_what_stands_below_it(code, output, capsys, monkeypatc
     monkeypatch.chdir(ROOT)
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out == output
+
+
+def test_on_pypi_every_link_is_absolute_and_leads_to_a_page_of_the_site(monkeypatch):
+    hatchling = SimpleNamespace(MetadataHookInterface=object)
+    monkeypatch.setitem(sys.modules, "hatchling.metadata.plugin.interface", hatchling)
+    hook = load_script("hatch_build.py")
+    links = re.findall(r"\]\((.*?)\)", hook.with_absolute_links(README))
+    assert all(link.startswith("https://") for link in links)
+    pages = [re.sub(r"(\.html)?(#.*)?$", "", link.removeprefix(hook.SITE)) for link in links if hook.SITE in link]
+    assert len(pages) > 5
+    assert all((ROOT / "docs" / page).exists() or (ROOT / "docs" / f"{page}.md").exists() for page in pages)
+
+
+def test_the_page_on_installing_lists_every_extra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/install.md").read_text(), re.MULTILINE)
+    assert {*listed, "bench"} == set(extras)
