@@ -322,8 +322,8 @@ class BaseAutoencoder(
         likelihood = LIKELIHOODS[name]() if isinstance(name, str) else name
         if isinstance(parameters.n_sampled_items, int) and not takes_item_weights(likelihood):
             raise ValueError(
-                f"n_sampled_items={parameters.n_sampled_items} needs a likelihood that takes_item_weights, which "
-                f"{name!r} does not say it does: use n_sampled_items=None, or one of "
+                f"n_sampled_items={parameters.n_sampled_items} needs a likelihood with takes_item_weights = True, "
+                f"which {name!r} does not have: use n_sampled_items=None, or one of "
                 f"{', '.join(name for name, row in LIKELIHOODS.items() if takes_item_weights(row))}."
             )
         if hasattr(parameters, "target"):
@@ -419,7 +419,7 @@ class PosteriorMixin:
 
 
 def _resolved_target(target, dropout, likelihood):
-    """What "auto" comes to; raise where nothing is dropped, or the likelihood cannot leave out what is not."""
+    """The resolved target; raise where nothing is dropped, or the likelihood cannot leave out what is not."""
     if target == "auto":
         return auto.target(dropout, isinstance(likelihood, LIKELIHOODS["multinomial"]))
     if target == "dropped" and not (dropout and getattr(likelihood, "takes_unknown", False)):
@@ -447,7 +447,7 @@ _inferences: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def _inference_of(estimator):
-    """The network around the weights of an estimator, on the device of inference, made once a device."""
+    """The network around the weights of an estimator, on the device of inference, made once per device."""
     weights, device, precision = estimator.weights_, _inference_device(estimator), estimator.precision
     cached = _inferences.get(estimator)
     if cached is None or cached[0] is not weights or cached[1:3] != (device, precision):
@@ -464,7 +464,7 @@ def _inference_device(estimator):
     if not is_present(estimator.device):
         warnings.warn(
             f'device="{estimator.device}" is not present on this machine: {type(estimator).__name__} answers on '
-            'the CPU. Use set_params(device="cpu") to say so.',
+            'the CPU. set_params(device="cpu") silences this warning.',
             UserWarning,
             stacklevel=4,
         )

@@ -103,21 +103,27 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
     Notes
     -----
-    "auto" looks for the highest mean NDCG@100 of the validation users: over 21 shares of one member,
-    the others in proportion, which for two members is all there is, and for more goes twice around
-    them. Then it goes back towards equal weights, to the first of 21 points that is within one
-    standard error (of the paired difference over users) of that highest mean: members that are
-    about equally good get about equal weights, instead of what happened to be best for a few
-    hundred users.
+    "auto" looks for the highest mean NDCG@100 of the validation users:
+
+    1. On a grid of 21 weights of one member, with the others in proportion. For two members that is
+       the whole search; for more it is repeated twice for each member.
+    2. From there back towards equal weights, to the first of 21 points that is within one standard
+       error (of the paired difference over users) of that highest mean. So members that are about
+       equally good get about equal weights, instead of what happened to be best for a few hundred
+       users.
 
     The validation users are those of X_val, or held out from X: then the members are fitted on
     the others. Members whose fit takes X_val get the same users. Where validation_fraction gives
     fewer than 50 users, weights are equal and the members are fitted on all.
 
-    With refit the members are then fitted on all users, without validation, with what the first fit came to: a
-    linear model with the numbers that it chose; an autoencoder up to the epoch that was best, with the same annealing
-    schedule in updates, its weights averaged over the last epochs as they were in the best one; a blend with its
-    weights; any other member, such as a search, as it is.
+    With refit the members are then fitted on all users, without validation, with the values that the first fit
+    resolved:
+
+    - a linear model with the numbers that it chose,
+    - an autoencoder up to the epoch that was best, with the same annealing schedule in updates, and with its weights
+      averaged over the last epochs as they were in the best one,
+    - a blend with its weights,
+    - any other member, such as a search, as it is.
 
     Examples
     --------
@@ -329,7 +335,7 @@ def _check_weights(weights, pairs):
             raise ValueError(f'weights must be "auto" or a list of numbers, got {weights!r}.')
         return
     if np.shape(weights) != (len(pairs),):
-        raise ValueError(f"weights must be {len(pairs)}, one a member, got {weights!r}.")
+        raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
     if not all(0 <= weight < np.inf for weight in weights) or not _given_weights(weights, pairs).any():
         raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")
 

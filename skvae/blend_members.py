@@ -51,7 +51,7 @@ def fit_members(blend, pairs, X, validation, checkpoint, context, what="fit"):
                 seconds = time.perf_counter() - start
                 print(f"[{type(blend).__name__}] {what} {number + 1}/{len(pairs)}  {name}  {seconds:.1f} s")
         if member != "drop":
-            item_scores(member, X[:1])  # one of other items says so now
+            item_scores(member, X[:1])  # raises where it has other items
         members.append((name, member))
     return members
 
@@ -102,7 +102,7 @@ def kept_members(pairs):
 
 
 def for_refit(pairs):
-    """Members whose fit needs no validation users and comes to what the fits of these came to.
+    """Members that need no validation users: with the values that the fits of these resolved.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is told of a fit: scikit-learn's callbacks, or a stand-in where it has none yet, and the printed report."""
+"""Reports of a fit: scikit-learn's callbacks, or a stand-in where it has none yet, and the printed lines."""
 
 import functools
 from contextlib import nullcontext
@@ -79,7 +79,7 @@ except ImportError:  # scikit-learn before 1.9: the same calls without callbacks
 
 
 def as_one_task(fit):
-    """A fit without parts, whose beginning and end callbacks are told of.
+    """A fit without parts that tells callbacks of its beginning and its end.
 
     Parameters
     ----------

@@ -288,9 +288,9 @@ def _warn_of_fitted_users(model, X, y, held_out):
     n_fitted = np.count_nonzero(model.was_fitted_on(steps.transform(users) if steps else users)[distinct])
     if len(distinct) > 1 and 2 * n_fitted > len(distinct):
         warnings.warn(
-            f"{type(model).__name__} was fitted on most users of X, {n_fitted} of {len(distinct)}, with the very items "
-            "that are hidden here: their scores say little of users that it never saw. Evaluate on users that fit did "
-            "not get, as strong_generalization_split gives them.",
+            f"{type(model).__name__} was fitted on most users of X, {n_fitted} of {len(distinct)}, and on the items "
+            "that are hidden here: such scores say little about new users. Evaluate on users that were not passed to "
+            "fit, such as those of strong_generalization_split.",
             UserWarning,
             stacklevel=3,
         )

@@ -420,7 +420,7 @@ def _check_memory(estimator, n_items, n_matrices=1):
 def _too_small(l2_regularization):
     return ValueError(
         f"l2_regularization={l2_regularization} is too small beside the values of X: X'X + "
-        "l2_regularization I has no inverse to the precision of its numbers. Raise it, or scale X down."
+        "l2_regularization I has no inverse in float32. Raise it, or scale X down."
     )
 
 

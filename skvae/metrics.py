@@ -49,7 +49,7 @@ def ndcg_at_k(held_out, items, *, k=None, per_user=False):
     -------
     float, or float64 array of shape (n_users,)
         The mean over the users with a held-out item (NaN and a warning if there is none), or one
-        value a user, NaN without a held-out item.
+        value per user, NaN without a held-out item.
 
     Raises
     ------
@@ -294,7 +294,7 @@ def novelty_at_k(items, X, *, k=None, per_user=False):
     -------
     float, or float64 array of shape (n_users,)
         0 for items that everyone has, at most log2(n_training_users). The mean over the users with
-        an item (NaN and a warning if there is none), or one value a user, NaN without an item.
+        an item (NaN and a warning if there is none), or one value per user, NaN without an item.
 
     Raises
     ------
@@ -371,7 +371,7 @@ def diversity_at_k(items, item_vectors, *, k=None, per_user=False):
     -------
     float, or float64 array of shape (n_users,)
         Between 0 and 1 where no vector has a negative entry, else at most 2. The mean over the
-        users with two items (NaN and a warning if there is none), or one value a user, NaN with
+        users with two items (NaN and a warning if there is none), or one value per user, NaN with
         fewer than two items.
 
     Raises
@@ -406,7 +406,7 @@ METRICS = dict(
 
 
 def _hits(held_out, items, k):
-    """Which of the first k ranks hit, bool (n_users, at most k); relevant items a user; k itself."""
+    """Which of the first k ranks hit, bool (n_users, at most k); relevant items per user; k itself."""
     keys, n_relevant, n_items = _relevant_keys(held_out)
     n_users, n_ranks = as_ranked(items).shape
     if n_users != len(n_relevant):
@@ -420,7 +420,7 @@ def _hits(held_out, items, k):
 
 
 def _relevant_keys(held_out):
-    """user * n_items + item of each relevant entry, sorted; relevant items a user; n_items."""
+    """user * n_items + item of each relevant entry, sorted; relevant items per user; n_items."""
     held_out = as_csr(held_out, "held_out", negative=True)
     n_users, n_items = held_out.shape
     relevant = held_out.data > 0
@@ -439,7 +439,7 @@ def _holders(X):
     """How many users of X have each item, int array (n_items,); how many users there are."""
     X = as_csr(X)
     if not X.shape[0]:
-        raise ValueError("X has no user, who could have an item.")
+        raise ValueError("X has no users.")
     return count_users(X), X.shape[0]
 
 

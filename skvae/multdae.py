@@ -49,7 +49,7 @@ class MultDAERecommender(BaseAutoencoder):
         lam of lam * sum of squared weights, biases excluded (as Adam weight decay of 2 lam).
         The default is the paper's 0.01 / 500.
     batch_size : int or "auto", default="auto"
-        Users an update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
+        Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
         small data need small batches more than anything else.
     n_sampled_items : int, "auto" or None, default="auto"
         An update takes the items of its users and so many others, drawn anew, which stand for all
@@ -88,7 +88,7 @@ class MultDAERecommender(BaseAutoencoder):
     random_state : int, RandomState instance or None, default=None
         Of initial weights, batches, dropout and noise. No global generator is used.
     verbose : int, default=0
-        Above 0, print a line an epoch.
+        Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Whoever has the model can ask this of any user: False where it must not tell.
@@ -97,7 +97,7 @@ class MultDAERecommender(BaseAutoencoder):
     ----------
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
-        ``decoder.item_weight`` have a row an item.
+        ``decoder.item_weight`` have one row per item.
     architecture_ : skvae.core.architecture.Architecture
         Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
@@ -107,7 +107,7 @@ class MultDAERecommender(BaseAutoencoder):
     best_iter_ : int
         Epoch, from 1, whose weights are kept.
     loss_curve_ : list of float
-        Mean objective a user of each epoch, without the L2 term.
+        Mean objective per user of each epoch, without the L2 term.
     beta_curve_ : list of float
         KL weight at the end of each epoch.
     validation_scores_ : list of float or None
@@ -116,10 +116,10 @@ class MultDAERecommender(BaseAutoencoder):
         Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_sampled_items_ : int or None
-        What "auto" came to; None: all items.
+        The resolved value; None: all items.
     n_iter_no_change_ : int
     early_stopping_ : bool
-        What "auto" came to.
+        The resolved value.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str

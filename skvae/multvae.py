@@ -53,7 +53,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     kl_schedule : "linear" or object, default="linear"
         Of beta, the weight of the KL term: min(anneal_cap, t / T) at update t. Or an object with
         ``weight(update)`` and ``final``, as in `skvae.core.annealing`; anneal_cap and
-        total_anneal_steps then have to be "auto", and mean nothing.
+        total_anneal_steps are not used then, and have to be "auto".
     anneal_cap : float or "auto", default="auto"
         Ceiling of beta, the weight of the KL term. 1 is the plain VAE, 0 leaves the KL term out.
         "auto": the paper's .2 where users have 30 interactions or more in the mean, and in
@@ -76,7 +76,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     l2_regularization : float, default=0.0
         lam of lam * sum of squared weights, biases excluded (as Adam weight decay of 2 lam).
     batch_size : int or "auto", default="auto"
-        Users an update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
+        Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
         small data need small batches more than anything else.
     n_sampled_items : int, "auto" or None, default="auto"
         An update takes the items of its users and so many others, drawn anew, which stand for all
@@ -115,7 +115,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     random_state : int, RandomState instance or None, default=None
         Of initial weights, batches, dropout and noise. No global generator is used.
     verbose : int, default=0
-        Above 0, print a line an epoch.
+        Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Whoever has the model can ask this of any user: False where it must not tell.
@@ -124,7 +124,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     ----------
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
-        ``decoder.item_weight`` have a row an item.
+        ``decoder.item_weight`` have one row per item.
     architecture_ : skvae.core.architecture.Architecture
         Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
@@ -134,7 +134,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     best_iter_ : int
         Epoch, from 1, whose weights are kept.
     loss_curve_ : list of float
-        Mean objective a user of each epoch, without the L2 term.
+        Mean objective per user of each epoch, without the L2 term.
     beta_curve_ : list of float
         KL weight at the end of each epoch.
     validation_scores_ : list of float or None
@@ -143,12 +143,12 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_sampled_items_ : int or None
-        What "auto" came to; None: all items.
+        The resolved value; None: all items.
     n_iter_no_change_ : int
     early_stopping_ : bool
-        What "auto" came to.
+        The resolved value.
     anneal_cap_ : float
-        What "auto" came to.
+        The resolved value.
     total_anneal_steps_ : float
         T in updates.
     n_features_in_ : int
@@ -158,12 +158,18 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
 
     Notes
     -----
-    With ``checkpoint`` the same fit (parameters, X and X_val) goes on after a kill as if nothing had been, validation
-    scores and patience included; where random_state is None, with the seed that the killed fit drew. Callbacks are told
-    of the epochs from there on. The file takes up to six times the weights, is removed at the end of the fit, and stays
-    after a Ctrl-C. A file of another fit, or one that another process writes, is refused in words; where the disk is
-    full, a warning says so and the fit goes on. Of a likelihood, prior, schedule or initialization of your own the name
-    and the attributes are compared, not the code. `partial_fit` keeps no checkpoint.
+    With ``checkpoint`` the same fit (parameters, X and X_val) can be called again after a kill and ends with the same
+    model:
+
+    - Validation scores and patience go on as well; where random_state is None, with the seed that the killed fit drew.
+    - Callbacks hear of the epochs from there on.
+    - The file takes up to six times the memory of the weights. It is removed at the end of the fit, and stays after a
+      Ctrl-C.
+    - A file of another fit, or one that another process writes, raises a ValueError that says so. Where the disk is
+      full, a warning says so and the fit goes on.
+    - Of a likelihood, prior, schedule or initialization of your own the name and the attributes are compared, not the
+      code.
+    - `partial_fit` keeps no checkpoint.
 
     References
     ----------
@@ -259,8 +265,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         cap, steps = parameters.anneal_cap, parameters.total_anneal_steps
         if not isinstance(parameters.kl_schedule, str) and (cap, steps) != ("auto", "auto"):
             raise ValueError(
-                f"kl_schedule is an object of your own, for which anneal_cap={cap!r} and total_anneal_steps={steps!r} "
-                'mean nothing: leave both "auto", or use kl_schedule="linear".'
+                f"kl_schedule is an object of your own, which does not use anneal_cap={cap!r} and "
+                f'total_anneal_steps={steps!r}: leave both "auto", or use kl_schedule="linear".'
             )
         return parameters
 

@@ -162,7 +162,7 @@ class InteractionEncoder(BaseEstimator):
         Parameters
         ----------
         events : table of events, or several
-            As in `fit`. An iterator is gone through once.
+            As in `fit`. An iterator is read once.
         y : ignored
 
         Returns
@@ -423,7 +423,7 @@ class InteractionEncoder(BaseEstimator):
             What the users did so far, as in `fit`. Columns of weights and times may be missing: an
             event is an interaction then, of weight 1, or threshold where that is more.
         k : int, default=10
-            Items a user; fewer where fewer are left.
+            Items per user; fewer where fewer are left.
         users : array of user ids, default=None
             Whom to recommend to, in this order; None: all users of events, ascending. Those without
             any event get what the model gives to an empty row, which is items that many users have.
@@ -489,7 +489,7 @@ class InteractionEncoder(BaseEstimator):
         check_parameters(self, CHECKS)
         if self.weight is not None and self.binary and self.threshold is None:
             raise ValueError(
-                f"weight={self.weight!r} decides nothing with binary=True and threshold=None: set threshold, or "
+                f"weight={self.weight!r} has no effect with binary=True and threshold=None: set threshold, or "
                 "binary=False for the weights themselves."
             )
         if self.duplicates == "last" and self.timestamp is None:

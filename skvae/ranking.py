@@ -2,7 +2,7 @@
 
 A model is ranked by its ``decision_function(X)``, an array of shape (n_users, n_items), called for a
 block of users at a time; nothing else of skvae is needed. A model that computes with torch can leave
-its scores where they are by a second method, which is then asked instead, once a ranking:
+its scores where they are by a second method, which is then asked instead, once per ranking:
 
     ``block_scorer()`` -> object with ``scores(X)``, a tensor of shape (n_users, n_items) that may be
     overwritten, and ``device``, the torch.device of these tensors. X is a block of rows of what
@@ -179,7 +179,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
         The users' interactions; users that fit never saw are rows like any other.
     k : int, default=10
-        Items a user.
+        Items per user.
     exclude_seen : bool, default=True
         Leave out the items that X itself holds.
     candidates : array of int, default=None

@@ -57,7 +57,7 @@ class BaseRecommender(BaseEstimator):
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
             The users' interactions; users that fit never saw are rows like any other.
         k : int, default=10
-            Items a user; may exceed n_items.
+            Items per user; may exceed n_items.
         exclude_seen : bool, default=True
             Leave out the items that X itself holds.
         candidates : array of int, default=None

@@ -50,7 +50,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     l2_regularization : float, default=0.0
         lam of lam * sum of squared weights, biases excluded (as Adam weight decay of 2 lam).
     batch_size : int or "auto", default="auto"
-        Users an update. "auto": a fortieth of the users, at least 32, at most the paper's 500.
+        Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500.
     n_sampled_items : int, "auto" or None, default="auto"
         An update takes the items of its users and so many others, drawn anew, which stand for all
         the others by how likely they were drawn: its time and memory then do not grow with the
@@ -85,7 +85,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     random_state : int, RandomState instance or None, default=None
         Of initial weights, batches, dropout and noise. No global generator is used.
     verbose : int, default=0
-        Above 0, print a line an epoch.
+        Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Whoever has the model can ask this of any user: False where it must not tell.
@@ -94,7 +94,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     ----------
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
-        ``decoder.item_weight`` have a row an item.
+        ``decoder.item_weight`` have one row per item.
     architecture_ : skvae.core.architecture.Architecture
         Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
@@ -104,7 +104,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     best_iter_ : int
         Epoch, from 1, whose weights are kept.
     loss_curve_ : list of float
-        Mean objective a user over all passes of each epoch, without the L2 term.
+        Mean objective per user over all passes of each epoch, without the L2 term.
     beta_curve_ : list of float
         gamma, for each epoch.
     validation_scores_ : list of float or None
@@ -113,10 +113,10 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_sampled_items_ : int or None
-        What "auto" came to; None: all items.
+        The resolved value; None: all items.
     n_iter_no_change_ : int
     early_stopping_ : bool
-        What "auto" came to.
+        The resolved value.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str

@@ -211,7 +211,7 @@ class RankingScorer:
     metrics : str, iterable of str, or mapping of str to callable, default="ndcg@100"
         One name gives a float, several give a dict: "ndcg@k", "recall@k", "precision@k",
         "map@k", "mrr@k", "hit_rate@k". A callable takes (held_out, items, per_user=) with 100
-        ranked items a user.
+        ranked items per user.
     held_out_fraction : float or int, default=0.2
     min_interactions : int, default=5
     random_state : int, default=0
