@@ -198,8 +198,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         if parameters.prefit:
             candidate._user_hashes = None  # nobody was trained on
         given = None if X_val is None else validation
+        context = self._init_callback_context(max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):
-            context = self._init_callback_context(max_subtasks=None)
             context.call_on_fit_task_begin(estimator=self)
             members = fit_members(self, pairs, fitted, validation, checkpoint, context)
             weights, score = _given_weights(self.weights, pairs), None

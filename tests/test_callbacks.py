@@ -51,6 +51,18 @@ def test_callbacks_are_torn_down_where_fit_fails(estimator, X):
     assert stop.torn_down == 1
 
 
+@pytest.mark.parametrize("name", ["ease", "blend"])
+def test_callbacks_of_other_recommenders_are_torn_down_where_fit_fails(name, X, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("too much")
+
+    monkeypatch.setattr("skvae.linear.item_regression" if name == "ease" else "skvae.blend.fit_members", fail)
+    stop = StopAfter(3)
+    with pytest.raises(OSError, match="too much"):
+        clone(RECOMMENDERS[name]).set_callbacks(stop).fit(X)
+    assert stop.torn_down == 1
+
+
 def test_the_scoring_monitor_logs_the_validation_score_of_each_epoch(estimator, X):
     # a scorer that is no scorer of scikit-learn's must give a dict there: several metrics, or one in a list
     monitor = callback.ScoringMonitor(scoring=RankingScorer(["ndcg@100"]))
