@@ -81,7 +81,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         print their epochs too.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
     checkpoint : path or None, default=None
         Where fit keeps the members that are fitted, a file or a folder, to go on from after a kill:
         they are not fitted again, and the one under way goes on from a checkpoint of its own beside

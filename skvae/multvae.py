@@ -37,11 +37,11 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
     target : {"all", "dropped", "auto"}, default="all"
-        What the loss is of. "all": the user's whole row, as in the paper, what the input shows
-        included. "dropped": the interactions that dropout took from the input, among the items that
-        it did not leave there, as in recommending, where seen items are left out; weighted by
-        1 / dropout. On five of seven sets it ranks better, on two worse: worth a search; for scores
-        of seen items and for `score_samples` use "all". "auto": "dropped" where dropout is above 0
+        What the loss is taken over. "all": the user's whole row, as in the paper, with the items that
+        are in the input. "dropped": the interactions that dropout removed from the input, among the
+        items that are not in the input, as in recommending, where seen items are left out; weighted
+        by 1 / dropout. On five of seven sets it ranks better, on two worse: worth a search; for
+        scores of seen items and for `score_samples` use "all". "auto": "dropped" where dropout is above 0
         and the likelihood "multinomial".
     prior : {"standard_normal", "composite"} or object, default="standard_normal"
         Of the code; composite is that of RecVAE. Or an object with ``log_prob(code)``, and
@@ -79,15 +79,15 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
         small data need small batches more than anything else.
     n_sampled_items : int, "auto" or None, default="auto"
-        An update takes the items of its users and so many others, drawn anew, which stand for all
-        the others by how likely they were drawn: its time and memory then do not grow with the
-        number of items. l2_regularization counts in an update for the items that it takes. None:
-        all items. "auto": all up to 100 000 items, beyond a tenth of them, at most 20 000; all with
-        a likelihood of your own that does not say ``takes_item_weights``.
+        An update uses the items of its users and this many others, which are drawn for each update
+        and weighted by how likely they were drawn: its time and memory then do not grow with the
+        number of items. l2_regularization counts in an update for the items that it uses. None:
+        all items. "auto": all up to 100 000 items; above that a tenth of them, at most 20 000; all
+        with a likelihood of your own without ``takes_item_weights = True``.
     max_iter : int, default=200
         Epochs at the most.
     averaging_epochs : float, default=2.0
-        The model is the exponential moving average of its weights over about so many epochs,
+        The model is the exponential moving average of its weights over about this many epochs,
         validated as such. 0: the weights of an epoch as they are, as in the paper.
     early_stopping : bool or "auto", default="auto"
         Hold out users, score NDCG@100 on items hidden from them after each epoch, and stop when
@@ -98,14 +98,14 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     validation_fraction : float, default=0.1
         Share of the users with at least 5 interactions to hold out.
     n_iter_no_change : int or "auto", default="auto"
-        Patience, in epochs. "auto": those that three million interactions take, at least 10, at
-        most 100: where an epoch is short, waiting costs little, and NDCG may fall before it rises higher.
+        Patience, in epochs. "auto": as many epochs as three million interactions take, at least 10 and
+        at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
     checkpoint : path or None, default=None
-        Where fit keeps its state at least every minute, so that after a kill the same fit goes on
-        from there to the same weights: a file for this fit alone, or a folder with a file for each
-        fit, as a search needs it. See the notes.
+        A file in which fit keeps its state at least every minute. After a kill, the same fit goes on
+        from there and ends with the same weights. Or a folder with a file for each fit, for
+        searches. See the notes.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the products with the decoder's item matrix, which take most of the time; weights and
         Adam are always float32. "auto" is bfloat16 where the processor or GPU has it in hardware.
@@ -118,7 +118,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------

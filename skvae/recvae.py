@@ -52,15 +52,15 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     batch_size : int or "auto", default="auto"
         Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500.
     n_sampled_items : int, "auto" or None, default="auto"
-        An update takes the items of its users and so many others, drawn anew, which stand for all
-        the others by how likely they were drawn: its time and memory then do not grow with the
-        number of items. l2_regularization counts in an update for the items that it takes. None:
-        all items. "auto": all up to 100 000 items, beyond a tenth of them, at most 20 000; all with
-        a likelihood of your own that does not say ``takes_item_weights``.
+        An update uses the items of its users and this many others, which are drawn for each update
+        and weighted by how likely they were drawn: its time and memory then do not grow with the
+        number of items. l2_regularization counts in an update for the items that it uses. None:
+        all items. "auto": all up to 100 000 items; above that a tenth of them, at most 20 000; all
+        with a likelihood of your own without ``takes_item_weights = True``.
     max_iter : int, default=50
         Epochs at the most, each of n_encoder_passes + 1 passes over the users.
     averaging_epochs : float, default=2.0
-        The model is the exponential moving average of its weights over about so many epochs,
+        The model is the exponential moving average of its weights over about this many epochs,
         validated as such. 0: the weights of an epoch as they are, as in the paper.
     early_stopping : bool or "auto", default="auto"
         Hold out users, score NDCG@100 on items hidden from them after each epoch, and stop when
@@ -88,7 +88,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
