@@ -37,12 +37,12 @@ class MultDAERecommender(BaseAutoencoder):
         scores of seen items and for `score_samples` use "all". "auto": "dropped" where dropout is above 0
         and the likelihood "multinomial".
     initialization : {"svd", "xavier"} or callable, default="svd"
-        xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
-        right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
-        layers pass them on, and the output biases begin with the popularity of the items: near
-        PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). Where users have long histories that takes
-        far fewer epochs and ends higher; with a few hundred users xavier may be better. Or a
-        function of (network, rows, generator), as in ``skvae.core.initialization``.
+        xavier: as in the authors' notebook. svd: near PureSVD (Cremonesi, Koren, Turrin, RecSys
+        2010). The item matrices begin with the first right singular vectors of the L2-normalised X,
+        at most a twentieth as many as users, and the output biases with the popularity of the items;
+        hidden layers pass the vectors on. Where users have long histories svd takes far fewer epochs
+        and ends higher; with a few hundred users xavier may be better. Or a function of (network,
+        rows, generator), as in ``skvae.core.initialization``.
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=2e-5

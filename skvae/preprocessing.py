@@ -444,9 +444,9 @@ class InteractionEncoder(BaseEstimator):
         DataFrame, or dict of str to array
             Of the kind that came in, for arrays a dict, with a row for each recommendation: user
             and item under the names of their columns and with their ids, rank (from 1) and score.
-            Best first. User ids are in the type that they have in events, item ids
-            in the dtype of ``item_ids_``, that of the table that was fitted; of a library's several
-            types for the same values (nullable, categories), in that of events.
+            Best first. User ids have the type that they have in events. Item ids have the dtype of
+            ``item_ids_``, that of the fitted table; where a library has several types for the same
+            values (nullable, categories), the one in events.
 
         Raises
         ------

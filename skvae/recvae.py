@@ -19,11 +19,16 @@ def _sizes_of_one_width(name, sizes):
 class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     """Recommend with a variational autoencoder (RecVAE of Shenbin et al., 2020).
 
-    Mult-VAE with a deep encoder (swish, layer normalization, each layer fed by all layers before
-    it), a linear decoder, a prior that keeps a user near where the encoder of the epoch before
-    put them, a KL term that weighs more for users with more interactions, and encoder and decoder
-    trained in turns. The defaults are those of the authors' program, but for batch_size, max_iter,
-    averaging_epochs and early stopping; gamma is what they took on MovieLens 20M.
+    What it changes in Mult-VAE:
+
+    - a deep encoder (swish, layer normalization, each layer fed by all layers before it) and a
+      linear decoder,
+    - a prior that keeps the code of a user near the one by the encoder of the epoch before,
+    - a KL term that weighs more for users with more interactions,
+    - encoder and decoder trained in turns.
+
+    The defaults are those of the authors' program, but for batch_size, max_iter, averaging_epochs
+    and early stopping; gamma is what they took on MovieLens 20M.
 
     Parameters
     ----------

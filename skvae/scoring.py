@@ -198,13 +198,13 @@ def _one_each(values, n_users, name):
 class RankingScorer:
     """Scorer for GridSearchCV and its kin that hides items, recommends and scores.
 
-    Called as ``scorer(estimator, X, y=None)`` it hides a part of every user's items (the same
-    part for every candidate), has the estimator recommend from the rest, once for all metrics,
-    and returns their means over the users who hide something. A two-dimensional y is taken as
-    the held-out matrix and X as the fold-in; a one-dimensional y is ignored.
+    ``scorer(estimator, X, y=None)`` hides a part of every user's items, the same part for every
+    candidate. The estimator recommends from the rest, once for all metrics, and the scorer returns
+    the means of the metrics over the users who hide something. With a two-dimensional y, y is the
+    held-out matrix and X the fold-in; a one-dimensional y is ignored.
 
-    Columns stay in a search, so that a few held-out items, which no training user of the fold
-    has, cannot be hit; the paper drops such items beforehand.
+    A search does not drop columns: a few held-out items, which no training user of the fold has,
+    cannot be found. The paper drops such items beforehand.
 
     Parameters
     ----------
