@@ -101,7 +101,8 @@ class VectorsMixin:
         True
         """
         check_is_fitted(self)
-        return np.column_stack([self.weights_["decoder.item_weight"], self.weights_["decoder.item_bias"]])
+        weights = self.weights_
+        return np.column_stack([weights["decoder.item_weight"], weights["decoder.item_bias"]])
 
     def query_vectors(self, X):
         """A vector of each user, to be multiplied by `item_vectors`: the decoder's last hidden layer, and a 1.
