@@ -14,6 +14,7 @@ from skvae.recommender import BaseRecommender
 GROUPS = {
     "skvae.recommender": "Recommenders",
     "skvae.ranking": "Ranking",
+    "skvae.reranking": "Ranking",
     "skvae.scoring": "Scoring and evaluation",
     "skvae.evaluation": "Scoring and evaluation",
     "skvae.model_selection": "Model selection",
@@ -90,15 +91,14 @@ INTRODUCTION = """\
 API reference
 =============
 
-Every public name, each with a page of its own. What an estimator is told are its parameters, what it has learned are
-its attributes that end in an underscore.
+Every public name, each with a page of its own. Attributes of an estimator that end in an underscore are learned by fit.
 
 .. currentmodule:: skvae
 """
 
 
 def render():
-    """The page: a summary table a group, with a page a name in generated/."""
+    """The page: one summary table per group, with one page per name in generated/."""
     lines = [INTRODUCTION]
     for heading, names in groups().items():
         lines += [

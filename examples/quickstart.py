@@ -87,7 +87,7 @@ def make_parser():
     parser.add_argument("--data", type=Path, metavar="FILE", help="CSV, CSV.gz or Parquet: user, item[, rating]")
     parser.add_argument("--min-rating", type=float, metavar="R", help="with --data: count ratings of at least R")
     parser.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="default: demo-output")
-    parser.add_argument("--max-iter", type=int, default=30, metavar="N", help="epochs a fit, default 30")
+    parser.add_argument("--max-iter", type=int, default=30, metavar="N", help="epochs per fit, default 30")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes of a search, default 2")
     return parser
 
@@ -273,7 +273,7 @@ def tune_and_fit(name, train, validation, args):
     search = GridSearchCV(model, grid, cv=folds, scoring=skvae.ndcg_scorer, n_jobs=args.jobs, refit=False)
     print(f"\n{name}: searching {grid}", flush=True)
     show_progress(search)
-    # one thread a process: networks this small do not gain from more
+    # one thread per process: networks this small do not gain from more
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         search.fit(train)
     model.set_params(**search.best_params_).fit(train, X_val=validation)

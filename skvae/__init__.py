@@ -12,6 +12,7 @@ from .popularity import PopularityRecommender
 from .preprocessing import InteractionEncoder
 from .ranking import recommend, top_k
 from .recvae import RecVAERecommender
+from .reranking import rerank
 from .saving import load, save
 from .scoring import RankingScorer, ndcg_scorer
 
@@ -42,6 +43,7 @@ __all__ = [
     "model_selection",
     "ndcg_scorer",
     "recommend",
+    "rerank",
     "save",
     "strong_generalization_split",
     "top_k",

@@ -1,8 +1,8 @@
-"""What "auto" comes to: the rules by which parameters are chosen from the data."""
+"""How "auto" is resolved: the rules by which parameters are chosen from the data."""
 
 
 def batch_size(n_users):
-    """Users an update: a fortieth of them, at least 32 and at most the paper's 500.
+    """Users per update: a fortieth of them, at least 32 and at most the paper's 500.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def target(dropout, is_multinomial, interactions_per_user):
 
 
 def anneal_cap(kl_weighting, interactions_per_user):
-    """Ceiling of the KL weight: the paper's .2 from 30 interactions a user on, in proportion less below.
+    """Ceiling of the KL weight: the paper's .2 from 30 interactions per user on, in proportion less below.
 
     With fewer the log-likelihood weighs less. A weight per interaction has that of RecVAE.
 

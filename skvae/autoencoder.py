@@ -74,8 +74,59 @@ CHECKS = {
 check_target = or_auto(piece(TARGETS, otherwise=', or "auto"'))  # of those that have it
 
 
+class VectorsMixin:
+    """The vectors whose inner products are an autoencoder's scores, for an index of nearest neighbours."""
+
+    weights_: dict[str, np.ndarray]
+    _check_interactions: Callable
+
+    def item_vectors(self):
+        """A vector of each item: the weights of the decoder's last layer, and the bias as one more component.
+
+        Returns
+        -------
+        float32 array of shape (n_items, n_components + 1)
+            A copy. With hidden layers in the decoder their last one counts instead of n_components. The bias of an
+            item that was added and not trained yet is -inf: leave it out of an index.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skvae import MultDAERecommender
+        >>> from skvae.datasets import make_interactions
+        >>> X = make_interactions(n_users=100, n_items=30, random_state=0)
+        >>> model = MultDAERecommender(4, max_iter=2, random_state=0).fit(X)
+        >>> scores = model.query_vectors(X) @ model.item_vectors().T
+        >>> np.allclose(scores, model.decision_function(X), atol=1e-5)
+        True
+        """
+        check_is_fitted(self)
+        weights = self.weights_
+        return np.column_stack([weights["decoder.item_weight"], weights["decoder.item_bias"]])
+
+    def query_vectors(self, X):
+        """A vector of each user, to be multiplied by `item_vectors`: the decoder's last hidden layer, and a 1.
+
+        Parameters
+        ----------
+        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+        Returns
+        -------
+        float32 array of shape (n_users, n_components + 1)
+            As wide as `item_vectors`. The products are the scores of ``decision_function``, to rounding, which with
+            precision="bfloat16" is coarse.
+        """
+        check_is_fitted(self)
+        inference = _inference_of(self)
+        codes = inference.codes(self._check_interactions(X, reset=False))
+        with isolated(), torch.inference_mode():
+            hidden = inference.network.decoder.hidden(torch.from_dlpack(codes).to(inference.device))
+        return np.column_stack([hidden.numpy(force=True), np.ones(len(codes), np.float32)])
+
+
 class BaseAutoencoder(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ItemsMixin, BaseRecommender
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, VectorsMixin, ItemsMixin, BaseRecommender
 ):
     """Base of the autoencoders.
 
@@ -272,8 +323,8 @@ class BaseAutoencoder(
         likelihood = LIKELIHOODS[name]() if isinstance(name, str) else name
         if isinstance(parameters.n_sampled_items, int) and not takes_item_weights(likelihood):
             raise ValueError(
-                f"n_sampled_items={parameters.n_sampled_items} needs a likelihood that takes_item_weights, which "
-                f"{name!r} does not say it does: use n_sampled_items=None, or one of "
+                f"n_sampled_items={parameters.n_sampled_items} needs a likelihood with takes_item_weights = True, "
+                f"which {name!r} does not have: use n_sampled_items=None, or one of "
                 f"{', '.join(name for name, row in LIKELIHOODS.items() if takes_item_weights(row))}."
             )
         if getattr(parameters, "target", "all") == "dropped":
@@ -413,7 +464,7 @@ _inferences: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def _inference_of(estimator):
-    """The network around the weights of an estimator, on the device of inference, made once a device."""
+    """The network around the weights of an estimator, on the device of inference, made once per device."""
     weights, device, precision = estimator.weights_, _inference_device(estimator), estimator.precision
     cached = _inferences.get(estimator)
     if cached is None or cached[0] is not weights or cached[1:3] != (device, precision):
@@ -430,7 +481,7 @@ def _inference_device(estimator):
     if not is_present(estimator.device):
         warnings.warn(
             f'device="{estimator.device}" is not present on this machine: {type(estimator).__name__} answers on '
-            'the CPU. Use set_params(device="cpu") to say so.',
+            'the CPU. set_params(device="cpu") silences this warning.',
             UserWarning,
             stacklevel=4,
         )

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .blend_members import check_members, fit_members, for_refit, kept_members
+from .callbacks import CallbackSupportMixin, with_callbacks
 from .checkpoints import checkpoint_of
 from .hiding import hide_items
 from .linear import LinearRecommender
@@ -38,7 +39,7 @@ def _members_have(method):
     return check
 
 
-class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
+class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseRecommender):
     """Recommend by the weighted sum of several recommenders' scores.
 
     The scores of each member are standardised for each user, to mean 0 and standard deviation 1
@@ -49,10 +50,11 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
     Parameters
     ----------
     estimators : list of (str, estimator) pairs, default=None
-        Members with a ``decision_function`` that scores all items: recommenders of skvae, a
-        Pipeline or a search around one. Their parameters are set as ``name__parameter``, and a
-        member set to ``"drop"`` is left out. None: ``[("linear", LinearRecommender()), ("dae",
-        MultDAERecommender()), ("vae", MultVAERecommender())]``.
+        Members with ``fit(X)`` and a ``decision_function`` that scores all items: recommenders of
+        skvae, a Pipeline or a search around one, models of other libraries. Their parameters are set
+        as ``name__parameter``, and a member set to ``"drop"`` is left out. None:
+        ``[("linear", LinearRecommender()), ("dae", MultDAERecommender()), ("vae",
+        MultVAERecommender())]``.
     weights : "auto" or list of float, default="auto"
         Of the members, not negative; only their ratios matter. "auto": learned on validation
         users, as said below.
@@ -79,7 +81,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         print their epochs too.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
     checkpoint : path or None, default=None
         Where fit keeps the members that are fitted, a file or a folder, to go on from after a kill:
         they are not fitted again, and the one under way goes on from a checkpoint of its own beside
@@ -101,21 +103,27 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
 
     Notes
     -----
-    "auto" looks for the highest mean NDCG@100 of the validation users: over 21 shares of one member,
-    the others in proportion, which for two members is all there is, and for more goes twice around
-    them. Then it goes back towards equal weights, to the first of 21 points that is within one
-    standard error (of the paired difference over users) of that highest mean: members that are
-    about equally good get about equal weights, instead of what happened to be best for a few
-    hundred users.
+    "auto" looks for the highest mean NDCG@100 of the validation users:
+
+    1. On a grid of 21 weights of one member, with the others in proportion. For two members that is
+       the whole search; for more it is repeated twice for each member.
+    2. From there back towards equal weights, to the first of 21 points that is within one standard
+       error (of the paired difference over users) of that highest mean. So members that are about
+       equally good get about equal weights, instead of what happened to be best for a few hundred
+       users.
 
     The validation users are those of X_val, or held out from X: then the members are fitted on
     the others. Members whose fit takes X_val get the same users. Where validation_fraction gives
     fewer than 50 users, weights are equal and the members are fitted on all.
 
-    With refit the members are then fitted on all users, without validation, with what the first fit came to: a
-    linear model with the numbers that it chose; an autoencoder up to the epoch that was best, with the same annealing
-    schedule in updates, its weights averaged over the last epochs as they were in the best one; a blend with its
-    weights; any other member, such as a search, as it is.
+    With refit the members are then fitted on all users, without validation, with the values that the first fit
+    resolved:
+
+    - a linear model with the numbers that it chose,
+    - an autoencoder up to the epoch that was best, with the same annealing schedule in updates, and with its weights
+      averaged over the last epochs as they were in the best one,
+    - a blend with its weights,
+    - any other member, such as a search, as it is.
 
     Examples
     --------
@@ -157,6 +165,7 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         self.store_user_hashes = store_user_hashes
         self.checkpoint = checkpoint
 
+    @with_callbacks
     def fit(self, X, y=None, *, X_val=None):
         """Fit the members, and learn their weights where those are "auto".
 
@@ -180,7 +189,8 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
             does not score every item; where ``checkpoint`` is that of another fit, is damaged, is
             in use or cannot be written.
         TypeError
-            Where a member has no ``decision_function``, or a parameter has the wrong type.
+            Where a member has no ``decision_function``, or no ``fit`` without prefit, or a parameter has the
+            wrong type.
         """
         parameters, pairs = self._checked_parameters()
         candidate, X = self._checked_anew(X, y)
@@ -188,8 +198,10 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
         if parameters.prefit:
             candidate._user_hashes = None  # nobody was trained on
         given = None if X_val is None else validation
+        context = self._init_callback_context(max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):
-            members = fit_members(self, pairs, fitted, validation, checkpoint)
+            context.call_on_fit_task_begin(estimator=self)
+            members = fit_members(self, pairs, fitted, validation, checkpoint, context)
             weights, score = _given_weights(self.weights, pairs), None
             if validation is not None and isinstance(self.weights, str):
                 weights, score = _learned_weights(kept_members(members), _normalizer(self.normalization), *validation)
@@ -201,9 +213,10 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
             if fitted is not X and parameters.refit:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
-                    members = fit_members(self, for_refit(members), X, None, checkpoint, "refit")
+                    members = fit_members(self, for_refit(members), X, None, checkpoint, context, "refit")
             self.estimators_, self._named_members = kept_members(members), dict(members)
             self.weights_, self.best_validation_score_ = weights, score
+            context.call_on_fit_task_end(estimator=self)
             checkpoint.remove()
         return self
 
@@ -267,7 +280,8 @@ class BlendRecommender(_BaseComposition, ItemsMixin, BaseRecommender):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in kept_members(self._pairs()))
+        members = [member for member in kept_members(self._pairs()) if hasattr(member, "__sklearn_tags__")]
+        tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in members)
         return tags
 
     def _pairs(self, random_state=None, verbose=0, store_user_hashes=True):
@@ -321,7 +335,7 @@ def _check_weights(weights, pairs):
             raise ValueError(f'weights must be "auto" or a list of numbers, got {weights!r}.')
         return
     if np.shape(weights) != (len(pairs),):
-        raise ValueError(f"weights must be {len(pairs)}, one a member, got {weights!r}.")
+        raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
     if not all(0 <= weight < np.inf for weight in weights) or not _given_weights(weights, pairs).any():
         raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")
 

@@ -1,6 +1,7 @@
 """Fitting the members of a blend: once, again on all users, or from a checkpoint."""
 
 import time
+from contextlib import nullcontext
 
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
@@ -11,7 +12,7 @@ from .ranking import item_scores
 from .recommender import BaseRecommender
 
 
-def fit_members(blend, pairs, X, validation, checkpoint, what="fit"):
+def fit_members(blend, pairs, X, validation, checkpoint, context, what="fit"):
     """Fit clones of the members, but for those that are dropped, fitted already, or in the checkpoint.
 
     Parameters
@@ -24,6 +25,8 @@ def fit_members(blend, pairs, X, validation, checkpoint, what="fit"):
         For members whose fit takes X_val.
     checkpoint : Checkpoint or NoCheckpoint
         Of the blend; has the members that are finished.
+    context : callback context
+        Of the blend's fit.
     what : str, default="fit"
         Which fit of the members it is.
 
@@ -38,7 +41,8 @@ def fit_members(blend, pairs, X, validation, checkpoint, what="fit"):
             if key in finished:
                 member = _restored(member, finished[key])
             else:
-                unfitted, member = member, _fitted(member, X, validation, checkpoint.of_member(number))
+                task = context.subcontext(task_name=key)
+                unfitted, member = member, _fitted(member, X, validation, checkpoint.of_member(number), task)
                 learned = _learned(unfitted, member)
                 if learned and checkpoint.write(finished | {key: learned}):
                     finished[key] = learned
@@ -47,7 +51,7 @@ def fit_members(blend, pairs, X, validation, checkpoint, what="fit"):
                 seconds = time.perf_counter() - start
                 print(f"[{type(blend).__name__}] {what} {number + 1}/{len(pairs)}  {name}  {seconds:.1f} s")
         if member != "drop":
-            item_scores(member, X[:1])  # one of other items says so now
+            item_scores(member, X[:1])  # raises where it has other items
         members.append((name, member))
     return members
 
@@ -75,8 +79,12 @@ def check_members(blend, pairs):
                 f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "
                 "and searches around them."
             )
-        if member != "drop" and blend.prefit:
+        if member != "drop" and blend.prefit and hasattr(member, "__sklearn_tags__"):  # of others nothing is known
             check_is_fitted(member)
+        if member != "drop" and not blend.prefit and not hasattr(member, "fit"):
+            raise TypeError(
+                f"The member {name!r}, {member!r}, has no fit: fit it in its own way, and pass it with prefit=True."
+            )
 
 
 def kept_members(pairs):
@@ -94,7 +102,7 @@ def kept_members(pairs):
 
 
 def for_refit(pairs):
-    """Members whose fit needs no validation users and comes to what the fits of these came to.
+    """Members that need no validation users: with the values that the fits of these resolved.
 
     Parameters
     ----------
@@ -115,17 +123,21 @@ def _without_validation(member):
     return clone(member).set_params(**member._refit_parameters())
 
 
-def _fitted(member, X, validation, checkpoint):
+def _fitted(member, X, validation, checkpoint, task):
     """A fitted clone; where it can keep a checkpoint and has no other, that is left to remove."""
-    model, keywords = clone(member), {}
-    if validation is not None and has_fit_parameter(member, "X_val"):
-        keywords["X_val"] = validation
+    model, known = clone(member, safe=False), {"y": None}
+    if validation is not None:
+        known["X_val"] = validation
+    keywords = {name: value for name, value in known.items() if has_fit_parameter(member, name)}
     without = isinstance(member, BaseRecommender) and getattr(member, "checkpoint", "no such parameter") is None
-    if checkpoint is None or not without:
-        return model.fit(X, None, **keywords)
-    with kept():
-        model.set_params(checkpoint=checkpoint).fit(X, None, **keywords)
-    return model.set_params(checkpoint=None)
+    with task.propagate_callback_context(model) if hasattr(model, "set_callbacks") else nullcontext():
+        if checkpoint is None or not without:
+            model.fit(X, **keywords)
+        else:
+            with kept():
+                model.set_params(checkpoint=checkpoint).fit(X, **keywords)
+            model.set_params(checkpoint=None)
+    return model
 
 
 def _learned(member, model):

@@ -1,5 +1,7 @@
-"""What is told of a fit: scikit-learn's callbacks, or a stand-in where it has none yet, and the printed report."""
+"""Reports of a fit: scikit-learn's callbacks, or a stand-in where it has none yet, and the printed lines."""
 
+import functools
+from contextlib import nullcontext
 from typing import Any
 
 from .core.architecture import to_numpy
@@ -45,6 +47,19 @@ class NoCallbacks:
         """
         return False
 
+    def propagate_callback_context(self, sub_estimator):
+        """Tell a part of the estimator of nobody.
+
+        Parameters
+        ----------
+        sub_estimator : estimator
+
+        Returns
+        -------
+        context manager
+        """
+        return nullcontext()
+
 
 class _NoCallbackSupport:
     """The part of scikit-learn's CallbackSupportMixin that fit calls."""
@@ -61,6 +76,30 @@ try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn before 1.9: the same calls without callbacks
     CallbackSupportMixin, with_callbacks = _NoCallbackSupport, _unchanged
+
+
+def as_one_task(fit):
+    """A fit without parts that tells callbacks of its beginning and its end.
+
+    Parameters
+    ----------
+    fit : method of (self, X, y=None) of an estimator with CallbackSupportMixin
+
+    Returns
+    -------
+    method
+    """
+
+    @with_callbacks
+    @functools.wraps(fit)
+    def fit_as_one_task(self, X, y=None):
+        context = self._init_callback_context()
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        fit(self, X, y)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    return fit_as_one_task
 
 
 class EpochMonitor(Monitor):

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import html
 import numbers
 import warnings
 from collections.abc import Mapping
@@ -17,13 +18,16 @@ from .matrix_checks import is_matrix
 from .scoring import listed_metrics, score_users
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Scores of every user, and what they say of the model.
 
     Two evaluations of the same users subtract to the evaluation of their per-user difference,
     whose standard error tells whether one model is better: ``evaluate(a, X) - evaluate(b, X)``.
     ``by_activity`` splits an evaluation by the users' number of interactions.
+
+    It shows itself as a small table, in a notebook too; ``to_frame`` gives the table to pandas, and
+    ``pandas.DataFrame(evaluation.per_user)`` the scores of every user.
 
     Parameters
     ----------
@@ -36,7 +40,7 @@ class Evaluation:
     """
 
     per_user: dict
-    evaluated: dict = field(default_factory=dict, repr=False)
+    evaluated: dict = field(default_factory=dict)
 
     @property
     def mean(self):
@@ -102,6 +106,41 @@ class Evaluation:
             if len(users)
         ]
 
+    def to_frame(self):
+        """The table that is shown, as a DataFrame of pandas.
+
+        Returns
+        -------
+        DataFrame
+            One row per metric, which is the index; columns "mean", "standard_error" and "n_users".
+
+        Raises
+        ------
+        ImportError
+            Where pandas is not installed.
+
+        Examples
+        --------
+        Several models in one table:
+
+        >>> import pandas as pd
+        >>> from skvae import EASERecommender, PopularityRecommender, evaluate
+        >>> from skvae.datasets import make_interactions
+        >>> X = make_interactions(n_users=100, n_items=50, random_state=0)
+        >>> models = {"popularity": PopularityRecommender(), "EASE^R": EASERecommender()}
+        >>> tables = {name: evaluate(model.fit(X[:80]), X[80:]).to_frame() for name, model in models.items()}
+        >>> pd.concat(tables, names=["model", "metric"]).shape
+        (6, 3)
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                'to_frame needs pandas: pip install "skvae[tables]". Without it there are mean and standard_error.'
+            ) from error
+        columns = {"mean": self.mean, "standard_error": self.standard_error}
+        return pd.DataFrame(columns).assign(n_users=self.n_users)
+
     def _of(self, users):
         evaluated = self.evaluated and self.evaluated | {"users": _digest_of(users)}
         return Evaluation({name: scores[users] for name, scores in self.per_user.items()}, evaluated)
@@ -126,10 +165,24 @@ class Evaluation:
         difference = {name: scores - other.per_user[name] for name, scores in self.per_user.items()}
         return Evaluation(difference, self.evaluated)
 
-    def __str__(self):
+    def __repr__(self):
+        rows = [f"{name:<14}{mean:>8} +- {error}" for name, mean, error in self._rows()]
+        return "\n".join([*rows, self._users()])
+
+    def _repr_html_(self):
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{mean}</td><td>{error}</td></tr>"
+            for name, mean, error in self._rows()
+        )
+        head = "<thead><tr><th></th><th>mean</th><th>standard error</th></tr></thead>"
+        return f"<table>{head}<tbody>{rows}</tbody></table><p>{self._users()}</p>"
+
+    def _rows(self):
         errors = self.standard_error
-        rows = [f"{name:<14}{mean:>8.4f} +- {errors[name]:.4f}" for name, mean in self.mean.items()]
-        return "\n".join([*rows, f"{self.n_users} users, {self.n_left_out} left out"])
+        return [(str(name), f"{mean:.4f}", f"{errors[name]:.4f}") for name, mean in self.mean.items()]
+
+    def _users(self):
+        return f"{self.n_users} users, {self.n_left_out} left out"
 
 
 class ActivityGroup(NamedTuple):
@@ -184,7 +237,7 @@ def evaluate(
     Returns
     -------
     Evaluation
-        ``mean``, ``standard_error``, ``n_users``, ``n_left_out``, ``per_user``; prints as a table.
+        ``mean``, ``standard_error``, ``n_users``, ``n_left_out``, ``per_user``; shows itself as a table.
 
     Raises
     ------
@@ -235,9 +288,9 @@ def _warn_of_fitted_users(model, X, y, held_out):
     n_fitted = np.count_nonzero(model.was_fitted_on(steps.transform(users) if steps else users)[distinct])
     if len(distinct) > 1 and 2 * n_fitted > len(distinct):
         warnings.warn(
-            f"{type(model).__name__} was fitted on most users of X, {n_fitted} of {len(distinct)}, with the very items "
-            "that are hidden here: their scores say little of users that it never saw. Evaluate on users that fit did "
-            "not get, as strong_generalization_split gives them.",
+            f"{type(model).__name__} was fitted on most users of X, {n_fitted} of {len(distinct)}, and on the items "
+            "that are hidden here: such scores say little about new users. Evaluate on users that were not passed to "
+            "fit, such as those of strong_generalization_split.",
             UserWarning,
             stacklevel=3,
         )

@@ -162,7 +162,7 @@ def to_onnx(estimator, path, *, k=10, exclude_seen=True):
         Of the file, in a folder that exists. Weights of more than 2 GiB, which ONNX cannot hold in
         one file, are written to ``path`` + ".data" beside it: keep the two together.
     k : int, default=10
-        Items a user, at most n_items; fixed in the file.
+        Items per user, at most n_items; fixed in the file.
     exclude_seen : bool, default=True
         Leave out the items that a user has.
 

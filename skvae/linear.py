@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .callbacks import CallbackSupportMixin, as_one_task
 from .core.devices import check_device
 from .core.item_regression import Gram, device_for, fits, item_regression
 from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
@@ -12,7 +13,7 @@ from .parameters import check_parameters, flag, number
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
 
 
-class _ItemWeights(ItemsMixin, BaseRecommender):
+class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
     """Scores that are a user's row times `weights_` between items, and popularity where that is nothing.
 
     Items beyond these weights, which were added since, score -inf.
@@ -80,7 +81,7 @@ class EASERecommender(_ItemWeights):
         "auto" is a GPU if there is one with so much to spare. Scores are computed on the CPU.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
@@ -112,6 +113,7 @@ class EASERecommender(_ItemWeights):
         self.device = device
         self.store_user_hashes = store_user_hashes
 
+    @as_one_task
     def fit(self, X, y=None):
         """Solve for the weights between items.
 
@@ -193,7 +195,7 @@ class LinearRecommender(_ItemWeights):
         As in `EASERecommender`.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
@@ -290,6 +292,7 @@ class LinearRecommender(_ItemWeights):
         self.device = device
         self.store_user_hashes = store_user_hashes
 
+    @as_one_task
     def fit(self, X, y=None):
         """Choose what is "auto", and solve for the weights between items.
 
@@ -417,7 +420,7 @@ def _check_memory(estimator, n_items, n_matrices=1):
 def _too_small(l2_regularization):
     return ValueError(
         f"l2_regularization={l2_regularization} is too small beside the values of X: X'X + "
-        "l2_regularization I has no inverse to the precision of its numbers. Raise it, or scale X down."
+        "l2_regularization I has no inverse in float32. Raise it, or scale X down."
     )
 
 

@@ -1,4 +1,4 @@
-"""What "auto" comes to in a linear model: a search over the numbers of its closed form, by validation users."""
+"""How "auto" is resolved in a linear model: a search over the numbers of its closed form, by validation users."""
 
 from typing import NamedTuple
 

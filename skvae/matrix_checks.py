@@ -174,7 +174,7 @@ def check_trainable(X):
 
 
 def check_scale(matrix):
-    """Warn where values are so small or large that an autoencoder learns next to nothing from them.
+    """Warn where values are so small or large that an autoencoder learns almost nothing from them.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def check_scale(matrix):
     if not SMALL_VALUE <= largest <= LARGE_VALUE:
         warnings.warn(
             f"The largest value of X is {largest:.3g}. A value counts as so many interactions, and autoencoders learn "
-            "next to nothing from such ones: scale X by a constant that brings values near 1.",
+            "almost nothing from such values: scale X by a constant that brings values near 1.",
             UserWarning,
             stacklevel=3,
         )

@@ -188,7 +188,7 @@ class Gatherer:
         if handle_unknown == "error":
             raise ValueError(f'{message}: drop them, or use handle_unknown="ignore".')
         warnings.warn(
-            f'{message}: they are left out. handle_unknown="ignore" says that this is meant.',
+            f'{message}: they are left out. handle_unknown="ignore" silences this warning.',
             UserWarning,
             stacklevel=4,
         )

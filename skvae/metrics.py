@@ -17,14 +17,13 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_scalar, gen_batches
 
-from .matrix import as_csr, count_users, dense_values
+from .matrix import as_csr, count_users
+from .ranked_items import as_ranked, first_k, unit_vectors
 
 # Floats of summed item vectors held at once, 16 MB
 FLOATS_PER_BLOCK = 2**21
-MOST_RANKS = 2**31 - 1
 
 
 def ndcg_at_k(held_out, items, *, k=None, per_user=False):
@@ -50,7 +49,7 @@ def ndcg_at_k(held_out, items, *, k=None, per_user=False):
     -------
     float, or float64 array of shape (n_users,)
         The mean over the users with a held-out item (NaN and a warning if there is none), or one
-        value a user, NaN without a held-out item.
+        value per user, NaN without a held-out item.
 
     Raises
     ------
@@ -295,7 +294,7 @@ def novelty_at_k(items, X, *, k=None, per_user=False):
     -------
     float, or float64 array of shape (n_users,)
         0 for items that everyone has, at most log2(n_training_users). The mean over the users with
-        an item (NaN and a warning if there is none), or one value a user, NaN without an item.
+        an item (NaN and a warning if there is none), or one value per user, NaN without an item.
 
     Raises
     ------
@@ -372,7 +371,7 @@ def diversity_at_k(items, item_vectors, *, k=None, per_user=False):
     -------
     float, or float64 array of shape (n_users,)
         Between 0 and 1 where no vector has a negative entry, else at most 2. The mean over the
-        users with two items (NaN and a warning if there is none), or one value a user, NaN with
+        users with two items (NaN and a warning if there is none), or one value per user, NaN with
         fewer than two items.
 
     Raises
@@ -387,10 +386,8 @@ def diversity_at_k(items, item_vectors, *, k=None, per_user=False):
     >>> diversity_at_k([[0, 1], [0, 2]], genres, per_user=True)
     array([0., 1.])
     """
-    read = as_csr if sp.issparse(item_vectors) else dense_values
-    vectors = normalize(read(item_vectors, "item_vectors", negative=True).astype(np.float64))
-    vectors = sp.csr_array(vectors) if sp.issparse(vectors) else vectors
-    items = _first_k(items, vectors.shape[0], k)
+    vectors = unit_vectors(item_vectors)
+    items = first_k(items, vectors.shape[0], k)
     users, ranks = np.nonzero(items >= 0)
     listed = (np.ones(len(users)), (users, items[users, ranks]))
     listed = sp.csr_array(listed, shape=(len(items), vectors.shape[0]))
@@ -409,12 +406,12 @@ METRICS = dict(
 
 
 def _hits(held_out, items, k):
-    """Which of the first k ranks hit, bool (n_users, at most k); relevant items a user; k itself."""
+    """Which of the first k ranks hit, bool (n_users, at most k); relevant items per user; k itself."""
     keys, n_relevant, n_items = _relevant_keys(held_out)
-    n_users, n_ranks = _ranked(items).shape
+    n_users, n_ranks = as_ranked(items).shape
     if n_users != len(n_relevant):
         raise ValueError(f"held_out has {len(n_relevant)} users, items has {n_users}: they must be the same.")
-    items = _first_k(items, n_items, k)
+    items = first_k(items, n_items, k)
     users = np.arange(n_users)[:, None]
     wanted = np.where(items >= 0, users * n_items + items, -1)
     positions = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
@@ -423,7 +420,7 @@ def _hits(held_out, items, k):
 
 
 def _relevant_keys(held_out):
-    """user * n_items + item of each relevant entry, sorted; relevant items a user; n_items."""
+    """user * n_items + item of each relevant entry, sorted; relevant items per user; n_items."""
     held_out = as_csr(held_out, "held_out", negative=True)
     n_users, n_items = held_out.shape
     relevant = held_out.data > 0
@@ -431,38 +428,10 @@ def _relevant_keys(held_out):
     return users * n_items + held_out.indices[relevant], np.bincount(users, minlength=n_users), n_items
 
 
-def _ranked(items):
-    """Items as an array, checked to have users and ranks."""
-    try:
-        items = np.asarray(items)
-    except ValueError:  # lists of different lengths
-        raise ValueError("items must have as many ranks for each user: fill up with -1, as recommend does.") from None
-    if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
-        got = f"dtype {items.dtype} with shape {items.shape}"
-        raise ValueError(f"items must be integer item indices of shape (n_users, k), got {got}.")
-    return items
-
-
-def _first_k(items, n_items, k):
-    """The first k ranks, int64 array (n_users, at most k), checked."""
-    items = _ranked(items)
-    n_ranks = items.shape[1]
-    k = check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1, max_val=MOST_RANKS)
-    if n_ranks < min(k, n_items):
-        raise ValueError(f"items holds {n_ranks} ranks a user, k={k} needs more: recommend at least k items.")
-    items = items[:, :k]
-    if items.size and (items.min() < -1 or items.max() >= n_items):
-        raise ValueError(f"items must lie between -1 (none) and {n_items - 1}, the last item.")
-    ordered = np.sort(items, axis=1)
-    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
-        raise ValueError("items lists an item twice for one user: a ranking holds each item once.")
-    return items.astype(np.int64, copy=False)  # uint64 and int64 would make floats
-
-
 def _exposures(items, n_items, k):
     """How many users have each item among their first k, int array (n_items,)."""
     check_scalar(n_items, "n_items", numbers.Integral, min_val=1)
-    items = _first_k(items, n_items, k)
+    items = first_k(items, n_items, k)
     return np.bincount(items[items >= 0], minlength=n_items)
 
 
@@ -470,13 +439,13 @@ def _holders(X):
     """How many users of X have each item, int array (n_items,); how many users there are."""
     X = as_csr(X)
     if not X.shape[0]:
-        raise ValueError("X has no user, who could have an item.")
+        raise ValueError("X has no users.")
     return count_users(X), X.shape[0]
 
 
 def _mean_of_listed(values, items, k, per_user):
     """Mean of an item's value over the items listed for each user."""
-    items = _first_k(items, len(values), k)
+    items = first_k(items, len(values), k)
     is_listed = items >= 0
     n_listed = is_listed.sum(1)
     return _result(np.where(is_listed, values[items], 0).sum(1), n_listed, n_listed, per_user, "a recommended item")

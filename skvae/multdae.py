@@ -30,38 +30,38 @@ class MultDAERecommender(BaseAutoencoder):
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
     target : {"all", "dropped", "auto"}, default="auto"
-        What the loss is of. "all": the user's whole row, as in the paper, what the input shows
-        included. "dropped": the interactions that dropout took from the input, among the items that
-        it did not leave there, as in recommending, where seen items are left out; weighted by
-        1 / dropout. "auto": "dropped" where users have ten interactions or more in the mean,
-        dropout is above 0 and the likelihood "multinomial". For scores of seen items and for
+        What the loss is taken over. "all": the user's whole row, as in the paper, with the items that
+        are in the input. "dropped": the interactions that dropout removed from the input, among the
+        items that are not in the input, as in recommending, where seen items are left out; weighted
+        by 1 / dropout. "auto": "dropped" where users have ten interactions or more in the mean,
+        dropout is above 0 and the likelihood is "multinomial". For scores of seen items and for
         `score_samples` use "all".
     initialization : {"ease", "svd", "xavier"} or callable, default="ease"
-        xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
-        right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
-        layers pass them on, and the output biases begin with the popularity of the items: near
-        PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). ease: the same with an approximation of
-        EASE^R (Steck, WWW 2019), which spends none of its rank on handing items their own score. Or
-        a function of (network, rows, generator), as in ``skvae.core.initialization``. The default
-        rests on seven sets (docs, Accuracy, "Rules for the defaults").
+        xavier: as in the authors' notebook. svd: near PureSVD (Cremonesi, Koren, Turrin, RecSys
+        2010). The item matrices begin with the first right singular vectors of the L2-normalised X,
+        at most a twentieth as many as users, and the output biases with the popularity of the items;
+        hidden layers pass the vectors on. ease: the same with an approximation of EASE^R (Steck, WWW
+        2019), which spends none of its rank on giving items their own score. Or a function of
+        (network, rows, generator), as in ``skvae.core.initialization``. The default rests on seven
+        data sets (documentation, Accuracy, "Rules for the defaults").
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=2e-5
         lam of lam * sum of squared weights, biases excluded (as Adam weight decay of 2 lam).
         The default is the paper's 0.01 / 500.
     batch_size : int or "auto", default="auto"
-        Users an update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
+        Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
         small data need small batches more than anything else.
     n_sampled_items : int, "auto" or None, default="auto"
-        An update takes the items of its users and so many others, drawn anew, which stand for all
-        the others by how likely they were drawn: its time and memory then do not grow with the
-        number of items. l2_regularization counts in an update for the items that it takes. None:
-        all items. "auto": all up to 100 000 items, beyond a tenth of them, at most 20 000; all with
-        a likelihood of your own that does not say ``takes_item_weights``.
+        An update uses the items of its users and this many others, which are drawn for each update
+        and weighted by how likely they were drawn: its time and memory then do not grow with the
+        number of items. l2_regularization counts in an update for the items that it uses. None:
+        all items. "auto": all up to 100 000 items; above that a tenth of them, at most 20 000; all
+        with a likelihood of your own without ``takes_item_weights = True``.
     max_iter : int, default=200
         Epochs at the most.
     averaging_epochs : float, default=2.0
-        The model is the exponential moving average of its weights over about so many epochs,
+        The model is the exponential moving average of its weights over about this many epochs,
         validated as such. 0: the weights of an epoch as they are, as in the paper.
     early_stopping : bool or "auto", default="auto"
         Hold out users, score NDCG@100 on items hidden from them after each epoch, and stop when
@@ -72,14 +72,14 @@ class MultDAERecommender(BaseAutoencoder):
     validation_fraction : float, default=0.1
         Share of the users with at least 5 interactions to hold out.
     n_iter_no_change : int or "auto", default="auto"
-        Patience, in epochs. "auto": those that three million interactions take, at least 10, at
-        most 100: where an epoch is short, waiting costs little, and NDCG may fall before it rises higher.
+        Patience, in epochs. "auto": as many epochs as three million interactions take, at least 10 and
+        at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
     checkpoint : path or None, default=None
-        Where fit keeps its state at least every minute, so that after a kill the same fit goes on
-        from there to the same weights: a file for this fit alone, or a folder with a file for each
-        fit, as a search needs it. As in `MultVAERecommender`.
+        A file in which fit keeps its state at least every minute. After a kill, the same fit goes on
+        from there and ends with the same weights. Or a folder with a file for each fit, for
+        searches. As in `MultVAERecommender`.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the products with the decoder's item matrix, which take most of the time; weights and
         Adam are always float32. "auto" is bfloat16 where the processor or GPU has it in hardware.
@@ -89,16 +89,16 @@ class MultDAERecommender(BaseAutoencoder):
     random_state : int, RandomState instance or None, default=None
         Of initial weights, batches, dropout and noise. No global generator is used.
     verbose : int, default=0
-        Above 0, print a line an epoch.
+        Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
-        ``decoder.item_weight`` have a row an item.
+        ``decoder.item_weight`` have one row per item.
     architecture_ : skvae.core.architecture.Architecture
         Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
@@ -108,7 +108,7 @@ class MultDAERecommender(BaseAutoencoder):
     best_iter_ : int
         Epoch, from 1, whose weights are kept.
     loss_curve_ : list of float
-        Mean objective a user of each epoch, without the L2 term.
+        Mean objective per user of each epoch, without the L2 term.
     beta_curve_ : list of float
         KL weight at the end of each epoch.
     validation_scores_ : list of float or None
@@ -119,10 +119,10 @@ class MultDAERecommender(BaseAutoencoder):
         The resolved ``target``.
     batch_size_ : int
     n_sampled_items_ : int or None
-        What "auto" came to; None: all items.
+        The resolved value; None: all items.
     n_iter_no_change_ : int
     early_stopping_ : bool
-        What "auto" came to.
+        The resolved value.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str

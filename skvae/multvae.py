@@ -37,11 +37,11 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
     target : {"all", "dropped", "auto"}, default="auto"
-        What the loss is of. "all": the user's whole row, as in the paper, what the input shows
-        included. "dropped": the interactions that dropout took from the input, among the items that
-        it did not leave there, as in recommending, where seen items are left out; weighted by
-        1 / dropout. "auto": "dropped" where users have ten interactions or more in the mean,
-        dropout is above 0 and the likelihood "multinomial". For scores of seen items and for
+        What the loss is taken over. "all": the user's whole row, as in the paper, with the items that
+        are in the input. "dropped": the interactions that dropout removed from the input, among the
+        items that are not in the input, as in recommending, where seen items are left out; weighted
+        by 1 / dropout. "auto": "dropped" where users have ten interactions or more in the mean,
+        dropout is above 0 and the likelihood is "multinomial". For scores of seen items and for
         `score_samples` use "all".
     prior : {"standard_normal", "composite"} or object, default="standard_normal"
         Of the code; composite is that of RecVAE. Or an object with ``log_prob(code)``, and
@@ -53,7 +53,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     kl_schedule : "linear" or object, default="linear"
         Of beta, the weight of the KL term: min(anneal_cap, t / T) at update t. Or an object with
         ``weight(update)`` and ``final``, as in `skvae.core.annealing`; anneal_cap and
-        total_anneal_steps then have to be "auto", and mean nothing.
+        total_anneal_steps are not used then, and have to be "auto".
     anneal_cap : float or "auto", default="auto"
         Ceiling of beta, the weight of the KL term. 1 is the plain VAE, 0 leaves the KL term out.
         "auto": the paper's .2 where users have 30 interactions or more in the mean, and in
@@ -65,30 +65,30 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         the cap is reached at a tenth of the planned updates, whatever the size of the data (the
         paper's number would end at beta = .012 on a set like ML-1M).
     initialization : {"ease", "svd", "xavier"} or callable, default="ease"
-        xavier: as in the authors' notebook. svd: besides, the item matrices begin with the first
-        right singular vectors of the L2-normalised X, at most a twentieth as many as users, hidden
-        layers pass them on, and the output biases begin with the popularity of the items: near
-        PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). ease: the same with an approximation of
-        EASE^R (Steck, WWW 2019), which spends none of its rank on handing items their own score. Or
-        a function of (network, rows, generator), as in ``skvae.core.initialization``. The default
-        rests on seven sets (docs, Accuracy, "Rules for the defaults").
+        xavier: as in the authors' notebook. svd: near PureSVD (Cremonesi, Koren, Turrin, RecSys
+        2010). The item matrices begin with the first right singular vectors of the L2-normalised X,
+        at most a twentieth as many as users, and the output biases with the popularity of the items;
+        hidden layers pass the vectors on. ease: the same with an approximation of EASE^R (Steck, WWW
+        2019), which spends none of its rank on giving items their own score. Or a function of
+        (network, rows, generator), as in ``skvae.core.initialization``. The default rests on seven
+        data sets (documentation, Accuracy, "Rules for the defaults").
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=0.0
         lam of lam * sum of squared weights, biases excluded (as Adam weight decay of 2 lam).
     batch_size : int or "auto", default="auto"
-        Users an update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
+        Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
         small data need small batches more than anything else.
     n_sampled_items : int, "auto" or None, default="auto"
-        An update takes the items of its users and so many others, drawn anew, which stand for all
-        the others by how likely they were drawn: its time and memory then do not grow with the
-        number of items. l2_regularization counts in an update for the items that it takes. None:
-        all items. "auto": all up to 100 000 items, beyond a tenth of them, at most 20 000; all with
-        a likelihood of your own that does not say ``takes_item_weights``.
+        An update uses the items of its users and this many others, which are drawn for each update
+        and weighted by how likely they were drawn: its time and memory then do not grow with the
+        number of items. l2_regularization counts in an update for the items that it uses. None:
+        all items. "auto": all up to 100 000 items; above that a tenth of them, at most 20 000; all
+        with a likelihood of your own without ``takes_item_weights = True``.
     max_iter : int, default=200
         Epochs at the most.
     averaging_epochs : float, default=2.0
-        The model is the exponential moving average of its weights over about so many epochs,
+        The model is the exponential moving average of its weights over about this many epochs,
         validated as such. 0: the weights of an epoch as they are, as in the paper.
     early_stopping : bool or "auto", default="auto"
         Hold out users, score NDCG@100 on items hidden from them after each epoch, and stop when
@@ -99,14 +99,14 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     validation_fraction : float, default=0.1
         Share of the users with at least 5 interactions to hold out.
     n_iter_no_change : int or "auto", default="auto"
-        Patience, in epochs. "auto": those that three million interactions take, at least 10, at
-        most 100: where an epoch is short, waiting costs little, and NDCG may fall before it rises higher.
+        Patience, in epochs. "auto": as many epochs as three million interactions take, at least 10 and
+        at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
     checkpoint : path or None, default=None
-        Where fit keeps its state at least every minute, so that after a kill the same fit goes on
-        from there to the same weights: a file for this fit alone, or a folder with a file for each
-        fit, as a search needs it. See the notes.
+        A file in which fit keeps its state at least every minute. After a kill, the same fit goes on
+        from there and ends with the same weights. Or a folder with a file for each fit, for
+        searches. See the notes.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the products with the decoder's item matrix, which take most of the time; weights and
         Adam are always float32. "auto" is bfloat16 where the processor or GPU has it in hardware.
@@ -116,16 +116,16 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     random_state : int, RandomState instance or None, default=None
         Of initial weights, batches, dropout and noise. No global generator is used.
     verbose : int, default=0
-        Above 0, print a line an epoch.
+        Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
-        ``decoder.item_weight`` have a row an item.
+        ``decoder.item_weight`` have one row per item.
     architecture_ : skvae.core.architecture.Architecture
         Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
@@ -135,7 +135,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     best_iter_ : int
         Epoch, from 1, whose weights are kept.
     loss_curve_ : list of float
-        Mean objective a user of each epoch, without the L2 term.
+        Mean objective per user of each epoch, without the L2 term.
     beta_curve_ : list of float
         KL weight at the end of each epoch.
     validation_scores_ : list of float or None
@@ -146,12 +146,12 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         The resolved ``target``.
     batch_size_ : int
     n_sampled_items_ : int or None
-        What "auto" came to; None: all items.
+        The resolved value; None: all items.
     n_iter_no_change_ : int
     early_stopping_ : bool
-        What "auto" came to.
+        The resolved value.
     anneal_cap_ : float
-        What "auto" came to.
+        The resolved value.
     total_anneal_steps_ : float
         T in updates.
     n_features_in_ : int
@@ -161,12 +161,18 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
 
     Notes
     -----
-    With ``checkpoint`` the same fit (parameters, X and X_val) goes on after a kill as if nothing had been, validation
-    scores and patience included; where random_state is None, with the seed that the killed fit drew. Callbacks are told
-    of the epochs from there on. The file takes up to six times the weights, is removed at the end of the fit, and stays
-    after a Ctrl-C. A file of another fit, or one that another process writes, is refused in words; where the disk is
-    full, a warning says so and the fit goes on. Of a likelihood, prior, schedule or initialization of your own the name
-    and the attributes are compared, not the code. `partial_fit` keeps no checkpoint.
+    With ``checkpoint`` the same fit (parameters, X and X_val) can be called again after a kill and ends with the same
+    model:
+
+    - Validation scores and patience go on as well; where random_state is None, with the seed that the killed fit drew.
+    - Callbacks hear of the epochs from there on.
+    - The file takes up to six times the memory of the weights. It is removed at the end of the fit, and stays after a
+      Ctrl-C.
+    - A file of another fit, or one that another process writes, raises a ValueError that says so. Where the disk is
+      full, a warning says so and the fit goes on.
+    - Of a likelihood, prior, schedule or initialization of your own the name and the attributes are compared, not the
+      code.
+    - `partial_fit` keeps no checkpoint.
 
     References
     ----------
@@ -262,8 +268,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         cap, steps = parameters.anneal_cap, parameters.total_anneal_steps
         if not isinstance(parameters.kl_schedule, str) and (cap, steps) != ("auto", "auto"):
             raise ValueError(
-                f"kl_schedule is an object of your own, for which anneal_cap={cap!r} and total_anneal_steps={steps!r} "
-                'mean nothing: leave both "auto", or use kl_schedule="linear".'
+                f"kl_schedule is an object of your own, which does not use anneal_cap={cap!r} and "
+                f'total_anneal_steps={steps!r}: leave both "auto", or use kl_schedule="linear".'
             )
         return parameters
 

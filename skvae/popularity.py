@@ -3,17 +3,18 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .callbacks import CallbackSupportMixin, as_one_task
 from .recommender import BaseRecommender
 
 
-class PopularityRecommender(BaseRecommender):
+class PopularityRecommender(CallbackSupportMixin, BaseRecommender):
     """Recommend what most users have: the floor that every model must beat.
 
     Parameters
     ----------
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
@@ -39,6 +40,7 @@ class PopularityRecommender(BaseRecommender):
     def __init__(self, *, store_user_hashes=True):
         self.store_user_hashes = store_user_hashes
 
+    @as_one_task
     def fit(self, X, y=None):
         """Count the users of each item.
 

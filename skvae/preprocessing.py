@@ -27,13 +27,14 @@ CHECKS = {
 class InteractionEncoder(BaseEstimator):
     """Turn a table of events into a user-item matrix, and indices back into the table's ids.
 
-    The matrix is a float32 csr_array with users as rows and items as columns. Its rows are the
-    users of the table in ascending order of their ids, `user_ids_of` says which; its columns are
-    ``item_ids_``. A user that fit never saw is a row like any other; an item that fit did not
-    keep has no column.
+    The matrix is a float32 csr_array with one row per user and one column per item:
 
-    Many events make one row, so the encoder stands before a Pipeline and not in it: splitters and
-    scorers count rows as users. Encode first, then search, validate and fit on the matrix.
+    - Rows are the users of the table in ascending order of their ids; `user_ids_of` returns them.
+      A user that fit never saw is a row like any other.
+    - Columns are ``item_ids_``. An item that fit did not keep has no column.
+
+    Many events make one row, and splitters and scorers count rows as users: use the encoder before
+    a Pipeline, not in it. Encode first, then search, validate and fit on the matrix.
 
     Events are filtered, merged and counted in this order: ``threshold``, ``duplicates``,
     ``binary``, and in fit ``min_user_interactions`` and ``min_item_interactions``. A weight of 0
@@ -54,22 +55,24 @@ class InteractionEncoder(BaseEstimator):
         Name of the column with numbers, dates or durations. Dates become microseconds since 1970
         in UTC, durations microseconds.
     min_user_interactions : int, default=1
-        Items that a user needs for fit to keep the user; `transform` has a row for everyone.
+        fit keeps the users with at least this many items; `transform` has a row for every user.
     min_item_interactions : int, default=1
-        Users that an item needs. Users and items are counted among those kept (the k-core).
+        fit keeps the items with at least this many users. Users and items are counted among those
+        kept (the k-core).
     threshold : float, default=None
-        Events of less weight are no interactions: two ratings of 2 are no 4. With
-        duplicates="last" the last event decides; without weight, the number of events of the user
-        and item does. To have a total decide, sum the table first. None: all above 0 are.
+        Events of less weight are no interactions: two ratings of 2 are not one of 4. With
+        duplicates="last" the last event counts; without weight, the number of events of the user
+        and item is compared. To compare a total, sum the table first. None: every weight above 0 is
+        an interaction.
     binary : bool, default=True
         Entries are 1 (what the models expect: with a multinomial likelihood a 5 weighs five 1s).
-        False: the weights; those below float32's least, about 1e-38, become that.
+        False: the weights; those below the smallest float32, about 1e-38, become that number.
     duplicates : {"sum", "max", "last", "error"}, default="sum"
-        What the weights of a repeated (user, item) become; "last" is that of the latest
+        How the weights of a repeated (user, item) are merged; "last" takes the weight of the latest
         timestamp, of equal timestamps the largest weight.
     handle_unknown : {"warn", "ignore", "error"}, default="warn"
-        Events of items that fit did not keep are left out, with one warning that counts them or
-        without, or raise.
+        Events of items that fit did not keep: "warn" leaves them out with one warning that counts
+        them, "ignore" leaves them out, "error" raises a ValueError.
 
     Attributes
     ----------
@@ -162,7 +165,7 @@ class InteractionEncoder(BaseEstimator):
         Parameters
         ----------
         events : table of events, or several
-            As in `fit`. An iterator is gone through once.
+            As in `fit`. An iterator is read once.
         y : ignored
 
         Returns
@@ -202,11 +205,11 @@ class InteractionEncoder(BaseEstimator):
         Parameters
         ----------
         events : table of events, or several
-            As in `fit`, which the first call is. This week's rows are enough: items that have a
+            As in `fit`; the first call is a fit. This week's rows are enough: items that have a
             column keep it, whether they occur or not. A new item needs min_item_interactions users
-            in these rows alone, so that one with some users each week gets its column from a table
-            of several weeks. What ``model.partial_fit`` is given is another matter: a row is all
-            that is known of a user, so transform these users' whole histories for it.
+            in these rows alone: for an item with few users each week pass a table of several weeks.
+            For ``model.partial_fit`` transform the whole histories of users, since a row is all
+            that the model knows of a user.
         y : ignored
 
         Returns
@@ -423,7 +426,7 @@ class InteractionEncoder(BaseEstimator):
             What the users did so far, as in `fit`. Columns of weights and times may be missing: an
             event is an interaction then, of weight 1, or threshold where that is more.
         k : int, default=10
-            Items a user; fewer where fewer are left.
+            Items per user; fewer where fewer are left.
         users : array of user ids, default=None
             Whom to recommend to, in this order; None: all users of events, ascending. Those without
             any event get what the model gives to an empty row, which is items that many users have.
@@ -441,9 +444,9 @@ class InteractionEncoder(BaseEstimator):
         DataFrame, or dict of str to array
             Of the kind that came in, for arrays a dict, with a row for each recommendation: user
             and item under the names of their columns and with their ids, rank (from 1) and score.
-            Best first. User ids are in the type that they have in events, item ids
-            in the dtype of ``item_ids_``, that of the table that was fitted; of a library's several
-            types for the same values (nullable, categories), in that of events.
+            Best first. User ids have the type that they have in events. Item ids have the dtype of
+            ``item_ids_``, that of the fitted table; where a library has several types for the same
+            values (nullable, categories), the one in events.
 
         Raises
         ------
@@ -489,7 +492,7 @@ class InteractionEncoder(BaseEstimator):
         check_parameters(self, CHECKS)
         if self.weight is not None and self.binary and self.threshold is None:
             raise ValueError(
-                f"weight={self.weight!r} decides nothing with binary=True and threshold=None: set threshold, or "
+                f"weight={self.weight!r} has no effect with binary=True and threshold=None: set threshold, or "
                 "binary=False for the weights themselves."
             )
         if self.duplicates == "last" and self.timestamp is None:

@@ -1,16 +1,16 @@
 """Ranking items: the k best of a score matrix, and recommendations from any fitted model.
 
-A model is ranked by its ``decision_function(X)``, an array of shape (n_users, n_items), called for a
-block of users at a time; nothing else of skvae is needed. A model that computes with torch can leave
-its scores where they are by a second method, which is then asked instead, once a ranking:
+A model needs ``decision_function(X)``, which returns an array of shape (n_users, n_items) and is called
+for one block of users at a time. Nothing else of skvae is needed. A model that computes with torch can
+leave its scores on the device by a second method, which is then called instead, once per ranking:
 
     ``block_scorer()`` -> object with ``scores(X)``, a tensor of shape (n_users, n_items) that may be
-    overwritten, and ``device``, the torch.device of these tensors. X is a block of rows of what
+    overwritten, and ``device``, the torch.device of these tensors. X is a block of rows of the X that
     `recommend` got.
 
-The object may also have ``scores_of_items(X)``, which gives a function from a slice of the items to the
-scores of these alone. Large catalogues are then ranked in tiles of users x items, where otherwise a block
-would be all items of a few users.
+The object may also have ``scores_of_items(X)``, which returns a function from a slice of the items to the
+scores of these alone. Large catalogues are then ranked in tiles of users x items; otherwise a block is
+all items of a few users.
 
 Without the method, or where ``block_scorer`` is None, ``decision_function`` is used. A subclass of a
 recommender of skvae that defines ``decision_function`` alone has None, so that it is ranked by its own.
@@ -179,7 +179,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
         The users' interactions; users that fit never saw are rows like any other.
     k : int, default=10
-        Items a user.
+        Items per user.
     exclude_seen : bool, default=True
         Leave out the items that X itself holds.
     candidates : array of int, default=None

@@ -57,7 +57,7 @@ class BaseRecommender(BaseEstimator):
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
             The users' interactions; users that fit never saw are rows like any other.
         k : int, default=10
-            Items a user; may exceed n_items.
+            Items per user; may exceed n_items.
         exclude_seen : bool, default=True
             Leave out the items that X itself holds.
         candidates : array of int, default=None
@@ -130,10 +130,11 @@ class BaseRecommender(BaseEstimator):
     def explain(self, X, items, k=5):
         """Which of each user's own items the scores of items come from, such as those that `recommend` returned.
 
-        An item contributes to a score what the score loses when the user is scored again without the
-        item, which takes one more user for each interaction in X; such contributions need not sum to
-        the score. In linear models they do, and are read from the weights: value times weight; nothing
-        contributes where these rank by popularity for want of any item with weights.
+        - In linear models a contribution is the value of the own item times its weight. Contributions
+          sum to the score. Where all weights of a user's items are 0, the model ranks by popularity and
+          nothing contributes.
+        - In other models a contribution is the score less the score of the user without the item. Such
+          contributions need not sum to the score. One more user is scored for each interaction in X.
 
         Parameters
         ----------

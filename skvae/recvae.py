@@ -19,11 +19,16 @@ def _sizes_of_one_width(name, sizes):
 class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     """Recommend with a variational autoencoder (RecVAE of Shenbin et al., 2020).
 
-    Mult-VAE with a deep encoder (swish, layer normalization, each layer fed by all layers before
-    it), a linear decoder, a prior that keeps a user near where the encoder of the epoch before
-    put them, a KL term that weighs more for users with more interactions, and encoder and decoder
-    trained in turns. The defaults are those of the authors' program, but for batch_size, max_iter,
-    averaging_epochs and early stopping; gamma is what they took on MovieLens 20M.
+    What it changes in Mult-VAE:
+
+    - a deep encoder (swish, layer normalization, each layer fed by all layers before it) and a
+      linear decoder,
+    - a prior that keeps the code of a user near the one by the encoder of the epoch before,
+    - a KL term that weighs more for users with more interactions,
+    - encoder and decoder trained in turns.
+
+    The defaults are those of the authors' program, but for batch_size, max_iter, averaging_epochs
+    and early stopping; gamma is what they took on MovieLens 20M.
 
     Parameters
     ----------
@@ -50,17 +55,17 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     l2_regularization : float, default=0.0
         lam of lam * sum of squared weights, biases excluded (as Adam weight decay of 2 lam).
     batch_size : int or "auto", default="auto"
-        Users an update. "auto": a fortieth of the users, at least 32, at most the paper's 500.
+        Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500.
     n_sampled_items : int, "auto" or None, default="auto"
-        An update takes the items of its users and so many others, drawn anew, which stand for all
-        the others by how likely they were drawn: its time and memory then do not grow with the
-        number of items. l2_regularization counts in an update for the items that it takes. None:
-        all items. "auto": all up to 100 000 items, beyond a tenth of them, at most 20 000; all with
-        a likelihood of your own that does not say ``takes_item_weights``.
+        An update uses the items of its users and this many others, which are drawn for each update
+        and weighted by how likely they were drawn: its time and memory then do not grow with the
+        number of items. l2_regularization counts in an update for the items that it uses. None:
+        all items. "auto": all up to 100 000 items; above that a tenth of them, at most 20 000; all
+        with a likelihood of your own without ``takes_item_weights = True``.
     max_iter : int, default=50
         Epochs at the most, each of n_encoder_passes + 1 passes over the users.
     averaging_epochs : float, default=2.0
-        The model is the exponential moving average of its weights over about so many epochs,
+        The model is the exponential moving average of its weights over about this many epochs,
         validated as such. 0: the weights of an epoch as they are, as in the paper.
     early_stopping : bool or "auto", default="auto"
         Hold out users, score NDCG@100 on items hidden from them after each epoch, and stop when
@@ -85,16 +90,16 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     random_state : int, RandomState instance or None, default=None
         Of initial weights, batches, dropout and noise. No global generator is used.
     verbose : int, default=0
-        Above 0, print a line an epoch.
+        Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Whoever has the model can ask this of any user: False where it must not tell.
+        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
     weights_ : dict of str to float32 array
         All parameters of the network, on the CPU; ``encoder.item_weight`` and
-        ``decoder.item_weight`` have a row an item.
+        ``decoder.item_weight`` have one row per item.
     architecture_ : skvae.core.architecture.Architecture
         Sizes and parts of the fitted network, which set_params does not reach.
     n_iter_ : int
@@ -104,7 +109,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     best_iter_ : int
         Epoch, from 1, whose weights are kept.
     loss_curve_ : list of float
-        Mean objective a user over all passes of each epoch, without the L2 term.
+        Mean objective per user over all passes of each epoch, without the L2 term.
     beta_curve_ : list of float
         gamma, for each epoch.
     validation_scores_ : list of float or None
@@ -113,10 +118,10 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         Of ``weights_``; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_sampled_items_ : int or None
-        What "auto" came to; None: all items.
+        The resolved value; None: all items.
     n_iter_no_change_ : int
     early_stopping_ : bool
-        What "auto" came to.
+        The resolved value.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str

@@ -12,7 +12,8 @@ from sklearn.utils import check_scalar
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, hide_items, why_nobody_is_scored
 from .matrix import as_csr, row_sliceable, take_rows
 from .matrix_checks import check_same_cells, is_matrix, shape_of
-from .metrics import METRICS, MOST_RANKS
+from .metrics import METRICS
+from .ranked_items import MOST_RANKS
 from .ranking import recommend
 
 # By which models are compared where nothing else is asked for: score, early stopping, weights of a blend
@@ -197,20 +198,20 @@ def _one_each(values, n_users, name):
 class RankingScorer:
     """Scorer for GridSearchCV and its kin that hides items, recommends and scores.
 
-    Called as ``scorer(estimator, X, y=None)`` it hides a part of every user's items (the same
-    part for every candidate), has the estimator recommend from the rest, once for all metrics,
-    and returns their means over the users who hide something. A two-dimensional y is taken as
-    the held-out matrix and X as the fold-in; a one-dimensional y is ignored.
+    ``scorer(estimator, X, y=None)`` hides a part of every user's items, the same part for every
+    candidate. The estimator recommends from the rest, once for all metrics, and the scorer returns
+    the means of the metrics over the users who hide something. With a two-dimensional y, y is the
+    held-out matrix and X the fold-in; a one-dimensional y is ignored.
 
-    Columns stay in a search, so that a few held-out items, which no training user of the fold
-    has, cannot be hit; the paper drops such items beforehand.
+    A search does not drop columns: a few held-out items, which no training user of the fold has,
+    cannot be found. The paper drops such items beforehand.
 
     Parameters
     ----------
     metrics : str, iterable of str, or mapping of str to callable, default="ndcg@100"
         One name gives a float, several give a dict: "ndcg@k", "recall@k", "precision@k",
         "map@k", "mrr@k", "hit_rate@k". A callable takes (held_out, items, per_user=) with 100
-        ranked items a user.
+        ranked items per user.
     held_out_fraction : float or int, default=0.2
     min_interactions : int, default=5
     random_state : int, default=0

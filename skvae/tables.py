@@ -88,8 +88,8 @@ def tables_of(events, names):
             yield table
         if not n_tables and isinstance(events, Iterator):
             raise ValueError(
-                f"events is a {type(events).__name__} that gives no table, as after it was gone through once: pass a "
-                "list of tables or a data set, which can be gone through again, or make it anew."
+                f"events is a {type(events).__name__} that gives no table, as after it was read once: pass a "
+                "list of tables or a data set, which can be read again, or create the iterator again."
             )
     else:
         yield events

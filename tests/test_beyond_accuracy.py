@@ -232,7 +232,7 @@ ERRORS = {
     "item too large": ([[12]], {}, "items must lie between -1 .none. and 11, the last item"),
     "item below -1": ([[-2]], {}, "items must lie between -1 .none. and 11, the last item"),
     "item twice": ([[1, 1]], {}, "items lists an item twice for one user"),
-    "too few ranks": ([[0]], {"k": 2}, "items holds 1 ranks a user, k=2 needs more"),
+    "too few ranks": ([[0]], {"k": 2}, "items holds 1 ranks per user, k=2 needs more"),
     "one dimension": ([0, 1], {}, r"items must be integer .* with shape \(2,\)"),
     "float items": ([[0.0]], {}, "items must be integer .*got dtype float64"),
     "k = 0": ([[0]], {"k": 0}, "k == 0, must be >= 1"),

@@ -68,9 +68,53 @@ def _of_functions(X, *functions, **parameters):
     return BlendRecommender(pairs, prefit=True, **parameters).fit(X)
 
 
+class Foreign:
+    """A model of somebody else: nothing but fit and decision_function."""
+
+    def fit(self, X):
+        self.together = (X.T @ X).toarray()
+
+    def decision_function(self, X):
+        return np.asarray(X @ self.together, np.float64)
+
+
 def _random_scores(X):
     """Random by the user's own items, so that a user's scores do not depend on who else is in X."""
     return np.array([np.random.default_rng(np.flatnonzero(row)).normal(size=len(row)) for row in X])
+
+
+# -- members that are no estimators of scikit-learn
+
+
+@pytest.mark.parametrize("prefit", [False, True])
+def test_a_member_needs_nothing_but_fit_and_decision_function(many, prefit):
+    foreign, popularity = Foreign(), PopularityRecommender()
+    if prefit:
+        foreign.fit(many[:600])
+        popularity.fit(many[:600])
+    blend = BlendRecommender([("foreign", foreign), ("popularity", popularity)], prefit=prefit)
+    answers = blend.fit(many[600:]).decision_function(many)
+    together = many[:600].T @ many[:600] if prefit else many[600:].T @ many[600:]
+    of_estimators = [("foreign", Scores(lambda X: X @ together.toarray())), ("popularity", popularity)]
+    as_estimators = BlendRecommender(of_estimators, prefit=prefit).fit(many[600:])
+    np.testing.assert_allclose(answers, as_estimators.decision_function(many), rtol=1e-5, atol=1e-5)
+    assert blend.estimators_[0] is foreign if prefit else not hasattr(foreign, "together")
+    assert clone(blend).set_params(prefit=False, popularity="drop").fit(many[600:]).recommend(many, 3)[0].shape == (
+        900,
+        3,
+    )
+    assert "foreign" in blend._repr_html_()
+
+
+def test_a_member_without_fit_is_to_be_fitted_before(many):
+    class Scored:
+        def decision_function(self, X):
+            return X.toarray()
+
+    with pytest.raises(
+        TypeError, match=r"'scored', .* has no fit: fit it in its own way, and pass it with prefit=True"
+    ):
+        BlendRecommender([("scored", Scored())]).fit(many)
 
 
 # -- scores

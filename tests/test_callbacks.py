@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import RECOMMENDERS, SMALL_BLEND
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
 from skvae import RankingScorer, UserKFold, ndcg_scorer
 
@@ -49,6 +51,18 @@ def test_callbacks_are_torn_down_where_fit_fails(estimator, X):
     assert stop.torn_down == 1
 
 
+@pytest.mark.parametrize("name", ["ease", "blend"])
+def test_callbacks_of_other_recommenders_are_torn_down_where_fit_fails(name, X, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("too much")
+
+    monkeypatch.setattr("skvae.linear.item_regression" if name == "ease" else "skvae.blend.fit_members", fail)
+    stop = StopAfter(3)
+    with pytest.raises(OSError, match="too much"):
+        clone(RECOMMENDERS[name]).set_callbacks(stop).fit(X)
+    assert stop.torn_down == 1
+
+
 def test_the_scoring_monitor_logs_the_validation_score_of_each_epoch(estimator, X):
     # a scorer that is no scorer of scikit-learn's must give a dict there: several metrics, or one in a list
     monitor = callback.ScoringMonitor(scoring=RankingScorer(["ndcg@100"]))
@@ -62,3 +76,43 @@ def test_the_progress_bar_goes_through_a_search(estimator, X, n_jobs, capsys):
     search = GridSearchCV(estimator, {"dropout": [0.0, 0.5]}, cv=UserKFold(2), scoring=ndcg_scorer, n_jobs=n_jobs)
     search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X)
     assert type(estimator).__name__ in capsys.readouterr().out
+
+
+class Tasks:
+    """Writes down each task that begins, and where its end comes; goes on to the parts of an estimator by itself."""
+
+    max_propagation_depth = None
+
+    def __init__(self):
+        self.told = []
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = setup
+
+    def on_fit_task_begin(self, estimator, context):
+        self.told.append(("begin", type(estimator).__name__, context.task_name))
+
+    def on_fit_task_end(self, estimator, context):
+        self.told.append(("end", type(estimator).__name__, context.task_name))
+
+
+@pytest.mark.parametrize("name", RECOMMENDERS)
+def test_a_callback_of_a_pipeline_hears_of_the_fit_of_every_recommender_without_a_warning(name, X):
+    tasks, recommender = Tasks(), RECOMMENDERS[name]
+    make_pipeline(clone(recommender)).set_callbacks(tasks).fit(X)
+    told = [(what, task) for what, estimator, task in tasks.told if estimator == type(recommender).__name__]
+    assert told[0] == ("begin", "fit")
+    assert told[-1] == ("end", "fit")
+
+
+def test_a_callback_of_a_blend_hears_of_each_member(X):
+    tasks = Tasks()
+    blend = clone(SMALL_BLEND).set_callbacks(tasks).fit(X)
+    fits = [estimator for what, estimator, task in tasks.told if (what, task) == ("begin", "fit")]
+    assert fits == ["BlendRecommender", *["PopularityRecommender", "MultDAERecommender"] * (len(fits) // 2)]
+    assert [estimator for what, estimator, task in tasks.told if (what, task) == ("end", "fit")].count(
+        "MultDAERecommender"
+    ) == len(fits) // 2
+    assert not any("callback" in attribute for member in blend.estimators_ for attribute in vars(member))

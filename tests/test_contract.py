@@ -287,6 +287,15 @@ def test_an_added_item_is_nobodys_and_like_nothing_until_a_fit_and_changes_no_ot
     assert np.isfinite(model.fit(wide).decision_function(wide)).all()
 
 
+@pytest.mark.parametrize("model", [name for name in FITTED if hasattr(FITTED[name], "item_vectors")], indirect=True)
+def test_scores_are_products_of_query_and_item_vectors(model, answers, X):
+    queries, vectors = model.query_vectors(X), model.item_vectors()
+    assert queries.dtype == vectors.dtype == np.float32
+    np.testing.assert_allclose(queries @ vectors.T, answers["decision_function"], rtol=1e-4, atol=1e-5)
+    wide = copy.deepcopy(model).add_items(2)
+    assert np.isneginf(wide.query_vectors(widened(X, 2)) @ wide.item_vectors().T)[:, 200:].all()
+
+
 # -- what a score comes from
 
 
@@ -684,8 +693,8 @@ ERRORS = {
         ({"estimators": [("a__b", POPULARITY)]}, ValueError, "must not contain __"),
         ({"estimators": [("weights", POPULARITY)]}, ValueError, "conflict with constructor arguments"),
         ({"estimators": [("a", Binarizer())]}, TypeError, "The member 'a', Binarizer.*has no decision_function"),
-        ({"weights": [1]}, ValueError, "weights must be 2, one a member, got .1."),
-        ({"weights": None}, ValueError, "weights must be 2, one a member, got None"),
+        ({"weights": [1]}, ValueError, "weights must be 2, one per member, got .1."),
+        ({"weights": None}, ValueError, "weights must be 2, one per member, got None"),
         ({"weights": [1, -1]}, ValueError, "finite, not negative and not all 0, got .1, -1"),
         ({"weights": [0, 0]}, ValueError, "finite, not negative and not all 0, got .0, 0"),
         ({"weights": [1, float("nan")]}, ValueError, "finite, not negative and not all 0, got .1, nan"),

@@ -3,17 +3,34 @@
 import importlib
 import inspect
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL_VAE
+import scipy.sparse as sp
+from conftest import RECOMMENDERS, ROOT, SMALL_DAE, SMALL_VAE
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 import skvae
-from skvae import MultDAERecommender, MultVAERecommender
+from skvae import (
+    BlendRecommender,
+    EASERecommender,
+    MultDAERecommender,
+    MultVAERecommender,
+    PopularityRecommender,
+    RankingScorer,
+    RecVAERecommender,
+    UserKFold,
+    evaluate,
+)
+from skvae.export import to_onnx
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_TESTS_OF_THEIR_OWN = {"extending", "persistence"}
+AUTOENCODERS = [MultDAERecommender, MultVAERecommender, RecVAERecommender]
+OTHER_MODELS = (ROOT / "docs" / "other_models.md").read_text()
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
 SOURCES = re.findall(r"<!-- source: (\S+) -->\n```python\n(.*?)```", EXTENDING, re.DOTALL)
 
@@ -70,6 +87,101 @@ def test_the_code_of_a_page_runs_and_prints_what_stands_below_it(page, capsys):
         printed = capsys.readouterr().out
         if output:
             assert printed == output
+
+
+TABLE_OF_MODELS = {
+    "Popularity": RECOMMENDERS["popularity"],
+    "EASE": RECOMMENDERS["ease"],
+    "Linear": RECOMMENDERS["linear"],
+    "MultDAE": SMALL_DAE,
+    "MultVAE": SMALL_VAE,
+    "RecVAE": RECOMMENDERS["recvae"],
+    "Blend": BlendRecommender([("ease", EASERecommender()), ("dae", SMALL_DAE)]),
+}
+METHODS_OF_TABLE = [
+    "recommend",
+    "add_items",
+    "partial_fit",
+    "similar_items",
+    "explain",
+    "transform",
+    "item_vectors",
+    "posterior",
+]
+
+
+@pytest.fixture(scope="module")
+def table_of_models():
+    """First cell of a row -> model -> cell."""
+    rows = re.findall(r"^\| (.*) \|$", (ROOT / "docs/models.md").read_text().split("\n## ")[1], re.MULTILINE)
+    head, *rows = [row.split(" | ") for row in rows]
+    assert head[1:] == list(TABLE_OF_MODELS)
+    return {name: dict(zip(head[1:], cells, strict=True)) for name, *cells in rows}
+
+
+@pytest.mark.parametrize("name", TABLE_OF_MODELS)
+def test_a_model_has_what_the_table_of_models_says(name, table_of_models, X, tmp_path):
+    model = clone(TABLE_OF_MODELS[name]).fit(X)
+    has = {
+        **{method: hasattr(model, method) for method in METHODS_OF_TABLE},
+        **{parameter: parameter in model.get_params(deep=False) for parameter in ("checkpoint", "device")},
+        "to_onnx": _is_written(model, tmp_path / "model.onnx"),
+    }
+    said = {
+        re.search("`(.*)`", row)[1]: cells[name].startswith("yes")
+        for row, cells in table_of_models.items()
+        if "`" in row
+    }
+    assert said == has
+
+
+def _is_written(model, path):
+    try:
+        to_onnx(model, path)
+    except (TypeError, ValueError):
+        return False
+    return path.exists()
+
+
+@pytest.mark.parametrize("default", [model(max_iter=1) for model in AUTOENCODERS], ids=lambda m: type(m).__name__)
+def test_an_item_takes_the_bytes_that_the_table_of_models_says(default, table_of_models, X):
+    sizes = [sum(w.nbytes for w in clone(default).fit(X[:100, :n]).weights_.values()) for n in (199, 200)]
+    said = table_of_models["weights, bytes per item"][type(default).__name__.removesuffix("Recommender")]
+    assert sizes[1] - sizes[0] == int(said)
+
+
+class AlternatingLeastSquares:
+    """A stand-in for implicit's: one pass of ridge regressions on the factors of a truncated SVD."""
+
+    def __init__(self, factors, regularization, random_state):
+        self.factors, self.regularization = factors, regularization
+
+    def fit(self, user_items, show_progress=True):
+        assert isinstance(user_items, sp.csr_matrix)
+        self.item_factors = np.linalg.svd(user_items.toarray(), full_matrices=False)[2][: self.factors].T
+
+    def recalculate_user(self, userid, user_items):
+        assert len(userid) == user_items.shape[0]
+        penalty = self.regularization * np.eye(self.factors)
+        return np.linalg.solve(self.item_factors.T @ self.item_factors + penalty, (user_items @ self.item_factors).T).T
+
+
+def test_the_adapter_of_implicit_is_recommended_by_evaluated_searched_and_blended(X, monkeypatch):
+    als = SimpleNamespace(AlternatingLeastSquares=AlternatingLeastSquares)
+    monkeypatch.setitem(sys.modules, "implicit", SimpleNamespace(als=als))
+    monkeypatch.setitem(sys.modules, "implicit.als", als)
+    names = {}
+    exec(re.search(r":::\{code-block\} python\n(.*?):::", OTHER_MODELS, re.DOTALL)[1], names)
+    model = names["ALSRecommender"](factors=10)
+    search = GridSearchCV(model, {"factors": [5, 10]}, scoring=RankingScorer("ndcg@10"), cv=UserKFold(2)).fit(X[:400])
+    popularity = PopularityRecommender().fit(X[:400])
+    assert evaluate(search, X[400:]).mean["ndcg@100"] > evaluate(popularity, X[400:]).mean["ndcg@100"]
+    assert skvae.recommend(search, X[400:], k=3)[0].shape == (100, 3)
+    for blend in (
+        BlendRecommender([("als", model), ("popularity", popularity)]),
+        BlendRecommender([("als", search.best_estimator_), ("popularity", popularity)], prefit=True),
+    ):
+        assert blend.fit(X[:400]).recommend(X[400:], k=3)[0].shape == (100, 3)
 
 
 def test_every_public_name_is_in_the_reference_once(monkeypatch):

@@ -2,6 +2,8 @@
 
 import itertools
 import pickle
+import re
+import sys
 from functools import partial
 
 import numpy as np
@@ -87,14 +89,27 @@ def test_a_difference_of_other_users_or_metrics_raises(other):
         evaluate(MODEL, TEST, METRICS) - other
 
 
-def test_an_evaluation_prints_its_numbers():
+def test_an_evaluation_shows_its_numbers_as_text_in_html_and_as_a_frame():
     evaluation = evaluate(MODEL, TEST, METRICS)
-    lines = str(evaluation).splitlines()
-    for line, name in zip(lines, METRICS, strict=False):
-        assert line.startswith(name)
-        assert f"{evaluation.mean[name]:.4f}" in line
-        assert f"{evaluation.standard_error[name]:.4f}" in line
+    assert str(evaluation) == repr(evaluation)
+    lines, rows = repr(evaluation).splitlines(), re.findall("<tr>(.*?)</tr>", evaluation._repr_html_())[1:]
+    for line, row, name in zip(lines, rows, METRICS, strict=False):
+        mean, error = f"{evaluation.mean[name]:.4f}", f"{evaluation.standard_error[name]:.4f}"
+        assert line.split() == [name, mean, "+-", error]
+        assert row == f"<th>{name}</th><td>{mean}</td><td>{error}</td>"
     assert lines[2:] == ["30 users, 4 left out"]
+    assert "30 users, 4 left out" in evaluation._repr_html_()
+    frame = evaluation.to_frame()
+    assert frame["mean"].to_dict() == evaluation.mean
+    assert frame["standard_error"].to_dict() == evaluation.standard_error
+    assert frame["n_users"].tolist() == [30, 30]
+    assert "&lt;b&gt;" in Evaluation({"<b>": np.zeros(2)})._repr_html_()
+
+
+def test_a_frame_without_pandas_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r'to_frame needs pandas: pip install "skvae\[tables\]"'):
+        BASE.to_frame()
 
 
 def test_the_standard_error_of_one_user_is_nan_without_a_warning():
@@ -241,7 +256,6 @@ def test_evaluations_by_hand_subtract_as_before_and_from_others():
     scores = BASE.per_user
     assert (Evaluation(scores) - Evaluation(scores)).mean == dict.fromkeys(METRICS, 0)
     assert (Evaluation(scores) - BASE).mean == (BASE - Evaluation(scores)).mean == dict.fromkeys(METRICS, 0)
-    assert repr(Evaluation({"a": np.zeros(1)})) == "Evaluation(per_user={'a': array([0.])})"
 
 
 def test_a_difference_pickles_and_can_be_subtracted_again():

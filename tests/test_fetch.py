@@ -624,7 +624,7 @@ def test_a_byte_order_mark_and_line_endings_of_plays_do_not_matter(tmp_path):
 
 def test_without_pandas_the_taste_profile_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'skvae\[tables\]'"):
+    with pytest.raises(ImportError, match=r'pip install "skvae\[tables\]"'):
         fetch_million_song_taste_profile(path=tmp_path)
 
 

@@ -700,7 +700,7 @@ def test_two_users_in_a_list_are_no_pair():
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-4, 1e20, 1e30])
 def test_values_that_train_next_to_nothing_are_warned_of(scale):
-    with pytest.warns(UserWarning, match="learn next to nothing from such ones: scale X"):
+    with pytest.warns(UserWarning, match="learn almost nothing from such values: scale X"):
         check_scale(as_float32(BINARY * np.float64(scale)))
 
 

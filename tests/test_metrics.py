@@ -199,7 +199,7 @@ ERRORS = {
     "item too large": (np.eye(2), [[2], [1]], {}, ValueError, "items must lie between -1 .none. and 1, the last"),
     "item below -1": (np.eye(2), [[-2], [1]], {}, ValueError, "items must lie between -1 .none. and 1, the last"),
     "item twice": (np.eye(2), [[0, 1], [1, 1]], {}, ValueError, "items lists an item twice for one user"),
-    "too few ranks": (np.eye(3), [[0], [1], [2]], {"k": 2}, ValueError, "items holds 1 ranks a user, k=2 needs more"),
+    "too few ranks": (np.eye(3), [[0], [1], [2]], {"k": 2}, ValueError, "items holds 1 ranks per user, k=2 needs more"),
     "other users": (np.eye(2), [[0, 1]], {}, ValueError, "held_out has 2 users, items has 1"),
     "one dimension": (np.eye(2), [0, 1], {}, ValueError, r"items must be integer .* with shape \(2,\)"),
     "float items": (np.eye(2), [[0.0], [1.0]], {}, ValueError, "items must be integer .*got dtype float64"),

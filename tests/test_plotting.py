@@ -304,7 +304,7 @@ def test_validation_scores_of_some_epochs_alone_are_not_drawn(X):
     model = clone(SMALL_VAE).set_params(max_iter=2).fit(X[:400], X_val=X[400:]).partial_fit(X[:400])
     display = TrainingCurveDisplay.from_estimator(model)
     assert [axes.get_ylabel() for axes in display.axes_] == ["loss per user (nats)", "beta"]
-    with pytest.raises(ValueError, match="does not have a score an epoch"):
+    with pytest.raises(ValueError, match="does not have one score per epoch"):
         TrainingCurveDisplay.from_estimator(model, curves=["validation"])
 
 

@@ -518,7 +518,7 @@ def test_repeats_in_several_tables_are_repeats():
         ([(["a"], ["x"]), 7], TypeError, "Table 2 of events: events must be a DataFrame, an array .* got int"),
         ([], ValueError, "events has no rows"),
         ([([], []), ([], [])], ValueError, "events has no rows"),
-        (iter([]), ValueError, "events is a list_iterator that gives no table, as after it was gone through once"),
+        (iter([]), ValueError, "events is a list_iterator that gives no table, as after it was read once"),
     ],
     ids=["missing", "kinds", "no table", "none", "empty", "iterator"],
 )
@@ -758,7 +758,7 @@ def test_what_is_wrong_with_arrays_is_said_in_one_sentence(events, error, senten
         ({"binary": "yes"}, TypeError, "binary must be an instance of"),
         ({"duplicates": "first"}, ValueError, "duplicates must be one of error, last, max, sum, got 'first'"),
         ({"handle_unknown": "drop"}, ValueError, "handle_unknown must be one of error, ignore, warn, got 'drop'"),
-        ({"weight": "rating"}, ValueError, "weight='rating' decides nothing with binary=True and threshold=None"),
+        ({"weight": "rating"}, ValueError, "weight='rating' has no effect with binary=True and threshold=None"),
         ({"duplicates": "last"}, ValueError, 'duplicates="last" needs timestamp'),
         ({"item": "score"}, ValueError, "item='score' is the name of a column that recommend adds: rename that of ev"),
         ({"user": "rank"}, ValueError, "user='rank' is .*, for example to 'user_rank', and use InteractionEncoder"),

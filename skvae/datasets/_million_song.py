@@ -97,7 +97,7 @@ def _import_pandas():
     try:
         import pandas
     except ImportError as error:
-        raise ImportError("The taste profile is read with pandas: pip install 'skvae[tables]'.") from error
+        raise ImportError('The taste profile is read with pandas: pip install "skvae[tables]".') from error
     return pandas
 
 

@@ -10,9 +10,9 @@ from sklearn.utils import check_random_state, check_scalar
 def make_interactions(n_users=1000, n_items=200, *, n_groups=4, density=0.1, random_state=None):
     """Users who like one group of items, and among its items the popular ones more.
 
-    Item i belongs to group i % n_groups, user u to a random group. A user has a random number of
-    items around density * n_items, at least 5 where that many exist; nine in ten come from the
-    user's own group, an item's weight falling with its index as 1 / (10 + index).
+    Item i belongs to group i % n_groups, each user to a random group. A user has a random number of
+    items around density * n_items, at least 5 where that many exist. Nine in ten come from the
+    user's own group. The weight of an item falls with its index, as 1 / (10 + index).
 
     Parameters
     ----------

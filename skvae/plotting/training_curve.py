@@ -15,7 +15,7 @@ class TrainingCurveDisplay:
     Parameters
     ----------
     curves : dict of str to array of shape (n_epochs,)
-        Label of the y-axis to one value an epoch, from epoch 1.
+        Label of the y-axis to one value per epoch, from epoch 1.
     best_iter : int or None, default=None
         Epoch, from 1, whose weights were kept; None where nothing was validated.
     name : str or None, default=None
@@ -169,7 +169,7 @@ def _one_score_an_epoch(estimator):
 
 def _check_curves(curves, values):
     remedies = {
-        "validation": "validation_scores_ does not have a score an epoch: fit with X_val or early_stopping=True",
+        "validation": "validation_scores_ does not have one score per epoch: fit with X_val or early_stopping=True",
         "beta": "beta_curve_ is 0 in every epoch: only a MultVAERecommender with anneal_cap above 0 has a KL weight",
     }
     if isinstance(curves, str) or not len(curves):

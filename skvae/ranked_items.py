@@ -1,0 +1,86 @@
+"""Checked ranked items, as `recommend` returns them, and checked vectors that describe items."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.preprocessing import normalize
+from sklearn.utils import check_scalar
+
+from .matrix import as_csr, dense_values
+
+MOST_RANKS = 2**31 - 1
+
+
+def as_ranked(items):
+    """Items as an array, checked to have users and ranks.
+
+    Parameters
+    ----------
+    items : int array of shape (n_users, n_ranks)
+
+    Returns
+    -------
+    int array of shape (n_users, n_ranks)
+
+    Raises
+    ------
+    ValueError
+        Where it has another number of dimensions, or does not hold integers.
+    """
+    try:
+        items = np.asarray(items)
+    except ValueError:  # lists of different lengths
+        raise ValueError("items must have as many ranks for each user: fill up with -1, as recommend does.") from None
+    if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
+        got = f"dtype {items.dtype} with shape {items.shape}"
+        raise ValueError(f"items must be integer item indices of shape (n_users, k), got {got}.")
+    return items
+
+
+def first_k(items, n_items, k=None):
+    """The first k ranks, checked.
+
+    Parameters
+    ----------
+    items : int array of shape (n_users, n_ranks)
+        Ranked item indices, best first, -1 for none.
+    n_items : int
+    k : int, default=None
+        None: all ranks.
+
+    Returns
+    -------
+    int64 array of shape (n_users, min(k, n_ranks))
+
+    Raises
+    ------
+    ValueError
+        Where an item is out of range or listed twice, or items has fewer ranks than k asks for.
+    """
+    items = as_ranked(items)
+    n_ranks = items.shape[1]
+    k = check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1, max_val=MOST_RANKS)
+    if n_ranks < min(k, n_items):
+        raise ValueError(f"items holds {n_ranks} ranks per user, k={k} needs more: recommend at least k items.")
+    items = items[:, :k]
+    if items.size and (items.min() < -1 or items.max() >= n_items):
+        raise ValueError(f"items must lie between -1 (none) and {n_items - 1}, the last item.")
+    ordered = np.sort(items, axis=1)
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+        raise ValueError("items lists an item twice for one user: a ranking holds each item once.")
+    return items.astype(np.int64, copy=False)  # uint64 and int64 would make floats
+
+
+def unit_vectors(item_vectors):
+    """Vectors of length 1, whose products are cosines; a vector of zeros stays one.
+
+    Parameters
+    ----------
+    item_vectors : sparse matrix or array of shape (n_items, n_features)
+
+    Returns
+    -------
+    float64 csr_array or array of shape (n_items, n_features)
+    """
+    read = as_csr if sp.issparse(item_vectors) else dense_values
+    vectors = normalize(read(item_vectors, "item_vectors", negative=True).astype(np.float64))
+    return sp.csr_array(vectors) if sp.issparse(vectors) else vectors
