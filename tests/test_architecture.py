@@ -48,7 +48,7 @@ ARROWS = {
     | {"parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {"auto", "callbacks", "checkpoints", "core", "hiding", "model_selection", "ranking", "scoring"},
-    "autoencoder": {"auto", "callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking", "recommender"},
+    "autoencoder": {"callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking", "recommender"},
     "multvae": {"auto", "autoencoder", "core", "parameters"},
     "multdae": {"autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
