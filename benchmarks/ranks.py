@@ -53,12 +53,13 @@ def measure(name, ranks):
     ease = max(candidates, key=lambda model: score(model, split.validation))
     left, values, right = randomized_svd(ease.weights_, max(ranks), n_iter=4, random_state=0)
     _, _, vectors = randomized_svd(normalize(split.train), max(ranks), n_iter=4, random_state=0)
-    return {
-        "EASE^R": {str(rank): score(Factors(left[:, :rank] * values[:rank], right[:rank]), split.test) for rank in ranks}
-        | {"full": score(ease, split.test)},
-        "PureSVD": {str(rank): score(Factors(vectors[:rank].T, vectors[:rank]), split.test) for rank in ranks},
-        "shape": split.train.shape,
+    factors = {"EASE^R": (left * values, right), "PureSVD": (vectors.T, vectors)}
+    results = {
+        model: {str(rank): score(Factors(one[:, :rank], other[:rank]), split.test) for rank in ranks}
+        for model, (one, other) in factors.items()
     }
+    results["EASE^R"]["full"] = score(ease, split.test)
+    return results | {"shape": split.train.shape}
 
 
 def score(model, users):
