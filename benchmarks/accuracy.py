@@ -19,6 +19,7 @@ from pathlib import Path
 import harness
 import numpy as np
 from real_data import NAMES, load
+from sklearn.model_selection import ParameterGrid
 
 import skvae
 from skvae.metrics import ndcg_at_k, recall_at_k
@@ -29,8 +30,14 @@ COMPARED = ("EASE", "Linear", "Blend")  # with these everyone is compared user b
 EASE_L2 = (1.0, 5.0, 20.0, 50.0, 200.0, 500.0)
 # peer -> runner and the settings of which the best on the validation users of the first split is taken
 PAPER = {"irspack": {"dim_z": 200, "enc_hidden_dims": 600}, "cornac": {"k": 200, "autoencoder_structure": [600]}}
+ALS = {"factors": [8, 32, 128, 256], "regularization": [1, 10, 30, 100], "alpha": [1, 5, 20]}
+IALS = {"n_components": [32, 128], "alpha0": [0.03, 0.1, 0.3, 1.0], "reg": [0.001, 0.003, 0.01, 0.03]}
 PEERS = {
-    "implicit ALS": ("implicit", [{"factors": f, "regularization": r} for f in (64, 200) for r in (0.01, 1.0)]),
+    "implicit ALS": ("implicit", ALS),
+    "implicit BM25": ("implicit", {"model": ["BM25"], "K": [20, 100, 500], "K1": [0.3, 1.2, 5.0], "B": [0.2, 0.75]}),
+    "implicit cosine": ("implicit", {"model": ["cosine"], "K": [20, 100, 500]}),
+    "irspack EDLAE": ("irspack", {"model": ["EDLAE"], "reg": [1, 20, 100, 400], "dropout_p": [0.1, 0.3, 0.5, 0.8]}),
+    "irspack iALS": ("irspack", {"model": ["IALS"]} | IALS),
     "irspack MultVAE": ("irspack", [{}, PAPER["irspack"] | {"minibatch_size": 100}]),
     "Cornac VAECF": ("cornac", [{}, PAPER["cornac"] | {"batch_size": 100}]),
     "RecBole MultiVAE": (
@@ -120,7 +127,8 @@ class Models(dict):
 
 def run_peer(model, split, record, args):
     """A peer's fit with its best settings so far, those chosen on the first split, and its scores of the test users."""
-    runner, candidates = PEERS[model]
+    runner, grid = PEERS[model]
+    candidates = ParameterGrid(grid) if isinstance(grid, dict) else grid
     python = harness.environment(runner, args.environments)
     chosen = record.about.setdefault("chosen", {})
     fold_in, held_out = skvae.fold_in_split(split.validation)

@@ -1,12 +1,17 @@
-"""Runs irspack's MultVAERecommender; see common.py."""
+"""Runs irspack's models, which one "model" says; see common.py."""
 
 import common
-import jax
-from irspack.recommenders.multvae import MultVAERecommender
 from irspack.utils.id_mapping import retrieve_recommend_from_score
 
 
 def fit(X, parameters, clock):
+    parameters = dict(parameters)
+    kind = parameters.pop("model", "MultVAE")
+    if kind != "MultVAE":
+        return fit_at_once(kind, X, parameters, clock)
+    import jax
+    from irspack.recommenders.multvae import MultVAERecommender
+
     model = MultVAERecommender(X, **parameters)
     clock.start()
     model.start_learning()
@@ -15,6 +20,17 @@ def fit(X, parameters, clock):
         jax.block_until_ready(model.trainer.params)  # JAX returns before it has computed
         if clock.epoch_ended(model.get_score_cold_user):
             return model
+
+
+def fit_at_once(kind, X, parameters, clock):
+    """A model that is scored once, at its end."""
+    import irspack
+
+    model = getattr(irspack, f"{kind}Recommender")(X, **parameters)
+    clock.start()
+    model.learn()
+    clock.epoch_ended(model.get_score_cold_user)
+    return model
 
 
 def recommend(model, X, users, k):
