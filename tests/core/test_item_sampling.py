@@ -248,7 +248,7 @@ class _WithWeights(_OfOnesOwn):
 def test_a_likelihood_of_ones_own_is_refused_unless_it_takes_weights(X, monkeypatch):
     model = MultDAERecommender(4, max_iter=1, random_state=0, likelihood=_OfOnesOwn(), n_sampled_items=20)
     model.set_params(initialization="xavier")  # which asks no likelihood for an intercept
-    with pytest.raises(ValueError, match="n_sampled_items=20 needs a likelihood that takes_item_weights"):
+    with pytest.raises(ValueError, match="n_sampled_items=20 needs a likelihood with takes_item_weights"):
         model.fit(X)
     monkeypatch.setattr("skvae.auto.n_sampled_items", lambda n_items: 20)
     assert clone(model).set_params(n_sampled_items="auto").fit(X).n_sampled_items_ is None
