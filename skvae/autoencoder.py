@@ -3,6 +3,7 @@
 import numbers
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from . import fitting
-from .callbacks import CallbackSupportMixin, with_callbacks
+from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
 from .core.inference import Inference
@@ -21,6 +22,7 @@ from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS, takes_item_weights
 from .core.objectives import TARGETS
+from .core.processes import process_group
 from .matrix_checks import check_scale
 from .parameters import (
     check_parameters,
@@ -168,19 +170,28 @@ class BaseAutoencoder(
             fitted nevertheless, with the best epoch so far, or without validation users with the
             weights reached; and the checkpoint stays.
         """
-        parameters = self._checked_parameters()
-        candidate, X = self._checked_anew(X, y)
-        check_scale(X)
-        is_warm = fitting.is_warm(self, parameters)
-        if is_warm:
-            fitting.check_warm_start(self, parameters, X)
-        validation = None if X_val is None else candidate._validation_pair(X_val)
-        with fitting.checkpoint_for(self, parameters, X, validation) as checkpoint:
-            context = self._init_callback_context(max_subtasks=parameters.max_iter)
-            with self._begin_fit(candidate, keep_model=is_warm):
+        processes = process_group()
+        with processes.agreed():
+            parameters = self._checked_parameters()
+            candidate, X = self._checked_anew(X, y)
+            check_scale(X)
+            is_warm = fitting.is_warm(self, parameters)
+            if is_warm:
+                fitting.check_warm_start(self, parameters, X)
+            validation = None if X_val is None else candidate._validation_pair(X_val)
+        fitting.check_same(self, parameters, X, validation, processes, goes_on=is_warm)
+        with ExitStack() as stack:
+            with processes.agreed():
+                checkpoint = fitting.checkpoint_for(self, parameters, X, validation, processes)
+                stack.enter_context(checkpoint)
+                context = callback_context(self, processes, max_subtasks=parameters.max_iter)
+            stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
+            with processes.agreed():
                 context.call_on_fit_task_begin(estimator=self)
-                history = fitting.fit(self, parameters, X, validation, context, checkpoint, hold_out=X_val is None)
-                if history.interrupt is None:
+            how = {"hold_out": X_val is None, "processes": processes}
+            history = fitting.fit(self, parameters, X, validation, context, checkpoint, **how)
+            if history.interrupt is None:
+                with processes.agreed():
                     context.call_on_fit_task_end(estimator=self)
                     checkpoint.remove()
         fitting.pass_on(history, self)
@@ -207,17 +218,20 @@ class BaseAutoencoder(
         ValueError
             As `fit`.
         """
-        parameters = self._checked_parameters()
-        if hasattr(self, "weights_"):
-            X, change = self._check_interactions(X, reset=False), all_or_nothing(self)
-        else:
-            candidate, X = self._checked_anew(X, y)
-            change = self._begin_fit(candidate)
-        if X.nnz == 0:
-            raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
-        check_scale(X)
+        processes, goes_on = process_group(), hasattr(self, "weights_")
+        with processes.agreed():
+            parameters = self._checked_parameters()
+            if goes_on:
+                X, change = self._check_interactions(X, reset=False), all_or_nothing(self)
+            else:
+                candidate, X = self._checked_anew(X, y)
+                change = self._begin_fit(candidate)
+            if X.nnz == 0:
+                raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+            check_scale(X)
+        fitting.check_same(self, parameters, X, None, processes, goes_on)
         with change:
-            history = fitting.partial_fit(self, parameters, X)
+            history = fitting.partial_fit(self, parameters, X, processes)
             self._add_users(X)
         fitting.pass_on(history, self)
         return self
