@@ -169,6 +169,9 @@ class BaseAutoencoder(
             Passed on after a Ctrl-C, so that a search stops. Once an epoch is finished the model is
             fitted nevertheless, with the best epoch so far, or without validation users with the
             weights reached; and the checkpoint stays.
+        RuntimeError
+            Where another process of a process group of torch.distributed, in which all fit one
+            model together, failed or ended.
         """
         processes = process_group()
         with processes.agreed():
@@ -188,8 +191,9 @@ class BaseAutoencoder(
             stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
             with processes.agreed():
                 context.call_on_fit_task_begin(estimator=self)
-            how = {"hold_out": X_val is None, "processes": processes}
-            history = fitting.fit(self, parameters, X, validation, context, checkpoint, **how)
+            history = fitting.fit(
+                self, parameters, X, validation, context, checkpoint, processes=processes, hold_out=X_val is None
+            )
             if history.interrupt is None:
                 with processes.agreed():
                     context.call_on_fit_task_end(estimator=self)

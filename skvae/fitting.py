@@ -160,12 +160,11 @@ def check_same(estimator, parameters, X, X_val, processes, goes_on):
     """
 
     def identity():
-        device, others = resolve(parameters.device), {}
+        device, start = resolve(parameters.device), None
         if goes_on:
             start = [estimator._seed, estimator.n_updates_, estimator.loss_curve_, estimator._training_state is None]
-            others["model to go on from"] = start
-        # of which kind: by it the item matrices are divided into the chunks that are summed
-        others["device"] = device.type
+        # what is summed at once depends on the kind of device, and on the precision
+        others = {"device": device.type, "model to go on from": start}
         others["precision"] = "bfloat16" if is_half_precision(parameters.precision, device) else "float32"
         return identity_of(estimator, X, X_val, **others)
 

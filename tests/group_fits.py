@@ -178,23 +178,36 @@ def diverged():
     return model_of(clone(DAE).set_params(learning_rate=1e30, likelihood="gaussian", max_iter=20), X)
 
 
-def continued():
-    """A fit that ends when its first process has written some checkpoints, and goes on from the last one."""
-    write, path, numbers = checkpoint_file.write, f"{dist.get_world_size()}.npz", count(1)
+def fit_that_ends_early(path):
+    """When its first process has written some checkpoints."""
+    write, numbers = checkpoint_file.write, count(1)
 
-    def killing(*arguments):
+    def ending(*arguments):
         write(*arguments)
         if next(numbers) == 5:
             raise MemoryError
 
     with (
         mock.patch.multiple(checkpoint, SECONDS=0.0, SHARE_OF_TIME=np.inf),
-        mock.patch.object(checkpoint_file, "write", killing),
+        mock.patch.object(checkpoint_file, "write", ending),
         contextlib.suppress(RuntimeError, MemoryError),
     ):
         clone(VAE).set_params(checkpoint=path).fit(X, X_val=X_VAL)
+
+
+def continued(path="continued.npz"):
     there = os.path.exists(path)
     return clone(VAE).set_params(checkpoint=path).fit(X, X_val=X_VAL), there, os.path.exists(path)
+
+
+def ended_and_continued():
+    fit_that_ends_early("left.npz")  # for the next group
+    fit_that_ends_early("continued.npz")
+    return continued()
+
+
+def continued_by_three():
+    return continued("left.npz")
 
 
 def killed():
@@ -208,14 +221,14 @@ def group():
 
 OTHERS = [
     without_seed, not_corrected, printed, stopped, other_users, other_parameter, negative_in_last,
-    negative_in_last_of_ease, failing_update, interrupted, checkpoint_of_a_blend, diverged, continued, group,
+    negative_in_last_of_ease, failing_update, interrupted, checkpoint_of_a_blend, diverged, ended_and_continued,
 ]  # fmt: skip
 FITS = EQUAL | {fit.__name__: fit for fit in OTHERS}
-OF_THREE = ("vae", "vae, sampled items", "dae, two validation users", "ease", "negative_in_last", "interrupted")
+OF_THREE = ["vae", "vae, sampled items", "dae, two validation users", "ease", "negative_in_last", "interrupted"]
 GROUPS = {
     "one": (1, {"group": group}),
     "two": (2, FITS),
-    "three": (3, {name: FITS[name] for name in OF_THREE}),
+    "three": (3, {name: FITS[name] for name in OF_THREE} | {"continued_by_three": continued_by_three}),
     "killed": (2, {"killed": killed}),
 }
 
