@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import sys
+import warnings
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,7 @@ from unittest import mock
 import numpy as np
 import torch.distributed as dist
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 import skvae
 from skvae.core import checkpoint, checkpoint_file, item_products, optimizer
@@ -94,6 +96,7 @@ EQUAL = {
     "vae, warm start": warm,
     "vae, partial_fit": lambda: model_of(VAE, X, n_partial=2),
     "dae": lambda: model_of(clone(DAE).set_params(dropout=0.0, averaging_epochs=0.0), X),
+    "vae, two users": lambda: model_of(VAE, X[:2]),
     "dae, two validation users": lambda: model_of(DAE, X, X_val=X_VAL[:2]),
     "dae, logistic": lambda: model_of(clone(DAE).set_params(likelihood="logistic"), X),
     "recvae": lambda: model_of(RECVAE, X, X_val=X_VAL),
@@ -101,6 +104,15 @@ EQUAL = {
     "linear": lambda: model_of(skvae.LinearRecommender(keep_gram=True), np.repeat(X.toarray(), 3, axis=0), n_partial=1),
     "blend": lambda: model_of(skvae.BlendRecommender([("ease", skvae.EASERecommender()), ("dae", DAE)]), X),
 }
+
+
+def searched():
+    """A grid with a candidate that diverges, which is that of all processes too."""
+    grid = {"learning_rate": [1e30, 1e-3], "likelihood": ["gaussian"], "max_iter": [2]}
+    search = GridSearchCV(DAE, grid, cv=skvae.UserKFold(2), scoring=skvae.ndcg_scorer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return search.fit(X).cv_results_["mean_test_score"]
 
 
 def without_seed():
@@ -220,11 +232,19 @@ def group():
 
 
 OTHERS = [
-    without_seed, not_corrected, printed, stopped, other_users, other_parameter, negative_in_last,
+    searched, without_seed, not_corrected, printed, stopped, other_users, other_parameter, negative_in_last,
     negative_in_last_of_ease, failing_update, interrupted, checkpoint_of_a_blend, diverged, ended_and_continued,
 ]  # fmt: skip
 FITS = EQUAL | {fit.__name__: fit for fit in OTHERS}
-OF_THREE = ["vae", "vae, sampled items", "dae, two validation users", "ease", "negative_in_last", "interrupted"]
+OF_THREE = [
+    "vae",
+    "vae, sampled items",
+    "vae, two users",
+    "dae, two validation users",
+    "ease",
+    "negative_in_last",
+    "interrupted",
+]
 GROUPS = {
     "one": (1, {"group": group}),
     "two": (2, FITS),

@@ -77,6 +77,14 @@ def test_the_model_is_that_of_one_process(of_processes, name):
             assert getattr(model, number, None) == getattr(one, number, None)
 
 
+@fits("searched")
+def test_a_search_has_the_scores_of_one_process(of_processes):
+    expected = group_fits.searched()
+    assert np.isnan(expected).tolist() == [True, False]
+    for scores in of_processes:
+        np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
 @fits("not_corrected")
 def test_processes_do_not_drift_apart(of_processes):
     models, n_broadcasts = zip(*of_processes, strict=True)
