@@ -170,8 +170,7 @@ class BaseAutoencoder(
             fitted nevertheless, with the best epoch so far, or without validation users with the
             weights reached; and the checkpoint stays.
         RuntimeError
-            Where another process of a process group of torch.distributed, in which all fit one
-            model together, failed or ended.
+            Where another process of a process group of torch.distributed failed or ended.
         """
         processes = process_group()
         with processes.agreed():
@@ -185,19 +184,11 @@ class BaseAutoencoder(
         fitting.check_same(self, parameters, X, validation, processes, goes_on=is_warm)
         with ExitStack() as stack:
             with processes.agreed():
-                checkpoint = fitting.checkpoint_for(self, parameters, X, validation, processes)
-                stack.enter_context(checkpoint)
+                checkpoint = stack.enter_context(fitting.checkpoint_for(self, parameters, X, validation, processes))
                 context = callback_context(self, processes, max_subtasks=parameters.max_iter)
             stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
-            with processes.agreed():
-                context.call_on_fit_task_begin(estimator=self)
-            history = fitting.fit(
-                self, parameters, X, validation, context, checkpoint, processes=processes, hold_out=X_val is None
-            )
-            if history.interrupt is None:
-                with processes.agreed():
-                    context.call_on_fit_task_end(estimator=self)
-                    checkpoint.remove()
+            hold_out = X_val is None
+            history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, hold_out=hold_out)
         fitting.pass_on(history, self)
         return self
 
@@ -436,24 +427,6 @@ class PosteriorMixin:
         mean, standard_deviation = self.posterior(X)
         noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
         return (mean + standard_deviation * noise).astype(np.float32)
-
-
-def target_of(model, parameters):
-    """What the loss of an autoencoder is of: as its last fit resolved "auto", or as its parameter says.
-
-    Parameters
-    ----------
-    model : autoencoder
-    parameters : SimpleNamespace
-        Its parameters, checked.
-
-    Returns
-    -------
-    str
-    """
-    if parameters.target != "auto":
-        return parameters.target
-    return getattr(model, "target_", "all")  # of models from before there was a choice
 
 
 def _check_can_drop(dropout, likelihood):

@@ -340,10 +340,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
 def _check_no_checkpoint(parameters, processes):
     if parameters.checkpoint is not None and processes.size > 1:
-        raise ValueError(
-            f"checkpoint={parameters.checkpoint!r} is of one process, and {processes.size} fit this blend together: "
-            "leave it None, or give the members one of their own each."
-        )
+        given = f"checkpoint={parameters.checkpoint!r} is of one process"
+        raise ValueError(f"{given}, and {processes.size} fit this blend together: leave it None.")
 
 
 def _check_weights(weights, pairs):

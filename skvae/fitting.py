@@ -37,7 +37,7 @@ from .ranking import users_per_block
 from .scoring import mean_validation_score
 
 
-def fit(estimator, parameters, X, validation, context, checkpoint, *, processes, hold_out):
+def fit(estimator, parameters, X, validation, context, checkpoint, processes, *, hold_out):
     """Train for max_iter epochs at most, from initial weights or, with warm_start, from those of the last fit.
 
     Parameters
@@ -53,7 +53,7 @@ def fit(estimator, parameters, X, validation, context, checkpoint, *, processes,
     context : callback context
         Of the fit.
     checkpoint : Checkpoint or NoCheckpoint
-        Where the fit goes on from what it holds.
+        Where the fit goes on from what it holds; removed at the end, but for a Ctrl-C.
     processes : Alone or ProcessGroup
         That fit together, each with all of X.
     hold_out : bool
@@ -64,10 +64,12 @@ def fit(estimator, parameters, X, validation, context, checkpoint, *, processes,
     History
         For `pass_on`.
     """
+    with processes.agreed():
+        context.call_on_fit_task_begin(estimator=estimator)
+        if hold_out and parameters.early_stopping is not False:
+            X, validation = _hold_out(estimator, parameters, X)
     with isolated():
         with processes.agreed():
-            if hold_out and parameters.early_stopping is not False:
-                X, validation = _hold_out(estimator, parameters, X)
             rows = UserRows(X, device=resolve(parameters.device))
         snapshot, warm = processes.by_first(checkpoint.read, torch.tensor), is_warm(estimator, parameters)
         network = _fitted_network(estimator) if warm else _begin(estimator, parameters, rows, processes, snapshot)
@@ -84,10 +86,15 @@ def fit(estimator, parameters, X, validation, context, checkpoint, *, processes,
             training.count_first_weights(validate)
         monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context)
         try:
-            return _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
+            history = _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
         except DivergenceError:
             processes.by_first(checkpoint.remove)  # going on from it would end here again
             raise
+    if history.interrupt is None:
+        with processes.agreed():
+            context.call_on_fit_task_end(estimator=estimator)
+            checkpoint.remove()
+    return history
 
 
 def partial_fit(estimator, parameters, X, processes):

@@ -148,8 +148,9 @@ def stopped():
 
     calls: list = []
     nothing = dict.fromkeys(("setup", "teardown", "on_fit_task_begin"), lambda estimator, context: None)
-    model = clone(VAE).set_callbacks(SimpleNamespace(**nothing, on_fit_task_end=end)).fit(X)
-    return model.set_callbacks(), calls
+    callback = SimpleNamespace(**nothing, on_fit_task_end=end)
+    skvae.EASERecommender().set_callbacks(callback).fit(X)
+    return clone(VAE).set_callbacks(callback).fit(X).set_callbacks(), calls
 
 
 def other_users():

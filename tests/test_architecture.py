@@ -51,7 +51,7 @@ ARROWS = {
     "fitting": {"auto", "callbacks", "checkpoints", "core", "hiding", "model_selection", "ranking", "scoring"},
     "autoencoder": {"callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking", "recommender"},
     "multvae": {"auto", "autoencoder", "core", "parameters"},
-    "multdae": {"autoencoder", "core"},
+    "multdae": {"auto", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
     "saved_state": {
         "autoencoder",
