@@ -62,6 +62,24 @@ def target(dropout, is_multinomial, interactions_per_user):
     return "dropped" if dropout and is_multinomial and interactions_per_user >= 10 else "all"
 
 
+def target_of(model, parameters):
+    """What the loss of an autoencoder is of: as its last fit resolved "auto", or as its parameter says.
+
+    Parameters
+    ----------
+    model : autoencoder
+    parameters : SimpleNamespace
+        Its parameters, checked.
+
+    Returns
+    -------
+    str
+    """
+    if parameters.target != "auto":
+        return parameters.target
+    return getattr(model, "target_", "all")  # of models from before there was a choice
+
+
 def anneal_cap(kl_weighting, interactions_per_user):
     """Ceiling of the KL weight: the paper's .2 from 30 interactions per user on, in proportion less below.
 

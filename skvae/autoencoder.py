@@ -3,6 +3,7 @@
 import numbers
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from . import fitting
-from .callbacks import CallbackSupportMixin, with_callbacks
+from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
 from .core.inference import Inference
@@ -21,6 +22,7 @@ from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS, takes_item_weights
 from .core.objectives import TARGETS
+from .core.processes import process_group
 from .matrix_checks import check_scale
 from .parameters import (
     check_parameters,
@@ -167,22 +169,26 @@ class BaseAutoencoder(
             Passed on after a Ctrl-C, so that a search stops. Once an epoch is finished the model is
             fitted nevertheless, with the best epoch so far, or without validation users with the
             weights reached; and the checkpoint stays.
+        RuntimeError
+            Where another process of a process group of torch.distributed failed or ended.
         """
-        parameters = self._checked_parameters()
-        candidate, X = self._checked_anew(X, y)
-        check_scale(X)
-        is_warm = fitting.is_warm(self, parameters)
-        if is_warm:
-            fitting.check_warm_start(self, parameters, X)
-        validation = None if X_val is None else candidate._validation_pair(X_val)
-        with fitting.checkpoint_for(self, parameters, X, validation) as checkpoint:
-            context = self._init_callback_context(max_subtasks=parameters.max_iter)
-            with self._begin_fit(candidate, keep_model=is_warm):
-                context.call_on_fit_task_begin(estimator=self)
-                history = fitting.fit(self, parameters, X, validation, context, checkpoint, hold_out=X_val is None)
-                if history.interrupt is None:
-                    context.call_on_fit_task_end(estimator=self)
-                    checkpoint.remove()
+        processes = process_group()
+        with processes.agreed():
+            parameters = self._checked_parameters()
+            candidate, X = self._checked_anew(X, y)
+            check_scale(X)
+            is_warm = fitting.is_warm(self, parameters)
+            if is_warm:
+                fitting.check_warm_start(self, parameters, X)
+            validation = None if X_val is None else candidate._validation_pair(X_val)
+        fitting.check_same(self, parameters, X, validation, processes, goes_on=is_warm)
+        with ExitStack() as stack:
+            with processes.agreed():
+                checkpoint = stack.enter_context(fitting.checkpoint_for(self, parameters, X, validation, processes))
+                context = callback_context(self, processes, max_subtasks=parameters.max_iter)
+            stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
+            hold_out = X_val is None
+            history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, hold_out=hold_out)
         fitting.pass_on(history, self)
         return self
 
@@ -207,17 +213,20 @@ class BaseAutoencoder(
         ValueError
             As `fit`.
         """
-        parameters = self._checked_parameters()
-        if hasattr(self, "weights_"):
-            X, change = self._check_interactions(X, reset=False), all_or_nothing(self)
-        else:
-            candidate, X = self._checked_anew(X, y)
-            change = self._begin_fit(candidate)
-        if X.nnz == 0:
-            raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
-        check_scale(X)
+        processes, goes_on = process_group(), hasattr(self, "weights_")
+        with processes.agreed():
+            parameters = self._checked_parameters()
+            if goes_on:
+                X, change = self._check_interactions(X, reset=False), all_or_nothing(self)
+            else:
+                candidate, X = self._checked_anew(X, y)
+                change = self._begin_fit(candidate)
+            if X.nnz == 0:
+                raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+            check_scale(X)
+        fitting.check_same(self, parameters, X, None, processes, goes_on)
         with change:
-            history = fitting.partial_fit(self, parameters, X)
+            history = fitting.partial_fit(self, parameters, X, processes)
             self._add_users(X)
         fitting.pass_on(history, self)
         return self
@@ -418,24 +427,6 @@ class PosteriorMixin:
         mean, standard_deviation = self.posterior(X)
         noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
         return (mean + standard_deviation * noise).astype(np.float32)
-
-
-def target_of(model, parameters):
-    """What the loss of an autoencoder is of: as its last fit resolved "auto", or as its parameter says.
-
-    Parameters
-    ----------
-    model : autoencoder
-    parameters : SimpleNamespace
-        Its parameters, checked.
-
-    Returns
-    -------
-    str
-    """
-    if parameters.target != "auto":
-        return parameters.target
-    return getattr(model, "target_", "all")  # of models from before there was a choice
 
 
 def _check_can_drop(dropout, likelihood):

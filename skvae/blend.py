@@ -11,8 +11,9 @@ from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .blend_members import check_members, fit_members, for_refit, kept_members
-from .callbacks import CallbackSupportMixin, with_callbacks
+from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .checkpoints import checkpoint_of
+from .core.processes import process_group
 from .hiding import hide_items
 from .linear import LinearRecommender
 from .model_selection import hold_out_users
@@ -192,31 +193,39 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             Where a member has no ``decision_function``, or no ``fit`` without prefit, or a parameter has the
             wrong type.
         """
-        parameters, pairs = self._checked_parameters()
-        candidate, X = self._checked_anew(X, y)
-        fitted, validation = candidate._hold_out(parameters, X, X_val)
+        processes = process_group()
+        with processes.agreed():
+            parameters, pairs = self._checked_parameters()
+            _check_no_checkpoint(parameters, processes)
+            candidate, X = self._checked_anew(X, y)
+            fitted, validation = candidate._hold_out(parameters, X, X_val)
         if parameters.prefit:
             candidate._user_hashes = None  # nobody was trained on
         given = None if X_val is None else validation
-        context = self._init_callback_context(max_subtasks=None)
+        with processes.agreed():
+            context = callback_context(self, processes, max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):
-            context.call_on_fit_task_begin(estimator=self)
-            members = fit_members(self, pairs, fitted, validation, checkpoint, context)
+            with processes.agreed():
+                context.call_on_fit_task_begin(estimator=self)
+            verbose = self.verbose and processes.is_first
+            members = fit_members(self, pairs, fitted, validation, checkpoint, context, verbose)
             weights, score = _given_weights(self.weights, pairs), None
             if validation is not None and isinstance(self.weights, str):
-                weights, score = _learned_weights(kept_members(members), _normalizer(self.normalization), *validation)
+                learned_from = kept_members(members), _normalizer(self.normalization), *validation
+                weights, score = processes.by_first(_learned_weights, *learned_from)
             weights = weights / weights.sum()
-            if self.verbose and score is not None:
+            if verbose and score is not None:
                 names = [name for name, member in members if member != "drop"]
                 learned = "  ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
                 print(f"[{type(self).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
             if fitted is not X and parameters.refit:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
-                    members = fit_members(self, for_refit(members), X, None, checkpoint, context, "refit")
+                    members = fit_members(self, for_refit(members), X, None, checkpoint, context, verbose, "refit")
             self.estimators_, self._named_members = kept_members(members), dict(members)
             self.weights_, self.best_validation_score_ = weights, score
-            context.call_on_fit_task_end(estimator=self)
+            with processes.agreed():
+                context.call_on_fit_task_end(estimator=self)
             checkpoint.remove()
         return self
 
@@ -327,6 +336,12 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             for member in {id(member): member for member in self.estimators_}.values():
                 undoing.enter_context(all_or_nothing(member))
                 member.add_items(n_items)
+
+
+def _check_no_checkpoint(parameters, processes):
+    if parameters.checkpoint is not None and processes.size > 1:
+        given = f"checkpoint={parameters.checkpoint!r} is of one process"
+        raise ValueError(f"{given}, and {processes.size} fit this blend together: leave it None.")
 
 
 def _check_weights(weights, pairs):

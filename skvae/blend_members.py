@@ -12,13 +12,13 @@ from .ranking import item_scores
 from .recommender import BaseRecommender
 
 
-def fit_members(blend, pairs, X, validation, checkpoint, context, what="fit"):
+def fit_members(blend, pairs, X, validation, checkpoint, context, verbose, what="fit"):
     """Fit clones of the members, but for those that are dropped, fitted already, or in the checkpoint.
 
     Parameters
     ----------
     blend : BlendRecommender
-        Its parameters ``prefit`` and ``verbose`` are read.
+        Its parameter ``prefit`` is read.
     pairs : list of (str, estimator)
     X : csr_array of shape (n_users, n_items)
     validation : pair of csr_array, or None
@@ -27,6 +27,8 @@ def fit_members(blend, pairs, X, validation, checkpoint, context, what="fit"):
         Of the blend; has the members that are finished.
     context : callback context
         Of the blend's fit.
+    verbose : bool
+        Whether to print a line for each.
     what : str, default="fit"
         Which fit of the members it is.
 
@@ -47,7 +49,7 @@ def fit_members(blend, pairs, X, validation, checkpoint, context, what="fit"):
                 if learned and checkpoint.write(finished | {key: learned}):
                     finished[key] = learned
                     checkpoint.remove_member(number)
-            if blend.verbose:
+            if verbose:
                 seconds = time.perf_counter() - start
                 print(f"[{type(blend).__name__}] {what} {number + 1}/{len(pairs)}  {name}  {seconds:.1f} s")
         if member != "drop":

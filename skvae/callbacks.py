@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from .core.architecture import to_numpy
+from .core.processes import ALONE
 from .core.training import Monitor
 from .scoring import VALIDATION_METRIC
 
@@ -78,12 +79,30 @@ except ImportError:  # scikit-learn before 1.9: the same calls without callbacks
     CallbackSupportMixin, with_callbacks = _NoCallbackSupport, _unchanged
 
 
-def as_one_task(fit):
+def callback_context(estimator, processes, **task):
+    """The callback context of a fit; of several processes that fit together the first one calls the callbacks.
+
+    Parameters
+    ----------
+    estimator : estimator with CallbackSupportMixin
+    processes : Alone or ProcessGroup
+    **task : object
+
+    Returns
+    -------
+    callback context
+    """
+    return estimator._init_callback_context(**task) if processes.is_first else NoCallbacks()
+
+
+def as_one_task(fit, group=lambda: ALONE):
     """A fit without parts that tells callbacks of its beginning and its end.
 
     Parameters
     ----------
     fit : method of (self, X, y=None) of an estimator with CallbackSupportMixin
+    group : callable, default=lambda: ALONE
+        Returns the processes that fit together.
 
     Returns
     -------
@@ -93,10 +112,13 @@ def as_one_task(fit):
     @with_callbacks
     @functools.wraps(fit)
     def fit_as_one_task(self, X, y=None):
-        context = self._init_callback_context()
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        processes = group()
+        with processes.agreed():
+            context = callback_context(self, processes)
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         fit(self, X, y)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        with processes.agreed():
+            context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
     return fit_as_one_task

@@ -34,12 +34,26 @@ def checkpoint_of(path, estimator, X, X_val, **others):
     Checkpoint or NoCheckpoint
         A context for the fit; entering it raises ValueError where the file is not that of this fit.
     """
-    if path is None:
-        return NoCheckpoint()
+    return NoCheckpoint() if path is None else Checkpoint(path, identity_of(estimator, X, X_val, **others))
+
+
+def identity_of(estimator, X, X_val, **others):
+    """What tells a fit from any other.
+
+    Parameters
+    ----------
+    estimator, X, X_val, **others : object
+        As in `checkpoint_of`.
+
+    Returns
+    -------
+    dict of str to json
+        Class of the estimator, parameters, data and others, by their names.
+    """
     parameters = estimator.get_params(deep=True) | others
     kept = {name: value for name, value in parameters.items() if name.split("__")[-1] not in WITHOUT_EFFECT}
     data = {"X": X, "X_val": X_val}
-    return Checkpoint(path, {"estimator": type(estimator).__name__} | _described(kept | data))
+    return {"estimator": type(estimator).__name__} | _described(kept | data)
 
 
 def _described(value, depth=0):

@@ -19,9 +19,10 @@ from sklearn.utils import check_random_state
 
 from . import auto
 from .callbacks import EpochMonitor, NoCallbacks
-from .checkpoints import checkpoint_of
+from .checkpoints import checkpoint_of, identity_of
 from .core.architecture import to_numpy, trainable
 from .core.batches import UserRows
+from .core.checkpoint import NoCheckpoint
 from .core.checkpoint_file import checksum
 from .core.devices import is_half_precision, resolve
 from .core.inference import Inference
@@ -33,10 +34,10 @@ from .core.training import DivergenceError, Settings, Training
 from .hiding import hide_items
 from .model_selection import hold_out_users
 from .ranking import users_per_block
-from .scoring import VALIDATION_METRIC, score_users
+from .scoring import mean_validation_score
 
 
-def fit(estimator, parameters, X, validation, context, checkpoint, *, hold_out):
+def fit(estimator, parameters, X, validation, context, checkpoint, processes, *, hold_out):
     """Train for max_iter epochs at most, from initial weights or, with warm_start, from those of the last fit.
 
     Parameters
@@ -52,7 +53,9 @@ def fit(estimator, parameters, X, validation, context, checkpoint, *, hold_out):
     context : callback context
         Of the fit.
     checkpoint : Checkpoint or NoCheckpoint
-        Where the fit goes on from what it holds.
+        Where the fit goes on from what it holds; removed at the end, but for a Ctrl-C.
+    processes : Alone or ProcessGroup
+        That fit together, each with all of X.
     hold_out : bool
         Whether early stopping may hold out users of X.
 
@@ -61,27 +64,40 @@ def fit(estimator, parameters, X, validation, context, checkpoint, *, hold_out):
     History
         For `pass_on`.
     """
-    if hold_out and parameters.early_stopping is not False:
-        X, validation = _hold_out(estimator, parameters, X)
+    with processes.agreed():
+        context.call_on_fit_task_begin(estimator=estimator)
+        if hold_out and parameters.early_stopping is not False:
+            X, validation = _hold_out(estimator, parameters, X)
     with isolated():
-        rows, snapshot = UserRows(X, device=resolve(parameters.device)), checkpoint.read(torch.tensor)
-        warm = is_warm(estimator, parameters)
-        network = _fitted_network(estimator) if warm else _begin(estimator, parameters, rows, snapshot)
+        with processes.agreed():
+            rows = UserRows(X, device=resolve(parameters.device))
+        snapshot, warm = processes.by_first(checkpoint.read, torch.tensor), is_warm(estimator, parameters)
+        network = _fitted_network(estimator) if warm else _begin(estimator, parameters, rows, processes, snapshot)
         estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
         _warn_below_final(estimator, parameters, rows)
-        training = _training(estimator, parameters, network, rows, parameters.max_iter, parameters.averaging_epochs)
-        validate = validation and functools.partial(validation_score, *validation)
+        lengths = {"n_epochs": parameters.max_iter, "averaging_epochs": parameters.averaging_epochs}
+        with processes.agreed():
+            training = _training(estimator, parameters, network, rows, processes, **lengths)
+        validate = None
+        if validation is not None:
+            fold_in, held_out = map(processes.rows_of, validation)
+            validate = functools.partial(validation_score, fold_in, held_out, processes)
         if warm and validate and snapshot is None:
             training.count_first_weights(validate)
         monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context)
         try:
-            return _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
+            history = _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
         except DivergenceError:
-            checkpoint.remove()  # going on from it would end here again
+            processes.by_first(checkpoint.remove)  # going on from it would end here again
             raise
+    if history.interrupt is None:
+        with processes.agreed():
+            context.call_on_fit_task_end(estimator=estimator)
+            checkpoint.remove()
+    return history
 
 
-def partial_fit(estimator, parameters, X):
+def partial_fit(estimator, parameters, X, processes):
     """Train for one epoch, from initial weights or those that there are; nothing is validated or averaged.
 
     Parameters
@@ -92,6 +108,8 @@ def partial_fit(estimator, parameters, X):
         Its parameters, checked.
     X : csr_array of shape (n_users, n_items)
         Checked.
+    processes : Alone or ProcessGroup
+        As in `fit`.
 
     Returns
     -------
@@ -103,9 +121,9 @@ def partial_fit(estimator, parameters, X):
         if hasattr(estimator, "weights_"):
             network = _fitted_network(estimator)
         else:
-            network = _begin(estimator, parameters, rows)
+            network = _begin(estimator, parameters, rows, processes)
             estimator.early_stopping_ = False
-        training = _training(estimator, parameters, network, rows, n_epochs=1, averaging_epochs=0.0)
+        training = _training(estimator, parameters, network, rows, processes, n_epochs=1, averaging_epochs=0.0)
         monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks())
         return _run(estimator, training, None, monitor, keep_state=True)
 
@@ -126,7 +144,41 @@ def is_warm(estimator, parameters):
     return parameters.warm_start and hasattr(estimator, "weights_")
 
 
-def checkpoint_for(estimator, parameters, X, X_val):
+def check_same(estimator, parameters, X, X_val, processes, goes_on):
+    """Raise where another process of the group fits another estimator, begins or computes otherwise, or has other data.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        Not changed by the fit yet.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    X : csr_array of shape (n_users, n_items)
+        Checked.
+    X_val : pair of csr_array, or None
+        Validation users that fit was given, checked.
+    processes : Alone or ProcessGroup
+    goes_on : bool
+        Whether it goes on from the fitted model.
+
+    Raises
+    ------
+    ValueError
+    """
+
+    def identity():
+        device, start = resolve(parameters.device), None
+        if goes_on:
+            start = [estimator._seed, estimator.n_updates_, estimator.loss_curve_, estimator._training_state is None]
+        # what is summed at once depends on the kind of device, and on the precision
+        others = {"device": device.type, "model to go on from": start}
+        others["precision"] = "bfloat16" if is_half_precision(parameters.precision, device) else "float32"
+        return identity_of(estimator, X, X_val, **others)
+
+    processes.check_same(identity)
+
+
+def checkpoint_for(estimator, parameters, X, X_val, processes):
     """The checkpoint of a fit, which depends on where it begins and on the device besides parameters and data.
 
     Parameters
@@ -140,12 +192,17 @@ def checkpoint_for(estimator, parameters, X, X_val):
     X_val : pair of csr_array, or None
         Validation users that fit was given, checked.
 
+    processes : Alone or ProcessGroup
+        The first one has the checkpoint.
+
     Returns
     -------
     Checkpoint or NoCheckpoint
     """
+    if parameters.checkpoint is None or not processes.is_first:
+        return NoCheckpoint()
     others: dict = {"device": str(resolve(parameters.device)), "model to go on from": None}
-    if parameters.checkpoint is not None and is_warm(estimator, parameters):
+    if is_warm(estimator, parameters):
         numbers = [estimator._seed, estimator.n_updates_, estimator.batch_size_]
         content = checksum([estimator.weights_, estimator._training_state, numbers])
         others["model to go on from"] = f"one of {estimator.n_iter_} epochs (checksum {content})"
@@ -195,10 +252,11 @@ def _hold_out(estimator, parameters, X):
     return X, None
 
 
-def _begin(estimator, parameters, rows, snapshot=None):
+def _begin(estimator, parameters, rows, processes, snapshot=None):
     """Set what a fit begins with: seed, counters, what "auto" comes to; the network with its initial weights.
 
-    With a snapshot to go on from, the seed is that of the snapshot and the weights are still to be set.
+    The seed and the weights are those of the first process. With a snapshot to go on from, the seed is that of the
+    snapshot and the weights are still to be set.
     """
     n_users, n_interactions = len(rows.non_empty()), len(rows.items)
     batch_size, patience = parameters.batch_size, parameters.n_iter_no_change
@@ -212,7 +270,8 @@ def _begin(estimator, parameters, rows, snapshot=None):
     estimator.loss_curve_, estimator.beta_curve_ = [], []
     estimator.validation_scores_ = estimator.best_validation_score_ = None
     estimator._training_state = None
-    estimator._seed = int(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
+    seed = int(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
+    estimator._seed = processes.of_first(seed)
     network = estimator.architecture_.build(rows.n_items).to_empty(device="cpu")
     if hasattr(parameters, "target"):
         is_multinomial = isinstance(network.likelihood, LIKELIHOODS["multinomial"])
@@ -223,8 +282,14 @@ def _begin(estimator, parameters, rows, snapshot=None):
         return network
     name = parameters.initialization
     initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
-    initialize(network, rows, torch.Generator().manual_seed(estimator._seed))
+    processes.by_first(initialize, network, rows, torch.Generator().manual_seed(estimator._seed))
+    processes.broadcast_(*_tensors(network))
     return network
+
+
+def _tensors(network):
+    """All that a network holds."""
+    return network.state_dict().values()
 
 
 def _updates_per_epoch(estimator, rows):
@@ -253,7 +318,7 @@ def _warn_below_final(estimator, parameters, rows):
 # -- training, and what is stored of it
 
 
-def _training(estimator, parameters, network, rows, n_epochs, averaging_epochs):
+def _training(estimator, parameters, network, rows, processes, n_epochs, averaging_epochs):
     """A training of the network that goes on from the updates made."""
     device = rows.offsets.device
     estimator.n_sampled_items_ = _n_sampled_items(parameters, network.likelihood, rows.n_items)
@@ -270,7 +335,7 @@ def _training(estimator, parameters, network, rows, n_epochs, averaging_epochs):
     )
     seed = (estimator._seed + estimator.n_updates_) % 2**63
     objective = estimator._objective(parameters, network.to(device))
-    return Training(objective, rows, settings, seed, estimator.n_updates_)
+    return Training(objective, rows, settings, seed, estimator.n_updates_, processes)
 
 
 def _n_sampled_items(parameters, likelihood, n_items):
@@ -283,16 +348,18 @@ def _n_sampled_items(parameters, likelihood, n_items):
 
 def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, snapshot=None):
     """Train from a snapshot, or from where the last training was, and store what came of it."""
+    processes = training.processes
     state, estimator._training_state = estimator._training_state, None
     if snapshot is not None:
         training.go_on(snapshot)
-        monitor.goes_on(training.history)
+        processes.by_first(monitor.goes_on, training.history)
     elif state is not None:
         training.resume(copy.deepcopy(state))  # or a training that fails would have used up that of the model
     history = None
     try:
-        with Interrupts() as interrupts:
+        with Interrupts(processes) as interrupts:
             history = training.run(interrupts, validate, monitor, checkpoint)
+            processes.broadcast_(*_tensors(training.network))  # on unlike processors they differ in rounding
             _store(estimator, training.network, history)
             if keep_state and not history.restored:
                 estimator._training_state = training.state()
@@ -303,12 +370,14 @@ def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, sn
     return history
 
 
-def validation_score(fold_in, held_out, network, products):
+def validation_score(fold_in, held_out, processes, network, products):
     """NDCG@100 of a network in training on the validation users.
 
     Parameters
     ----------
     fold_in, held_out : csr_array of shape (n_users, n_items)
+        Of this process's users.
+    processes : Alone or ProcessGroup
     network : module
     products : ItemProducts
         Of the training.
@@ -319,7 +388,7 @@ def validation_score(fold_in, held_out, network, products):
     """
     products.refresh(network.decoder.item_weight)
     model = Inference(network, products, users_per_block(fold_in.shape[1], network.decoder.item_bias.device))
-    return float(np.nanmean(score_users(model, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]))
+    return mean_validation_score(model, fold_in, held_out, processes)
 
 
 def _store(estimator, network, history):

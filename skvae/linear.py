@@ -6,8 +6,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import CallbackSupportMixin, as_one_task
+from .checkpoints import identity_of
 from .core.devices import check_device
 from .core.item_regression import Gram, device_for, fits, item_regression
+from .core.processes import process_group
 from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
 from .parameters import check_parameters, flag, number
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
@@ -113,7 +115,7 @@ class EASERecommender(_ItemWeights):
         self.device = device
         self.store_user_hashes = store_user_hashes
 
-    @as_one_task
+    @partial(as_one_task, group=process_group)
     def fit(self, X, y=None):
         """Solve for the weights between items.
 
@@ -135,13 +137,17 @@ class EASERecommender(_ItemWeights):
             Where l2_regularization is not above 0, or so small beside X'X that float32 does not
             resolve it, or where the device is not present.
         """
-        parameters = check_parameters(self, EASE_CHECKS)
-        candidate, X = self._checked_anew(X, y)
-        _check_memory(self, X.shape[1])
+        processes = process_group()
+        with processes.agreed():
+            parameters = check_parameters(self, EASE_CHECKS)
+            candidate, X = self._checked_anew(X, y)
+            _check_memory(self, X.shape[1])
+        _check_same(self, X, processes)
         with self._begin_fit(candidate):
             del candidate  # it has the weights of before: a refit does not hold two of them
             penalties = np.full(X.shape[1], parameters.l2_regularization)
-            weights = item_regression(Gram(X), penalties, device_for(parameters.device, X.shape[1]))
+            gram = Gram(X, processes=processes)
+            weights = item_regression(gram, penalties, device_for(parameters.device, X.shape[1]))
             if weights is None:
                 raise _too_small(parameters.l2_regularization)
             self.weights_, self.item_counts_ = weights, item_counts(X)
@@ -292,7 +298,7 @@ class LinearRecommender(_ItemWeights):
         self.device = device
         self.store_user_hashes = store_user_hashes
 
-    @as_one_task
+    @partial(as_one_task, group=process_group)
     def fit(self, X, y=None):
         """Choose what is "auto", and solve for the weights between items.
 
@@ -315,19 +321,22 @@ class LinearRecommender(_ItemWeights):
             Where a parameter is out of range, where l2_regularization is so small beside G that float32 does not
             resolve it, or where the device is not present.
         """
-        parameters = check_parameters(self, LINEAR_CHECKS)
-        candidate, X = self._checked_anew(X, y)
-        _check_memory(self, X.shape[1], 2 if parameters.keep_gram else 1)
+        processes = process_group()
+        with processes.agreed():
+            parameters = check_parameters(self, LINEAR_CHECKS)
+            candidate, X = self._checked_anew(X, y)
+            _check_memory(self, X.shape[1], 2 if parameters.keep_gram else 1)
+        _check_same(self, X, processes)
         with self._begin_fit(candidate):
             del candidate
             given = Setting(
                 parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent
             )
             solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
-            setting, score = chosen(X, given, solve)
-            gram, counts, squares = Gram(X, setting.user_exponent), item_counts(X), item_squares(X)
+            setting, score = chosen(X, given, solve, processes)
+            gram, counts, squares = Gram(X, setting.user_exponent, None, processes), item_counts(X), item_squares(X)
             if parameters.keep_gram:
-                gram = Gram(X[:0], kept=gram.dense(np.float32))
+                gram = Gram(X[:0], kept=gram.dense(np.float32), processes=processes)
             self.weights_ = _item_weighted(solve(gram, squares, setting), counts, setting)
             self.item_counts_, self.item_squares_, self.best_validation_score_ = counts, squares, score
             self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_ = setting
@@ -358,16 +367,20 @@ class LinearRecommender(_ItemWeights):
         """
         if not hasattr(self, "weights_"):
             return self.fit(X)
-        parameters = check_parameters(self, LINEAR_CHECKS)
-        X = self._check_interactions(X, reset=False)
-        if not hasattr(self, "gram_"):
-            raise ValueError(
-                f"This {type(self).__name__} did not keep the Gram matrix to which partial_fit adds users: fit it with "
-                "keep_gram=True."
-            )
+        processes = process_group()
+        with processes.agreed():
+            parameters = check_parameters(self, LINEAR_CHECKS)
+            X = self._check_interactions(X, reset=False)
+            if not hasattr(self, "gram_"):
+                raise ValueError(
+                    f"This {type(self).__name__} did not keep the Gram matrix to which partial_fit adds users: fit it "
+                    "with keep_gram=True."
+                )
+        _check_same(self, X, processes, self.item_counts_)
         setting = self._setting()
         solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
-        gram, counts, squares = Gram(X, setting.user_exponent, self.gram_), item_counts(X), item_squares(X)
+        gram = Gram(X, setting.user_exponent, self.gram_, processes)
+        counts, squares = item_counts(X), item_squares(X)
         n_before = len(self.item_counts_)  # others were added since
         counts[:n_before] += self.item_counts_
         squares[:n_before] += self.item_squares_
@@ -384,6 +397,11 @@ class LinearRecommender(_ItemWeights):
     def _refit_parameters(self):
         """What was chosen, as parameters: a fit with them tries nothing."""
         return self._setting()._asdict()
+
+
+def _check_same(model, X, processes, counts=None):
+    """Raise where another process of the group fits another model, or has other users, or had, by their counts."""
+    processes.check_same(partial(identity_of, model, X, None, device=None, **{"users of each item so far": counts}))
 
 
 def _weights(gram, squares, setting, bound, device):

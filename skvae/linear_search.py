@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from .core.item_regression import Gram, users_weighted
 from .hiding import hide_items
 from .model_selection import hold_out_users
-from .scoring import VALIDATION_METRIC, score_users
+from .scoring import mean_validation_score
 
 VALIDATION_FRACTION = 0.1
 ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)  # tried without a further inverse
@@ -35,7 +35,7 @@ L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each wit
 OTHERS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
 
 
-def chosen(X, given, solve):
+def chosen(X, given, solve, processes):
     """The numbers for "auto", and the NDCG@100 of validation users by which they were chosen.
 
     Parameters
@@ -45,6 +45,8 @@ def chosen(X, given, solve):
         "auto" for what is to be chosen.
     solve : callable
         (gram, squares, setting) -> B, float32 of shape (n_items, n_items), or None where no inverse is exact enough.
+    processes : Alone or ProcessGroup
+        That have the same X.
 
     Returns
     -------
@@ -58,12 +60,13 @@ def chosen(X, given, solve):
     trained, validated = hold_out_users(X, VALIDATION_FRACTION)
     if not len(validated):
         return _absolute(_filled(given, UNVALIDATED), given, X), None
-    users, pair, scores = X[trained], hide_items(X[validated]), {}
+    pair = tuple(map(processes.rows_of, hide_items(X[validated])))
+    users, scores = X[trained], {}
 
     def best_of(settings):
         for setting in dict.fromkeys(_filled(given, setting) for setting in settings):
             if setting not in scores:
-                scores.update(_validation_scores(users, pair, setting, given, solve))
+                scores.update(_validation_scores(users, pair, setting, given, solve, processes))
         return max(scores, key=scores.__getitem__)
 
     best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
@@ -126,7 +129,7 @@ class _ItemWeighted:
         return powered @ self.weights / self.powers
 
 
-def _validation_scores(X, pair, setting, given, solve):
+def _validation_scores(X, pair, setting, given, solve, processes):
     """Setting with each item exponent -> NDCG@100 of the model fitted on X; one inverse.
 
     -inf where there is no inverse: another lambda may have one.
@@ -134,14 +137,12 @@ def _validation_scores(X, pair, setting, given, solve):
     exponents = ITEM_EXPONENTS if given.item_exponent == "auto" else (given.item_exponent,)
     settings = [setting._replace(item_exponent=exponent) for exponent in exponents]
     absolute = _absolute(setting, given, X)
-    weights = solve(Gram(X, absolute.user_exponent), item_squares(X), absolute)
+    weights = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute)
     if weights is None:
         return dict.fromkeys(settings, -np.inf)
-    return {key: _mean_score(_ItemWeighted(weights, item_counts(X), key.item_exponent), *pair) for key in settings}
-
-
-def _mean_score(model, fold_in, held_out):
-    return float(np.nanmean(score_users(model, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]))
+    models = {setting: _ItemWeighted(weights, item_counts(X), setting.item_exponent) for setting in settings}
+    fold_in, held_out = pair
+    return {key: mean_validation_score(model, fold_in, held_out, processes) for key, model in models.items()}
 
 
 def _filled(given, setting):

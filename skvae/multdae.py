@@ -1,6 +1,7 @@
 """The denoising autoencoder, Mult-DAE."""
 
-from .autoencoder import CHECKS, BaseAutoencoder, check_target, target_of
+from . import auto
+from .autoencoder import CHECKS, BaseAutoencoder, check_target
 from .core.annealing import LinearAnnealing
 from .core.architecture import Architecture
 from .core.objectives import NegativeLogLikelihood
@@ -206,7 +207,7 @@ class MultDAERecommender(BaseAutoencoder):
         )
 
     def _objective(self, parameters, network):
-        return NegativeLogLikelihood(network, parameters.dropout, target_of(self, parameters))
+        return NegativeLogLikelihood(network, parameters.dropout, auto.target_of(self, parameters))
 
     def _kl_schedule(self, parameters):
         return LinearAnnealing(0.0)

@@ -3,7 +3,7 @@
 import warnings
 
 from . import auto
-from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin, check_target, target_of
+from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin, check_target
 from .core.annealing import SCHEDULES
 from .core.architecture import Architecture
 from .core.objectives import KL_WEIGHTINGS, NegativeELBO
@@ -284,7 +284,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         )
 
     def _objective(self, parameters, network):
-        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting, target_of(self, parameters))
+        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting, auto.target_of(self, parameters))
 
     def _kl_schedule(self, parameters):
         if not isinstance(parameters.kl_schedule, str):

@@ -237,6 +237,7 @@ class BaseRecommender(BaseEstimator):
                 self.__dict__.pop(name, None)
                 if name in vars(candidate):
                     setattr(self, name, vars(candidate)[name])
+            del candidate  # it has the weights of before: a refit does not hold two of them
             yield
 
     def _add_users(self, X):

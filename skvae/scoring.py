@@ -168,6 +168,27 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     return scores
 
 
+def mean_validation_score(model, fold_in, held_out, processes):
+    """Mean NDCG@100 of validation users, of whom each process of a group scores its own.
+
+    Parameters
+    ----------
+    model : fitted estimator with a ``decision_function``
+    fold_in, held_out : csr_array of shape (n_users, n_items)
+        Of this process's users.
+    processes : Alone or ProcessGroup
+        As `skvae.core.processes` has them.
+
+    Returns
+    -------
+    float
+    """
+    with processes.agreed():
+        scores = score_users(model, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]
+    total, n_scored = processes.totals(float(np.nansum(scores)), int((~np.isnan(scores)).sum()))
+    return total / n_scored
+
+
 def check_min_value(min_value):
     """Raise where min_value is no number.
 

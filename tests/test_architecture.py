@@ -40,17 +40,18 @@ ARROWS = {
     "recommendations": {"events", "ids", "merging", "ranking", "tables"},
     "preprocessing": {"events", "ids", "matrix", "merging", "parameters", "recommendations", "recommender", "tables"},
     "popularity": {"callbacks", "recommender"},
-    "linear": {"callbacks", "core", "linear_search", "parameters", "recommender"},
+    "linear": {"callbacks", "checkpoints", "core", "linear_search", "parameters", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
     "checkpoints": {"core"},
     "blend_members": {"core", "ranking", "recommender"},
-    "blend": {"blend_members", "callbacks", "checkpoints", "hiding", "linear", "model_selection", "multdae", "multvae"}
+    "blend": {"blend_members", "callbacks", "checkpoints", "core", "hiding", "linear", "model_selection"}
+    | {"multdae", "multvae"}
     | {"parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {"auto", "callbacks", "checkpoints", "core", "hiding", "model_selection", "ranking", "scoring"},
     "autoencoder": {"callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking", "recommender"},
     "multvae": {"auto", "autoencoder", "core", "parameters"},
-    "multdae": {"autoencoder", "core"},
+    "multdae": {"auto", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
     "saved_state": {
         "autoencoder",
@@ -82,14 +83,15 @@ CORE_ARROWS = {
     "devices": set(),
     "early_stopping": set(),
     "files": set(),
-    "interrupts": set(),
+    "interrupts": {"processes"},
     "inversion": set(),
     "isolation": set(),
     "item_products": set(),
     "item_sampling": {"item_products"},
     "likelihoods": set(),
-    "optimizer": set(),
+    "optimizer": {"processes"},
     "priors": set(),
+    "processes": set(),
     "checkpoint_file": set(),
     "checkpoint": {"checkpoint_file"},
     "networks": {"item_products", "priors"},
@@ -97,8 +99,9 @@ CORE_ARROWS = {
     "objectives": {"item_products", "priors"},
     "initialization": {"item_products"},
     "inference": {"batches", "isolation"},
-    "item_regression": {"devices", "inversion"},
-    "training": {"averaging", "checkpoint", "early_stopping", "item_products", "item_sampling", "optimizer"},
+    "item_regression": {"devices", "inversion", "processes"},
+    "training": {"averaging", "checkpoint", "early_stopping", "item_products", "item_sampling", "optimizer"}
+    | {"processes"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}

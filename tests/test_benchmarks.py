@@ -333,3 +333,14 @@ def test_the_encoder_stands_beside_factorize_and_the_model_alone(tmp_path, monke
     runs = json.loads((tmp_path / "encoder.json").read_text())["runs"]
     assert {len(run[name]) for run in runs.values() for name in ("seconds", "alone")} == {3}
     assert encoder.summary({"seconds": [3, 1, 2], "alone": [1, 1, 5]}) == ["2.00", "1.00", "2.0"]
+
+
+def test_two_processes_stand_beside_one(tmp_path, monkeypatch, capsys):
+    script = load_script("benchmarks/processes.py")
+    monkeypatch.setattr(script, "TASKS", {"small": (skvae.MultDAERecommender(4, n_sampled_items=None), 20, 400)})
+    script.take_part(0, 1, torch.get_num_threads(), tmp_path, "small", 4)
+    assert float((tmp_path / "seconds").read_text()) > 0
+    monkeypatch.setattr(script, "measure", lambda task, size, n_threads, n_updates: 0.1 / size)
+    monkeypatch.setattr("sys.argv", ["processes.py", "--tasks", "small", "--results", str(tmp_path)])
+    script.main()
+    assert table_lines(capsys.readouterr().out)[-1] == "| small | 100 | 50 | 100 | 2.00 |"

@@ -126,7 +126,7 @@ def test_every_update_of_an_epoch_of_recvae_is_one_to_go_on_from(users, path):
 def falling_scores(monkeypatch):
     """The first epoch is the best, and the weights that a warm start begins with are better."""
 
-    def score(fold_in, held_out, network, products):
+    def score(fold_in, held_out, processes, network, products):
         return -network.decoder.item_weight.abs().sum().item()
 
     monkeypatch.setattr(fitting, "validation_score", score)

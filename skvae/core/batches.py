@@ -8,6 +8,16 @@ import torch
 
 
 @dataclass(frozen=True)
+class Part:
+    """Where in a batch some of its users and their interactions are, and how many there are of all."""
+
+    users: slice
+    interactions: slice
+    n_users: int
+    n_interactions: int
+
+
+@dataclass(frozen=True)
 class SparseBatch:
     """The interactions of a batch of users, in CSR order.
 
@@ -20,6 +30,8 @@ class SparseBatch:
     n_items : int
     item_weights : float tensor of shape (n_items,), or None
         How many items each column stands for, where some were drawn for all; 1 of those that a user has.
+    within : Part or None
+        What it is of a larger batch, for which all random numbers are drawn.
     """
 
     items: torch.Tensor
@@ -27,6 +39,7 @@ class SparseBatch:
     values: torch.Tensor
     n_items: int
     item_weights: torch.Tensor | None = None
+    within: Part | None = None
 
     @property
     def n_users(self):
@@ -56,8 +69,32 @@ class SparseBatch:
         """
         if rate == 0:
             return self
-        draws = torch.rand(self.values.shape, generator=generator, device=self.values.device, dtype=self.values.dtype)
-        return replace(self, values=self.values * (draws >= rate) / (1 - rate))
+        place, like = self.place, self.values
+        draws = torch.rand(place.n_interactions, generator=generator, device=like.device, dtype=like.dtype)
+        return replace(self, values=self.values * (draws[place.interactions] >= rate) / (1 - rate))
+
+    def noise_like(self, codes, generator):
+        """Standard normal numbers for the code of each user, of the shape and dtype of the codes."""
+        shape = self.place.n_users, codes.shape[1]
+        noise = torch.randn(shape, generator=generator, device=codes.device, dtype=codes.dtype)
+        return noise[self.place.users]
+
+    @property
+    def place(self):
+        """The `Part` that this is of the batch for which random numbers are drawn, which may be itself."""
+        return self.within or Part(slice(None), slice(None), self.n_users, len(self.items))
+
+    def part(self, users):
+        """The batch of a slice of the users, who get the random numbers that they have in this one."""
+        start, end = self.offsets[[users.start, users.stop]].tolist()
+        own = slice(start, end)
+        return replace(
+            self,
+            items=self.items[own],
+            offsets=self.offsets[users.start : users.stop + 1] - start,
+            values=self.values[own],
+            within=Part(users, own, self.n_users, len(self.items)),
+        )
 
     def of_items(self, items):
         """The same users with what they have of a slice of the items, as a batch of these items alone."""

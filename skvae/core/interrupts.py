@@ -4,15 +4,23 @@ import signal
 import threading
 from typing import Any
 
+from .processes import ALONE
+
 
 class Interrupts:
     """A context in which a Ctrl-C waits for the next `check`, or for the end of the context.
 
     A second one is not put off: ``impatient`` then says that something may have been done by halves. Outside the main
     thread, and where a Ctrl-C is ignored or ends the process, nothing is changed.
+
+    Parameters
+    ----------
+    processes : Alone or ProcessGroup
+        A Ctrl-C in one of them is one in all, at the same `check`.
     """
 
-    def __init__(self):
+    def __init__(self, processes=ALONE):
+        self.processes = processes
         self._handler: Any = None
         self._arrived: tuple | None = None
         self.impatient = False
@@ -24,18 +32,26 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._put_off)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, *exception):
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
+        if kind is None:
             self.check()
+        else:
+            self.pass_on()
 
     def _put_off(self, *arguments):
         if self._arrived is not None:
             self.impatient = True
-            self.check()
+            self.pass_on()
         self._arrived = arguments
 
     def check(self):
+        """`pass_on`, in all processes where one of them has something."""
+        with self.processes.agreed():
+            self.pass_on()
+
+    def pass_on(self):
         """Let the handler from before have the Ctrl-C that arrived: Python's own raises KeyboardInterrupt."""
         arrived, self._arrived = self._arrived, None
         if arrived is not None:

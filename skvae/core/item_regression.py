@@ -8,6 +8,7 @@ import torch
 
 from .devices import free_bytes, resolve
 from .inversion import invert
+from .processes import ALONE
 
 # Rows of the Gram matrix computed at once: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
 ITEMS_PER_BLOCK = 256
@@ -59,18 +60,26 @@ def _inverse(gram, penalties, device):
 
     In double precision where the one in single is not, as for items that always go together in counts of thousands.
     """
+    processes = gram.processes
     for dtype in (np.float32, np.float64):
         with np.errstate(over="ignore", invalid="ignore"):  # what single precision does not hold is tried in double
             inverse = gram.dense(dtype)
             inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
-        on_device = torch.from_numpy(inverse).to(device)
-        if invert(on_device):
-            torch.from_numpy(inverse).copy_(on_device)
-            if _is_inverse(inverse, gram, penalties):
-                return inverse
-        if not fits(8 * len(inverse) ** 2):
+        if processes.by_first(_invert, inverse, gram, penalties, device):
+            processes.broadcast_(torch.from_numpy(inverse))
+            return inverse
+        if not processes.by_first(fits, 8 * len(inverse) ** 2):
             break
     return None
+
+
+def _invert(matrix, gram, penalties, device):
+    """Invert G + diag(penalties) in place; whether that is exact enough."""
+    on_device = torch.from_numpy(matrix).to(device)
+    if not invert(on_device):
+        return False
+    torch.from_numpy(matrix).copy_(on_device)
+    return _is_inverse(matrix, gram, penalties)
 
 
 def _is_inverse(inverse, gram, penalties):
@@ -95,13 +104,15 @@ class Gram:
         c_u is the user's number of interactions.
     kept : float32 array of shape (n_kept, n_kept), default=None
         G of other users, who had only the first items; not modified.
+    processes : Alone or ProcessGroup
+        That have the same users, and compute G together.
     """
 
-    def __init__(self, users, exponent=0.0, kept=None):
-        self.users, self.kept = users_weighted(users, exponent), kept
+    def __init__(self, users, exponent=0.0, kept=None, processes=ALONE):
+        self.users, self.kept, self.processes = users_weighted(users, exponent), kept, processes
 
     def dense(self, dtype):
-        """G, array of shape (n_items, n_items).
+        """G, array of shape (n_items, n_items), to which each process adds its users.
 
         Parameters
         ----------
@@ -115,10 +126,12 @@ class Gram:
         gram = np.zeros((n_items, n_items), dtype)
         if self.kept is not None:
             gram[: len(self.kept), : len(self.kept)] = self.kept
-        users = self.users.astype(dtype)
+        users = self.processes.rows_of(self.users).astype(dtype)
         items = users.T.tocsr()
         for block in _blocks(n_items):
-            gram[block] += (items[block] @ users).toarray()
+            part = (items[block] @ users).toarray()
+            self.processes.sum_(torch.from_numpy(part))
+            gram[block] += part
         return gram
 
     def times(self, vectors):

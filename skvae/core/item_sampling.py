@@ -77,7 +77,7 @@ class SampledProducts(ItemProducts):
 
 
 class _ProductsOfBatch(ItemProducts):
-    """Products of one update: the items of its batch come first, then those drawn."""
+    """Products of one update: the items of its batch come first, then those drawn; for parts of the batch too."""
 
     def __init__(self, products, items, n_own, columns, weights):
         super().__init__(half_weight=products.half_weight)
@@ -85,13 +85,14 @@ class _ProductsOfBatch(ItemProducts):
         self.item_columns, self.item_weights = columns, weights
 
     def columns(self, batch):
-        return replace(batch, items=self.item_columns, n_items=len(self.items), item_weights=self.item_weights)
+        own = self.item_columns[batch.place.interactions]
+        return replace(batch, items=own, n_items=len(self.items), item_weights=self.item_weights)
 
     def sum_of_rows(self, weight, batch):
         if not torch.is_grad_enabled():
             return super().sum_of_rows(weight, batch)
         rows = self._rows(weight, self.items[: self.n_own])
-        batch = replace(batch, items=self.item_columns, n_items=self.n_own)
+        batch = replace(batch, items=self.item_columns[batch.place.interactions], n_items=self.n_own)
         return ItemProducts(rows.update).sum_of_rows(rows.weight, batch)
 
     def logits(self, hidden, weight, bias, out=None, items=slice(None)):

@@ -116,8 +116,7 @@ class NegativeELBO:
         prior = self._prior(inputs)
         dropped_out = inputs.dropped_out(self.dropout, generator)
         mean, log_variance = network.encoder(dropped_out, products).chunk(2, -1)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
-        code = mean + (0.5 * log_variance).exp() * noise
+        code = mean + (0.5 * log_variance).exp() * batch.noise_like(mean, generator)
         target, weight = self.target(batch, dropped_out, self.dropout)
         log_prob = weight * _log_prob(network, code, target, products)
         return (self.kl_weight(beta, batch) * kl_divergence(prior, mean, log_variance, code) - log_prob).mean()

@@ -13,6 +13,7 @@ from .early_stopping import is_best, is_out_of_patience
 from .item_products import ItemProducts
 from .item_sampling import SampledProducts
 from .optimizer import Adam
+from .processes import ALONE
 
 
 @dataclass
@@ -114,14 +115,17 @@ class Training:
         Of all randomness.
     first_update : int, default=0
         Updates made before this training.
+    processes : Alone or ProcessGroup
+        Each has a training like this one, of the same weights and users, and makes its share of every update.
     """
 
-    def __init__(self, objective, rows, settings, seed, first_update=0):
+    def __init__(self, objective, rows, settings, seed, first_update=0, processes=ALONE):
         self.objective, self.network, self.rows, self.settings = objective, objective.network, rows, settings
-        self.optimizer = Adam(self.network, settings.learning_rate, settings.l2_regularization)
+        self.processes = processes
+        self.optimizer = Adam(self.network, settings.learning_rate, settings.l2_regularization, processes)
         self.seed, self.generator = seed, torch.Generator(rows.offsets.device).manual_seed(seed)
         self.history = History(n_updates=first_update)
-        self.products = _products(self.network, rows, settings, self.optimizer)
+        self.products = _products(self.network, rows, settings, self.optimizer, processes.size)
         self._average = self._best_weights = None
         if settings.averaging_epochs:
             n_updates = objective.n_passes * -(-len(rows.non_empty()) // settings.batch_size)
@@ -214,12 +218,12 @@ class Training:
 
     def _epoch(self, interrupts, validate, monitor, checkpoint):
         """Train, validate and record an epoch, or the rest of it; True where it is the last."""
-        monitor.epoch_begins()
+        self.processes.by_first(monitor.epoch_begins)
         loss, beta = self._update_all(interrupts, checkpoint)
         with self._average.in_place() if self._average else nullcontext():
             score = None if validate is None else validate(self.network, self.products)
             self._record(loss, beta, score)
-            stopped = monitor.epoch_ends(self.history)
+            stopped = self.processes.by_first(monitor.epoch_ends, self.history)
             interrupts.check()
         settings = self.settings
         return stopped or is_out_of_patience(self.history, settings.patience, settings.schedule.final)
@@ -229,24 +233,28 @@ class Training:
         position = self._position
         try:
             for batch in self._batches(position):
-                interrupts.check()
                 position.beta = self.settings.schedule.weight(self.history.n_updates)
                 self.optimizer.zero_grad()
-                products = self.products.of_batch(batch, self.generator)
-                loss = self.objective(batch, position.beta, self.generator, products)
+                with self.processes.agreed():
+                    products = self.products.of_batch(batch, self.generator)
+                    own, weight = self.processes.share(batch)
+                    loss = weight * self.objective(own, position.beta, self.generator, products)
                 loss.backward()  # which updates the item matrices too
                 self.optimizer.step()
                 self.history.n_updates += 1
                 if self._average:
                     self._average.updated(self.optimizer.catch_up)
-                position.loss = position.loss + loss.detach() * batch.n_users
+                loss = loss.detach()
+                self.processes.sum_(loss)
+                position.loss = position.loss + loss * batch.n_users
                 position.n_users += batch.n_users
                 position.n_batches += 1
-                if checkpoint.is_due():
-                    checkpoint.write(self.snapshot())
+                with self.processes.agreed():
+                    if checkpoint.is_due():
+                        checkpoint.write(self.snapshot())
+                    interrupts.pass_on()
         finally:
             self.optimizer.catch_up()
-        interrupts.check()
         self._position = Position()
         mean_loss = float(position.loss) / position.n_users
         if not abs(mean_loss) < float("inf"):  # NaN too
@@ -305,10 +313,10 @@ class Training:
         )
 
 
-def _products(network, rows, settings, optimizer):
+def _products(network, rows, settings, optimizer, n_processes):
     if settings.n_sampled_items is not None:
         return SampledProducts.for_training(network, settings.half_precision, optimizer, settings.n_sampled_items)
-    n_users = min(settings.batch_size, rows.n_users)
+    n_users = -(-min(settings.batch_size, rows.n_users) // n_processes)
     return ItemProducts.for_training(network, settings.half_precision, n_users, optimizer.update_rows)
 
 

@@ -31,6 +31,19 @@ def test_normalized_rows_have_length_one_and_empty_rows_stay_empty(rows):
     np.testing.assert_allclose(normalized * np.linalg.norm(dense, axis=1)[:, None], dense, rtol=1e-5)
 
 
+def test_parts_of_a_batch_have_its_users_and_their_random_numbers(rows):
+    rows, _ = rows
+    batch = rows.batch(torch.arange(40))
+    codes = torch.zeros(40, 5)
+    dropped = batch.dropped_out(0.5, torch.Generator().manual_seed(0)).to_dense()
+    noise = batch.noise_like(codes, torch.Generator().manual_seed(0))
+    for users in (slice(0, 13), slice(13, 14), slice(14, 40)):
+        part = batch.part(users)
+        assert part.n_users == users.stop - users.start
+        assert torch.equal(part.dropped_out(0.5, torch.Generator().manual_seed(0)).to_dense(), dropped[users])
+        assert torch.equal(part.noise_like(codes[users], torch.Generator().manual_seed(0)), noise[users])
+
+
 def test_dropout_keeps_the_mean_and_zeroes_the_stated_share():
     rows = UserRows(sp.csr_array(np.ones((200, 500), np.float32)))
     batch = rows.batch(torch.arange(200))
