@@ -39,7 +39,7 @@ ARROWS = {
     "recommender": {"hiding", "matrix", "matrix_checks", "parameters", "ranking", "scoring"},
     "recommendations": {"events", "ids", "merging", "ranking", "tables"},
     "preprocessing": {"events", "ids", "matrix", "merging", "parameters", "recommendations", "recommender", "tables"},
-    "popularity": {"callbacks", "recommender"},
+    "popularity": {"callbacks", "matrix", "recommender"},
     "linear": {"callbacks", "core", "linear_search", "parameters", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
     "checkpoints": {"core"},
