@@ -23,8 +23,8 @@ from .matrix_checks import is_matrix
 
 FORMAT = 1
 META = "meta.json"
-# float32 is what models compute in: no other copy is made of it. Row numbers are in 32 bits in scipy's CSR too then
-DTYPES = {"data": np.dtype("<f4"), "indices": np.dtype("<i4"), "indptr": np.dtype("<i8")}
+# What models compute in, and one dtype for both index arrays: scipy would make a copy of them in others
+DTYPES = {"data": np.dtype("<f4"), "indices": np.dtype("<i4"), "indptr": np.dtype("<i4")}
 MOST = np.iinfo(np.int32).max
 
 
@@ -51,8 +51,8 @@ def save_interactions(X, path):
 
     Notes
     -----
-    12 bytes for each user and 8 for each interaction: int32 item numbers, and values in float32, in which models
-    compute. Names of rows and columns are not kept: save the `InteractionEncoder` beside it.
+    A folder takes 8 bytes for each interaction and 4 for each user: int32 item numbers, and values in float32, in which
+    models compute. Names of rows and columns are not kept: save the `InteractionEncoder` beside it.
 
     Examples
     --------
@@ -112,8 +112,8 @@ def open_interactions(path):
     Returns
     -------
     float32 csr_array of shape (n_users, n_items)
-        Its data and indices are read-only maps of the files: what is used of them is read, and the system may forget it
-        again. Processes that open the same folder share one copy. Its rows, as in ``X[:1000]``, are a copy in memory.
+        Its arrays are read-only maps of the files: what is used of them is read, and the system may forget it again.
+        Processes that open the same folder share one copy. Its rows, as in ``X[:1000]``, are a copy in memory.
 
     Raises
     ------
@@ -218,8 +218,9 @@ def _extend(folder, meta, X):
         for file in files.values():
             file.seek(0, os.SEEK_END)
         for block in _blocks(X):
-            ends, meta = meta.nnz + block.indptr[1:].astype(np.int64), meta.with_users(block)
-            for name, values in {"data": block.data, "indices": block.indices, "indptr": ends}.items():
+            n_before, meta = meta.nnz, meta.with_users(block)
+            arrays = {"data": block.data, "indices": block.indices, "indptr": block.indptr[1:] + n_before}
+            for name, values in arrays.items():
                 files[name].write(np.ascontiguousarray(values, DTYPES[name]))
         if not meta.n_items:
             raise ValueError("X has no items, or is an iterable without a matrix: there is nothing to save.")
@@ -257,9 +258,9 @@ def _read_meta(folder):
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
     foreign = ValueError(f"{str(folder)!r} is no folder that save_interactions wrote, or its {META} was changed.")
     try:
-        about = parsed_json((folder / META).read_text())
+        about = dict(parsed_json((folder / META).read_text()))
         version = about.pop("format")
-    except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, AttributeError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError) as error:
         raise foreign from error
     if isinstance(version, int) and version > FORMAT:
         raise ValueError(

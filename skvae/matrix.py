@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from .matrix_checks import column_names
 
-ENTRIES_PER_BLOCK = 2**20  # of users that are computed with at once, 8 to 60 bytes each
+ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
 
 # -- reading
 
@@ -220,7 +220,7 @@ def row_blocks(X):
     Returns
     -------
     list of slice
-        Of about a million entries each; one of all users where X is dense.
+        Of about `ENTRIES_PER_BLOCK` entries each; one of all users where X is dense.
 
     Examples
     --------
