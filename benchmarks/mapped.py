@@ -1,38 +1,26 @@
 """Memory of a process that trains, recommends and evaluates on a matrix that is mapped from disk.
 
 ``OMP_NUM_THREADS=1 python benchmarks/mapped.py [--scale 0.05] [--folder DIR]``, on Linux. It writes 400 000 users with
-about 200 of 20 000 items each to DIR and as many test users as a tenth of that, maps them, and prints for each call the
-seconds and the peak of its private memory (RssAnon): what it held above what the process held before, maps of files
-not counted. --scale makes users fewer.
+some 200 of 20 000 items each, and a tenth as many test users, to DIR, maps both, and prints for each call the seconds
+and the peak of its private memory (RssAnon): what it held above what the process held before, maps of files not
+counted. --scale makes the users fewer.
 """
 
 import argparse
+import itertools
 import tempfile
 import threading
 import time
 import warnings
 from pathlib import Path
 
-import numpy as np
-import scipy.sparse as sp
+from large_catalogues import power_law_parts
 from runners.common import memory
 
 import skvae
 
-USERS_PER_PART = 5_000
+USERS_PER_PART = 1000
 SECONDS_BETWEEN_SAMPLES = 0.005
-
-
-def users(n_users, n_items, n_draws, seed):
-    """Parts of so many users, with items drawn by popularity 1 / (10 + rank), each item once."""
-    rng = np.random.default_rng(seed)
-    for first in range(0, n_users, USERS_PER_PART):
-        shape = min(USERS_PER_PART, n_users - first), n_draws
-        ranks = 10 * ((n_items + 10) / 10) ** rng.random(shape, np.float32) - 10
-        items = np.sort(ranks.astype(np.int32).clip(0, n_items - 1), axis=1)
-        new = np.diff(items, axis=1, prepend=-1) != 0
-        indptr = np.append(0, new.sum(axis=1).cumsum())
-        yield sp.csr_array((np.ones(indptr[-1], np.float32), items[new], indptr), shape=(shape[0], n_items))
 
 
 class PrivateMemory:
@@ -64,13 +52,13 @@ def measured(name, call):
 
 
 def run(args, folder):
-    n_users = round(400_000 * args.scale)
-    sizes = {"train": n_users, "test": n_users // 10}
-    for seed, (name, n) in enumerate(sizes.items()):
-        if not (folder / name).exists():
-            parts = users(n, args.items, args.draws, seed)
-            measured(f"save {name}", lambda parts=parts, name=name: skvae.save_interactions(parts, folder / name))
-    X, X_test = (skvae.open_interactions(folder / name) for name in sizes)
+    """Peak of each call in bytes, and what the interactions take."""
+    if not (folder / "test").exists():
+        parts = power_law_parts(round(440_000 * args.scale), args.items, args.draws, 0, USERS_PER_PART)
+        n_parts = round(400_000 * args.scale / USERS_PER_PART)
+        measured("save", lambda: skvae.save_interactions(itertools.islice(parts, n_parts), folder / "train"))
+        skvae.save_interactions(parts, folder / "test")
+    X, X_test = (skvae.open_interactions(folder / name) for name in ("train", "test"))
     n_bytes = X.data.nbytes + X.indices.nbytes
     print(f"{X.shape[0]} users x {X.shape[1]} items, {X.nnz} interactions, {n_bytes / 1e6:.0f} MB of data and indices")
     model = skvae.MultDAERecommender(64, max_iter=args.epochs, random_state=0)
