@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, user_hashes, why_nobody_is_scored
-from .matrix import as_csr, count_interactions, row_blocks, row_sliceable, take_rows
+from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix
 from .scoring import check_min_value, listed_metrics, score_pairs
 
@@ -283,12 +283,14 @@ def _warn_of_fitted_users(model, X, y, scored):
         steps, model = model[:-1], model[-1]
     if not hasattr(model, "was_fitted_on") or (steps and y is not None):
         return
-    X, y = row_sliceable(X), None if y is None else as_csr(y)
+    users = [X]
+    if y is not None:
+        X, y = as_csr(X), as_csr(y)
+        users = (X[block] + y[block] for block in row_blocks(X))
     hashes, fitted = [], []
-    for block in row_blocks(X):
-        users = take_rows(X, block) if y is None else as_csr(take_rows(X, block)) + y[block]
-        hashes.append(user_hashes(as_csr(users)))
-        fitted.append(model.was_fitted_on(steps.transform(users) if steps else users))
+    for part in users:
+        hashes.append(user_hashes(as_csr(part)))
+        fitted.append(model.was_fitted_on(steps.transform(part) if steps else part))
     # users with the same items are one: where few sets are possible, everyone has one that was seen
     distinct = scored[np.unique(np.concatenate(hashes)[scored], return_index=True)[1]]
     n_fitted = np.count_nonzero(np.concatenate(fitted)[distinct])

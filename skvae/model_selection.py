@@ -96,7 +96,9 @@ def hold_out_users(X, fraction, *, required=False):
     if n_validated == len(counts):
         n_validated = 0
     validated = np.sort(check_random_state(0).permutation(users)[:n_validated])
-    return np.setdiff1d(np.arange(len(counts)), validated), validated
+    trained = np.ones(len(counts), bool)
+    trained[validated] = False
+    return np.flatnonzero(trained), validated
 
 
 def _warn_groups(groups, splitter):

@@ -114,7 +114,7 @@ class UserRows:
         offsets = torch.zeros(len(users) + 1, dtype=torch.int64, device=users.device)
         torch.cumsum(self.offsets[users + 1] - starts, 0, out=offsets[1:])
         shifts = torch.repeat_interleave(starts - offsets[:-1], offsets.diff(), output_size=n_interactions)
-        positions = torch.arange(len(shifts), device=users.device) + shifts
+        positions = shifts.add_(torch.arange(len(shifts), device=users.device))
         return SparseBatch(self.items[positions].long(), offsets, self.values[positions], self.n_items)
 
     def shuffled_batches(self, batch_size, generator):

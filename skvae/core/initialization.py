@@ -174,6 +174,7 @@ def _gram_product(rows, matrix):
         for users in rows.non_empty().split(max(USERS_PER_BLOCK, rows.n_items // ITEMS_PER_USER_OF_BLOCK)):
             codes = FLOAT32.sum_of_rows(matrix, rows.batch(users).normalized())
             codes.backward(codes.detach())
+            del codes  # or this block would be held until the next is there
     return matrix.grad
 
 
