@@ -2,8 +2,8 @@
 
 ``OMP_NUM_THREADS=1 python benchmarks/mapped.py [--scale 0.05] [--folder DIR]``, on Linux. It writes 400 000 users with
 some 200 of 20 000 items each, and a tenth as many test users, to DIR, maps both, and prints for each call the seconds
-and the peak of its private memory (RssAnon): what it held above what the process held before, maps of files not
-counted. --scale makes the users fewer.
+and the peak of private memory (RssAnon, without maps of files) above what the process held before the first of them.
+--scale makes the users fewer.
 """
 
 import argparse
@@ -24,31 +24,25 @@ SECONDS_BETWEEN_SAMPLES = 0.005
 
 
 class PrivateMemory:
-    """Peak of a block, in bytes above what was held when it began, and its seconds."""
+    """Peaks of what calls hold above what was held when it was made, and their seconds."""
 
-    def __enter__(self):
-        self.before = self.peak = memory("RssAnon")
-        self.start, self._ended = time.perf_counter(), threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
+    def __init__(self):
+        self.before = memory("RssAnon")
 
-    def __exit__(self, *exception):
+    def of(self, name, call):
+        """What a call returns, and its peak in bytes."""
+        self.peak, self._ended, start = 0, threading.Event(), time.perf_counter()
+        thread = threading.Thread(target=self._watch, daemon=True)
+        thread.start()
+        result = call()
         self._ended.set()
-        self._thread.join()
-        self.seconds = time.perf_counter() - self.start
-        self.bytes = self.peak - self.before
+        thread.join()
+        print(f"{name:<12}{self.peak / 1e6:8.0f} MB {time.perf_counter() - start:8.1f} s", flush=True)
+        return result, self.peak
 
     def _watch(self):
         while not self._ended.wait(SECONDS_BETWEEN_SAMPLES):
-            self.peak = max(self.peak, memory("RssAnon"))
-
-
-def measured(name, call):
-    with PrivateMemory() as private:
-        result = call()
-    print(f"{name:<12}{private.bytes / 1e6:8.0f} MB {private.seconds:8.1f} s", flush=True)
-    return result, private.bytes
+            self.peak = max(self.peak, memory("RssAnon") - self.before)
 
 
 def run(args, folder):
@@ -56,7 +50,7 @@ def run(args, folder):
     if not (folder / "test").exists():
         parts = power_law_parts(round(440_000 * args.scale), args.items, args.draws, 0, USERS_PER_PART)
         n_parts = round(400_000 * args.scale / USERS_PER_PART)
-        measured("save", lambda: skvae.save_interactions(itertools.islice(parts, n_parts), folder / "train"))
+        PrivateMemory().of("save", lambda: skvae.save_interactions(itertools.islice(parts, n_parts), folder / "train"))
         skvae.save_interactions(parts, folder / "test")
     X, X_test = (skvae.open_interactions(folder / name) for name in ("train", "test"))
     n_bytes = X.data.nbytes + X.indices.nbytes
@@ -65,11 +59,11 @@ def run(args, folder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a first, small fit loads what is loaded on first use
         skvae.evaluate(skvae.MultDAERecommender(4, max_iter=1).fit(X[:1000, :500]), X[:1000, :500])
-    figures = {"interactions": n_bytes}
-    model, figures["fit"] = measured("fit", lambda: model.fit(X))
+    figures, private = {"interactions": n_bytes}, PrivateMemory()
+    model, figures["fit"] = private.of("fit", lambda: model.fit(X))
     print(f"            {model.n_iter_} epochs, NDCG@100 {model.validation_scores_}")
-    _, figures["recommend"] = measured("recommend", lambda: model.recommend(X, k=10))
-    evaluation, figures["evaluate"] = measured("evaluate", lambda: skvae.evaluate(model, X_test))
+    _, figures["recommend"] = private.of("recommend", lambda: model.recommend(X, k=10))
+    evaluation, figures["evaluate"] = private.of("evaluate", lambda: skvae.evaluate(model, X_test))
     print(evaluation)
     return figures
 
