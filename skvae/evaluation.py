@@ -283,14 +283,10 @@ def _warn_of_fitted_users(model, X, y, scored):
         steps, model = model[:-1], model[-1]
     if not hasattr(model, "was_fitted_on") or (steps and y is not None):
         return
-    users = [X]
-    if y is not None:
-        X, y = as_csr(X), as_csr(y)
-        users = (X[block] + y[block] for block in row_blocks(X))
     hashes, fitted = [], []
-    for part in users:
-        hashes.append(user_hashes(as_csr(part)))
-        fitted.append(model.was_fitted_on(steps.transform(part) if steps else part))
+    for users in [X] if y is None else _together(as_csr(X), as_csr(y)):
+        hashes.append(user_hashes(as_csr(users)))
+        fitted.append(model.was_fitted_on(steps.transform(users) if steps else users))
     # users with the same items are one: where few sets are possible, everyone has one that was seen
     distinct = scored[np.unique(np.concatenate(hashes)[scored], return_index=True)[1]]
     n_fitted = np.count_nonzero(np.concatenate(fitted)[distinct])
@@ -302,6 +298,10 @@ def _warn_of_fitted_users(model, X, y, scored):
             UserWarning,
             stacklevel=3,
         )
+
+
+def _together(fold_in, held_out):
+    return (fold_in[block] + held_out[block] for block in row_blocks(fold_in))
 
 
 class _Watched:

@@ -221,7 +221,7 @@ def _extend(folder, meta, X):
             n_before, meta = meta.nnz, meta.with_users(block)
             arrays = {"data": block.data, "indices": block.indices, "indptr": block.indptr[1:] + n_before}
             for name, values in arrays.items():
-                files[name].write(np.ascontiguousarray(values, DTYPES[name]))
+                files[name].write(np.ascontiguousarray(values, DTYPES[name]).data)
         if not meta.n_items:
             raise ValueError("X has no items, or is an iterable without a matrix: there is nothing to save.")
         for name, file in files.items():

@@ -185,7 +185,10 @@ def score_pairs(model, pairs, metrics, *, min_value=0.0, exclude_seen=True):
         Of the users of all pairs, one after the other.
     """
     metrics = listed_metrics(metrics)
-    parts = [score_users(model, *pair, metrics, min_value=min_value, exclude_seen=exclude_seen) for pair in pairs]
+    parts = [
+        score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen)
+        for fold_in, held_out in pairs
+    ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
