@@ -85,7 +85,7 @@ def test_parts_are_users_one_after_the_other_when_saved_and_when_appended(parts,
 
 def test_a_matrix_is_written_in_blocks_and_values_are_those_of_float32(monkeypatch, path):
     monkeypatch.setattr(matrix, "ENTRIES_PER_BLOCK", 7)
-    ratings = sp.random_array((60, 20), density=0.3, rng=0, format="csr") + 0.1 * sp.eye_array(60, 20, format="csr")
+    ratings = sp.csr_array(np.random.default_rng(0).random((60, 20)).round(1))
     save_interactions(ratings, path)
     assert_equal(open_interactions(path), as_float32(ratings))
     append_interactions(ratings[:0], path)
