@@ -40,17 +40,20 @@ USERS_PER_CHUNK = 100_000
 
 def power_law(n_users, n_items, per_user, seed=0):
     """Users with about ``per_user`` items each, drawn with popularity 1 / (10 + rank)."""
+    return sp.vstack(list(power_law_parts(n_users, n_items, per_user, seed, USERS_PER_CHUNK)), format="csr")
+
+
+def power_law_parts(n_users, n_items, per_user, seed, users_per_part):
+    """The same, some users at a time."""
     rng = np.random.default_rng(seed)
     numbers = rng.permutation(n_items).astype(np.int32)
-    parts = []
-    for first in range(0, n_users, USERS_PER_CHUNK):
-        shape = min(USERS_PER_CHUNK, n_users - first), per_user
+    for first in range(0, n_users, users_per_part):
+        shape = min(users_per_part, n_users - first), per_user
         ranks = (10 * ((n_items + 10) / 10) ** rng.random(shape, np.float32) - 10).astype(np.int64)
         items = np.sort(numbers[ranks.clip(0, n_items - 1)], axis=1)
         new = np.diff(items, axis=1, prepend=-1) != 0
         indptr = np.append(0, new.sum(axis=1).cumsum())
-        parts.append(sp.csr_array((np.ones(indptr[-1], np.float32), items[new], indptr), shape=(shape[0], n_items)))
-    return sp.vstack(parts, format="csr")
+        yield sp.csr_array((np.ones(indptr[-1], np.float32), items[new], indptr), shape=(shape[0], n_items))
 
 
 class Stopwatch:

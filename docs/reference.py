@@ -23,6 +23,7 @@ GROUPS = {
     "skvae.datasets": "Data sets",
     "skvae.plotting": "Displays",
     "skvae.saving": "Saving",
+    "skvae.interactions": "Tables and matrices",
     "skvae.export": "Export",
     "skvae.core": "Likelihoods, priors and schedules",
 }

@@ -3,6 +3,7 @@
 from . import datasets, metrics, model_selection
 from .blend import BlendRecommender
 from .evaluation import Evaluation, evaluate
+from .interactions import append_interactions, open_interactions, save_interactions
 from .linear import EASERecommender, LinearRecommender
 from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
 from .multdae import MultDAERecommender
@@ -35,6 +36,7 @@ __all__ = [
     "TrainingCurveDisplay",
     "UserKFold",
     "UserShuffleSplit",
+    "append_interactions",
     "datasets",
     "evaluate",
     "fold_in_split",
@@ -42,9 +44,11 @@ __all__ = [
     "metrics",
     "model_selection",
     "ndcg_scorer",
+    "open_interactions",
     "recommend",
     "rerank",
     "save",
+    "save_interactions",
     "strong_generalization_split",
     "top_k",
 ]

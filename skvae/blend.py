@@ -66,7 +66,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         users have; it returns such an array.
     validation_fraction : float, default=0.1
         Share of the users with at least 5 interactions on whom "auto" learns the weights, where
-        fit gets no X_val.
+        fit gets no X_val; 10 000 users at the most.
     refit : bool, default=True
         Fit the members once more, on all users of X, where weights were learned on some of them. Every member is
         fitted twice then; with False, such as in a search that has to be quick, the blend is of the first fits, which

@@ -92,6 +92,6 @@ def _described_array(array):
 
 
 def _described_matrix(X):
-    parts = X.indptr.astype(np.int64), X.indices.astype(np.int32), X.data
+    parts = X.indptr.astype(np.int64), X.indices.astype(np.int32, copy=False), X.data
     n_users, n_items = X.shape
     return f"{n_users} users x {n_items} items, {X.nnz} interactions (checksum {checksum(list(parts))})"

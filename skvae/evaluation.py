@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_items, user_hashes, why_nobody_is_scored
-from .matrix import as_csr, count_interactions
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, user_hashes, why_nobody_is_scored
+from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix
-from .scoring import listed_metrics, score_users
+from .scoring import check_min_value, listed_metrics, score_pairs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -257,22 +257,24 @@ def evaluate(
     (20, 0)
     """
     metrics = listed_metrics(metrics)
+    check_min_value(min_value)
     if y is not None and not is_matrix(y):
         raise TypeError(
             f"y must be a held-out matrix of the shape of X, got {type(y).__name__}: without y items of X are hidden."
         )
     hiding = {"held_out_fraction": held_out_fraction, "min_interactions": min_interactions}
-    fold_in, held_out = hide_items(X, y, model=model, exclude_seen=exclude_seen, random_state=random_state, **hiding)
-    scores = score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen)
-    evaluation = Evaluation(scores, _fingerprints(fold_in, held_out, metrics, min_value, exclude_seen))
+    pairs = hide_in_blocks(X, y, model=model, exclude_seen=exclude_seen, random_state=random_state, **hiding)
+    pairs = _Watched(pairs, min_value)
+    scores = score_pairs(model, pairs, metrics, min_value=min_value, exclude_seen=exclude_seen)
+    evaluation = Evaluation(scores, pairs.fingerprints() | _settings(metrics, exclude_seen))
     if evaluation.n_users == 0:
         why = why_nobody_is_scored(X, y, min_value=min_value, **hiding)
         raise ValueError(f"No user of X has a held-out item: {why}")
-    _warn_of_fitted_users(model, X, y, held_out)
+    _warn_of_fitted_users(model, X, y, np.flatnonzero(pairs.hides_something()))
     return evaluation
 
 
-def _warn_of_fitted_users(model, X, y, held_out):
+def _warn_of_fitted_users(model, X, y, scored):
     """Warn where most of the users with a held-out item are users that the model was fitted on."""
     from sklearn.pipeline import Pipeline  # as slow to import as half of skvae
 
@@ -281,11 +283,13 @@ def _warn_of_fitted_users(model, X, y, held_out):
         steps, model = model[:-1], model[-1]
     if not hasattr(model, "was_fitted_on") or (steps and y is not None):
         return
-    users = X if y is None else as_csr(X) + held_out
-    scored = np.flatnonzero(np.diff(as_csr(held_out).indptr))
+    hashes, fitted = [], []
+    for users in [X] if y is None else _together(as_csr(X), as_csr(y)):
+        hashes.append(user_hashes(as_csr(users)))
+        fitted.append(model.was_fitted_on(steps.transform(users) if steps else users))
     # users with the same items are one: where few sets are possible, everyone has one that was seen
-    distinct = scored[np.unique(user_hashes(as_csr(users))[scored], return_index=True)[1]]
-    n_fitted = np.count_nonzero(model.was_fitted_on(steps.transform(users) if steps else users)[distinct])
+    distinct = scored[np.unique(np.concatenate(hashes)[scored], return_index=True)[1]]
+    n_fitted = np.count_nonzero(np.concatenate(fitted)[distinct])
     if len(distinct) > 1 and 2 * n_fitted > len(distinct):
         warnings.warn(
             f"{type(model).__name__} was fitted on most users of X, {n_fitted} of {len(distinct)}, and on the items "
@@ -296,31 +300,55 @@ def _warn_of_fitted_users(model, X, y, held_out):
         )
 
 
-def _fingerprints(fold_in, held_out, metrics, min_value, exclude_seen):
-    """What an evaluation is of: two of the same can be subtracted."""
-    relevant = as_csr(held_out)
-    relevant.data = relevant.data > min_value
+def _together(fold_in, held_out):
+    return (fold_in[block] + held_out[block] for block in row_blocks(fold_in))
+
+
+class _Watched:
+    """Pairs (fold_in, held_out), and what is remembered of their users once they have passed by.
+
+    Parameters
+    ----------
+    pairs : iterable of pairs
+    min_value : float
+        Held-out entries above it are relevant.
+    """
+
+    def __init__(self, pairs, min_value):
+        self.pairs, self.min_value = pairs, min_value
+        self.n_hidden, self.fold_in, self.relevant = [], [], []  # one number for each user
+
+    def __iter__(self):
+        for fold_in, held_out in self.pairs:
+            relevant = as_csr(held_out)
+            self.n_hidden.append(np.diff(relevant.indptr))
+            relevant.data = relevant.data > self.min_value
+            self.fold_in.append(user_hashes(as_csr(fold_in)))
+            self.relevant.append(user_hashes(as_csr(relevant)))
+            self.n_items = held_out.shape[1]
+            yield fold_in, held_out
+
+    def hides_something(self):
+        """Which users have a held-out item, of any value; bool (n_users,)."""
+        return np.concatenate(self.n_hidden) > 0
+
+    def fingerprints(self):
+        """Of which cells the users have, whatever their values."""
+        parts = {"fold-in": self.fold_in, "held-out items": self.relevant}
+        return {name: f"{self.n_items} items, {_digest_of(np.concatenate(hashes))}" for name, hashes in parts.items()}
+
+
+def _settings(metrics, exclude_seen):
     names = [metrics] if isinstance(metrics, str) else metrics
     by_name = metrics if isinstance(metrics, Mapping) else {}
     return {
-        "fold-in": _digest(as_csr(fold_in)),
-        "held-out items": _digest(as_csr(relevant)),
         "exclude_seen": str(bool(exclude_seen)),
         **{f"metric {name}": _name_of(by_name[name]) if name in by_name else name for name in names},
     }
 
 
-def _digest(X):
-    """Of which cells a canonical csr_array stores, whatever their values."""
-    return f"{X.shape} {_digest_of(X.indptr, X.indices)}"
-
-
-def _digest_of(*arrays):
-    digest = hashlib.blake2b(digest_size=16)
-    for integers in arrays:
-        for first in range(0, len(integers), 2**20):
-            digest.update(integers[first : first + 2**20].astype(np.int64).tobytes())
-    return digest.hexdigest()
+def _digest_of(integers):
+    return hashlib.blake2b(integers.astype("<i8"), digest_size=16).hexdigest()
 
 
 def _name_of(function):

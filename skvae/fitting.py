@@ -64,13 +64,14 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
     History
         For `pass_on`.
     """
+    users = None
     with processes.agreed():
         context.call_on_fit_task_begin(estimator=estimator)
         if hold_out and parameters.early_stopping is not False:
-            X, validation = _hold_out(estimator, parameters, X)
+            users, validation = _hold_out(estimator, parameters, X)
     with isolated():
         with processes.agreed():
-            rows = UserRows(X, device=resolve(parameters.device))
+            rows = UserRows(X, device=resolve(parameters.device), users=users)
         snapshot, warm = processes.by_first(checkpoint.read, torch.tensor), is_warm(estimator, parameters)
         network = _fitted_network(estimator) if warm else _begin(estimator, parameters, rows, processes, snapshot)
         estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
@@ -242,14 +243,14 @@ def check_warm_start(estimator, parameters, X):
 
 
 def _hold_out(estimator, parameters, X):
-    """The users to train on, and the validation pair (fold_in, held_out) or None."""
+    """Row numbers of the users to train on, None for all, and the validation pair (fold_in, held_out) or None."""
     required = parameters.early_stopping is True
     trained, validated = hold_out_users(X, parameters.validation_fraction, required=required)
     if len(validated):
-        return X[trained], hide_items(X[validated])
+        return trained, hide_items(X[validated])
     if required:
         estimator._warn_of_no_validation()
-    return X, None
+    return None, None
 
 
 def _begin(estimator, parameters, rows, processes, snapshot=None):
@@ -258,7 +259,7 @@ def _begin(estimator, parameters, rows, processes, snapshot=None):
     The seed and the weights are those of the first process. With a snapshot to go on from, the seed is that of the
     snapshot and the weights are still to be set.
     """
-    n_users, n_interactions = len(rows.non_empty()), len(rows.items)
+    n_users, n_interactions = len(rows.non_empty()), rows.n_interactions
     batch_size, patience = parameters.batch_size, parameters.n_iter_no_change
     estimator.batch_size_ = auto.batch_size(n_users) if batch_size == "auto" else batch_size
     estimator.n_iter_no_change_ = auto.patience(n_interactions) if patience == "auto" else patience

@@ -1,7 +1,6 @@
 """Which of a user's items are hidden: the one rule for score, scorers, early stopping, evaluate and pictures."""
 
 import datetime
-import itertools
 import numbers
 import warnings
 
@@ -9,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
-from .matrix import as_csr, count_interactions, entries, intact, row_sliceable, without_cells
-from .matrix_checks import check_columns_of_model, check_same_cells, is_matrix, shape_of
+from .matrix import as_csr, count_interactions, intact, row_blocks, row_sliceable, take_rows
+from .matrix_checks import check_columns_of_model, check_same_cells, column_names, is_matrix, shape_of
 
 MIN_INTERACTIONS = 5
 TIMES_OF_ENCODER = (
@@ -18,7 +17,6 @@ TIMES_OF_ENCODER = (
     "users=encoder.user_ids_of(events) those of transform(events)."
 )
 HELD_OUT_FRACTION = 0.2
-HASHES_PER_BLOCK = 2**20  # held at once, 8 bytes each
 
 
 def fold_in_split(
@@ -98,6 +96,53 @@ def fold_in_split(
         return type(X)(entries(interactions, ~hidden)), type(X)(entries(interactions, hidden))
     held_out = entries(interactions, hidden)
     return without_cells(X, held_out), held_out
+
+
+def entries(X, kept):
+    """Some of the entries of a matrix.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+    kept : bool array of shape (nnz,)
+
+    Returns
+    -------
+    csr_array of shape (n_users, n_items)
+    """
+    n_before = np.zeros(len(kept) + 1, X.indptr.dtype)
+    np.cumsum(kept, dtype=n_before.dtype, out=n_before[1:])
+    return sp.csr_array((X.data[kept], X.indices[kept], n_before[X.indptr]), shape=X.shape)
+
+
+def without_cells(X, cells):
+    """Copy of a dense array or table with some cells 0; each column of a table keeps its dtype.
+
+    Parameters
+    ----------
+    X : array, list or DataFrame of shape (n_users, n_items)
+    cells : sparse matrix of shape (n_users, n_items)
+        Its non-zero entries are the cells.
+
+    Returns
+    -------
+    like X
+        An array where X is a list.
+    """
+    rows, columns = cells.nonzero()
+    names = column_names(X)
+    if names is None:
+        values = np.asarray(X).copy()
+        values[rows, columns] = 0
+        return values
+    parts = [np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[name]).copy() for i, name in enumerate(names)]
+    for i in np.unique(columns):
+        parts[i][rows[columns == i]] = 0
+    if hasattr(X, "iloc"):
+        table = type(X)(dict(enumerate(parts)), index=X.index).astype(dict(enumerate(X.dtypes)))
+        return table.set_axis(X.columns, axis=1)
+    make = getattr(X, "from_pydict", type(X))  # of pyarrow, or of polars
+    return make(dict(zip(names, parts, strict=True)), schema=X.schema)
 
 
 def check_hiding(held_out_fraction, min_interactions, random_state):
@@ -205,6 +250,15 @@ def _times_of(X, timestamps):
 
 def _hidden(X, held_out_fraction, min_interactions, seed, times):
     """Which entries to hide, bool (nnz,): of each user the latest, among those the smallest hashes."""
+    hidden = np.empty(X.nnz, bool)
+    for block in row_blocks(X):
+        part = slice(X.indptr[block.start], X.indptr[block.stop])
+        times_of_block = None if times is None else times[part]
+        hidden[part] = _hidden_of_block(X[block], held_out_fraction, min_interactions, seed, times_of_block)
+    return hidden
+
+
+def _hidden_of_block(X, held_out_fraction, min_interactions, seed, times):
     counts = np.diff(X.indptr)
     users = np.repeat(np.arange(X.shape[0]), counts)
     is_share = not isinstance(held_out_fraction, numbers.Integral)
@@ -242,12 +296,11 @@ def user_hashes(X, seed=0):
     (True, False)
     """
     item_hashes, hashes = _item_hashes(X.shape[1], seed), np.empty(X.shape[0], np.uint64)
-    ends = np.searchsorted(X.indptr, np.arange(HASHES_PER_BLOCK, X.nnz, HASHES_PER_BLOCK))
-    for first, last in itertools.pairwise([0, *ends, X.shape[0]]):
-        bounds = X.indptr[first : last + 1]
+    for block in row_blocks(X):
+        bounds = X.indptr[block.start : block.stop + 1]
         sums = np.zeros(bounds[-1] - bounds[0] + 1, np.uint64)
         np.cumsum(item_hashes[X.indices[bounds[0] : bounds[-1]]], out=sums[1:])
-        hashes[first:last] = np.diff(sums[bounds - bounds[0]])  # of a sum modulo 2**64
+        hashes[block] = np.diff(sums[bounds - bounds[0]])  # of a sum modulo 2**64
     return hashes
 
 
@@ -315,6 +368,46 @@ def hide_items(
         return fold_in_split(
             X, held_out_fraction=held_out_fraction, min_interactions=min_interactions, random_state=random_state
         )
+    return _given_items(X, y, model, exclude_seen)
+
+
+def hide_in_blocks(X, y=None, *, model=None, exclude_seen=True, **hiding):
+    """What `hide_items` gives, a block of users at a time where items are hidden: the fold-in is not held as a whole.
+
+    Parameters
+    ----------
+    X, y, model, exclude_seen :
+        As in `hide_items`.
+    **hiding :
+        Parameters of `skvae.fold_in_split`.
+
+    Returns
+    -------
+    iterable of pairs (fold_in, held_out)
+        Their users are those of X one after the other.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `hide_items`, of all of X at once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.hiding import hide_in_blocks
+    >>> [held_out.sum(axis=1) for fold_in, held_out in hide_in_blocks(np.ones((2, 10)))]
+    [array([2., 2.])]
+    """
+    if is_matrix(y):
+        return [_given_items(X, y, model, exclude_seen)]
+    _check_labels(y, X)
+    as_csr(X)
+    X = row_sliceable(X)
+    return (fold_in_split(take_rows(X, block), **hiding) for block in row_blocks(X))
+
+
+def _given_items(X, y, model, exclude_seen):
+    """Fold-in and held-out that were given."""
     seen, held_out = as_csr(X), as_csr(y, "y")
     check_same_cells(y, X, "y")
     check_columns_of_model(model, y, "y")
@@ -337,22 +430,29 @@ def _check_labels(y, X):
 
 def _without_seen(held_out, seen):
     """The entries of held_out that seen does not have; a warning counts the others."""
-    pattern = sp.csr_array((np.ones(seen.nnz, np.int8), seen.indices, seen.indptr), shape=seen.shape)
-    numbered = sp.csr_array((np.arange(1, held_out.nnz + 1), held_out.indices, held_out.indptr), shape=held_out.shape)
-    repeats = numbered.multiply(pattern).tocsr()
-    if not repeats.nnz:
+    repeats = [held_out.indptr[block.start] + _repeats(held_out[block], seen[block]) for block in row_blocks(seen)]
+    kept = np.ones(held_out.nnz, bool)
+    for places in repeats:
+        kept[places] = False
+    if kept.all():
         return held_out
-    n_users = np.count_nonzero(np.diff(repeats.indptr))
+    repeated = entries(held_out, ~kept)
+    n_users = np.count_nonzero(np.diff(repeated.indptr))
     warnings.warn(
-        f"{repeats.nnz} held-out items of {n_users} users are in their fold-in as well. As seen items they are not "
+        f"{repeated.nnz} held-out items of {n_users} users are in their fold-in as well. As seen items they are not "
         "recommended, and no model could be right about them: they are not counted as held out. exclude_seen=False, of "
         "evaluate and RankingScorer, ranks and counts them, for shops where people buy again.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
-    kept = np.ones(held_out.nnz, bool)
-    kept[repeats.data - 1] = False
     return entries(held_out, kept)
+
+
+def _repeats(held_out, seen):
+    """Places of the entries of held_out that seen has too."""
+    pattern = sp.csr_array((np.ones(seen.nnz, np.int8), seen.indices, seen.indptr), shape=seen.shape)
+    numbered = sp.csr_array((np.arange(1, held_out.nnz + 1), held_out.indices, held_out.indptr), shape=held_out.shape)
+    return numbered.multiply(pattern).tocsr().data - 1
 
 
 def why_nobody_is_scored(X, y, *, held_out_fraction, min_interactions, min_value):

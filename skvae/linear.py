@@ -231,9 +231,9 @@ class LinearRecommender(_ItemWeights):
     Notes
     -----
     Time and memory of one inverse are those of `EASERecommender`. "auto" is chosen by NDCG@100 on a tenth of the users
-    with five interactions or more, whose hidden items are ranked by models of the other users; the model with the
-    chosen numbers is then fitted on all users. lambda is tried in units of the mean of x_ui^2 c_u^-beta over the
-    entries of X, which is 1 for ones and beta = 0:
+    with five interactions or more, at most 10 000, whose hidden items are ranked by models of the other users; the
+    model with the chosen numbers is then fitted on all users. lambda is tried in units of the mean of
+    x_ui^2 c_u^-beta over the entries of X, which is 1 for ones and beta = 0:
 
     1. lambda of 5, 15, 50, 150 and 500 units with p = .33 and beta = .3: five inverses,
     2. with the best of these (p, beta) of (.33, 0) and (.6, .3): two inverses.

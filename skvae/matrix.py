@@ -6,12 +6,15 @@ input gets is in docs/bad_input.md.
 """
 
 import copy
+import itertools
 from collections.abc import Set
 
 import numpy as np
 import scipy.sparse as sp
 
 from .matrix_checks import column_names
+
+ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
 
 # -- reading
 
@@ -110,22 +113,6 @@ def canonical(X):
     return _narrowed(sums, X.dtype)
 
 
-def entries(X, kept):
-    """Some of the entries of a matrix.
-
-    Parameters
-    ----------
-    X : csr_array of shape (n_users, n_items)
-    kept : bool array of shape (nnz,)
-
-    Returns
-    -------
-    csr_array of shape (n_users, n_items)
-    """
-    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr].astype(X.indptr.dtype)
-    return sp.csr_array((X.data[kept], X.indices[kept], indptr), shape=X.shape)
-
-
 def _to_csr(X):
     """A sparse matrix in CSR, itself where it is that; scipy sums duplicates in the dtype of X, where they may wrap."""
     if X.format in ("coo", "bsr"):
@@ -222,34 +209,28 @@ def take_rows(X, rows):
     return X[rows]
 
 
-def without_cells(X, cells):
-    """Copy of a dense array or table with some cells 0; each column of a table keeps its dtype.
+def row_blocks(X):
+    """Slices of the users, one after the other: what is computed of them takes the memory of a block at a time.
 
     Parameters
     ----------
-    X : array, list or DataFrame of shape (n_users, n_items)
-    cells : sparse matrix of shape (n_users, n_items)
-        Its non-zero entries are the cells.
+    X : CSR matrix, array or DataFrame of shape (n_users, n_items)
+        As `row_sliceable` gives it.
 
     Returns
     -------
-    like X
-        An array where X is a list.
+    list of slice
+        Of about `ENTRIES_PER_BLOCK` entries each; one of all users where X is dense.
+
+    Examples
+    --------
+    >>> from skvae.matrix import as_csr, row_blocks
+    >>> row_blocks(as_csr([[1, 1, 0], [1, 1, 1]]))
+    [slice(0, 2, None)]
     """
-    rows, columns = cells.nonzero()
-    names = column_names(X)
-    if names is None:
-        values = np.asarray(X).copy()
-        values[rows, columns] = 0
-        return values
-    parts = [np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[name]).copy() for i, name in enumerate(names)]
-    for i in np.unique(columns):
-        parts[i][rows[columns == i]] = 0
-    if hasattr(X, "iloc"):
-        table = type(X)(dict(enumerate(parts)), index=X.index).astype(dict(enumerate(X.dtypes)))
-        return table.set_axis(X.columns, axis=1)
-    make = getattr(X, "from_pydict", type(X))  # of pyarrow, or of polars
-    return make(dict(zip(names, parts, strict=True)), schema=X.schema)
+    entries = range(ENTRIES_PER_BLOCK, X.nnz, ENTRIES_PER_BLOCK) if sp.issparse(X) else ()
+    firsts = {0, *(np.searchsorted(X.indptr, entries).tolist() if entries else ()), X.shape[0]}
+    return [slice(*block) for block in itertools.pairwise(sorted(firsts))] or [slice(0, 0)]
 
 
 def intact(X, name):
@@ -450,7 +431,10 @@ def count_users(X, name="X"):
     array([0, 1, 2])
     """
     X = as_csr(X, name)
-    return np.bincount(X.indices, minlength=X.shape[1])
+    counts = np.zeros(X.shape[1], np.int64)
+    for first in range(0, X.nnz, ENTRIES_PER_BLOCK):  # bincount makes a copy in int64
+        counts += np.bincount(X.indices[first : first + ENTRIES_PER_BLOCK], minlength=X.shape[1])
+    return counts
 
 
 # -- item indices

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import CallbackSupportMixin, as_one_task
+from .matrix import count_users
 from .recommender import BaseRecommender
 
 
@@ -55,7 +56,7 @@ class PopularityRecommender(CallbackSupportMixin, BaseRecommender):
         """
         candidate, X = self._checked_anew(X, y)
         with self._begin_fit(candidate):
-            self.item_counts_ = np.bincount(X.indices, minlength=X.shape[1]).astype(np.float32)
+            self.item_counts_ = count_users(X).astype(np.float32)
         return self
 
     def decision_function(self, X):

@@ -16,7 +16,7 @@ from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_items, user_hashes, why_nobody_is_scored
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, hide_items, user_hashes, why_nobody_is_scored
 from .matrix import as_float32, item_indices
 from .matrix_checks import (
     check_no_matrix_as_y,
@@ -27,7 +27,7 @@ from .matrix_checks import (
 )
 from .parameters import flag
 from .ranking import recommend, top_k, users_per_block
-from .scoring import VALIDATION_METRIC, score_users
+from .scoring import VALIDATION_METRIC, score_pairs
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
 API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
@@ -115,8 +115,7 @@ class BaseRecommender(BaseEstimator):
         checked = self._check_interactions(X, reset=False)
         if is_matrix(y):
             check_same_cells(y, X, "y")
-        fold_in, held_out = hide_items(checked, y, model=self)
-        scores = score_users(self, fold_in, held_out, VALIDATION_METRIC)[VALIDATION_METRIC]
+        scores = score_pairs(self, hide_in_blocks(checked, y, model=self), VALIDATION_METRIC)[VALIDATION_METRIC]
         if np.isnan(scores).all():
             why = why_nobody_is_scored(
                 checked, y, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, min_value=0

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, hide_items, why_nobody_is_scored
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, hide_in_blocks, why_nobody_is_scored
 from .matrix import as_csr, row_sliceable, take_rows
 from .matrix_checks import check_same_cells, is_matrix, shape_of
 from .metrics import METRICS
@@ -189,6 +189,30 @@ def mean_validation_score(model, fold_in, held_out, processes):
     return total / n_scored
 
 
+def score_pairs(model, pairs, metrics, *, min_value=0.0, exclude_seen=True):
+    """What `score_users` gives, of users whose fold-in and held-out come in blocks.
+
+    Parameters
+    ----------
+    model : fitted estimator with a ``decision_function``
+    pairs : iterable of pairs (fold_in, held_out)
+        As `skvae.hiding.hide_in_blocks` gives them; one at least.
+    metrics, min_value, exclude_seen :
+        As in `score_users`.
+
+    Returns
+    -------
+    dict of str to float64 array of shape (n_users,)
+        Of the users of all pairs, one after the other.
+    """
+    metrics = listed_metrics(metrics)
+    parts = [
+        score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen)
+        for fold_in, held_out in pairs
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def check_min_value(min_value):
     """Raise where min_value is no number.
 
@@ -285,7 +309,7 @@ class RankingScorer:
         -------
         float, or dict of str to float
         """
-        fold_in, held_out = hide_items(
+        pairs = hide_in_blocks(
             X,
             y,
             model=estimator,
@@ -294,9 +318,7 @@ class RankingScorer:
             min_interactions=self.min_interactions,
             random_state=self.random_state,
         )
-        scores = score_users(
-            estimator, fold_in, held_out, self.metrics, min_value=self.min_value, exclude_seen=self.exclude_seen
-        )
+        scores = score_pairs(estimator, pairs, self.metrics, min_value=self.min_value, exclude_seen=self.exclude_seen)
         if all(np.isnan(values).all() for values in scores.values()):
             why = why_nobody_is_scored(
                 X,
@@ -305,7 +327,7 @@ class RankingScorer:
                 min_interactions=self.min_interactions,
                 min_value=self.min_value,
             )
-            n_users = held_out.shape[0]
+            n_users = shape_of(X)[0]
             raise ValueError(f"None of the {n_users} users can hide an item above min_value={self.min_value}: {why}")
         means = {name: float(np.nanmean(values)) for name, values in scores.items()}
         return means[self.metrics] if isinstance(self.metrics, str) else means

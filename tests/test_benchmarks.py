@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +103,27 @@ def test_users_of_a_large_catalogue_have_the_stated_items_with_a_long_tail(monke
     assert (X.data == 1).all()
     counts = np.sort(X.sum(0))[::-1]
     assert counts[:500].sum() > 0.5 * X.nnz
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads it")
+def test_the_memory_beside_a_mapped_matrix_is_measured_of_each_call(tmp_path):
+    arguments = [
+        "--scale",
+        "0.005",
+        "--items",
+        "600",
+        "--draws",
+        "20",
+        "--epochs",
+        "1",
+        "--folder",
+        str(tmp_path / "X"),
+    ]
+    figures = load_script("benchmarks/mapped.py").main(arguments)
+    assert skvae.open_interactions(tmp_path / "X" / "train").shape == (2000, 600)
+    assert skvae.open_interactions(tmp_path / "X" / "test").shape == (200, 600)
+    assert figures.keys() == {"interactions", "fit", "recommend", "evaluate"}
+    assert 0 < figures["fit"] < 2**28
 
 
 def test_a_markdown_table_has_a_line_a_row_under_two_of_header(harness):

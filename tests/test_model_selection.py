@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.model_selection import cross_validate
 
-from skvae import PopularityRecommender, UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
+from skvae import (
+    PopularityRecommender,
+    UserKFold,
+    UserShuffleSplit,
+    fold_in_split,
+    model_selection,
+    strong_generalization_split,
+)
 from skvae import ndcg_scorer as scorer
 from skvae.datasets import make_interactions
-from skvae.model_selection import count_interactions, eligible_users
+from skvae.model_selection import count_interactions, eligible_users, hold_out_users
 
 matrices = arrays(
     np.float64, st.tuples(st.integers(1, 7), st.integers(1, 30)), elements=st.sampled_from([0.0, 1.0, 1.0, 2.5])
@@ -582,3 +589,14 @@ def test_a_moment_that_cuts_nothing_raises(kwargs, error, message):
 def test_timestamps_without_a_moment_split_no_users():
     with pytest.raises(ValueError, match="fold_in_split hides each user's last"):
         strong_generalization_split(X, timestamps=TIMES)
+
+
+def test_a_fit_validates_on_a_fraction_of_the_users_and_on_so_many_at_the_most(monkeypatch):
+    trained, validated = hold_out_users(X, 0.5, required=True)
+    assert len(validated) == (~LIGHT).sum() // 2
+    np.testing.assert_array_equal(np.sort(np.concatenate([trained, validated])), np.arange(40))
+    monkeypatch.setattr(model_selection, "MAX_VALIDATION_USERS", 7)
+    others, fewer = hold_out_users(X, 0.5, required=True)
+    assert len(fewer) == 7
+    assert set(fewer) < set(validated)
+    assert set(trained) < set(others)

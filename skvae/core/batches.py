@@ -112,7 +112,7 @@ class SparseBatch:
 
 
 class UserRows:
-    """A canonical CSR matrix on a device, from which batches of users are gathered.
+    """Users of a canonical CSR matrix on a device, which are gathered in batches.
 
     Parameters
     ----------
@@ -121,18 +121,26 @@ class UserRows:
         the device allow it.
     dtype : torch.dtype
     device : str or torch.device
+    users : int64 array, default=None
+        Row numbers of the users; None: all.
     """
 
-    def __init__(self, X, dtype=torch.float32, device="cpu"):
+    def __init__(self, X, dtype=torch.float32, device="cpu", users=None):
         self.offsets = torch.from_numpy(X.indptr.astype(np.int64)).to(device)
         # from_dlpack wraps read-only memory maps without a warning
         self.items = torch.from_dlpack(X.indices).to(device)
         self.values = torch.from_dlpack(X.data).to(device, dtype)
-        self.n_users, self.n_items = X.shape
+        self.users = torch.from_numpy(np.arange(X.shape[0]) if users is None else users).to(device)
+        self.n_users, self.n_items = len(self.users), X.shape[1]
+
+    @cached_property
+    def n_interactions(self):
+        """Of all users together."""
+        return int(self._lengths(self.users).sum())
 
     def non_empty(self):
         """Row numbers of the users with an interaction, int64 tensor."""
-        return torch.nonzero(self.offsets.diff()).flatten()
+        return self.users[self._lengths(self.users) > 0]
 
     def batch(self, users, n_interactions=None):
         """Gather ``users`` (int64 tensor of row numbers) as a SparseBatch, in that order.
@@ -143,7 +151,7 @@ class UserRows:
         offsets = torch.zeros(len(users) + 1, dtype=torch.int64, device=users.device)
         torch.cumsum(self.offsets[users + 1] - starts, 0, out=offsets[1:])
         shifts = torch.repeat_interleave(starts - offsets[:-1], offsets.diff(), output_size=n_interactions)
-        positions = torch.arange(len(shifts), device=users.device) + shifts
+        positions = shifts.add_(torch.arange(len(shifts), device=users.device))
         return SparseBatch(self.items[positions].long(), offsets, self.values[positions], self.n_items)
 
     def shuffled_batches(self, batch_size, generator):
@@ -151,7 +159,7 @@ class UserRows:
         users = self.non_empty()
         users = users[torch.randperm(len(users), generator=generator, device=generator.device)]
         batches = users.split(batch_size)
-        lengths = self.offsets.diff()[users].split(batch_size)
+        lengths = self._lengths(users).split(batch_size)
         n_interactions = torch.stack([part.sum() for part in lengths]).tolist()  # one wait for a GPU, not one a batch
         for batch, n in zip(batches, n_interactions, strict=True):
             yield self.batch(batch, n)
@@ -160,4 +168,7 @@ class UserRows:
         """Yield (first, last, batch) for all users in order, ``block_size`` at a time."""
         for first in range(0, self.n_users, block_size):
             last = min(first + block_size, self.n_users)
-            yield first, last, self.batch(torch.arange(first, last, device=self.offsets.device))
+            yield first, last, self.batch(self.users[first:last])
+
+    def _lengths(self, users):
+        return self.offsets[users + 1] - self.offsets[users]

@@ -3,17 +3,15 @@
 import glob
 import json
 import os
-import socket
-import sys
 import time
 import warnings
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
 
 import numpy as np
 
 from . import checkpoint_file
+from .files import Lock
 
 FORMAT = 1
 # A kill costs this much of the training at the most, or as much as writing takes one part in fifty of.
@@ -78,10 +76,20 @@ class Checkpoint(NoCheckpoint):
             os.makedirs(path, exist_ok=True)
             kind, *_ = identity.values()
             self.path = os.path.join(self.path, f"{kind}-{checkpoint_file.checksum(identity)}.npz")
-        self._lock = _Lock(f"{self.path}.lock")
+        self._lock = Lock(f"{self.path}.lock")
 
     def __enter__(self):
-        self._lock.acquire(self.path)
+        try:
+            self._lock.acquire()
+        except BlockingIOError as holder:
+            raise ValueError(
+                f"The checkpoint {self.path} is in use by another fit{holder}: wait for its end, or name another file; "
+                "a folder holds one for each fit."
+            ) from None
+        except OSError as error:
+            raise ValueError(
+                f"The checkpoint {self.path} cannot be written: {error}. Name a file in a folder that is there."
+            ) from error
         try:
             self._check()
         except BaseException:
@@ -169,70 +177,3 @@ def kept():
         yield
     finally:
         _kept.reset(token)
-
-
-class _Lock:
-    """A file that one open file alone can have; the system takes it from a process that ends, however it ends."""
-
-    def __init__(self, path):
-        self.path = path
-        self.file: Any = None
-
-    def acquire(self, what):
-        """Raise where another has the lock of ``what``, or nobody can have one."""
-        try:
-            self.file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock lasts)
-            taken = _take(self.file) and self._is_there()
-        except OSError as error:
-            self._close()
-            raise ValueError(
-                f"The checkpoint {what} cannot be written: {error}. Name a file in a folder that is there."
-            ) from error
-        self.file.seek(0)
-        if not taken:
-            holder = self.file.read()
-            self._close()
-            raise ValueError(
-                f"The checkpoint {what} is in use by another fit{holder}: wait for its end, or name another file; a "
-                "folder holds one for each fit."
-            )
-        self.file.truncate()
-        self.file.write(f" (process {os.getpid()} on {socket.gethostname()})")
-        self.file.flush()
-
-    def release(self):
-        with suppress(OSError):
-            os.unlink(self.path)  # before it is unlocked: nobody else may have it then
-        self._close()
-
-    def _is_there(self):
-        """Whether the file is still the one of its name, which who had it may have removed."""
-        try:
-            return os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path))
-        except FileNotFoundError:
-            return False
-
-    def _close(self):
-        if self.file is not None:
-            self.file.close()
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _take(file):
-        file.seek(2**30)  # beyond what others read
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _take(file):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

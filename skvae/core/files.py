@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import socket
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def check_place(path):
@@ -71,3 +74,78 @@ def written_whole(path):
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+class Lock:
+    """A file that one open file alone can have; the system takes it from a process that ends, however it ends.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file, which is there as long as the lock is held.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.file: Any = None
+
+    def acquire(self):
+        """Take the lock.
+
+        Raises
+        ------
+        BlockingIOError
+            Where another has it; its text is who, in brackets.
+        OSError
+            Where nobody can have it.
+        """
+        try:
+            self.file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock lasts)
+            taken = _take(self.file) and self._is_there()
+            self.file.seek(0)
+            if not taken:
+                raise BlockingIOError(self.file.read())
+            self.file.truncate()
+            self.file.write(f" (process {os.getpid()} on {socket.gethostname()})")
+            self.file.flush()
+        except OSError:
+            self._close()
+            raise
+
+    def release(self):
+        """Give it back."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)  # before it is unlocked: nobody else may have it then
+        self._close()
+
+    def _is_there(self):
+        """Whether the file is still the one of its name, which who had it may have removed."""
+        try:
+            return os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def _close(self):
+        if self.file is not None:
+            self.file.close()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(file):
+        file.seek(2**30)  # beyond what others read
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _take(file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

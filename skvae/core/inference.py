@@ -55,7 +55,7 @@ class Inference:
     def scores_of_items(self, X):
         """Function from a slice of the items to the `scores` of these alone."""
         decoder, rows = self.network.decoder, UserRows(X, device=self.device)
-        batch = rows.batch(torch.arange(rows.n_users, device=self.device), len(rows.items))
+        batch = rows.batch(rows.users, len(rows.items))
         with torch.no_grad():  # in inference mode they could not be written to outside it
             hidden = decoder.hidden(self.network.code(batch))
 

@@ -80,7 +80,7 @@ def near_ease(network, rows, generator):
     n_users, width = len(rows.non_empty()), _width(network)
     n_vectors = max(width, min(VECTORS_PER_COMPONENT * width, MOST_NUMBERS // rows.n_items))
     vectors, squares = singular_vectors(rows, min(n_vectors, n_users, rows.n_items), generator)
-    squares = squares * len(rows.items) / n_users  # of rows as long as the mean one
+    squares = squares * rows.n_interactions / n_users  # of rows as long as the mean one
     _begin_with(network, rows, *item_factors(vectors, squares / (squares + L2), width, generator))
 
 
@@ -93,7 +93,7 @@ def _width(network):
 def _begin_with(network, rows, left, right):
     """Move a network near ``b + c right left' x / |x|``."""
     encoder, decoder, n_vectors = network.encoder, network.decoder, left.shape[1]
-    logit_scale = (len(rows.items) / len(rows.non_empty())) ** 0.5
+    logit_scale = (rows.n_interactions / len(rows.non_empty())) ** 0.5
     encoder.item_weight[:, :n_vectors] = (2 * logit_scale) ** 0.5 * left
     decoder.item_weight[:, :n_vectors] = (logit_scale / 2) ** 0.5 * right
     for layer in chain(encoder.layers, decoder.layers):
@@ -174,6 +174,7 @@ def _gram_product(rows, matrix):
         for users in rows.non_empty().split(max(USERS_PER_BLOCK, rows.n_items // ITEMS_PER_USER_OF_BLOCK)):
             codes = FLOAT32.sum_of_rows(matrix, rows.batch(users).normalized())
             codes.backward(codes.detach())
+            del codes  # or this block would be held until the next is there
     return matrix.grad
 
 

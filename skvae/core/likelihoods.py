@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+USERS_PER_BLOCK = 4096  # whose interactions are counted at once
+
 
 class _Multinomial(torch.autograd.Function):
     """sum_i x_ui log softmax(f_u)_i; gradient x_ui - N_u softmax(f_u)_i. Overwrites the logits."""
@@ -116,8 +118,13 @@ def _add_at_positives(buffer, batch, values):
 
 def _item_sums(rows):
     """Interactions of each item, and the sum of their values; double tensors of shape (n_items,), on the CPU."""
-    items, values = rows.items.cpu(), rows.values.cpu().double()
-    return tuple(torch.bincount(items, weights, rows.n_items) for weights in (torch.ones_like(values), values))
+    counts, totals = torch.zeros(2, rows.n_items, dtype=torch.float64)
+    for users in rows.non_empty().split(USERS_PER_BLOCK):
+        batch = rows.batch(users)
+        items, values = batch.items.cpu(), batch.values.cpu().double()
+        counts.index_add_(0, items, torch.ones_like(values))
+        totals.index_add_(0, items, values)
+    return counts, totals
 
 
 class _SumOverItems:

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from ..matrix import as_csr, row_sliceable
+from ..matrix import count_users, row_sliceable
 from ..ranking import recommend
 from .axes import draw_legend, new_axes
 
@@ -101,10 +101,7 @@ class PopularityDisplay:
         X = row_sliceable(X)
         items, _ = recommend(estimator, X, k)
         recommendations = np.bincount(items[items >= 0], minlength=X.shape[1])
-        if item_counts is None:
-            interactions = np.bincount(as_csr(X).indices, minlength=X.shape[1])
-        else:
-            interactions = _check_item_counts(item_counts, X.shape[1])
+        interactions = count_users(X) if item_counts is None else _check_item_counts(item_counts, X.shape[1])
         if not interactions.any():
             raise ValueError("No item has an interaction: the items cannot be ranked by popularity.")
         order = np.argsort(-interactions, kind="stable")

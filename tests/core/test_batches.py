@@ -67,3 +67,18 @@ def test_the_buffers_of_the_matrix_are_wrapped_not_copied(rows):
     X = sp.csr_array(rows[1])
     assert UserRows(X).values.data_ptr() == X.data.ctypes.data
     assert UserRows(X).items.data_ptr() == X.indices.ctypes.data
+
+
+@pytest.mark.parametrize("users", [[0, 3, 7, 8, 20, 39], []], ids=["some", "none"])
+def test_some_users_of_a_matrix_are_those_of_a_matrix_of_their_rows(rows, users):
+    users, X = np.array(users, np.int64), sp.csr_array(rows[1])
+    some, alone = UserRows(X, users=users), UserRows(X[users])
+    assert (some.n_users, some.n_interactions) == (alone.n_users, alone.n_interactions)
+    assert np.array_equal(some.non_empty(), users[alone.non_empty()])
+    for batches in (
+        lambda rows: rows.shuffled_batches(4, torch.Generator().manual_seed(0)),
+        lambda rows: (batch for *_, batch in rows.blocks(4)),
+    ):
+        for one, other in zip(batches(some), batches(alone), strict=True):
+            assert np.array_equal(one.to_dense(), other.to_dense())
+    assert some.values.data_ptr() == X.data.ctypes.data

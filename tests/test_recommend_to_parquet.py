@@ -1,0 +1,57 @@
+"""examples/recommend_to_parquet.py: the whole population, in files, from where a run was cut short."""
+
+import numpy as np
+import pytest
+from conftest import load_script
+
+import skvae
+
+pd, pq = pytest.importorskip("pandas"), pytest.importorskip("pyarrow.parquet")
+
+
+@pytest.fixture
+def run(X, tmp_path):
+    skvae.save(skvae.PopularityRecommender().fit(X[:400]), tmp_path / "model")
+    skvae.save_interactions(X, tmp_path / "X")
+    script = load_script("examples/recommend_to_parquet.py")
+
+    def run(*options):
+        script.opened.cache_clear()
+        paths = [str(tmp_path / name) for name in ("model", "X", "recommendations")]
+        script.main([*paths, "--users-per-file", "120", *options])
+        return sorted((tmp_path / "recommendations").glob("*.parquet"))
+
+    return run
+
+
+def expected(X, k):
+    items, scores = skvae.PopularityRecommender().fit(X[:400]).recommend(X, k)
+    users, places = np.nonzero(items >= 0)
+    return {"user": users, "rank": places + 1, "item": items[users, places], "score": scores[users, places]}
+
+
+def test_the_files_hold_what_recommend_gives_and_no_place_without_an_item(run, X):
+    table = pd.concat(map(pd.read_parquet, run("-k", "195")), ignore_index=True)
+    assert len(table) < 500 * 195
+    pd.testing.assert_frame_equal(table, pd.DataFrame(expected(X, 195)))
+
+
+def test_a_run_goes_on_where_the_last_one_ended_and_begins_anew_with_another_model(run, X, tmp_path, monkeypatch):
+    files = run()
+    assert [file.name for file in files] == [f"{first:012d}.parquet" for first in range(0, 500, 120)]
+    files[2].unlink()
+    written, write_table = [], pq.write_table
+
+    def record(table, path, **options):
+        written.append(path.stem)
+        write_table(table, path, **options)
+
+    monkeypatch.setattr(pq, "write_table", record)
+    assert run() == files
+    assert written == [files[2].stem]
+    skvae.save(skvae.PopularityRecommender().fit(X[:300]), tmp_path / "model")
+    run()
+    assert len(written) == 1 + len(files)
+    skvae.append_interactions(X[:1], tmp_path / "X")
+    assert len(run("--users-per-file", "300", "-k", "3")) == 2
+    assert len(written) == 1 + len(files) + 2
