@@ -53,6 +53,7 @@ numpydoc_xref_param_type = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+myst_html_meta = {"description": "Recommender systems with variational autoencoders, in the manner of scikit-learn."}
 
 _INVENTORIES = {
     "python": ("https://docs.python.org/3", None),
@@ -90,10 +91,16 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skvae"
+html_logo = html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["skvae.css"]
 html_show_sourcelink = False
+# Read the Docs knows where the source is
+source = os.environ.get("READTHEDOCS_GIT_CLONE_URL", "").removesuffix(".git")
+links = {"Source": (source, "code"), "Issues": (f"{source}/issues", "bug")} if source.startswith("https:") else {}
 html_theme_options = {
+    "logo": {"text": "skvae"},
+    "icon_links": [{"name": name, "url": url, "icon": f"fa-solid fa-{icon}"} for name, (url, icon) in links.items()],
     "navigation_with_keys": False,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -127,7 +134,15 @@ def _no_mail_to_metrics(app, doctree):
             node.replace_self(node.children)
 
 
+def _standard_errors_in_one_piece(app, doctree):
+    """No line of a table's cell ends before or after a plus-minus."""
+    for entry in doctree.findall(nodes.entry):
+        for text in list(entry.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(text.replace(" +- ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")))
+
+
 def setup(app):
+    app.connect("doctree-read", _standard_errors_in_one_piece)
     app.connect("doctree-read", _no_mail_to_metrics)
     app.connect("missing-reference", _resolve_defining_module)
     app.connect("autodoc-skip-member", _skip_foreign_members)

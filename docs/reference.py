@@ -28,7 +28,7 @@ GROUPS = {
     "skvae.core": "Likelihoods, priors and schedules",
 }
 TABLES = {"core.likelihoods": LIKELIHOODS, "core.priors": PRIORS, "core.annealing": SCHEDULES}
-CORE = [*TABLES, "core.batches.SparseBatch"]
+CORE = [*TABLES, "core.batches.SparseBatch", "core.batches.Part"]
 CORE += [f"{module}.{part.__name__}" for module, table in TABLES.items() for part in table.values()]
 
 

@@ -2,34 +2,41 @@
 Training curves
 ===============
 
-The loss falls until the end, the ranking of items that validation users hide does not improve as long: the dashed
-lines are the epochs whose weights each model keeps. Early stopping waits ten epochs from there, for Mult-VAE also
-until beta has reached its cap.
+The loss falls until the end, the ranking of items that validation users hide does not
+improve as long: the dashed lines are the epochs whose weights each model keeps. Early
+stopping waits ten epochs from there, for Mult-VAE also until beta has reached its cap.
 """
 
 # %%
-# Ratings of at least 4 count as interactions, movies with ten of them are items; a quarter of the users validates.
-import sys
-from pathlib import Path
-
+# Ratings of at least 4 count as interactions, movies with ten of them are items; a
+# quarter of the users validates.
 import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-import scipy.sparse as sp
 
-from skvae import MultDAERecommender, MultVAERecommender, TrainingCurveDisplay, strong_generalization_split
+from skvae import (
+    InteractionEncoder,
+    MultDAERecommender,
+    MultVAERecommender,
+    TrainingCurveDisplay,
+    strong_generalization_split,
+)
+from skvae.datasets import load_movielens_small
 
-folder = Path(sys.argv[0]).resolve().parent / "data" / "movielens-small"
-ratings = pd.read_csv(folder / "ratings.csv.gz").query("rating >= 4")
-ratings = ratings[ratings.groupby("movieId")["userId"].transform("size") >= 10]
-users, items = (pd.factorize(ratings[column])[0] for column in ("userId", "movieId"))
-X = sp.csr_array((np.ones(len(ratings), np.float32), (users, items)))
+ratings = load_movielens_small().ratings
+encoder = InteractionEncoder(weight="rating", threshold=4, min_item_interactions=10)
+X = encoder.fit_transform(ratings)
 split = strong_generalization_split(X, validation_size=0.25)
 
 # %%
 # Two autoencoders of the same size.
-parameters = {"n_components": 50, "learning_rate": 1e-2, "max_iter": 30, "random_state": 0}
-vae = MultVAERecommender(hidden_layer_sizes=(), **parameters).fit(split.train, X_val=split.validation)
+parameters = {
+    "n_components": 50,
+    "learning_rate": 1e-2,
+    "max_iter": 30,
+    "random_state": 0,
+}
+vae = MultVAERecommender(hidden_layer_sizes=(), **parameters).fit(
+    split.train, X_val=split.validation
+)
 dae = MultDAERecommender(**parameters).fit(split.train, X_val=split.validation)
 
 # %%

@@ -1,50 +1,134 @@
 """Recommendations over HTTP, for visitors whom fit never saw.
 
-``SKVAE_MODEL=model.skvae OMP_NUM_THREADS=1 uvicorn --app-dir examples --factory serve:create_app`` serves a model
-that skvae.save saved, with ``--workers N`` in N processes that share the memory-mapped weights. Needs the extra
-``serve``; how fast it is, benchmarks/serve.py measures.
+    export SKVAE_MODEL=model.skvae OMP_NUM_THREADS=1
+    uvicorn --app-dir examples --factory serve:create_app --workers 2
 
-    curl -H 'Content-Type: application/json' -d '{"items": [3, 11], "k": 5}' http://127.0.0.1:8000/recommend
+serves a file of skvae.save, or of joblib where its name ends with .joblib: a model, a
+Pipeline, or ``(encoder, model)``. Each worker loads it, and all share the memory-mapped
+weights. Needs the extra ``serve``.
 
-answers {"items": [43, ...], "scores": [1.93, ...]}, best first, without the visitor's own items. Items are columns of
-the matrix that fit got.
+    curl -d '{"visitors": [["tea", "gin"], []], "k": 5}' http://127.0.0.1:8000/recommend
+
+answers one {"items": ["jam", ...], "scores": [1.93, ...], "unknown": ["gin"]} for each
+visitor, best first, without the visitor's own items. Items are the encoder's ids; without
+an encoder, the names of the columns that fit got, or their numbers. Unknown items count
+for nothing. A request that cannot be answered gets 413 or 422, and one sentence.
 """
 
+import math
 import os
-from typing import Annotated
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
 
+import joblib
 import numpy as np
-import scipy.sparse as sp
-from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Depends, FastAPI, HTTPException, Request
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
+from sklearn.pipeline import Pipeline
 
 import skvae
 
+MAX_BYTES, MAX_VISITORS, MAX_K = 1_000_000, 256, 1000  # of one request
 
-def create_app():
-    model = skvae.load(os.environ["SKVAE_MODEL"], mmap_mode="r")
-    n_items = model.n_features_in_
-    app = FastAPI(title=type(model).__name__)
 
-    class Visitor(BaseModel):
-        model_config = ConfigDict(strict=True, extra="forbid")
-        items: Annotated[list[Annotated[int, Field(ge=0, lt=n_items)]], Field(max_length=n_items)]
-        k: Annotated[int, Field(ge=1, le=min(n_items, 1000))] = 10
+def check_item(value):
+    """NaN and infinity are no ids, and true is not 1."""
+    if type(value) in (str, int) or (type(value) is float and math.isfinite(value)):
+        return value
+    raise PydanticCustomError("item", "an item must be a string or a finite number")
 
-    class Recommendations(BaseModel):
-        items: list[int]
-        scores: list[float]
 
-    @app.post("/recommend")
-    def recommend(visitor: Visitor) -> Recommendations:
-        seen = np.unique(np.array(visitor.items, dtype=np.int64))
-        X = sp.csr_array((np.ones(len(seen), np.float32), seen, [0, len(seen)]), shape=(1, n_items))
-        items, scores = (row[0] for row in model.recommend(X, k=visitor.k))
-        return Recommendations(items=items[items >= 0].tolist(), scores=scores[items >= 0].tolist())
+Item = Annotated[Any, PlainValidator(check_item)]
+
+
+class Query(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    visitors: Annotated[list[list[Item]], Field(min_length=1, max_length=MAX_VISITORS)]
+    k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
+
+
+class Answer(BaseModel):
+    items: list[Any]
+    scores: list[float]
+    unknown: list[Any]
+
+
+async def read_query(request: Request) -> Query:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise HTTPException(413, f"body: send at most {MAX_BYTES} bytes at a time.")
+    try:
+        return Query.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "body"
+        raise HTTPException(422, f"{place}: {first['msg']}.") from error
+
+
+def load(path):
+    """Encoder and model; to a model alone an encoder of its columns."""
+    # a joblib file can run anything when it is read: serve only your own
+    read = joblib.load if path.suffix == ".joblib" else skvae.load
+    loaded = read(path, mmap_mode="r")
+    if isinstance(loaded, tuple):
+        encoder, model = loaded
+    else:
+        model = loaded
+        numbers = np.arange(recommender_of(model).n_features_in_)
+        items = getattr(model, "feature_names_in_", numbers)
+        encoder = skvae.InteractionEncoder().fit((numbers, items))
+        encoder.keep_items(encoder.item_indices(items))  # in the order of the matrix
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+    encoder.set_params(handle_unknown="ignore")  # answers list them
+    return encoder, model
+
+
+def recommender_of(model):
+    return model[-1] if isinstance(model, Pipeline) else model
+
+
+def create_app(path=None):
+    path = Path(path or os.environ["SKVAE_MODEL"])
+    encoder, model = load(path)
+    about = {
+        "skvae": skvae.__version__,
+        "model": type(recommender_of(model)).__name__,
+        "format": "joblib" if path.suffix == ".joblib" else "skvae",
+        "n_items": len(encoder.item_ids_),
+    }
+    app = FastAPI(title=about["model"])
+    body = {"content": {"application/json": {"schema": Query.model_json_schema()}}}
+
+    @app.post("/recommend", openapi_extra={"requestBody": body})
+    def recommend(query: Annotated[Query, Depends(read_query)]) -> list[Answer]:
+        distinct = map(dict.fromkeys, query.visitors)
+        visitors = [np.fromiter(items, object) for items in distinct]
+        try:
+            unknown = [items[encoder.item_indices(items) < 0] for items in visitors]
+        except (TypeError, ValueError) as error:  # ids of another kind than the encoder's
+            raise HTTPException(422, f"visitors: {error}") from error
+        users = np.arange(len(visitors))
+        rows = np.repeat(users, [len(items) for items in visitors])
+        events = rows, np.concatenate(visitors)
+        table = encoder.recommend(model, events, query.k, users=users)
+        begins = np.searchsorted(table[encoder.user], users[1:])
+        best = (np.split(table[name], begins) for name in (encoder.item, "score"))
+        return [
+            Answer(items=items.tolist(), scores=scores.tolist(), unknown=own.tolist())
+            for items, scores, own in zip(*best, unknown, strict=True)
+        ]
 
     @app.get("/health")
-    def health() -> dict[str, str | int]:
-        return {"status": "ok", "model": type(model).__name__, "n_items": n_items}
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
 
-    recommend(Visitor(items=[]))  # the first visitor does not wait for what is set up on first use
+    @app.get("/version")
+    def version() -> dict[str, str | int]:
+        return about
+
+    recommend(Query(visitors=[[]]))  # sets up what is set up on first use
     return app

@@ -1,10 +1,17 @@
-"""The properties that make_interactions promises."""
+"""The properties that make_interactions promises, and where load_movielens_small finds its tables."""
+
+import shutil
+import zipfile
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
+from conftest import ROOT
 
-from skvae.datasets import make_interactions
+import skvae.datasets._movielens_small as small
+from skvae.datasets import load_movielens_small, make_interactions
 
 SHAPES = [(1, 1, 1), (7, 3, 1), (50, 5, 2), (300, 40, 4), (20, 200, 7)]
 
@@ -88,3 +95,52 @@ def test_numpys_global_random_state_is_left_alone():
 def test_a_bad_argument_raises_with_its_sentence(kwargs, error, sentence):
     with pytest.raises(error, match=sentence):
         make_interactions(**kwargs)
+
+
+COPY = Path("examples", "data", "movielens-small")
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A folder outside of any copy of the repository, with the package outside too."""
+    monkeypatch.setattr(small, "PACKAGE", tmp_path / "site-packages")
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_small_movielens_is_that_of_the_repository_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    movielens = load_movielens_small()
+    ratings = pd.read_csv(ROOT / COPY / "ratings.csv.gz")
+    assert movielens.ratings.columns.tolist() == ["user", "item", "rating", "timestamp"]
+    assert np.array_equal(movielens.ratings, ratings[["userId", "movieId", "rating", "timestamp"]])
+    assert movielens.movies.loc[1].tolist() == ["Toy Story (1995)", 1995, "Adventure|Animation|Children|Comedy|Fantasy"]
+    assert movielens.movies.index.name == "item"
+    assert set(movielens.ratings["item"]) == set(movielens.movies.index)
+    assert "GroupLens" in movielens.DESCR
+
+
+def test_a_copy_of_the_repository_is_found_from_a_folder_in_it(elsewhere, monkeypatch):
+    shutil.copytree(ROOT / COPY, elsewhere / COPY)
+    monkeypatch.chdir(elsewhere / "examples" / "data")
+    assert len(load_movielens_small().ratings) == 100_004
+
+
+def test_without_a_copy_the_small_movielens_is_downloaded_with_a_warning(elsewhere):
+    (elsewhere / "home" / "skvae").mkdir(parents=True)
+    with zipfile.ZipFile(elsewhere / "home" / "skvae" / "ml-latest-small.zip", "w") as archive:
+        archive.writestr("ml-latest-small/README.txt", "Terms")
+        movies = "movieId,title,genres\n3,Alien (1979),Horror|Sci-Fi\n8,Home,Drama\n"
+        archive.writestr("ml-latest-small/movies.csv", movies)
+        ratings = "userId,movieId,rating,timestamp\n1,8,4.0,70\n1,3,2.5,60\n2,3,5.0,80\n"
+        archive.writestr("ml-latest-small/ratings.csv", ratings)
+    with pytest.warns(UserWarning, match="a download of 1 MB: results differ") as record:
+        movielens = load_movielens_small()
+    assert record[0].filename == __file__
+    assert movielens.ratings.values.tolist() == [[1, 3, 2.5, 60], [1, 8, 4, 70], [2, 3, 5, 80]]
+    assert movielens.ratings.columns.tolist() == ["user", "item", "rating", "timestamp"]
+    assert movielens.movies.loc[3].tolist() == ["Alien (1979)", 1979, "Horror|Sci-Fi"]
+    assert movielens.movies["year"].isna().tolist() == [False, True]
+    assert movielens.movies.index.name == "item"
+    assert "Terms" in movielens.DESCR

@@ -113,10 +113,13 @@ METHODS_OF_TABLE = [
 @pytest.fixture(scope="module")
 def table_of_models():
     """First cell of a row -> model -> cell."""
-    rows = re.findall(r"^\| (.*) \|$", (ROOT / "docs/models.md").read_text().split("\n## ")[1], re.MULTILINE)
-    head, *rows = [row.split(" | ") for row in rows]
-    assert head[1:] == list(TABLE_OF_MODELS)
-    return {name: dict(zip(head[1:], cells, strict=True)) for name, *cells in rows}
+    cells_of: dict = {}
+    for table in re.findall(r"(?:^\|.*\n)+", (ROOT / "docs/models.md").read_text().split("\n## ")[1], re.MULTILINE):
+        head, _, *rows = [row.strip("| ").split(" | ") for row in table.splitlines()]
+        for name, *cells in rows:
+            cells_of.setdefault(name, {}).update(zip(head[1:], cells, strict=True))
+    assert all(cells.keys() == TABLE_OF_MODELS.keys() for cells in cells_of.values())
+    return cells_of
 
 
 @pytest.mark.parametrize("name", TABLE_OF_MODELS)
@@ -182,6 +185,20 @@ def test_the_adapter_of_implicit_is_recommended_by_evaluated_searched_and_blende
         BlendRecommender([("als", search.best_estimator_), ("popularity", popularity)], prefit=True),
     ):
         assert blend.fit(X[:400]).recommend(X[400:], k=3)[0].shape == (100, 3)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_lines_of_code_fit_a_screen(page):
+    """But not those of the package, which the pages show as they are."""
+    text = re.sub(r"<!-- source.*?```python\n.*?```", "", page.read_text(), flags=re.DOTALL)
+    blocks = re.findall(r"^(?:```\w+|(?:```|:::)\{code-block\}.*?)\n(.*?)^(?:```|:::)$", text, re.DOTALL | re.MULTILINE)
+    lines = "".join(blocks).splitlines() + [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    assert [line for line in lines if len(line) > 90] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "accuracy"], ids=lambda page: page.stem)
+def test_a_table_has_seven_columns_at_most(page):
+    assert [row for row in page.read_text().splitlines() if row.startswith("|") and row.count("|") > 8] == []
 
 
 def test_every_public_name_is_in_the_reference_once(monkeypatch):

@@ -2,6 +2,7 @@
 
 import ast
 import runpy
+import shutil
 
 import pytest
 from conftest import ROOT
@@ -24,8 +25,9 @@ def plt(monkeypatch):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_draws_one_figure_with_labelled_axes(path, plt):
-    runpy.run_path(str(path), run_name="__main__")
+def test_an_example_downloaded_to_any_folder_draws_one_figure_with_labelled_axes(path, plt, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(shutil.copy(path, tmp_path), run_name="__main__")
     (number,) = plt.get_fignums()
     figure = plt.figure(number)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]

@@ -1,18 +1,34 @@
-"""examples/serve.py as a server process, asked over HTTP."""
+"""examples/serve.py, asked over HTTP: within the tests' process, and as two workers with the benchmark's client."""
 
-from concurrent.futures import ThreadPoolExecutor
+import json
+import math
+import warnings
 
-import httpx
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, SMALL_VAE, load_script
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
 
 import skvae
+from skvae import EASERecommender, InteractionEncoder
+
+pytest.importorskip("fastapi")
+httpx = pytest.importorskip("httpx")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of httpx, whose successor is no dependency yet
+    warnings.simplefilter("ignore", UserWarning)
+    from fastapi.testclient import TestClient
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     benchmark = load_script("benchmarks/serve.py")
+serve = load_script("examples/serve.py")
+
+NAMES = [f"item {3 * i % 200}" for i in range(200)]  # their order is not that of the columns
 
 
 @pytest.fixture(scope="module")
@@ -21,93 +37,179 @@ def model(X):
 
 
 @pytest.fixture(scope="module")
-def client(model, tmp_path_factory):
+def path(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("served") / "model.skvae"
     skvae.save(model, path)
-    with benchmark.serving(path) as url, httpx.Client(base_url=url, timeout=60) as client:
-        yield client
+    return path
 
 
-def _expected(model, items, k):
-    visitor = np.zeros((1, 200), np.float32)
-    visitor[0, items] = 1
-    items, scores = model.recommend(visitor, k)
-    return items[items >= 0].tolist(), scores[items >= 0]
+@pytest.fixture(scope="module")
+def client(path):
+    return TestClient(serve.create_app(path))
 
 
-def _assert_recommends(model, answer, items, k=10):
-    assert answer.status_code == 200
-    expected_items, expected_scores = _expected(model, items, k)
-    assert answer.json()["items"] == expected_items
-    np.testing.assert_allclose(answer.json()["scores"], expected_scores, rtol=1e-6)
+def _ask(client, visitors, **options):
+    answer = client.post("/recommend", json={"visitors": visitors, **options})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def _refused(client, body, status=422):
+    """The one sentence of a refusal."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer = client.post("/recommend", content=body)
+    assert answer.status_code == status, answer.text
+    assert answer.json().keys() == {"detail"}
+    sentence = answer.json()["detail"]
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+def _assert_recommends(model, answers, visitors, k=10, columns_of=list, names=range(200)):
+    """What recommend says of the visitors' rows, by the names of the columns."""
+    X = np.zeros((len(visitors), 200), np.float32)
+    for row, items in zip(X, visitors, strict=True):
+        row[columns_of(items)] = 1
+    assert len(answers) == len(visitors)
+    for answer, items, scores in zip(answers, *skvae.recommend(model, X, k), strict=True):
+        assert answer["items"] == [names[item] for item in items[items >= 0]]
+        np.testing.assert_allclose(answer["scores"], scores[items >= 0], rtol=1e-5)
+        assert answer["unknown"] == []
 
 
 def test_it_says_that_it_is_up_and_what_it_serves(client):
-    answer = client.get("/health")
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "model": "MultVAERecommender", "n_items": 200}
+    assert client.get("/health").json() == {"status": "ok"}
+    about = {"skvae": skvae.__version__, "model": "MultVAERecommender", "format": "skvae", "n_items": 200}
+    assert client.get("/version").json() == about
+    assert client.get("/openapi.json").status_code == 200
 
 
-def test_a_visitor_whom_fit_never_saw_gets_what_recommend_says(client, model, X):
-    items = X[[450]].indices.tolist()
-    _assert_recommends(model, client.post("/recommend", json={"items": items}), items)
-    _assert_recommends(model, client.post("/recommend", json={"items": items[::-1] * 2, "k": 3}), items, k=3)
-
-
-def test_a_visitor_with_nothing_gets_ten_and_one_with_almost_everything_what_is_left(client, model):
-    _assert_recommends(model, client.post("/recommend", json={"items": []}), [])
-    items = list(range(197))
-    answer = client.post("/recommend", json={"items": items})
-    _assert_recommends(model, answer, items)
-    assert sorted(answer.json()["items"]) == [197, 198, 199]
-    assert client.post("/recommend", json={"items": list(range(200))}).json() == {"items": [], "scores": []}
-
-
-def test_visitors_who_come_at_the_same_time_get_each_their_own(client, model, X):
+def test_visitors_whom_fit_never_saw_get_each_what_recommend_says(client, model, X):
     visitors = [X[[user]].indices.tolist() for user in range(400, 480)]
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda items: client.post("/recommend", json={"items": items}), visitors))
-    for answer, items in zip(answers, visitors, strict=True):
-        _assert_recommends(model, answer, items)
+    visitors[3] = []
+    _assert_recommends(model, _ask(client, visitors), visitors)
+    once = [visitors[0][::-1] * 2]
+    _assert_recommends(model, _ask(client, once, k=3), visitors[:1], k=3)
+
+
+def test_a_visitor_with_almost_everything_gets_what_is_left(client, model):
+    visitors = [list(range(197)), list(range(200))]
+    left, none = _ask(client, visitors)
+    _assert_recommends(model, [left], visitors[:1])
+    assert sorted(left["items"]) == [197, 198, 199]
+    assert none == {"items": [], "scores": [], "unknown": []}
+
+
+def test_unknown_items_are_listed_and_count_for_nothing(client):
+    known, with_others = _ask(client, [[3, 7], [3, 200, -1, 7, 10**30, 1.5]])
+    assert with_others == known | {"unknown": [200, -1, 10**30, 1.5]}
 
 
 @pytest.mark.parametrize(
-    ("visitor", "place"),
-    [
-        ({"items": [3, 200]}, ["items", 1]),
-        ({"items": [-1]}, ["items", 0]),
-        ({"items": ["3"]}, ["items", 0]),
-        ({"items": [1.5]}, ["items", 0]),
-        ({"items": [True]}, ["items", 0]),
-        ({"items": [0] * 201}, ["items"]),
-        ({"items": 3}, ["items"]),
-        ({}, ["items"]),
-        ({"items": [3], "k": 0}, ["k"]),
-        ({"items": [3], "k": 201}, ["k"]),
-        ({"items": [3], "user": 7}, ["user"]),
-    ],
-    ids=str,
+    ("ids", "visitor"),
+    [([f"film {i}" for i in range(200)], ["film 3", "film 150"]), ([7 * i for i in range(200)], [21, 1050])],
+    ids=["strings", "numbers"],
 )
-def test_a_request_out_of_range_is_refused_and_told_where(client, visitor, place):
-    answer = client.post("/recommend", json=visitor)
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"] == ["body", *place]
+@pytest.mark.parametrize("weighted", [False, True], ids=["ones", "weights"])
+def test_with_an_encoder_items_are_the_users_own_ids(X, tmp_path, ids, visitor, weighted):
+    users, items = X.nonzero()
+    parameters = {"weight": "stars", "threshold": 4, "binary": False, "handle_unknown": "error"} if weighted else {}
+    encoder = InteractionEncoder(item="film", **parameters)
+    events = (users, np.array(ids)[items], np.full(len(users), 4.0))[: 3 if weighted else 2]
+    model = EASERecommender().fit(encoder.fit_transform(events))
+    skvae.save((encoder, model), tmp_path / "model.skvae")
+    client = TestClient(serve.create_app(tmp_path / "model.skvae"))
+    expected = encoder.recommend(model, (np.zeros(2, int), np.array(visitor)), k=5)
+    (answer,) = _ask(client, [visitor], k=5)
+    assert answer["items"] == expected["film"].tolist()
+    assert answer["scores"] == pytest.approx(expected["score"].tolist())
+    unknown = "absent" if isinstance(visitor[0], str) else 3
+    assert _ask(client, [[unknown, *visitor, *visitor]], k=5) == [answer | {"unknown": [unknown]}]
+    assert "item ids are" in _refused(client, {"visitors": [[3 if isinstance(visitor[0], str) else "3"]]}).lower()
 
 
-def test_what_is_no_json_is_refused(client):
-    assert client.post("/recommend", content="items", headers={"Content-Type": "application/json"}).status_code == 422
+@pytest.mark.parametrize("ending", ["skvae", "joblib"])
+@pytest.mark.parametrize("first", [None, Binarizer(), "passthrough"], ids=["model", "pipeline", "passthrough"])
+def test_models_and_pipelines_are_served_from_files_of_either_kind(X, tmp_path, first, ending):
+    model = EASERecommender() if first is None else make_pipeline(first, EASERecommender())
+    model.fit(X[:400])
+    save = skvae.save if ending == "skvae" else joblib.dump
+    save(model, tmp_path / f"model.{ending}")
+    client = TestClient(serve.create_app(tmp_path / f"model.{ending}"))
+    _assert_recommends(model, _ask(client, [[3, 11], []]), [[3, 11], []])
+    about = client.get("/version").json()
+    assert (about["model"], about["format"]) == ("EASERecommender", ending)
 
 
-def test_the_benchmark_asks_once_for_each_visitor_and_counts_every_second(client, X, tmp_path):
-    address = str(client.base_url).rstrip("/")
+def test_columns_that_have_names_are_asked_for_by_name(X, tmp_path):
+    model = EASERecommender().fit(pd.DataFrame(X.toarray(), columns=NAMES))
+    skvae.save(model, tmp_path / "model.skvae")
+    with warnings.catch_warnings():
+        client = TestClient(serve.create_app(tmp_path / "model.skvae"))
+        answers = _ask(client, [[NAMES[3], NAMES[11]]])
+    _assert_recommends(EASERecommender().fit(X), answers, [[3, 11]], names=NAMES)
+
+
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        ({"visitors": [[3], [7, True]]}, "visitors.1.1"),
+        ({"visitors": [[None]]}, "visitors.0.0"),
+        ({"visitors": [[[3]]]}, "visitors.0.0"),
+        ({"visitors": [[math.nan]]}, "visitors.0.0"),
+        ({"visitors": [[-math.inf]]}, "visitors.0.0"),
+        ({"visitors": [["3"]]}, "visitors"),
+        ({"visitors": [[3, "3"]]}, "visitors"),
+        ({"visitors": [[2.0**60]]}, "visitors"),
+        ({"visitors": [3]}, "visitors.0"),
+        ({"visitors": [3, 7]}, "visitors.0"),
+        ({"visitors": 3}, "visitors"),
+        ({"visitors": []}, "visitors"),
+        ({"visitors": [[]] * (serve.MAX_VISITORS + 1)}, "visitors"),
+        ({}, "visitors"),
+        ({"visitors": [[3]], "k": 0}, "k"),
+        ({"visitors": [[3]], "k": serve.MAX_K + 1}, "k"),
+        ({"visitors": [[3]], "k": math.nan}, "k"),
+        ({"visitors": [[3]], "user": 7}, "user"),
+        ([[3]], "body"),
+        (b'{"visitors": [[1e400]]}', "visitors.0.0"),
+        (b'{"visitors": [[3]]', "body"),
+        (b'{"visitors": [["\xff"]]}', "body"),
+        (b'{"visitors": [["\\ud800"]]}', "body"),
+        (b"[" * 100_000, "body"),
+        (b'{"visitors": [[' + b"9" * 5000 + b"]]}", "body"),
+        (b"", "body"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, (dict, list, bytes)) else "",
+)
+def test_a_request_out_of_range_is_refused_and_told_where(client, query, place):
+    assert _refused(client, query).startswith(f"{place}: ")
+
+
+def test_the_longest_body_is_answered_and_one_byte_more_refused(client):
+    body = b'{"visitors": [[3]]}'.ljust(serve.MAX_BYTES)
+    assert client.post("/recommend", content=body).status_code == 200
+    assert str(serve.MAX_BYTES) in _refused(client, body + b" ", 413)
+    chunks = iter([b" " * 65536] * 1000)  # without a length in the header
+    assert client.post("/recommend", content=chunks).status_code == 413
+
+
+# -- the benchmark
+
+
+def test_two_workers_answer_the_benchmark_which_asks_once_for_each_visitor(path, model, X):
     visitors = [X[[user]].indices.tolist() for user in range(400, 430)]
-    seconds, latencies = benchmark.ask(address, visitors, concurrency=4)
+    with benchmark.serving(path, n_workers=2) as url:
+        answers = httpx.post(f"{url}/recommend", json={"visitors": visitors}, timeout=60).json()
+        seconds, latencies = benchmark.ask(url, visitors, concurrency=4)
+        with pytest.raises(RuntimeError, match="422"):
+            benchmark.ask(url, [["3"]], concurrency=1)
+    _assert_recommends(model, answers, visitors)
     assert len(latencies) == 30
     assert 0 < max(latencies) <= seconds <= sum(latencies)
-    row = benchmark.summary(4, 2.0, [0.001 * n for n in range(1, 102)])
-    assert row == [4, "50", "51.0", "96.0", "100.0"]
 
 
-def test_the_benchmark_stops_at_a_refused_request(client):
-    with pytest.raises(RuntimeError, match="422"):
-        benchmark.ask(str(client.base_url), [[200]], concurrency=1)
+def test_the_benchmark_counts_every_second():
+    row = benchmark.summary(2, 4, 2.0, [0.001 * n for n in range(1, 102)])
+    assert row == [2, 4, "50", "51.0", "96.0", "100.0"]

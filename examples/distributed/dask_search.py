@@ -28,12 +28,19 @@ def main(scheduler=None):
             search.fit(X)
     print(search.best_params_, f"NDCG@100 {search.best_score_:.3f}")
 
-    here = GridSearchCV(model, grid, cv=UserKFold(3), scoring=ndcg_scorer, n_jobs=2).fit(X)
+    here = GridSearchCV(model, grid, cv=UserKFold(3), scoring=ndcg_scorer, n_jobs=2)
+    here.fit(X)
     assert here.best_params_ == search.best_params_
-    np.testing.assert_allclose(here.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"], rtol=1e-6)
+    np.testing.assert_allclose(
+        here.cv_results_["mean_test_score"],
+        search.cv_results_["mean_test_score"],
+        rtol=1e-6,
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--scheduler", help="of a running cluster; without, two workers on this machine")
+    parser.add_argument(
+        "--scheduler", help="of a running cluster; without, two workers on this machine"
+    )
     main(parser.parse_args().scheduler)

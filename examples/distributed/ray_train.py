@@ -19,9 +19,12 @@ from skvae.datasets import make_interactions
 
 def train(settings):
     """What each worker does."""
-    # every worker has all users: a file that all machines can read, or ray.get of an object in the store
+    # every worker has all users: a file that all machines can read, or ray.get of an
+    # object in the store
     X = ray.get(settings["X"])
-    model = skvae.MultVAERecommender(64, max_iter=settings["epochs"], random_state=0, verbose=1).fit(X)
+    model = skvae.MultVAERecommender(
+        64, max_iter=settings["epochs"], random_state=0, verbose=1
+    ).fit(X)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None
         if get_context().get_world_rank() == 0:

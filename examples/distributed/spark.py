@@ -3,8 +3,8 @@
     pip install pyspark
     python examples/distributed/spark.py
 
-Spark's TorchDistributor starts torchrun in its tasks. On a cluster it takes local_mode=False, and paths that all
-machines can read.
+Spark's TorchDistributor starts torchrun in its tasks. On a cluster it takes
+local_mode=False, and paths that all machines can read.
 """
 
 import tempfile
@@ -34,10 +34,14 @@ def train(folder):
 
 
 def main(n_processes=2):
-    spark = SparkSession.builder.master(f"local[{n_processes}]").appName("skvae").getOrCreate()
+    builder = SparkSession.builder.master(f"local[{n_processes}]").appName("skvae")
+    spark = builder.getOrCreate()
     with tempfile.TemporaryDirectory() as folder:
-        sp.save_npz(Path(folder) / "X.npz", make_interactions(n_users=2000, n_items=500, density=0.03, random_state=0))
-        distributor = TorchDistributor(num_processes=n_processes, local_mode=True, use_gpu=False)
+        X = make_interactions(n_users=2000, n_items=500, density=0.03, random_state=0)
+        sp.save_npz(Path(folder) / "X.npz", X)
+        distributor = TorchDistributor(
+            num_processes=n_processes, local_mode=True, use_gpu=False
+        )
         print(f"NDCG@100 {distributor.run(train, folder):.3f}")
     spark.stop()
 

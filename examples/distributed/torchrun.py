@@ -4,10 +4,11 @@
 
 On two machines call this on each, with the name of the first one:
 
-    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint FIRST:29500 \
-        examples/distributed/torchrun.py
+    torchrun --nnodes 2 --nproc-per-node 8 \
+        --rdzv-backend c10d --rdzv-endpoint FIRST:29500 examples/distributed/torchrun.py
 
-Nothing in the model says so: a fit in a process group of torch.distributed is a fit of all its processes.
+Nothing in the model says so: a fit in a process group of torch.distributed is a fit of
+all its processes.
 """
 
 import argparse
@@ -31,21 +32,23 @@ def main():
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # the "cuda" of this process
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
-    is_first = dist.get_rank() == 0
+    rank, n_processes = dist.get_rank(), dist.get_world_size()
 
-    # every process has all users; of a file, mapped into memory, those of a machine share one copy
+    # every process has all users; of a file, mapped into memory, those of a machine share
+    # one copy
     X = make_interactions(n_users=args.users, n_items=1000, density=0.02, random_state=0)
     X_train, X_new = X[: -args.users // 10], X[-args.users // 10 :]
 
-    model = skvae.MultVAERecommender(64, max_iter=10, random_state=0, verbose=1)  # the first process prints
+    # the first process prints
+    model = skvae.MultVAERecommender(64, max_iter=10, random_state=0, verbose=1)
     model.fit(X_train)
-    if is_first:
+    if rank == 0:
         skvae.save(model, args.model)
 
     # the model is the same everywhere: each process recommends to its own users
-    own = np.array_split(np.arange(X_new.shape[0]), dist.get_world_size())[dist.get_rank()]
+    own = np.array_split(np.arange(X_new.shape[0]), n_processes)[rank]
     items, _ = model.recommend(X_new[own], k=10)
-    print(f"process {dist.get_rank()} of {dist.get_world_size()}: 10 items for each of {len(items)} users")
+    print(f"process {rank} of {n_processes}: 10 items for each of {len(items)} users")
     dist.destroy_process_group()
 
 
