@@ -50,6 +50,7 @@ METRICS = {
     "recall@20": functools.partial(recall_at_k, k=20),
     "recall@50": functools.partial(recall_at_k, k=50),
 }
+SHOWN = ("ndcg@100", "recall@20")  # in tables; the records have the others, seconds and epochs as well
 PATIENCE = 20
 
 
@@ -163,20 +164,18 @@ def tables(results):
 
 
 def table(name, machine, runs, per_user):
-    models = list(dict.fromkeys(key.rpartition(", split ")[0] for key in runs))
-    header = ["model", *METRICS, *(f"above {other}" for other in COMPARED), "fit, s", "epochs", "splits"]
+    models = sorted({key.rpartition(", split ")[0] for key in runs}, key=[*OURS, *PEERS].index)
+    header = ["model", *SHOWN, *(f"above {other}" for other in COMPARED), "splits"]
     rows = []
     for model in models:
         seeds = [key.rpartition(" ")[2] for key in runs if key.startswith(f"{model}, split ")]
         own = [runs[f"{model}, split {seed}"] for seed in seeds]
-        row = [model, *(pooled([run[metric] for run in own]) for metric in METRICS)]
+        row = [model, *(pooled([run[metric] for run in own]) for metric in SHOWN)]
         for other in COMPARED:
             pairs = [(f"{model}, split {seed}", f"{other}, split {seed}") for seed in seeds]
             known = model != other and all(key in per_user for pair in pairs for key in pair)
             row.append(pooled([mean_and_error(per_user[a] - per_user[b]) for a, b in pairs]) if known else "")
-        epochs = [run["epochs"] for run in own if "epochs" in run]
-        row += [f"{np.mean([run['seconds'] for run in own]):.1f}", round(np.mean(epochs)) if epochs else "", len(seeds)]
-        rows.append(row)
+        rows.append([*row, len(seeds)])
     shape = next(iter(runs.values()))["shape"]
     title = f"## {name}, {shape[0]} training users x {shape[1]} items"
     about = f"{machine['date']}, {machine['processor']}, {machine['cores']} cores."

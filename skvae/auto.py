@@ -43,6 +43,23 @@ def patience(n_interactions):
     return min(max(3_000_000 // n_interactions, 10), 100)
 
 
+FEWEST_INTERACTIONS = 10  # per user, in the mean, from which on what is hidden can be predicted from what is not
+
+
+def initialization(interactions_per_user):
+    """Where training begins: near EASE^R, or where users have fewer than ten interactions near an SVD.
+
+    Parameters
+    ----------
+    interactions_per_user : float
+
+    Returns
+    -------
+    str
+    """
+    return "ease" if interactions_per_user >= FEWEST_INTERACTIONS else "svd"
+
+
 def target(dropout, is_multinomial, interactions_per_user):
     """What the loss is of: "dropped" where enough is dropped, and the likelihood is the multinomial one.
 
@@ -59,7 +76,7 @@ def target(dropout, is_multinomial, interactions_per_user):
     -------
     str
     """
-    return "dropped" if dropout and is_multinomial and interactions_per_user >= 10 else "all"
+    return "dropped" if dropout and is_multinomial and interactions_per_user >= FEWEST_INTERACTIONS else "all"
 
 
 def target_of(model, parameters):

@@ -55,7 +55,9 @@ CHECKS = {
     "activation": piece(ACTIVATIONS),
     "likelihood": piece(LIKELIHOODS, "log_prob", "mean"),
     "dropout": number(minimum=0, maximum=1, boundaries="left"),
-    "initialization": piece(INITIALIZATIONS, "__call__", otherwise=", or a function of (network, rows, generator)"),
+    "initialization": or_auto(
+        piece(INITIALIZATIONS, "__call__", otherwise=', "auto", or a function of (network, rows, generator)')
+    ),
     "learning_rate": number(minimum=0, boundaries="neither"),
     "l2_regularization": number(minimum=0),
     "batch_size": integer(1, auto=True),

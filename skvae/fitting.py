@@ -274,14 +274,15 @@ def _begin(estimator, parameters, rows, processes, snapshot=None):
     seed = int(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
     estimator._seed = processes.of_first(seed)
     network = estimator.architecture_.build(rows.n_items).to_empty(device="cpu")
+    name, per_user = parameters.initialization, n_interactions / n_users
     if hasattr(parameters, "target"):
         is_multinomial = isinstance(network.likelihood, LIKELIHOODS["multinomial"])
-        resolved = auto.target(parameters.dropout, is_multinomial, n_interactions / n_users)
+        resolved = auto.target(parameters.dropout, is_multinomial, per_user)
         estimator.target_ = resolved if parameters.target == "auto" else parameters.target
     if snapshot is not None:
         estimator._seed = snapshot["seed"]
         return network
-    name = parameters.initialization
+    name = auto.initialization(per_user) if name == "auto" else name
     initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
     processes.by_first(initialize, network, rows, torch.Generator().manual_seed(estimator._seed))
     processes.broadcast_(*_tensors(network))

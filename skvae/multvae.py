@@ -64,14 +64,15 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout; "auto":
         the cap is reached at a tenth of the planned updates, whatever the size of the data (the
         paper's number would end at beta = .012 on a set like ML-1M).
-    initialization : {"ease", "svd", "xavier"} or callable, default="ease"
+    initialization : {"ease", "svd", "xavier", "auto"} or callable, default="auto"
         xavier: as in the authors' notebook. svd: near PureSVD (Cremonesi, Koren, Turrin, RecSys
         2010). The item matrices begin with the first right singular vectors of the L2-normalised X,
         at most a twentieth as many as users, and the output biases with the popularity of the items;
         hidden layers pass the vectors on. ease: the same with an approximation of EASE^R (Steck, WWW
-        2019), which spends none of its rank on giving items their own score. Or a function of
-        (network, rows, generator), as in ``skvae.core.initialization``. The default rests on seven
-        data sets (documentation, Accuracy, "Rules for the defaults").
+        2019), which spends none of its rank on giving items their own score. "auto": ease where
+        users have ten interactions or more in the mean, else svd; it rests on seven data sets
+        (documentation, Accuracy, "Rules for the defaults"). Or a function of (network, rows,
+        generator), as in ``skvae.core.initialization``.
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=0.0
@@ -215,7 +216,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         kl_schedule="linear",
         anneal_cap="auto",
         total_anneal_steps="auto",
-        initialization="ease",
+        initialization="auto",
         learning_rate=2e-3,
         l2_regularization=0.0,
         batch_size="auto",

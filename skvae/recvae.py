@@ -48,7 +48,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     n_encoder_passes : int, default=3
         Passes over the users of an epoch that train the encoder; one that trains the decoder,
         without dropout, follows. 0: one pass that trains both.
-    initialization : {"svd", "xavier"} or callable, default="xavier"
+    initialization : {"ease", "svd", "xavier", "auto"} or callable, default="xavier"
         As in `MultVAERecommender`.
     learning_rate : float, default=5e-4
         Of Adam.

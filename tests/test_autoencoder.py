@@ -200,6 +200,14 @@ def test_the_auto_target_is_what_was_dropped_from_a_multinomial(model, parameter
     assert same_weights(one, other)
 
 
+def test_the_auto_initialization_is_ease_of_long_histories_and_svd_of_short_ones(X):
+    for users, expected in ((X[np.diff(X.indptr) >= 10], "ease"), (X[np.diff(X.indptr) < 10], "svd")):
+        one, other = (
+            clone(SMALL_DAE).set_params(max_iter=1, initialization=name).fit(users) for name in ("auto", expected)
+        )
+        assert same_weights(one, other)
+
+
 def test_the_auto_target_is_the_whole_row_of_short_histories_and_stays_what_it_was(X):
     short, long = X[np.diff(X.indptr) < 10], X[np.diff(X.indptr) >= 10]
     model = clone(SMALL_DAE).set_params(max_iter=1).fit(short)

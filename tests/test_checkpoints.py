@@ -317,7 +317,7 @@ CHANGED = {
         {"likelihood": Multinomial()},
         r"likelihood is 'multinomial' there and \['skvae\.core\.likelihoo",
     ),
-    "initialization": (DAE, {"initialization": np.random.permutation}, r"initialization is 'ease' there"),
+    "initialization": (DAE, {"initialization": np.random.permutation}, r"initialization is 'auto' there"),
 }
 
 
