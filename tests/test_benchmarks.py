@@ -42,8 +42,8 @@ def test_the_tables_of_the_docs_are_those_of_the_record(harness, script):
 
 def test_the_table_of_the_readme_is_that_of_the_record(harness):
     models = {
-        "blend of EASE^R, Mult-DAE and Mult-VAE": "blend of all three",
-        "`EASERecommender`": "EASE",
+        "`BlendRecommender`": "Blend",
+        "`LinearRecommender`": "Linear",
         "`MultDAERecommender`": "MultDAE",
         "`MultVAERecommender`": "MultVAE",
         "Mult-VAE of irspack": "irspack MultVAE",
@@ -59,7 +59,7 @@ def test_the_table_of_the_readme_is_that_of_the_record(harness):
     for name, shown in zip(names, columns, strict=True):
         runs = harness.Record(harness.RESULTS / "accuracy" / name).runs
         means = [
-            np.mean([runs[f"{model}, split {seed}"]["ndcg@100"][0] for seed in range(5)]) for model in models.values()
+            np.mean([runs[f"{model}, split {seed}"]["ndcg@100"][0] for seed in range(2)]) for model in models.values()
         ]
         assert list(shown) == [f"{mean:.3f}".lstrip("0") for mean in means]
 
