@@ -135,7 +135,7 @@ def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
     >>> from skvae import MultDAERecommender, estimate_cost
     >>> cost = estimate_cost(MultDAERecommender(device="cpu"), 100_000, 20_000, 5_000_000, probe=False)
     >>> cost.throughout["weights"], round(cost.total_bytes / 1e6)
-    (32080800, 307)
+    (32080800, 275)
     >>> print(estimate_cost(MultDAERecommender(device="cpu"), 10**8, 10**9, 10**10, probe=False).peak_phase)
     updates
     """

@@ -208,9 +208,9 @@ def test_a_fit_that_needs_more_than_there_is_says_so_before_any_work(name, monke
 
 @pytest.mark.parametrize("name", ["vae", "dae", "recvae"])
 def test_what_the_error_says_to_set_is_enough(name, X, monkeypatch):
-    model = clone(AUTOENCODERS[name]).set_params(n_components=64, n_sampled_items="auto")
+    model = clone(AUTOENCODERS[name]).set_params(n_components=512, n_sampled_items="auto")
     if name != "dae":
-        model.set_params(hidden_layer_sizes=(128, 128))
+        model.set_params(hidden_layer_sizes=(512, 512))
     available = bytes_of(model, *X.shape, X.nnz) // 2
     for room in (memory, autoencoder_memory, cost):
         monkeypatch.setattr(room, "memory_of", lambda device: available)
@@ -220,6 +220,16 @@ def test_what_the_error_says_to_set_is_enough(name, X, monkeypatch):
     model.set_params(**eval(f"dict({advised})"))
     assert estimate_cost(model, *X.shape, X.nnz, probe=False).fits
     model.fit(X)
+
+
+def test_a_matrix_that_is_mapped_from_disk_does_not_count(X, tmp_path, monkeypatch):
+    model = clone(AUTOENCODERS["dae"])
+    needed = estimate_cost(model, *X.shape, X.nnz, probe=False)
+    monkeypatch.setattr(memory, "memory_of", lambda device: needed.total_bytes - needed.throughout["X"])
+    skvae.save_interactions(X, tmp_path / "X")
+    with pytest.raises(MemoryError):
+        model.fit(X)
+    model.fit(skvae.open_interactions(tmp_path / "X"))
 
 
 def test_it_prints_a_table_of_parts_whose_peak_is_marked():
