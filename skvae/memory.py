@@ -17,6 +17,7 @@ from .matrix import ENTRIES_PER_BLOCK
 from .model_selection import MAX_VALIDATION_USERS, MIN_VALIDATION_USERS
 
 FLOAT = 4
+BYTES_PER_INTERACTION_CHECKED = 32  # of a block of them
 BYTES_OF_BLAS = 2**24  # its own buffers
 COPY_OF_USERS = "copy of X, split for validation"
 
@@ -192,7 +193,7 @@ def of_checks(size):
     -------
     dict of str to int
     """
-    return {"blocks of interactions": 24 * min(size.n_interactions, ENTRIES_PER_BLOCK) + 8 * sum(size[:2])}
+    return {"blocks of interactions": BYTES_PER_INTERACTION_CHECKED * min(size.n_interactions, ENTRIES_PER_BLOCK) + 8 * sum(size[:2])}
 
 
 # -- linear models
