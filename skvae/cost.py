@@ -57,8 +57,8 @@ class Cost:
     available_bytes : float
         Memory of this machine, or of its GPU where the fit computes on that; infinite where it is not known.
     seconds : dict of str to float
-        On this device: of an epoch of an autoencoder, and of one inverse and of all of them in a linear model; of the
-        members of a blend with their names before. Empty without a probe.
+        On this device: of an epoch of an autoencoder, and of one inverse of a linear model and of all, where there are
+        more; of the members of a blend with their names before. Empty without a probe.
     advice : str
         What to change, where the fit needs more than is available; else empty.
     """
@@ -225,7 +225,7 @@ def _of_linear(model, size, probe, refit):
     seconds = {}
     if probe:
         one = size.n_items**3 / inverse_rate(device_for(parameters.device, size.n_items))
-        seconds = {"an inverse": one, f"{n_inverses} inverses": n_inverses * one}
+        seconds = {"an inverse": one} | ({f"{n_inverses} inverses": n_inverses * one} if n_inverses > 1 else {})
     return _Estimate(of_linear(parameters, size), seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR)
 
 

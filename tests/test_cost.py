@@ -165,7 +165,7 @@ def test_a_linear_model_takes_as_many_inverses_as_told(given, X, monkeypatch):
     model = LinearRecommender(**given).fit(rows)
     monkeypatch.setattr(cost, "inverse_rate", lambda device: 1e9)
     told = estimate_cost(model, *rows.shape, rows.nnz).seconds
-    assert list(told) == ["an inverse", f"{len(calls)} inverses"]
+    assert list(told) == ["an inverse", f"{len(calls)} inverses"][: len(calls)]
     assert told["an inverse"] == rows.shape[1] ** 3 / 1e9
 
 
