@@ -247,7 +247,8 @@ def _bytes_of_update(plan):
 
 def _bytes_of_initialization(parameters, plan):
     """Beside the weights: a few matrices of items x vectors, or two of them and a block of users."""
-    name, (n_users, n_items, _) = parameters.initialization, plan.trained
+    name, (n_users, n_items, n_interactions) = parameters.initialization, plan.trained
+    name = auto.initialization(n_interactions / n_users) if name == "auto" else name
     initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
     width = width_of(plan.network)
     if initialize is near_svd:
