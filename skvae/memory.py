@@ -193,7 +193,8 @@ def of_checks(size):
     -------
     dict of str to int
     """
-    return {"blocks of interactions": BYTES_PER_INTERACTION_CHECKED * min(size.n_interactions, ENTRIES_PER_BLOCK) + 8 * sum(size[:2])}
+    block = BYTES_PER_INTERACTION_CHECKED * min(size.n_interactions, ENTRIES_PER_BLOCK)
+    return {"blocks of interactions": block + 8 * (size.n_users + size.n_items)}
 
 
 # -- linear models
