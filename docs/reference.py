@@ -25,6 +25,7 @@ GROUPS = {
     "skvae.saving": "Saving",
     "skvae.interactions": "Tables and matrices",
     "skvae.export": "Export",
+    "skvae.cost": "Cost of a fit",
     "skvae.core": "Likelihoods, priors and schedules",
 }
 TABLES = {"core.likelihoods": LIKELIHOODS, "core.priors": PRIORS, "core.annealing": SCHEDULES}

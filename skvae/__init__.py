@@ -2,6 +2,7 @@
 
 from . import datasets, metrics, model_selection
 from .blend import BlendRecommender
+from .cost import Cost, estimate_cost
 from .evaluation import Evaluation, evaluate
 from .interactions import append_interactions, open_interactions, save_interactions
 from .linear import EASERecommender, LinearRecommender
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ActivityDisplay",
     "BlendRecommender",
+    "Cost",
     "EASERecommender",
     "Evaluation",
     "InteractionEncoder",
@@ -38,6 +40,7 @@ __all__ = [
     "UserShuffleSplit",
     "append_interactions",
     "datasets",
+    "estimate_cost",
     "evaluate",
     "fold_in_split",
     "load",

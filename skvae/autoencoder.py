@@ -13,6 +13,7 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from . import fitting
+from .autoencoder_memory import check_autoencoder
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
@@ -152,8 +153,8 @@ class BaseAutoencoder(
             Non-negative interactions; users without any are skipped.
         y : ignored
         X_val : matrix of shape (n_validation_users, n_items), or pair, default=None
-            Validation users, of whom items are hidden, or a pair (fold_in, held_out). The epoch
-            with the best NDCG@100 on them is kept.
+            Validation users, of whom items are hidden, or a pair (fold_in, held_out). The epoch with the best NDCG@100
+            on them is kept.
 
         Returns
         -------
@@ -162,11 +163,12 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            Where a parameter is out of range, X is negative, not finite or without any
-            interaction, or the loss stops being finite; where ``checkpoint`` is that of another
-            fit, is damaged, is in use or cannot be written.
+            Where a parameter is out of range, X is negative, not finite or without any interaction, or the loss stops
+            being finite; where ``checkpoint`` is that of another fit, is damaged, is in use or cannot be written.
         TypeError
             Where a parameter has the wrong type.
+        MemoryError
+            Where the fit needs more memory than its device has; before any of the work (`skvae.estimate_cost`).
         KeyboardInterrupt
             Passed on after a Ctrl-C, so that a search stops. Once an epoch is finished the model is
             fitted nevertheless, with the best epoch so far, or without validation users with the
@@ -179,6 +181,7 @@ class BaseAutoencoder(
             parameters = self._checked_parameters()
             candidate, X = self._checked_anew(X, y)
             check_scale(X)
+            check_autoencoder(self, parameters, X)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:
                 fitting.check_warm_start(self, parameters, X)

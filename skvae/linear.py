@@ -8,9 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 from .callbacks import CallbackSupportMixin, as_one_task
 from .checkpoints import identity_of
 from .core.devices import check_device
-from .core.item_regression import Gram, device_for, fits, item_regression
+from .core.item_regression import Gram, device_for, item_regression
 from .core.processes import process_group
 from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
+from .memory import check_linear
 from .parameters import check_parameters, flag, number
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
 
@@ -132,7 +133,8 @@ class EASERecommender(_ItemWeights):
         Raises
         ------
         MemoryError
-            Where the n_items x n_items weights are larger than this machine's memory; before any of the work.
+            Where the fit needs more than this machine's memory; before any of the work. `skvae.estimate_cost` says
+            how much it needs.
         ValueError
             Where l2_regularization is not above 0, or so small beside X'X that float32 does not
             resolve it, or where the device is not present.
@@ -141,7 +143,7 @@ class EASERecommender(_ItemWeights):
         with processes.agreed():
             parameters = check_parameters(self, EASE_CHECKS)
             candidate, X = self._checked_anew(X, y)
-            _check_memory(self, X.shape[1])
+            check_linear(self, parameters, X)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
             del candidate  # it has the weights of before: a refit does not hold two of them
@@ -315,8 +317,8 @@ class LinearRecommender(_ItemWeights):
         Raises
         ------
         MemoryError
-            Where the n_items x n_items weights, and G if it is kept, are larger than this machine's memory; before
-            any of the work.
+            Where the fit needs more than this machine's memory; before any of the work. `skvae.estimate_cost` says
+            how much it needs.
         ValueError
             Where a parameter is out of range, where l2_regularization is so small beside G that float32 does not
             resolve it, or where the device is not present.
@@ -325,7 +327,7 @@ class LinearRecommender(_ItemWeights):
         with processes.agreed():
             parameters = check_parameters(self, LINEAR_CHECKS)
             candidate, X = self._checked_anew(X, y)
-            _check_memory(self, X.shape[1], 2 if parameters.keep_gram else 1)
+            check_linear(self, parameters, X)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
             del candidate
@@ -422,17 +424,6 @@ def _item_weighted(weights, counts, setting):
         weights *= powers[:, None]
         weights /= powers
     return weights
-
-
-def _check_memory(estimator, n_items, n_matrices=1):
-    """Raise where so many matrices of n_items x n_items float32 are more than the machine has."""
-    needed = 4 * n_matrices * n_items**2
-    if not fits(needed):
-        raise MemoryError(
-            f"{type(estimator).__name__} needs {needed / 2**30:.1f} GiB for weights between {n_items} items, this "
-            "machine has less: keep the items with the most users, or use MultDAERecommender or "
-            "MultVAERecommender, whose memory grows with n_items alone."
-        )
 
 
 def _too_small(l2_regularization):

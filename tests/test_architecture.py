@@ -41,8 +41,10 @@ ARROWS = {
     "recommendations": {"events", "ids", "merging", "ranking", "tables"},
     "preprocessing": {"events", "ids", "matrix", "merging", "parameters", "recommendations", "recommender", "tables"},
     "popularity": {"callbacks", "matrix", "recommender"},
-    "linear": {"callbacks", "checkpoints", "core", "linear_search", "parameters", "recommender"},
+    "linear": {"callbacks", "checkpoints", "core", "linear_search", "memory", "parameters", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
+    "memory": {"core", "linear_search", "matrix", "model_selection"},
+    "autoencoder_memory": {"auto", "core", "memory", "ranking"},
     "checkpoints": {"core"},
     "blend_members": {"core", "ranking", "recommender"},
     "blend": {"blend_members", "callbacks", "checkpoints", "core", "hiding", "linear", "model_selection"}
@@ -50,10 +52,13 @@ ARROWS = {
     | {"parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {"auto", "callbacks", "checkpoints", "core", "hiding", "model_selection", "ranking", "scoring"},
-    "autoencoder": {"callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking", "recommender"},
+    "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking"}
+    | {"recommender"},
     "multvae": {"auto", "autoencoder", "core", "parameters"},
     "multdae": {"auto", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
+    "cost": {"autoencoder", "autoencoder_memory", "blend", "core", "linear", "linear_search", "memory", "parameters"}
+    | {"popularity"},
     "saved_state": {
         "autoencoder",
         "blend",
@@ -91,6 +96,7 @@ CORE_ARROWS = {
     "item_sampling": {"item_products"},
     "likelihoods": set(),
     "optimizer": {"processes"},
+    "probe": {"inversion"},
     "priors": set(),
     "processes": set(),
     "checkpoint_file": set(),

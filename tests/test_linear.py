@@ -167,7 +167,9 @@ def test_values_whose_squares_float32_does_not_hold_give_the_weights_of_smaller_
 
 def test_more_items_than_fit_into_memory_raise_before_any_work():
     million = sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
-    with pytest.raises(MemoryError, match=r"needs 3725.3 GiB for weights between 1000000 items, this machine has"):
+    with pytest.raises(
+        MemoryError, match=r"x 1000000 items, of which 3725.3 GiB are for weights, and this machine has"
+    ):
         EASERecommender().fit(million)
 
 
@@ -508,9 +510,9 @@ def test_auto_scales_with_the_values_of_X(many, scale):
 
 def test_more_items_than_fit_into_memory_with_the_gram_matrix_raise_before_any_work():
     million = sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
-    with pytest.raises(MemoryError, match=r"LinearRecommender needs 3725.3 GiB for weights between 1000000 items"):
+    with pytest.raises(MemoryError, match=r"LinearRecommender needs 37\d\d.\d GiB for a fit on 2 users x"):
         LinearRecommender().fit(million)
-    with pytest.raises(MemoryError, match=r"LinearRecommender needs 7450.6 GiB"):
+    with pytest.raises(MemoryError, match=r"LinearRecommender needs 74\d\d.\d GiB"):
         LinearRecommender(keep_gram=True).fit(million)
 
 

@@ -1,5 +1,8 @@
 """The devices that the estimators name, and what they do for a model without a network."""
 
+import math
+import os
+
 import torch
 
 
@@ -32,6 +35,15 @@ def resolve(name):
 def free_bytes(device):
     """Memory that a GPU has to spare; of a CPU nothing is asked."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+
+
+def memory_of(device):
+    """Bytes of memory of a device, in use or not; infinite where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    if device.type != "cpu" or "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):  # Windows
+        return math.inf
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 PRECISIONS = ("auto", "bfloat16", "float32")

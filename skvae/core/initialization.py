@@ -51,7 +51,7 @@ def near_svd(network, rows, generator):
         On the CPU.
     """
     xavier(network, rows, generator)
-    n_vectors = min(_width(network), len(rows.non_empty()) // USERS_PER_VECTOR, rows.n_items)
+    n_vectors = vectors_near_svd(width_of(network), len(rows.non_empty()), rows.n_items)
     vectors, _ = singular_vectors(rows, n_vectors, generator)
     _begin_with(network, rows, vectors, vectors)
 
@@ -77,17 +77,26 @@ def near_ease(network, rows, generator):
         On the CPU.
     """
     xavier(network, rows, generator)
-    n_users, width = len(rows.non_empty()), _width(network)
-    n_vectors = max(width, min(VECTORS_PER_COMPONENT * width, MOST_NUMBERS // rows.n_items))
-    vectors, squares = singular_vectors(rows, min(n_vectors, n_users, rows.n_items), generator)
+    n_users, width = len(rows.non_empty()), width_of(network)
+    vectors, squares = singular_vectors(rows, vectors_near_ease(width, n_users, rows.n_items), generator)
     squares = squares * rows.n_interactions / n_users  # of rows as long as the mean one
     _begin_with(network, rows, *item_factors(vectors, squares / (squares + L2), width, generator))
 
 
-def _width(network):
+def width_of(network):
     """Units that all layers have."""
     widths = network.encoder.item_weight.shape[1], network.decoder.item_weight.shape[1]
     return min(network.decoder.n_components, *widths)
+
+
+def vectors_near_svd(width, n_users, n_items):
+    """How many vectors `near_svd` takes."""
+    return min(width, n_users // USERS_PER_VECTOR, n_items)
+
+
+def vectors_near_ease(width, n_users, n_items):
+    """How many vectors `near_ease` takes."""
+    return min(max(width, min(VECTORS_PER_COMPONENT * width, MOST_NUMBERS // n_items)), n_users, n_items)
 
 
 def _begin_with(network, rows, left, right):
@@ -167,11 +176,16 @@ def _signs(vectors):
     return vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
 
 
+def users_per_block(n_items):
+    """Users whose codes are held at once."""
+    return max(USERS_PER_BLOCK, n_items // ITEMS_PER_USER_OF_BLOCK)
+
+
 def _gram_product(rows, matrix):
     """X'X times a matrix M, of the L2-normalised rows X: the gradient of half the squared length of the codes X M."""
     matrix = matrix.detach().requires_grad_()
     with torch.enable_grad():
-        for users in rows.non_empty().split(max(USERS_PER_BLOCK, rows.n_items // ITEMS_PER_USER_OF_BLOCK)):
+        for users in rows.non_empty().split(users_per_block(rows.n_items)):
             codes = FLOAT32.sum_of_rows(matrix, rows.batch(users).normalized())
             codes.backward(codes.detach())
             del codes  # or this block would be held until the next is there

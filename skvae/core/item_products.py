@@ -55,7 +55,11 @@ class ItemProducts:
         products = cls.for_inference(decoder, half_precision)
         factor, bias = products.factor(decoder.item_weight.detach()), decoder.item_bias.detach()
         if n_users * len(factor) * factor.element_size() > BYTES_OF_LOGITS and hasattr(network.likelihood, "tile"):
-            return cls(take_gradient, products.half_weight, bias.new_empty(n_users, _tile_size(factor, n_users)))
+            return cls(
+                take_gradient,
+                products.half_weight,
+                bias.new_empty(n_users, tile_size(n_users, factor.element_size(), factor.device)),
+            )
         return cls(take_gradient, products.half_weight, factor.new_empty(n_users, len(factor)))
 
     @torch.no_grad()
@@ -234,10 +238,10 @@ def _chunks(weight, items=None):
     return [slice(start, min(start + step, last)) for start in range(first, last, step)]
 
 
-def _tile_size(factor, n_users):
+def tile_size(n_users, element_size, device):
     """Items whose logits are taken at once where not all are: whole chunks of them."""
-    n_bytes = BYTES_OF_TILE if factor.device.type == "cpu" else BYTES_OF_TILE_OF_GPU
-    chunk = BYTES_PER_COLUMN // factor.element_size()
+    n_bytes = BYTES_OF_TILE if device.type == "cpu" else BYTES_OF_TILE_OF_GPU
+    chunk = BYTES_PER_COLUMN // element_size
     return max(1, n_bytes // (4 * n_users * chunk)) * chunk
 
 

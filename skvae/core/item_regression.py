@@ -1,12 +1,10 @@
 """The regression of each item on all items in closed form, in the memory of one n_items x n_items matrix."""
 
-import os
-
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .devices import free_bytes, resolve
+from .devices import free_bytes, memory_of, resolve
 from .inversion import invert
 from .processes import ALONE
 
@@ -68,7 +66,7 @@ def _inverse(gram, penalties, device):
         if processes.by_first(_invert, inverse, gram, penalties, device):
             processes.broadcast_(torch.from_numpy(inverse))
             return inverse
-        if not processes.by_first(fits, 8 * len(inverse) ** 2):
+        if not processes.by_first(_fits, 8 * len(inverse) ** 2):
             break
     return None
 
@@ -80,6 +78,10 @@ def _invert(matrix, gram, penalties, device):
         return False
     torch.from_numpy(matrix).copy_(on_device)
     return _is_inverse(matrix, gram, penalties)
+
+
+def _fits(n_bytes):
+    return n_bytes <= memory_of(resolve("cpu"))
 
 
 def _is_inverse(inverse, gram, penalties):
@@ -191,19 +193,3 @@ def device_for(name, n_items):
     """
     device = resolve(name)
     return resolve("cpu") if name == "auto" and free_bytes(device) < 6 * n_items**2 else device
-
-
-def fits(n_bytes):
-    """Whether the machine has so much memory, as far as it says.
-
-    Parameters
-    ----------
-    n_bytes : int
-
-    Returns
-    -------
-    bool
-    """
-    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):  # Windows
-        return True
-    return n_bytes <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

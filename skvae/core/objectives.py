@@ -123,6 +123,7 @@ class NegativeELBO:
 
     def _keep_encoder(self):
         if hasattr(self.network.prior, "given"):
+            self.previous_encoder = None  # or there would be two of them for a moment
             self.previous_encoder = copy.deepcopy(self.network.encoder).requires_grad_(False)
 
     @torch.no_grad()

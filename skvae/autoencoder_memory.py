@@ -1,0 +1,283 @@
+"""What a fit of an autoencoder will hold in memory, as `skvae.memory` has it for linear models."""
+
+import math
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from . import auto
+from .core.devices import is_half_precision, memory_of, resolve
+from .core.initialization import (
+    INITIALIZATIONS,
+    N_EXTRA_VECTORS,
+    near_ease,
+    near_svd,
+    users_per_block,
+    vectors_near_ease,
+    vectors_near_svd,
+    width_of,
+)
+from .core.item_products import ItemProducts, tile_size
+from .core.likelihoods import Gaussian, Logistic, Multinomial, takes_item_weights
+from .memory import FLOAT, Memory, Size, check, gibibytes, n_held_out, of_checks, of_users
+from .ranking import users_per_block as users_per_block_of_scores
+
+# How often the largest buffers are there at once, as the code that fills them has them
+COPIES_OF_LOGITS = {Multinomial: 1, Logistic: 2, Gaussian: 2}
+COPIES_OF_DENSE_LOGITS = 5  # of a likelihood of one's own
+COPIES_OF_TILE = 2
+COPIES_OF_LAYERS = 4
+COPIES_OF_SCORES = 3
+BYTES_PER_INTERACTION_OF_BATCH = 100  # items, users, their order and values in several forms, in 8 bytes most of them
+VALIDATION_USERS = "users to validate on"
+BYTES_PER_USER = 40  # row numbers, offsets, their order and lengths
+ROWS_PER_CHUNK = 1024
+
+
+class Plan(NamedTuple):
+    """What an autoencoder's fit comes to for data of a size.
+
+    Parameters
+    ----------
+    network : module
+        Without memory.
+    objective : object
+        One of `skvae.core.objectives`.
+    device : torch.device
+    half_precision : bool
+    trained, validated, batch : Size
+        Of the users that are trained on, validated on and in a batch.
+    n_sampled_items : int or None
+    n_own, n_columns : int
+        Items that the users of a batch have, about, and items that an update takes.
+    tile : int or None
+        Items whose logits are held at once, where those of all are not.
+    """
+
+    network: Any
+    objective: Any
+    device: Any
+    half_precision: bool
+    trained: Size
+    validated: Size
+    batch: Size
+    n_sampled_items: int | None
+    n_own: int
+    n_columns: int
+    tile: int | None
+
+
+def plan_of(estimator, parameters, size):
+    """What a fit of an autoencoder comes to.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        Not changed.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    size : Size
+
+    Returns
+    -------
+    Plan
+    """
+    network, n_items = estimator._architecture(parameters).build(size.n_items), size.n_items
+    device = resolve(parameters.device)
+    half_precision = is_half_precision(parameters.precision, device)
+    n_validated = n_held_out(size.n_users, parameters.early_stopping, parameters.validation_fraction)
+    trained = size.part(size.n_users - n_validated)
+    n_users = auto.batch_size(trained.n_users) if parameters.batch_size == "auto" else parameters.batch_size
+    batch = trained.part(min(n_users, trained.n_users))
+    n_own = round(n_items * -math.expm1(-batch.n_interactions / n_items))  # as if all items were as frequent
+    n_sampled = parameters.n_sampled_items
+    if n_sampled == "auto":
+        n_sampled = auto.n_sampled_items(n_items) if takes_item_weights(network.likelihood) else None
+    tile = None
+    if n_sampled is None or n_sampled >= n_items:
+        n_sampled = None
+        products = ItemProducts.for_training(network, half_precision, batch.n_users, None)
+        if products.in_tiles(n_items):
+            tile = min(n_items, tile_size(batch.n_users, 2 if half_precision else FLOAT, device))
+    return Plan(
+        network=network,
+        objective=estimator._objective(parameters, network),
+        device=device,
+        half_precision=half_precision,
+        trained=trained,
+        validated=size.part(n_validated),
+        batch=batch,
+        n_sampled_items=n_sampled,
+        n_own=n_own,
+        n_columns=n_items if n_sampled is None else min(n_items, n_own + n_sampled),
+        tile=tile,
+    )
+
+
+def of_autoencoder(estimator, parameters, size):
+    """What a fit of an autoencoder holds.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        Not changed.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    size : Size
+
+    Returns
+    -------
+    Memory
+    """
+    plan = plan_of(estimator, parameters, size)
+    network, n_items, is_validated = plan.network, size.n_items, plan.validated.n_users > 0
+    weights, has_previous = bytes_of(network), hasattr(getattr(network, "prior", None), "given")
+    throughout = of_users(parameters, size) | {"weights": weights}
+    throughout["numbers of users"] = BYTES_PER_USER * size.n_users
+    if is_validated:
+        throughout[VALIDATION_USERS] = plan.validated.n_bytes
+    training = {
+        "moments of Adam": 2 * weights,
+        "moving average": weights if parameters.averaging_epochs else 0,
+        "weights of the best epoch": weights if is_validated else 0,
+        "encoder of the epoch before": bytes_of(network.encoder) if has_previous else 0,
+        "item matrix in bfloat16": 2 * network.decoder.item_weight.numel() if plan.half_precision else 0,
+        "logits of a batch": _bytes_of_logits(plan),
+    }
+    phases = {
+        "checks": of_checks(size),
+        "initialization": {"vectors of the items": _bytes_of_initialization(parameters, plan)},
+        "updates": training | _bytes_of_update(plan),
+    }
+    if is_validated:
+        block = min(users_per_block_of_scores(n_items, plan.device), plan.validated.n_users)
+        phases["validation"] = training | {"scores of a block of users": COPIES_OF_SCORES * FLOAT * block * n_items}
+    return Memory(throughout, {phase: _without_zeros(parts) for phase, parts in phases.items()}, weights)
+
+
+def check_autoencoder(estimator, parameters, X):
+    """Raise where a fit of an autoencoder needs more memory than its device has.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        Not changed.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    X : csr_array of shape (n_users, n_items)
+
+    Raises
+    ------
+    MemoryError
+        With what is needed, and what to change.
+    """
+    size, device = Size.of(X), resolve(parameters.device)
+
+    def advice():
+        return advice_for_autoencoder(estimator, parameters, size, memory_of(device))
+
+    check(estimator, of_autoencoder(estimator, parameters, size), advice, X, device)
+
+
+def advice_for_autoencoder(estimator, parameters, size, available):
+    """What to change in a fit that needs more than there is.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    size : Size
+    available : float
+        Bytes.
+
+    Returns
+    -------
+    str
+    """
+    hints = []
+    for changes in _smaller(parameters):
+        needed = of_autoencoder(estimator, SimpleNamespace(**vars(parameters) | changes), size).total_bytes
+        if needed <= available:
+            values = " and ".join(f"{name}={value!r}" for name, value in changes.items())
+            hints.append(f"set {values}, which takes {gibibytes(needed)}")
+            break
+    if FLOAT * size.n_items**2 + size.n_bytes <= available:
+        hints.append(f"use LinearRecommender, whose weights take {gibibytes(FLOAT * size.n_items**2)}")
+    return ", or ".join([*hints, "keep the items with the most users"])
+
+
+def _smaller(parameters):
+    """Parameters of less and less memory: fewer items in an update, then layers of half the units, and so on."""
+    if parameters.n_sampled_items is None:
+        yield {"n_sampled_items": 20_000}
+    names = [name for name in ("hidden_layer_sizes", "decoder_hidden_layer_sizes") if getattr(parameters, name, None)]
+    divisor = 2
+    while divisor <= parameters.n_components:
+        layers = {name: tuple(max(1, n // divisor) for n in getattr(parameters, name)) for name in names}
+        yield {"n_components": parameters.n_components // divisor} | layers
+        divisor *= 2
+
+
+def _bytes_of_logits(plan):
+    """The buffer of the logits, and what the likelihood makes of them beside it."""
+    copies = COPIES_OF_LOGITS.get(type(plan.network.likelihood), COPIES_OF_DENSE_LOGITS)
+    if plan.tile is not None:
+        return COPIES_OF_TILE * FLOAT * plan.batch.n_users * plan.tile
+    return copies * (2 if plan.half_precision else FLOAT) * plan.batch.n_users * plan.n_columns
+
+
+def _bytes_of_update(plan):
+    """What an update holds besides."""
+    encoder, decoder = plan.network.encoder, plan.network.decoder
+    layers = [*encoder.layers, *decoder.layers]
+    widths = encoder.item_weight.shape[1], decoder.item_weight.shape[1]
+    units = widths[0] + sum(layer.weight.shape[0] for layer in layers)
+    n_rows = min(ROWS_PER_CHUNK, plan.n_columns) if plan.device.type == "cpu" else plan.n_columns
+    gradients = sum(layer.weight.numel() for layer in layers) + 2 * n_rows * max(widths)
+    parts = {
+        "layers of a batch": COPIES_OF_LAYERS * FLOAT * plan.batch.n_users * units,
+        "interactions of a batch": BYTES_PER_INTERACTION_OF_BATCH * plan.batch.n_interactions,
+        "gradients": FLOAT * gradients,
+    }
+    if plan.n_sampled_items is not None:
+        rows = plan.n_own * widths[0] + plan.n_columns * widths[1]
+        parts["rows of the sampled items"] = 3 * FLOAT * rows + 3 * FLOAT * plan.network.decoder.item_bias.numel()
+    return parts
+
+
+def _bytes_of_initialization(parameters, plan):
+    """Beside the weights: a few matrices of items x vectors, or two of them and a block of users."""
+    name, (n_users, n_items, n_interactions) = parameters.initialization, plan.trained
+    name = auto.initialization(n_interactions / n_users) if name == "auto" else name
+    initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
+    width = width_of(plan.network)
+    if initialize is near_svd:
+        n_vectors = vectors_near_svd(width, n_users, n_items)
+        n_columns = 0
+    elif initialize is near_ease:
+        n_vectors = vectors_near_ease(width, n_users, n_items)
+        n_columns = n_vectors + max(5 * (width + N_EXTRA_VECTORS), 6 * width + 2 * N_EXTRA_VECTORS)
+    else:
+        return 0
+    basis = n_vectors + N_EXTRA_VECTORS
+    block = plan.trained.part(min(n_users, users_per_block(n_items)))
+    of_block = BYTES_PER_INTERACTION_OF_BATCH * block.n_interactions + FLOAT * block.n_users * basis
+    return max(FLOAT * n_items * max(3 * basis, n_columns), FLOAT * n_items * 2 * basis + of_block)
+
+
+def bytes_of(network):
+    """Bytes of all parameters of a network.
+
+    Parameters
+    ----------
+    network : module
+
+    Returns
+    -------
+    int
+    """
+    return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+
+
+def _without_zeros(parts):
+    return {name: n_bytes for name, n_bytes in parts.items() if n_bytes}

@@ -1,0 +1,284 @@
+"""What a fit will take, before it runs: bytes by part, seconds on this device, and what to change if need be."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from .autoencoder import BaseAutoencoder
+from .autoencoder_memory import ROWS_PER_CHUNK, VALIDATION_USERS, advice_for_autoencoder, of_autoencoder, plan_of
+from .blend import BlendRecommender
+from .core.averaging import TERMS_PER_EPOCH
+from .core.devices import memory_of, resolve
+from .core.item_regression import device_for
+from .core.probe import copy_rate, inverse_rate, product_rate
+from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
+from .linear_search import L2_REGULARIZATIONS, OTHERS, UNVALIDATED, VALIDATION_FRACTION
+from .memory import (
+    ADVICE_FOR_LINEAR,
+    COPY_OF_USERS,
+    FLOAT,
+    Memory,
+    Size,
+    is_searched,
+    n_held_out,
+    of_checks,
+    of_linear,
+    of_users,
+)
+from .parameters import check_parameters, integer
+from .popularity import PopularityRecommender
+
+# Bytes that go through the memory: of a logit, how often; of a weight, with its two moments read and written
+BYTES_PASSED_OF_LOGIT = 8
+BYTES_PASSED_BY_ADAM = 6 * FLOAT
+BYTES_PASSED_BY_ADAM_OF_ROWS = 24 * FLOAT  # copied, made up for what they missed, updated and put back
+
+
+@dataclass(frozen=True, repr=False)
+class Cost:
+    """What `estimate_cost` says of a fit; printed, it is a table.
+
+    Parameters
+    ----------
+    model : str
+        Name of its class.
+    n_users, n_items, n_interactions : int
+        Of the matrix that fit gets.
+    device : str
+        Where the fit computes.
+    throughout : dict of str to int
+        Part to bytes of what is held from the beginning of the fit to its end.
+    phases : dict of str to dict of str to int
+        Phase to the parts that are held in it besides. One phase follows the other.
+    peak_phase : str
+        The phase with the most bytes.
+    model_bytes : int
+        Of the fitted model.
+    available_bytes : float
+        Memory of this machine, or of its GPU where the fit computes on that; infinite where it is not known.
+    seconds : dict of str to float
+        On this device: of an epoch of an autoencoder, and of one inverse of a linear model and of all, where there are
+        more; of the members of a blend with their names before. Empty without a probe.
+    advice : str
+        What to change, where the fit needs more than is available; else empty.
+    """
+
+    model: str
+    n_users: int
+    n_items: int
+    n_interactions: int
+    device: str
+    throughout: dict[str, int]
+    phases: dict[str, dict[str, int]]
+    peak_phase: str
+    model_bytes: int
+    available_bytes: float
+    seconds: dict[str, float]
+    advice: str
+
+    @property
+    def total_bytes(self):
+        """Held at the peak: what is held throughout, and in the largest phase, int."""
+        return sum(self.throughout.values()) + sum(self.phases[self.peak_phase].values())
+
+    @property
+    def fits(self):
+        """Whether that is available, bool."""
+        return self.total_bytes <= self.available_bytes
+
+    def __str__(self):
+        title = f"{self.model}: {self.n_users:,} users x {self.n_items:,} items, {self.n_interactions:,} interactions"
+        lines = [f"{title}, {self.device}"]
+        for phase, parts in {"throughout": self.throughout, **self.phases}.items():
+            lines.append(phase + (" (the peak)" if phase == self.peak_phase else ""))
+            lines += [_line(f"  {part}", n_bytes) for part, n_bytes in parts.items() if n_bytes]
+        lines += [_line("at the peak", self.total_bytes), _line("the model", self.model_bytes)]
+        if self.available_bytes < float("inf"):
+            lines.append(_line("available", self.available_bytes))
+        lines += [f"{what:<40}{seconds:>10,.3g} s" for what, seconds in self.seconds.items()]
+        return "\n".join([*lines, *([f"Too much: {self.advice}."] if self.advice else [])])
+
+    __repr__ = __str__
+
+
+def _line(what, n_bytes):
+    return f"{what:<40}{n_bytes / 1e6:>10,.1f} MB"
+
+
+def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
+    """Memory and time of a fit, from its parameters and the sizes of its data, without the fit or the data.
+
+    Parameters
+    ----------
+    model : recommender of skvae
+        Not fitted by this, nor changed; a blend of such recommenders too.
+    n_users, n_items, n_interactions : int
+        Of the matrix that fit would get.
+    probe : bool, default=True
+        Measure this device for up to a second, and tell seconds too. Other work on it at that time counts.
+
+    Returns
+    -------
+    Cost
+        ``total_bytes`` at the peak of the fit, X included, by parts and phases; seconds; and where that is more than
+        this machine has, what to change. Estimates take every user for one who can be validated on, and every item
+        for as frequent as any other.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where a size is no int of at least 1, a parameter of the model is out of range, or the model, or a member of
+        it, is none of skvae.
+
+    Examples
+    --------
+    >>> from skvae import MultDAERecommender, estimate_cost
+    >>> cost = estimate_cost(MultDAERecommender(device="cpu"), 100_000, 20_000, 5_000_000, probe=False)
+    >>> cost.throughout["weights"], round(cost.total_bytes / 1e6)
+    (32080800, 275)
+    >>> print(estimate_cost(MultDAERecommender(device="cpu"), 10**8, 10**9, 10**10, probe=False).peak_phase)
+    updates
+    """
+    sizes = {"n_users": n_users, "n_items": n_items, "n_interactions": n_interactions}
+    size = Size(*(integer(1)(name, n) for name, n in sizes.items()))
+    estimate = _estimate(model, size, probe)
+    memory, available = estimate.memory, memory_of(estimate.device)
+    return Cost(
+        type(model).__name__,
+        *size,
+        device=str(estimate.device),
+        throughout=memory.throughout,
+        phases=memory.phases,
+        peak_phase=memory.peak_phase,
+        model_bytes=memory.model_bytes,
+        available_bytes=available,
+        seconds=estimate.seconds,
+        advice=estimate.advice(available) if memory.total_bytes > available else "",
+    )
+
+
+class _Estimate(NamedTuple):
+    memory: Memory
+    seconds: dict[str, float]
+    device: Any
+    advice: Any  # (available bytes) -> str
+
+
+def _estimate(model, size, probe, refit=False):
+    for kind, estimate in ESTIMATES.items():
+        if isinstance(model, kind):
+            return estimate(model, size, probe, refit)
+    raise TypeError(
+        f"estimate_cost knows the recommenders of skvae alone, and blends of them, got {model!r}: pass the recommender "
+        "inside of it."
+    )
+
+
+def _of_autoencoder(model, size, probe, refit):
+    parameters = model._checked_parameters()
+    if refit:
+        parameters.early_stopping = False
+    return _Estimate(
+        of_autoencoder(model, parameters, size),
+        {"an epoch": _epoch_seconds(plan_of(model, parameters, size))} if probe else {},
+        resolve(parameters.device),
+        lambda available: advice_for_autoencoder(model, parameters, size, available),
+    )
+
+
+def _epoch_seconds(plan):
+    """The products, and what goes through the memory beside them."""
+    network, n_items, (n_users, _, n_interactions) = plan.network, plan.trained.n_items, plan.batch
+    encoder_width, width = network.encoder.item_weight.shape[1], network.decoder.item_weight.shape[1]
+    logits, bytes_of_logit = n_users * plan.n_columns, 2 if plan.half_precision else FLOAT
+    layers = [*network.encoder.layers, *network.decoder.layers]
+    inner = sum(layer.weight.numel() for layer in layers)
+    # logits, and the gradients of weights and of the hidden layer; of alternating passes one of the two
+    n_products = (3 if plan.objective.n_passes == 1 else 2) + (plan.tile is not None)
+    flops = 2 * n_products * logits * width + 6 * n_users * inner
+    weights = n_items * (encoder_width + width)
+    n_bytes = BYTES_PASSED_OF_LOGIT * bytes_of_logit * logits + 4 * FLOAT * n_interactions * encoder_width
+    if plan.n_sampled_items is None:
+        n_bytes += BYTES_PASSED_BY_ADAM * (weights + inner)
+    else:
+        n_bytes += BYTES_PASSED_BY_ADAM_OF_ROWS * (plan.n_own * encoder_width + plan.n_columns * width)
+    n_updates = plan.objective.n_passes * -(-plan.trained.n_users // n_users)
+    of_epoch = TERMS_PER_EPOCH * 3 * FLOAT * weights
+    if plan.n_sampled_items is not None:
+        of_epoch += (TERMS_PER_EPOCH + 1) * BYTES_PASSED_BY_ADAM * weights
+    scores = plan.validated.n_users * n_items
+    product, copy = _product_rate(plan, n_users, width), copy_rate(plan.device)
+    validation = 2 * scores * width / product + 4 * FLOAT * scores / copy
+    return n_updates * (flops / product + n_bytes / copy) + of_epoch / copy + validation
+
+
+def _product_rate(plan, n_users, width):
+    return product_rate(n_users, width, min(ROWS_PER_CHUNK, plan.n_columns), plan.half_precision, plan.device)
+
+
+def _of_linear(model, size, probe, refit):
+    parameters = check_parameters(model, LINEAR_CHECKS if isinstance(model, LinearRecommender) else EASE_CHECKS)
+    n_inverses = _n_inverses(parameters, size)
+    if refit and isinstance(model, LinearRecommender):
+        parameters = SimpleNamespace(**vars(parameters) | UNVALIDATED._asdict())
+        n_inverses = 1
+    seconds = {}
+    if probe:
+        one = size.n_items**3 / inverse_rate(device_for(parameters.device, size.n_items))
+        seconds = {"an inverse": one} | ({f"{n_inverses} inverses": n_inverses * one} if n_inverses > 1 else {})
+    return _Estimate(of_linear(parameters, size), seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR)
+
+
+def _n_inverses(parameters, size):
+    """Of a fit: one of each setting that is tried, and one for all users."""
+    if not is_searched(parameters) or not n_held_out(size.n_users, "auto", VALIDATION_FRACTION):
+        return 1
+    tried = {
+        (other if parameters.dropout == "auto" else None, exponent if parameters.user_exponent == "auto" else None)
+        for other, exponent in (*OTHERS, (UNVALIDATED.dropout, UNVALIDATED.user_exponent))
+    }
+    return (len(L2_REGULARIZATIONS) if parameters.l2_regularization == "auto" else 1) + len(tried)
+
+
+def _of_popularity(model, size, probe, refit):
+    counts = FLOAT * size.n_items
+    phases = {"checks": of_checks(size), "counting": of_checks(size) | {"counts of the items": 3 * counts}}
+    memory = Memory(of_users(model, size), phases, counts)
+    return _Estimate(memory, {}, resolve("cpu"), lambda available: "fit on a part of the users")
+
+
+def _of_blend(model, size, probe, refit):
+    """The members one after another: those that are fitted are held beside the one that is being fitted."""
+    parameters, pairs = model._checked_parameters()
+    throughout = of_users(parameters, size)
+    is_learned = isinstance(parameters.weights, str) and not parameters.prefit and not refit
+    n_validated = n_held_out(size.n_users, "auto", parameters.validation_fraction) if is_learned else 0
+    rounds = [("fit", size.part(size.n_users - n_validated), refit)]
+    if n_validated:
+        throughout[COPY_OF_USERS] = size.n_bytes
+        rounds += [("refit", size, True)] if parameters.refit else []
+    members = [] if parameters.prefit else [pair for pair in pairs if pair[1] != "drop"]
+    phases: dict[str, dict[str, int]] = {}
+    seconds: dict[str, float] = {}
+    held, device = 0, resolve("cpu")
+    for what, users, again in rounds:
+        model_bytes = 0
+        for name, member in members:
+            estimate = _estimate(member, users, probe and what == "fit", again)
+            device = device if device.type != "cpu" else estimate.device
+            needed = estimate.memory.total_bytes - users.n_bytes
+            if n_validated and isinstance(member, BaseAutoencoder):  # which is given the validation users
+                needed -= estimate.memory.throughout.get(VALIDATION_USERS, 0)
+            phases[f"{what} {name}"] = {"fitted members": held, name: needed}
+            seconds |= {f"{name}: {key}": value for key, value in estimate.seconds.items()}
+            held, model_bytes = held + estimate.memory.model_bytes, model_bytes + estimate.memory.model_bytes
+    memory = Memory(throughout, phases or {"fit": {}}, model_bytes)
+    return _Estimate(memory, seconds, device, lambda available: "leave out the largest member, or change it")
+
+
+ESTIMATES: dict[Any, Any] = {
+    BaseAutoencoder: _of_autoencoder,
+    (EASERecommender, LinearRecommender): _of_linear,
+    PopularityRecommender: _of_popularity,
+    BlendRecommender: _of_blend,
+}

@@ -1,0 +1,259 @@
+"""What a fit will take, before it runs: laws between sizes, and what fits resolve and hold."""
+
+import re
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
+
+import skvae
+from skvae import (
+    BlendRecommender,
+    EASERecommender,
+    LinearRecommender,
+    MultDAERecommender,
+    MultVAERecommender,
+    PopularityRecommender,
+    RecVAERecommender,
+    autoencoder_memory,
+    cost,
+    estimate_cost,
+    memory,
+)
+from skvae.core import item_regression
+
+AUTOENCODERS = {
+    "vae": MultVAERecommender(8, hidden_layer_sizes=(16,), max_iter=1, random_state=0),
+    "dae": MultDAERecommender(8, max_iter=1, random_state=0),
+    "recvae": RecVAERecommender(8, hidden_layer_sizes=(16, 16), max_iter=1, random_state=0),
+    "sampled": MultDAERecommender(8, n_sampled_items=20, max_iter=1, random_state=0),
+}
+BLEND = BlendRecommender([("ease", EASERecommender()), ("dae", AUTOENCODERS["dae"]), ("none", "drop")])
+MODELS = AUTOENCODERS | {
+    "ease": EASERecommender(),
+    "linear": LinearRecommender(),
+    "gram": LinearRecommender(l2_regularization=50, keep_gram=True),
+    "popularity": PopularityRecommender(),
+    "blend": BLEND,
+}
+USERS, ITEMS, INTERACTIONS = 4000, 3000, 100_000
+
+
+def bytes_of(model, n_users=USERS, n_items=ITEMS, n_interactions=INTERACTIONS):
+    return estimate_cost(model, n_users, n_items, n_interactions, probe=False).total_bytes
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return clone(MODELS[request.param])
+
+
+def test_more_of_anything_takes_more(model):
+    total = bytes_of(model)
+    assert total < bytes_of(model, n_interactions=2 * INTERACTIONS)
+    assert total < bytes_of(model, n_items=2 * ITEMS)
+    assert total < bytes_of(model, n_users=2 * USERS, n_interactions=2 * INTERACTIONS)
+
+
+def test_the_total_is_what_is_held_throughout_and_in_the_largest_phase(model):
+    told = estimate_cost(model, USERS, ITEMS, INTERACTIONS, probe=False)
+    phases = {phase: sum(parts.values()) for phase, parts in told.phases.items()}
+    assert told.total_bytes == sum(told.throughout.values()) + max(phases.values())
+    assert phases[told.peak_phase] == max(phases.values())
+    assert told.total_bytes > told.model_bytes > 0
+    assert told.throughout["X"] == 8 * INTERACTIONS + 4 * (USERS + 1)
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_the_weights_of_an_autoencoder_are_linear_in_the_items(name):
+    weights = [bytes_of_weights(AUTOENCODERS[name], n) for n in (10_000, 20_000, 40_000)]
+    assert weights[2] - weights[1] == 2 * (weights[1] - weights[0])
+    assert weights[1] / weights[0] == pytest.approx(2, rel=0.01)
+
+
+def test_the_weights_of_a_linear_model_are_square_in_the_items():
+    assert bytes_of_weights(EASERecommender(), 20_000) == 4 * bytes_of_weights(EASERecommender(), 10_000)
+
+
+def bytes_of_weights(model, n_items):
+    return estimate_cost(model, USERS, n_items, INTERACTIONS, probe=False).throughout["weights"]
+
+
+def test_a_fitted_model_has_the_bytes_that_were_told(model, X):
+    told = estimate_cost(model, *X.shape, X.nnz, probe=False)
+    assert "weights_" not in vars(model)  # nor anything else
+    assert told.model_bytes == held(model.fit(X))
+
+
+def held(model):
+    if isinstance(model, BlendRecommender):
+        return sum(map(held, model.estimators_))
+    if isinstance(model, PopularityRecommender):
+        return model.item_counts_.nbytes
+    weights = model.weights_.values() if isinstance(model.weights_, dict) else [model.weights_]
+    return sum(w.nbytes for w in weights) + getattr(model, "gram_", np.empty(0)).nbytes
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_the_plan_is_what_a_fit_resolves(name, early_stopping, X):
+    fitted = clone(AUTOENCODERS[name]).set_params(early_stopping=early_stopping).fit(X)
+    plan = autoencoder_memory.plan_of(fitted, fitted._checked_parameters(), memory.Size.of(X))
+    assert (plan.batch.n_users, plan.n_sampled_items) == (fitted.batch_size_, fitted.n_sampled_items_)
+    assert (plan.validated.n_users > 0) == (fitted.validation_scores_ is not None)
+
+
+CHEAPER = [
+    ({"averaging_epochs": 2.0}, {"averaging_epochs": 0}),
+    ({"early_stopping": True}, {"early_stopping": False}),
+    ({"hidden_layer_sizes": (600,)}, {"hidden_layer_sizes": (300,)}),
+    ({"n_components": 200}, {"n_components": 100}),
+    ({"batch_size": 500}, {"batch_size": 50}),
+    ({"batch_size": 3500}, {"batch_size": 3500, "precision": "bfloat16"}),
+    ({"store_user_hashes": True}, {"store_user_hashes": False}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "less"), CHEAPER)
+def test_what_a_parameter_saves_is_told(more, less):
+    dear, cheap = (MultVAERecommender(**parameters) for parameters in (more, less))
+    assert bytes_of(dear) > bytes_of(cheap)
+
+
+def test_an_update_by_some_of_the_items_takes_less_than_one_by_all():
+    sampled, exact = (MultDAERecommender(8, batch_size=1000, n_sampled_items=n) for n in (100, None))
+    assert bytes_of(sampled, n_items=100_000) < bytes_of(exact, n_items=100_000)
+
+
+def test_tiles_bound_what_a_batch_takes():
+    batches = [MultDAERecommender(8, batch_size=n, n_sampled_items=None) for n in (1000, 20_000)]
+    phases = [estimate_cost(model, 40_000, 100_000, 10**6, probe=False).phases["updates"] for model in batches]
+    whole, tiles = (parts["logits of a batch"] for parts in phases)
+    assert whole == 4 * 1000 * 100_000 > tiles
+
+
+def test_a_likelihood_of_ones_own_is_taken_for_a_dense_one():
+    class Own:
+        def log_prob(self, logits, batch):
+            return logits.sum(-1)
+
+        def mean(self, logits):
+            return logits
+
+    assert bytes_of(MultDAERecommender(likelihood=Own())) > bytes_of(MultDAERecommender())
+
+
+GIVEN = [
+    {},
+    {"l2_regularization": 5},
+    {"dropout": 0.3},
+    {"user_exponent": 0.1},
+    {"dropout": 0.3, "user_exponent": 0.1},
+    {"l2_regularization": 5, "dropout": 0.3, "user_exponent": 0.1},
+    {"l2_regularization": 5, "dropout": 0.3, "user_exponent": 0.1, "item_exponent": 0},
+]
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=lambda given: "-".join(given) or "nothing")
+def test_a_linear_model_takes_as_many_inverses_as_told(given, X, monkeypatch):
+    calls, invert = [], item_regression.invert
+    monkeypatch.setattr(item_regression, "invert", lambda matrix: calls.append(1) or invert(matrix))
+    rows = sp.vstack([X] * 2, format="csr")  # enough users to hold some out
+    model = LinearRecommender(**given).fit(rows)
+    monkeypatch.setattr(cost, "inverse_rate", lambda device: 1e9)
+    told = estimate_cost(model, *rows.shape, rows.nnz).seconds
+    assert list(told) == ["an inverse", f"{len(calls)} inverses"][: len(calls)]
+    assert told["an inverse"] == rows.shape[1] ** 3 / 1e9
+
+
+def test_seconds_grow_with_users_and_items_and_are_not_told_without_a_probe(model, monkeypatch):
+    for name in ("product_rate", "inverse_rate", "copy_rate"):
+        monkeypatch.setattr(cost, name, lambda *arguments: 1e9)
+    small, large = (estimate_cost(model, n * USERS, n * ITEMS, n * INTERACTIONS).seconds for n in (1, 3))
+    assert small.keys() == large.keys()
+    assert bool(small) == (not isinstance(model, PopularityRecommender))
+    assert all(0 < small[what] < large[what] for what in small)
+    assert not estimate_cost(model, USERS, ITEMS, INTERACTIONS, probe=False).seconds
+
+
+def test_a_probe_measures_this_device():
+    assert all(seconds > 0 for seconds in estimate_cost(MODELS["dae"], 100, 200, 1000).seconds.values())
+
+
+LARGE = {
+    "vae": MultVAERecommender(hidden_layer_sizes=(100_000,), max_iter=1),
+    "recvae": RecVAERecommender(100_000, max_iter=1),
+    "dae": MultDAERecommender(100_000, n_sampled_items=None, max_iter=1),
+    "ease": EASERecommender(),
+    "linear": LinearRecommender(keep_gram=True),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_fit_that_needs_more_than_there_is_says_so_before_any_work(name, monkeypatch):
+    model, million = clone(LARGE[name]), sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
+    told = estimate_cost(model, *million.shape, million.nnz, probe=False)
+    assert not told.fits
+    assert told.advice
+    monkeypatch.setattr(type(model), "_begin_fit", None)  # which is where the work begins
+    figure = f"{type(model).__name__} needs {told.total_bytes / 2**30:.1f} GiB for a fit on 2 users x 1000000 items"
+    with pytest.raises(MemoryError, match=re.escape(figure)) as raised:
+        model.fit(million)
+    assert told.advice in str(raised.value)
+    assert vars(model) == vars(clone(model))
+
+
+@pytest.mark.parametrize("name", ["vae", "dae", "recvae"])
+def test_what_the_error_says_to_set_is_enough(name, X, monkeypatch):
+    model = clone(AUTOENCODERS[name]).set_params(n_components=512, n_sampled_items="auto")
+    if name != "dae":
+        model.set_params(hidden_layer_sizes=(512, 512))
+    available = bytes_of(model, *X.shape, X.nnz) // 2
+    for room in (memory, autoencoder_memory, cost):
+        monkeypatch.setattr(room, "memory_of", lambda device: available)
+    with pytest.raises(MemoryError, match=r"set n_components=\d+.*, which takes .* GiB, or use Linear") as raised:
+        model.fit(X)
+    advised = re.search(r"set (.*), which", str(raised.value))[1].replace(" and ", ", ")
+    model.set_params(**eval(f"dict({advised})"))
+    assert estimate_cost(model, *X.shape, X.nnz, probe=False).fits
+    model.fit(X)
+
+
+def test_a_matrix_that_is_mapped_from_disk_does_not_count(X, tmp_path, monkeypatch):
+    model = clone(AUTOENCODERS["dae"])
+    needed = estimate_cost(model, *X.shape, X.nnz, probe=False)
+    monkeypatch.setattr(memory, "memory_of", lambda device: needed.total_bytes - needed.throughout["X"])
+    skvae.save_interactions(X, tmp_path / "X")
+    with pytest.raises(MemoryError):
+        model.fit(X)
+    model.fit(skvae.open_interactions(tmp_path / "X"))
+
+
+def test_it_prints_a_table_of_parts_whose_peak_is_marked():
+    lines = str(estimate_cost(MODELS["vae"], USERS, ITEMS, INTERACTIONS, probe=False)).splitlines()
+    assert lines[0].startswith("MultVAERecommender: 4,000 users x 3,000 items, 100,000 interactions")
+    assert sum("(the peak)" in line for line in lines) == 1
+    total = next(float(line.split()[-2].replace(",", "")) for line in lines if line.startswith("at the peak"))
+    assert total == pytest.approx(bytes_of(MODELS["vae"]) / 1e6, abs=0.05)
+
+
+def test_what_is_no_size_and_no_recommender_of_skvae_is_refused():
+    with pytest.raises(ValueError, match="n_items == 0"):
+        estimate_cost(MODELS["dae"], 10, 0, 10)
+    with pytest.raises(TypeError, match="n_users must be an instance of int"):
+        estimate_cost(MODELS["dae"], 10.5, 10, 10)
+    with pytest.raises(ValueError, match="dropout"):
+        estimate_cost(MultDAERecommender(dropout=2), 10, 10, 10)
+    pipeline = make_pipeline(Binarizer(), MODELS["dae"])
+    for other in (pipeline, BlendRecommender([("pipeline", pipeline)])):
+        with pytest.raises(TypeError, match="recommenders of skvae alone"):
+            estimate_cost(other, 10, 10, 10)
+
+
+def test_fitted_members_of_a_blend_take_nothing_more(X):
+    members = [("popularity", PopularityRecommender().fit(X))]
+    told = estimate_cost(skvae.BlendRecommender(members, prefit=True), *X.shape, X.nnz)
+    assert told.total_bytes == sum(told.throughout.values())
