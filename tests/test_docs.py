@@ -227,3 +227,7 @@ def test_links_between_pages_lead_somewhere():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_no_page_is_empty():
+    assert all(page.read_text().strip() for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
