@@ -30,6 +30,7 @@ from skvae import (
     export,
 )
 from skvae.core.architecture import ACTIVATIONS
+from skvae.datasets import make_interactions
 from skvae.export import to_onnx
 
 CLASSES = [MultVAERecommender, MultDAERecommender]
@@ -326,3 +327,15 @@ def test_importing_skvae_imports_no_extra():
         imports = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
         names = {alias.name for node in imports for alias in node.names} | {getattr(n, "module", "") for n in imports}
         assert not {"onnx", "onnxruntime", "fastapi", "uvicorn"} & {str(name).split(".")[0] for name in names}, path
+
+
+@pytest.mark.parametrize("recommender", [EASE, MultDAERecommender(64, max_iter=1, random_state=0)], ids=["ease", "dae"])
+def test_several_threads_give_what_one_gives(recommender, tmp_path):
+    X = make_interactions(n_users=500, n_items=300, random_state=0)
+    to_onnx(clone(recommender).fit(X), tmp_path / "model.onnx", k=20)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 4
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", options)
+    expected = _recommend(tmp_path / "model.onnx", X)[1]
+    for _ in range(30):
+        np.testing.assert_allclose(session.run(["scores"], _inputs(X))[0], expected, rtol=1e-4, atol=1e-5)
