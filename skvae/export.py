@@ -66,11 +66,11 @@ POPULARITY = "{name}_scores = Add (empty_block, {name}_item_counts)"
 LINEAR = """
     {name}_data_column = Unsqueeze (data, one)
     {name}_rows = Gather ({name}_weights, indices)
-    {name}_weighted_rows = Mul ({name}_rows, {name}_data_column)
+    {name}_addends = Mul ({name}_rows, {name}_data_column)
     # not ScatterND: with several threads onnxruntime loses some of the additions to the same user
-    {name}_rows_shape = Shape ({name}_weighted_rows)
-    {name}_users_of_rows = Expand (user_column, {name}_rows_shape)
-    {name}_sums = ScatterElements <axis = 0, reduction = "add"> (empty_block, {name}_users_of_rows, {name}_weighted_rows)
+    {name}_rows_shape = Shape ({name}_addends)
+    {name}_owners = Expand (user_column, {name}_rows_shape)
+    {name}_sums = ScatterElements <axis = 0, reduction = "add"> (empty_block, {name}_owners, {name}_addends)
     {name}_sizes = Abs ({name}_sums)
     {name}_largest = ReduceMax <keepdims = 1> ({name}_sizes, one)
     {name}_is_known = Greater ({name}_largest, float_zero)
@@ -92,13 +92,13 @@ AUTOENCODER = """
 
     # sums_0: the weight rows of each user's items, weighted and summed
     {name}_rows = Gather ({name}_encoder_item_weight, indices)
-    {name}_weighted_rows = Mul ({name}_rows, {name}_normalized_column)
+    {name}_addends = Mul ({name}_rows, {name}_normalized_column)
     {name}_hidden_shape = Concat <axis = 0> (n_rows, {name}_width)
-    {name}_empty_hidden = ConstantOfShape ({name}_hidden_shape)
+    {name}_empty = ConstantOfShape ({name}_hidden_shape)
     # not ScatterND: with several threads onnxruntime loses some of the additions to the same user
-    {name}_rows_shape = Shape ({name}_weighted_rows)
-    {name}_users_of_rows = Expand (user_column, {name}_rows_shape)
-    {name}_row_sums = ScatterElements <axis = 0, reduction = "add"> ({name}_empty_hidden, {name}_users_of_rows, {name}_weighted_rows)
+    {name}_rows_shape = Shape ({name}_addends)
+    {name}_owners = Expand (user_column, {name}_rows_shape)
+    {name}_row_sums = ScatterElements <axis = 0, reduction = "add"> ({name}_empty, {name}_owners, {name}_addends)
     {name}_sums_0 = Add ({name}_row_sums, {name}_encoder_item_bias)
 
     {layers}
