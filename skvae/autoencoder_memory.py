@@ -96,8 +96,8 @@ def plan_of(estimator, parameters, size):
     if n_sampled is None or n_sampled >= n_items:
         n_sampled = None
         products = ItemProducts.for_training(network, half_precision, batch.n_users, None)
-        if products.in_tiles(n_items):
-            tile = min(n_items, tile_size(batch.n_users, 2 if half_precision else FLOAT, device))
+        if products.n_columns < n_items:
+            tile = min(n_items, tile_size(batch.n_users, products.factor(network.decoder.item_weight).dtype, device))
     return Plan(
         network=network,
         objective=estimator._objective(parameters, network),

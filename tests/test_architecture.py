@@ -92,7 +92,7 @@ CORE_ARROWS = {
     "interrupts": {"processes"},
     "inversion": set(),
     "isolation": set(),
-    "item_products": set(),
+    "item_products": {"likelihoods"},
     "item_sampling": {"item_products"},
     "likelihoods": set(),
     "optimizer": {"processes"},

@@ -154,6 +154,17 @@ def test_a_new_metric_is_scored_by_name_and_as_a_function(X, monkeypatch):
         RankingScorer("second_hit@1")
 
 
+@pytest.mark.parametrize("buffer", [2**30, 1])
+def test_a_likelihood_that_replaces_log_prob_alone_is_trained_by_it(buffer, X, monkeypatch):
+    class Doubled(LIKELIHOODS["multinomial"]):
+        def log_prob(self, logits, batch):
+            return 2 * super().log_prob(logits, batch)
+
+    monkeypatch.setattr("skvae.core.item_products.BYTES_OF_LOGITS", buffer)
+    own = clone(SMALL_DAE).set_params(likelihood=Doubled(), max_iter=1).fit(X)
+    assert own.loss_curve_[0] > 1.5 * clone(SMALL_DAE).set_params(max_iter=1).fit(X).loss_curve_[0]
+
+
 def test_a_schedule_of_ones_own_takes_no_parameters_of_the_linear_one(X):
     own = clone(SMALL_VAE).set_params(kl_schedule=Cosine())
     assert own.fit(X).beta_curve_[-1] == pytest.approx(0.1)

@@ -6,9 +6,14 @@ reads it from the cache: at 20 000 items x 600 such a gradient takes 48 MB. Wher
 would pass `BYTES_OF_LOGITS` they are taken in tiles of items, and again for the gradient.
 """
 
+import math
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
+
+from .likelihoods import has_part, takes_bfloat16
 
 
 def accumulate(matrix, items, rows):
@@ -35,6 +40,11 @@ class ItemProducts:
     def __init__(self, take_gradient=accumulate, half_weight=None, buffer=None):
         self.take_gradient, self.half_weight, self.buffer = take_gradient, half_weight, buffer
 
+    @property
+    def n_columns(self):
+        """Items whose logits the buffer has place for; infinite where there is none."""
+        return math.inf if self.buffer is None else self.buffer.shape[1]
+
     def of_batch(self, batch, generator):
         """The products that an update takes for its batch."""
         return self
@@ -54,19 +64,16 @@ class ItemProducts:
         decoder = network.decoder
         products = cls.for_inference(decoder, half_precision)
         factor, bias = products.factor(decoder.item_weight.detach()), decoder.item_bias.detach()
-        if n_users * len(factor) * factor.element_size() > BYTES_OF_LOGITS and hasattr(network.likelihood, "tile"):
-            return cls(
-                take_gradient,
-                products.half_weight,
-                bias.new_empty(n_users, tile_size(n_users, factor.element_size(), factor.device)),
-            )
+        if n_users * len(factor) * factor.element_size() > BYTES_OF_LOGITS and has_part(network.likelihood, "tile"):
+            width = min(len(bias), tile_size(n_users, factor.dtype, factor.device))
+            return cls(take_gradient, products.half_weight, bias.new_empty(n_users, width))
         return cls(take_gradient, products.half_weight, factor.new_empty(n_users, len(factor)))
 
     @torch.no_grad()
-    def refresh(self, weight):
-        """Copy what the decoder's item matrix is now, where products are taken by a copy."""
+    def refresh(self, weight, items=slice(None)):
+        """Copy what the decoder's item matrix, or a slice of it, is now, where products are taken by a copy."""
         if self.half_weight is not None:
-            self.half_weight.copy_(weight)
+            self.half_weight[items].copy_(weight[items])
 
     def factor(self, weight):
         """The decoder's item matrix in the precision of its products."""
@@ -86,13 +93,15 @@ class ItemProducts:
         out = hidden.new_empty(len(hidden), len(bias)) if out is None else out
         return _write_logits(hidden, self.factor(weight)[items], bias, out)
 
-    def in_tiles(self, n_items):
-        """Whether the logits of a batch in training are taken a tile of items at a time."""
-        return self.buffer is not None and self.buffer.shape[1] < n_items
-
-    def log_prob_in_tiles(self, hidden, weight, bias, likelihood, batch):
-        """What the likelihood's log_prob gives of hidden W' + bias, in the memory of a tile of items."""
-        return _LogProbInTiles.apply(hidden, weight, bias, self, likelihood, batch)
+    def log_prob(self, hidden, weight, bias, likelihood, batch):
+        """What the likelihood's log_prob gives of hidden W' + bias, for a gradient."""
+        if self.n_columns < len(bias):
+            return _LogProbInTiles.apply(hidden, weight, bias, self, likelihood, batch)
+        batch, in_single = self.columns(batch), self.half_weight is not None and not takes_bfloat16(likelihood)
+        if has_part(likelihood, "residuals") and not in_single:
+            return _LogProb.apply(hidden, weight, bias, self, likelihood, batch)
+        logits = self.logits(hidden, weight, bias)
+        return likelihood.log_prob(logits.float() if in_single else logits, batch)
 
     def tiles(self, hidden, weight, bias):
         """Yield (slice of items, logits) for all items, each in the same memory."""
@@ -132,25 +141,34 @@ class _SumOfRows(torch.autograd.Function):
 class _Logits(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, bias, products):
-        products.refresh(weight)
         ctx.hidden, ctx.weight, ctx.bias, ctx.products = hidden, weight, bias, products
-        buffer = products.buffer
-        logits = bias.new_empty(len(hidden), len(bias)) if buffer is None else buffer[: len(hidden)]
-        return _write_logits(hidden, products.factor(weight), bias, logits)
+        return _logits_of_all(hidden, weight, bias, products)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        encoder_trained, decoder_trained, *_ = ctx.needs_input_grad  # what is frozen takes no product
-        hidden_grad = torch.zeros_like(ctx.hidden) if encoder_trained else None
-        _pass_on(grad, slice(0, len(ctx.weight)), ctx, hidden_grad, decoder_trained)
-        return hidden_grad, None, grad.sum(0).to(ctx.bias.dtype) if decoder_trained else None, None
+        return *_gradients(grad, grad.new_ones(len(grad), dtype=ctx.hidden.dtype), ctx), None
+
+
+class _LogProb(torch.autograd.Function):
+    """log_prob by the `residuals` of a likelihood, which are multiplied by the scale of their user nowhere."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, products, likelihood, batch):
+        ctx.hidden, ctx.weight, ctx.bias, ctx.products = hidden, weight, bias, products
+        logits = _logits_of_all(hidden, weight, bias, products)
+        log_prob, ctx.residuals, ctx.scale = likelihood.residuals(logits, batch)
+        return log_prob
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        return *_gradients(ctx.residuals, grad * ctx.scale, ctx), None, None, None
 
 
 class _LogProbInTiles(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, bias, products, likelihood, batch):
-        products.refresh(weight)
         ctx.hidden, ctx.weight, ctx.bias, ctx.products = hidden, weight, bias, products
         ctx.likelihood, ctx.batch, ctx.parts = likelihood, batch, None
         for items, logits in products.tiles(hidden, weight, bias):
@@ -161,34 +179,58 @@ class _LogProbInTiles(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        encoder_trained, decoder_trained, *_ = ctx.needs_input_grad
-        hidden_grad = torch.zeros_like(ctx.hidden) if encoder_trained else None
-        bias_grad = torch.empty_like(ctx.bias) if decoder_trained else None
+        gradients, ones = _Gradients(ctx), grad.new_ones(len(grad))
         for items, logits in ctx.products.tiles(ctx.hidden, ctx.weight, ctx.bias):
             part = ctx.likelihood.gradient_of_tile(logits, ctx.batch.of_items(items), ctx.parts, grad)
-            if bias_grad is not None:
-                torch.sum(part, 0, out=bias_grad[items])
-            _pass_on(part.to(ctx.products.factor(ctx.weight).dtype), items, ctx, hidden_grad, decoder_trained)
-        return hidden_grad, None, bias_grad, None, None, None
+            gradients.add(part.to(gradients.factor.dtype), ones, items)
+        return gradients.hidden, None, gradients.bias, None, None, None
 
 
-def _pass_on(grad, items, ctx, hidden_grad, decoder_trained):
-    """Add to the gradient of hidden, unless it is None, and hand on that of the weights, given that of some logits."""
-    factor = ctx.products.factor(ctx.weight)
-    hidden = ctx.hidden.to(factor.dtype)
-    chunks = _chunks(factor, items)
-    if decoder_trained:
-        # the memory of one chunk of it, in both precisions where they differ
-        product = torch.empty_like(factor[chunks[0]])
-        rows = None if factor.dtype == ctx.weight.dtype else product.to(ctx.weight.dtype)
-    for chunk in chunks:
-        part, n = grad[:, chunk.start - items.start : chunk.stop - items.start], chunk.stop - chunk.start
-        if hidden_grad is not None:
-            hidden_grad += part @ factor[chunk]
-        if decoder_trained:
-            torch.mm(part.T, hidden, out=product[:n])
-            of_chunk = product[:n] if rows is None else rows[:n].copy_(product[:n])
-            ctx.products.take_gradient(ctx.weight, chunk, of_chunk)
+def _logits_of_all(hidden, weight, bias, products):
+    """Into the buffer of the products, if they have one."""
+    buffer = products.buffer
+    logits = bias.new_empty(len(hidden), len(bias)) if buffer is None else buffer[: len(hidden)]
+    return _write_logits(hidden, products.factor(weight), bias, logits)
+
+
+def _gradients(residuals, scale, ctx):
+    """Those of hidden, weight and bias, given that of the logits of all items."""
+    gradients = _Gradients(ctx)
+    gradients.add(residuals, scale, slice(0, len(ctx.weight)))
+    return gradients.hidden, None, gradients.bias
+
+
+class _Gradients:
+    """Those of hidden and bias, added up over slices of items; that of the weights is handed on a chunk at a time.
+
+    Of what is frozen there is none, which takes no product.
+    """
+
+    def __init__(self, ctx):
+        encoder_trained, decoder_trained, *_ = ctx.needs_input_grad
+        self.ctx, self.factor = ctx, ctx.products.factor(ctx.weight)
+        self.hidden = torch.zeros_like(ctx.hidden) if encoder_trained else None
+        self.bias = torch.empty_like(ctx.bias) if decoder_trained else None
+
+    def add(self, residuals, scale, items):
+        """Given that the gradient of the logits of a slice of items is residuals times the scale of each user."""
+        ctx, factor, chunks = self.ctx, self.factor, _chunks(self.factor, items)
+        scale = scale[:, None]
+        if self.bias is not None:
+            hidden, weights_of_users = (ctx.hidden * scale).to(factor.dtype), scale.to(factor.dtype)
+            # the memory of one chunk of it, in both precisions where they differ
+            product = torch.empty_like(factor[chunks[0]])
+            rows = None if factor.dtype == ctx.weight.dtype else product.to(ctx.weight.dtype)
+        for chunk in chunks:
+            part, n = residuals[:, chunk.start - items.start : chunk.stop - items.start], chunk.stop - chunk.start
+            if self.hidden is not None:
+                self.hidden.addcmul_(part @ factor[chunk], scale)
+            if self.bias is not None:
+                self.bias[chunk] = (part.T @ weights_of_users)[:, 0]
+                torch.mm(part.T, hidden, out=product[:n])
+                of_chunk = product[:n] if rows is None else rows[:n].copy_(product[:n])
+                ctx.products.take_gradient(ctx.weight, chunk, of_chunk)
+                ctx.products.refresh(ctx.weight, chunk)
 
 
 def _write_logits(hidden, factor, bias, logits):
@@ -223,6 +265,9 @@ def _write_few_rows(hidden, weight, bias, logits):
 # What the products of a chunk of items read and write stays in the cache of a core: the logits of 500 users and 20 108
 # items take 126 ms a chunk at a time and 178 ms at once (600 wide, one thread of an AMD EPYC, float32).
 BYTES_PER_COLUMN = 4096  # 1024 items in float32, 2048 in bfloat16
+# A matrix unit has done with them before it gets going: three products of an update in bfloat16 took 45 ms in chunks of
+# 2048 items, 28 at once (two cores of a Xeon with amx_bf16).
+CHUNKS_OF_MATRIX_UNIT = 4
 
 
 # Of a batch in training, held at once: 500 users and 536 870 items in float32.
@@ -234,14 +279,25 @@ BYTES_OF_TILE_OF_GPU = 2**28
 def _chunks(weight, items=None):
     """Slices of the rows of an item matrix, or of a slice of them; all at once where it is not on a CPU."""
     first, last = (0, len(weight)) if items is None else (items.start, items.stop)
-    step = BYTES_PER_COLUMN // weight.element_size() if weight.device.type == "cpu" else last - first
+    step = items_per_chunk(weight.dtype) if weight.device.type == "cpu" else last - first
     return [slice(start, min(start + step, last)) for start in range(first, last, step)]
 
 
-def tile_size(n_users, element_size, device):
+def items_per_chunk(dtype):
+    """Whose products a CPU takes at once, in one precision or the other."""
+    on_matrix_unit = dtype == torch.bfloat16 and _has_matrix_unit()
+    return BYTES_PER_COLUMN // dtype.itemsize * (CHUNKS_OF_MATRIX_UNIT if on_matrix_unit else 1)
+
+
+@cache
+def _has_matrix_unit():
+    return torch.cpu.get_capabilities().get("amx_bf16", False)
+
+
+def tile_size(n_users, dtype, device):
     """Items whose logits are taken at once where not all are: whole chunks of them."""
     n_bytes = BYTES_OF_TILE if device.type == "cpu" else BYTES_OF_TILE_OF_GPU
-    chunk = BYTES_PER_COLUMN // element_size
+    chunk = items_per_chunk(dtype)
     return max(1, n_bytes // (4 * n_users * chunk)) * chunk
 
 

@@ -95,15 +95,14 @@ class _ProductsOfBatch(ItemProducts):
         batch = replace(batch, items=self.item_columns[batch.place.interactions], n_items=self.n_own)
         return ItemProducts(rows.update).sum_of_rows(rows.weight, batch)
 
-    def logits(self, hidden, weight, bias, out=None, items=slice(None)):
-        if not torch.is_grad_enabled():
-            return super().logits(hidden, weight, bias, out, items)
+    def log_prob(self, hidden, weight, bias, likelihood, batch):
         rows, biases = self._rows(weight, self.items), self._rows(bias, self.items)
-        half_weight = None if self.half_weight is None else torch.empty_like(rows.weight, dtype=self.half_weight.dtype)
-        factor = rows.weight.detach() if half_weight is None else half_weight
-        buffer = self.products.buffer_for(len(hidden), len(self.items), factor)
-        products = ItemProducts(rows.update, half_weight, buffer)
-        return products.logits(hidden, rows.weight, _Updated.apply(biases.weight, biases))
+        products = ItemProducts(rows.update)
+        if self.half_weight is not None:
+            products.half_weight = rows.weight.detach().to(self.half_weight.dtype)
+        products.buffer = self.products.buffer_for(len(hidden), len(self.items), products.factor(rows.weight.detach()))
+        bias = _Updated.apply(biases.weight, biases)
+        return products.log_prob(hidden, rows.weight, bias, likelihood, self.columns(batch))
 
     def _rows(self, matrix, items):
         return self.products.optimizer.rows(matrix, items)

@@ -5,8 +5,8 @@ A likelihood has ``log_prob(logits, batch)``, one value a user, and ``mean(logit
 given some of the items, which stand for all of them by ``batch.item_weights``. One that ``takes_unknown``
 leaves an item of value 0 in the batch out, as neither had nor not had. One with ``tile`` can be given all
 of them a tile at a time (see `Multinomial`). The built-in ones never build a dense target: what a user has
-not interacted with enters through the logits alone, and the gradient is written into one buffer of users x
-items.
+not interacted with enters through the logits alone. With ``residuals`` they write the gradient into the
+logits, but for a factor of each user that the products with the item matrix take care of.
 """
 
 from collections.abc import Callable
@@ -19,74 +19,19 @@ from torch.autograd.function import once_differentiable
 USERS_PER_BLOCK = 4096  # whose interactions are counted at once
 
 
-class _Multinomial(torch.autograd.Function):
-    """sum_i x_ui log softmax(f_u)_i; gradient x_ui - N_u softmax(f_u)_i. Overwrites the logits."""
+class _LogProb(torch.autograd.Function):
+    """log_prob of a likelihood that has `residuals`. Overwrites the logits."""
 
     @staticmethod
-    def forward(ctx, logits, batch):
-        if batch.item_weights is not None:
-            logits += batch.item_weights.log()
-        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
-        ctx.batch, ctx.probabilities = batch, torch.softmax(logits, -1, out=logits)
-        positives = _at_least_single(ctx.probabilities[batch.users, batch.items])
-        # a probability that underflows, in float32 that of a logit 87 below the highest, counts as the least one
-        log_probabilities = positives.clamp_min(torch.finfo(positives.dtype).tiny).log()
-        return batch.sum_per_user(batch.values * log_probabilities)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        batch, buffer = ctx.batch, ctx.probabilities
-        totals = batch.sum_per_user(batch.values)
-        # rounded to the precision of the buffer for both terms, so that the gradient still sums to 0 over the items
-        scale = (grad * totals).to(buffer.dtype)
-        buffer.mul_(-scale[:, None])
-        per_count = scale / totals.clamp_min(torch.finfo(totals.dtype).tiny)  # a user may have unknown items only
-        return _add_at_positives(buffer, batch, per_count[batch.users] * batch.values), None
-
-
-class _Logistic(torch.autograd.Function):
-    """sum_i t_ui f_ui - softplus(f_ui), t = 1[x > 0]; gradient t - s(f). Overwrites the logits."""
-
-    @staticmethod
-    def forward(ctx, logits, batch):
-        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
-        positives = _at_least_single(logits[batch.users, batch.items]).where(batch.values > 0, 0)
-        log_prob = batch.sum_per_user(positives) - _sum_of_items(F.softplus(logits), batch)
-        ctx.batch, ctx.probabilities = batch, logits.sigmoid_()
+    def forward(ctx, logits, batch, likelihood):
+        log_prob, ctx.residuals, ctx.scale = likelihood.residuals(logits, batch)
         return log_prob
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        batch, buffer = ctx.batch, ctx.probabilities
-        scale = grad.to(buffer.dtype)
-        _weighted(buffer.mul_(-scale[:, None]), batch)
-        return _add_at_positives(buffer, batch, scale[batch.users] * (batch.values > 0)), None
-
-
-class _Gaussian(torch.autograd.Function):
-    """-sum_i c_ui / 2 (x_ui - f_ui)^2, c = alpha where x > 0, else 1. Overwrites the logits.
-
-    The gradient is -f_ui where x_ui = 0 and alpha (x_ui - f_ui) elsewhere.
-    """
-
-    @staticmethod
-    def forward(ctx, logits, batch, alpha):
-        _leave_unknown_out(logits, batch, 0)
-        positives = _at_least_single(logits[batch.users, batch.items])
-        residuals = batch.values - positives
-        observed = batch.sum_per_user(alpha * residuals.square() - positives.square())
-        ctx.batch, ctx.outputs, ctx.correction = batch, logits, alpha * residuals + positives
-        return -0.5 * (observed + _sum_of_items(logits.square(), batch))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        batch, buffer = ctx.batch, ctx.outputs
-        scale = grad.to(buffer.dtype)
-        _weighted(buffer.mul_(-scale[:, None]), batch)
-        return _add_at_positives(buffer, batch, scale[batch.users] * ctx.correction), None, None
+        scale = (grad * ctx.scale).to(ctx.residuals.dtype)
+        return ctx.residuals.mul_(scale[:, None]), None, None
 
 
 def _leave_unknown_out(logits, batch, value):
@@ -111,8 +56,9 @@ def _weighted(buffer, batch):
     return buffer if batch.item_weights is None else buffer.mul_(batch.item_weights)
 
 
-def _add_at_positives(buffer, batch, values):
-    buffer[batch.users, batch.items] += values.to(buffer.dtype)  # each pair is there once
+def _with(buffer, batch, values):
+    """With other values at the items of each user, of whom each pair is there once."""
+    buffer[batch.users, batch.items] = values.to(buffer.dtype)
     return buffer
 
 
@@ -127,10 +73,22 @@ def _item_sums(rows):
     return counts, totals
 
 
-class _SumOverItems:
-    """A likelihood whose log_prob of all items is the sum of those of tiles of them."""
+class _ByResiduals:
+    """A likelihood whose log_prob and the gradient of that are those of its `residuals`.
 
-    log_prob: Callable
+    ``residuals(logits, batch)`` returns log_prob, of shape (n_users,), the logits overwritten by residuals, and a
+    factor of each user, of shape (n_users,): the gradient of log_prob is their product.
+    """
+
+    residuals: Callable
+
+    def log_prob(self, logits, batch):
+        """Logarithm of the likelihood, shape (n_users,); constants in x are dropped. Overwrites the logits."""
+        return _LogProb.apply(logits, batch, self)
+
+
+class _SumOverItems(_ByResiduals):
+    """A likelihood whose log_prob of all items is the sum of those of tiles of them."""
 
     def tile(self, logits, batch):
         """log_prob of some of the items, a tuple of one tensor."""
@@ -146,19 +104,28 @@ class _SumOverItems:
 
     def gradient_of_tile(self, logits, batch, tiles, grad):
         """Gradient of log_prob times ``grad`` in the logits of a tile, which it may overwrite."""
-        with torch.enable_grad():
-            log_prob = self.log_prob(logits.requires_grad_().view_as(logits), batch)
-        return torch.autograd.grad(log_prob, logits, grad)[0]
+        _, residuals, scale = self.residuals(logits, batch)
+        return residuals.mul_((grad * scale)[:, None])
 
 
-class Multinomial:
+class Multinomial(_ByResiduals):
     """x_u ~ Multinomial(N_u, softmax(f_u)); the values are counts, a 5 weighs five 1s."""
 
     takes_bfloat16 = takes_item_weights = takes_unknown = True
 
-    def log_prob(self, logits, batch):
-        """sum_i x_ui log softmax(f_u)_i, shape (n_users,); the constant in x is dropped."""
-        return _Multinomial.apply(logits, batch)
+    def residuals(self, logits, batch):
+        """sum_i x_ui log softmax(f_u)_i; its gradient is -N_u (softmax(f_u)_i - x_ui / N_u)."""
+        if batch.item_weights is not None:
+            logits += batch.item_weights.log()
+        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
+        probabilities = torch.softmax(logits, -1, out=logits)
+        positives = _at_least_single(probabilities[batch.users, batch.items])
+        # a probability that underflows, in float32 that of a logit 87 below the highest, counts as the least one
+        log_probabilities = positives.clamp_min(torch.finfo(positives.dtype).tiny).log()
+        totals = batch.sum_per_user(batch.values)
+        shares = batch.values / totals.clamp_min(torch.finfo(totals.dtype).tiny)[batch.users]  # some have unknown alone
+        log_prob = batch.sum_per_user(batch.values * log_probabilities)
+        return log_prob, _with(probabilities, batch, positives - shares), -totals
 
     def mean(self, logits):
         """Item probabilities, rows summing to 1, shape (n_users, n_items)."""
@@ -184,7 +151,8 @@ class Multinomial:
         _, totals, log_normalizer = tiles
         _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
         buffer = logits.sub_(log_normalizer[:, None]).exp_().mul_(-(grad * totals)[:, None])
-        return _add_at_positives(buffer, batch, grad[batch.users] * batch.values)
+        positives = buffer[batch.users, batch.items]
+        return _with(buffer, batch, positives + grad[batch.users] * batch.values)
 
     def intercept(self, rows):
         """Most likely logits where all users get the same, each item counted once more, shape (n_items,)."""
@@ -198,9 +166,13 @@ class Logistic(_SumOverItems):
 
     takes_bfloat16 = takes_item_weights = takes_unknown = True
 
-    def log_prob(self, logits, batch):
-        """sum_i t_ui log s(f_ui) + (1 - t_ui) log(1 - s(f_ui)), shape (n_users,)."""
-        return _Logistic.apply(logits, batch)
+    def residuals(self, logits, batch):
+        """sum_i t_ui f_ui - softplus(f_ui), t = 1[x > 0]; its gradient is -(s(f_ui) - t_ui)."""
+        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
+        had, positives = batch.values > 0, _at_least_single(logits[batch.users, batch.items])
+        log_prob = batch.sum_per_user(positives.where(had, 0)) - _sum_of_items(F.softplus(logits), batch)
+        residuals = _with(_weighted(logits.sigmoid_(), batch), batch, positives.sigmoid() - had.to(positives.dtype))
+        return log_prob, residuals, -torch.ones_like(log_prob)
 
     def mean(self, logits):
         """Probability of each interaction, shape (n_users, n_items)."""
@@ -224,9 +196,15 @@ class Gaussian(_SumOverItems):
     def __init__(self, alpha=10.0):
         self.alpha = alpha
 
-    def log_prob(self, logits, batch):
-        """-sum_i c_ui / 2 (x_ui - f_ui)^2, shape (n_users,); the normalising constant is dropped."""
-        return _Gaussian.apply(logits, batch, self.alpha)
+    def residuals(self, logits, batch):
+        """-sum_i c_ui / 2 (x_ui - f_ui)^2; its gradient is -f_ui where x_ui = 0, and alpha (x_ui - f_ui) elsewhere."""
+        _leave_unknown_out(logits, batch, 0)
+        positives = _at_least_single(logits[batch.users, batch.items])
+        differences = batch.values - positives
+        observed = batch.sum_per_user(self.alpha * differences.square() - positives.square())
+        log_prob = -0.5 * (observed + _sum_of_items(logits.square(), batch))
+        residuals = _with(_weighted(logits, batch), batch, -self.alpha * differences)
+        return log_prob, residuals, -torch.ones_like(log_prob)
 
     def mean(self, logits):
         """The decoder's output itself, shape (n_users, n_items)."""
@@ -239,6 +217,21 @@ class Gaussian(_SumOverItems):
 
 
 LIKELIHOODS: dict[str, Any] = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}
+
+
+def has_part(likelihood, name):
+    """Whether a likelihood has a method that goes with its log_prob; not where a subclass replaced log_prob alone."""
+    classes = type(likelihood).__mro__
+
+    def place(of_name):
+        return next((i for i, cls in enumerate(classes) if of_name in vars(cls)), len(classes))
+
+    return hasattr(likelihood, name) and place(name) <= place("log_prob")
+
+
+def takes_bfloat16(likelihood):
+    """Whether a likelihood says that it can be given logits in bfloat16."""
+    return getattr(likelihood, "takes_bfloat16", False)
 
 
 def takes_item_weights(likelihood):

@@ -182,12 +182,6 @@ def _frozen(network):
 
 
 def _log_prob(network, code, batch, products):
-    """log p(x|z) of each user; only a likelihood that says so is given logits in bfloat16."""
-    likelihood, decoder = network.likelihood, network.decoder
-    if products.in_tiles(batch.n_items):
-        hidden = decoder.hidden(code)
-        return products.log_prob_in_tiles(hidden, decoder.item_weight, decoder.item_bias, likelihood, batch)
-    logits = decoder(code, products)
-    if logits.dtype == torch.bfloat16 and not getattr(likelihood, "takes_bfloat16", False):
-        logits = logits.float()
-    return likelihood.log_prob(logits, products.columns(batch))
+    """log p(x|z) of each user."""
+    decoder = network.decoder
+    return products.log_prob(decoder.hidden(code), decoder.item_weight, decoder.item_bias, network.likelihood, batch)

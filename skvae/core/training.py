@@ -231,6 +231,7 @@ class Training:
     def _update_all(self, interrupts, checkpoint):
         """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""
         position = self._position
+        self.products.refresh(self.network.decoder.item_weight)
         try:
             for batch in self._batches(position):
                 position.beta = self.settings.schedule.weight(self.history.n_updates)
