@@ -8,12 +8,14 @@ OMP_NUM_THREADS set to its cores. DIR gets PART.json and PART.md.
 - accuracy: Recall@20 and seconds of Mult-DAE by all items and by 1, 5 and 20 % of them, on gowalla (its published
   split), anime and retail-baskets (a tenth of the users held out); --data for some of them.
 - million: one epoch of Mult-DAE, 128 wide, by 20 000 drawn items, on 1 000 000 users x 1 000 000 items with 50 million
-  interactions, and recommendations to 10 000 users; --scale 0.1 for a tenth of users, items and interactions.
+  interactions in a mapped folder, and recommendations to 10 000 users; --scale 0.1 for a tenth of users, items and
+  interactions.
 """
 
 import argparse
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -122,7 +124,14 @@ def split(name):
 def million(args):
     """Seconds and peak memory of an epoch, and of recommending to 10 000 users, above what was held before."""
     n_users = n_items = round(1_000_000 * args.scale)
-    X = power_law(n_users, n_items, 50)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "interactions"
+        skvae.save_interactions(power_law_parts(n_users, n_items, 50, 0, USERS_PER_CHUNK), path)
+        return [_million(skvae.open_interactions(path), args)]
+
+
+def _million(X, args):
+    n_users, n_items = X.shape
     n_drawn = round(20_000 * args.scale)
     model = skvae.MultDAERecommender(
         128, n_sampled_items=n_drawn, max_iter=1, early_stopping=False, random_state=0, verbose=1
@@ -142,7 +151,7 @@ def million(args):
     run["recommended_per_second"] = users.shape[0] / (time.perf_counter() - start)
     run["recommend_peak_gib_above_the_model"] = (memory("VmHWM") - before) / 2**30
     print(run, flush=True)
-    return [run]
+    return run
 
 
 PARTS = {"updates": updates, "accuracy": accuracy, "million": million}
