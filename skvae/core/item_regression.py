@@ -1,5 +1,7 @@
 """The regression of each item on all items in closed form, in the memory of one n_items x n_items matrix."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -8,7 +10,7 @@ from .devices import free_bytes, memory_of, resolve
 from .inversion import invert
 from .processes import ALONE
 
-# Rows of the Gram matrix computed at once: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
+# Rows of the Gram matrix computed at once, by all threads: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
 ITEMS_PER_BLOCK = 256
 # An inverse is taken for one where no item's row is off by more than this share of its diagonal
 N_PROBES, MAX_ERROR = 8, 1e-2
@@ -130,10 +132,15 @@ class Gram:
             gram[: len(self.kept), : len(self.kept)] = self.kept
         users = self.processes.rows_of(self.users).astype(dtype)
         items = users.T.tocsr()
-        for block in _blocks(n_items):
-            part = (items[block] @ users).toarray()
-            self.processes.sum_(torch.from_numpy(part))
-            gram[block] += part
+        n_threads = min(torch.get_num_threads(), ITEMS_PER_BLOCK)
+        blocks = _blocks(n_items, ITEMS_PER_BLOCK // n_threads)
+        with ThreadPoolExecutor(n_threads) as threads:
+            for first in range(0, len(blocks), n_threads):
+                together = blocks[first : first + n_threads]
+                parts = [*threads.map(lambda block: (items[block] @ users).toarray(), together)]
+                for block, part in zip(together, parts, strict=True):
+                    self.processes.sum_(torch.from_numpy(part))
+                    gram[block] += part
         return gram
 
     def times(self, vectors):
@@ -155,8 +162,8 @@ class Gram:
         return images
 
 
-def _blocks(n_items):
-    return [slice(first, first + ITEMS_PER_BLOCK) for first in range(0, n_items, ITEMS_PER_BLOCK)]
+def _blocks(n_items, size=ITEMS_PER_BLOCK):
+    return [slice(first, first + size) for first in range(0, n_items, size)]
 
 
 def users_weighted(users, exponent):
