@@ -18,7 +18,8 @@ from .core.initialization import (
 )
 from .core.item_products import ItemProducts, tile_size
 from .core.likelihoods import Gaussian, Logistic, Multinomial, takes_item_weights
-from .memory import FLOAT, Memory, Size, check, gibibytes, n_held_out, of_checks, of_users
+from .memory import FLOAT, Memory, Size, check, gibibytes, of_checks, of_users
+from .model_selection import n_held_out
 from .ranking import users_per_block as users_per_block_of_scores
 
 # How often the largest buffers are there at once, as the code that fills them has them
@@ -84,7 +85,10 @@ def plan_of(estimator, parameters, size):
     network, n_items = estimator._architecture(parameters).build(size.n_items), size.n_items
     device = resolve(parameters.device)
     half_precision = is_half_precision(parameters.precision, device)
-    n_validated = n_held_out(size.n_users, parameters.early_stopping, parameters.validation_fraction)
+    n_validated = 0
+    if parameters.early_stopping:  # of users who can all hide an item
+        required = parameters.early_stopping is True
+        n_validated = n_held_out(size.n_users, size.n_users, parameters.validation_fraction, required=required)
     trained = size.part(size.n_users - n_validated)
     n_users = auto.batch_size(trained.n_users) if parameters.batch_size == "auto" else parameters.batch_size
     batch = trained.part(min(n_users, trained.n_users))

@@ -20,11 +20,11 @@ from .memory import (
     Memory,
     Size,
     is_searched,
-    n_held_out,
     of_checks,
     of_linear,
     of_users,
 )
+from .model_selection import n_held_out
 from .parameters import check_parameters, integer
 from .popularity import PopularityRecommender
 
@@ -231,7 +231,7 @@ def _of_linear(model, size, probe, refit):
 
 def _n_inverses(parameters, size):
     """Of a fit: one of each setting that is tried, and one for all users."""
-    if not is_searched(parameters) or not n_held_out(size.n_users, "auto", VALIDATION_FRACTION):
+    if not is_searched(parameters) or not n_held_out(size.n_users, size.n_users, VALIDATION_FRACTION):
         return 1
     tried = {
         (other if parameters.dropout == "auto" else None, exponent if parameters.user_exponent == "auto" else None)
@@ -252,7 +252,7 @@ def _of_blend(model, size, probe, refit):
     parameters, pairs = model._checked_parameters()
     throughout = of_users(parameters, size)
     is_learned = isinstance(parameters.weights, str) and not parameters.prefit and not refit
-    n_validated = n_held_out(size.n_users, "auto", parameters.validation_fraction) if is_learned else 0
+    n_validated = n_held_out(size.n_users, size.n_users, parameters.validation_fraction) if is_learned else 0
     rounds = [("fit", size.part(size.n_users - n_validated), refit)]
     if n_validated:
         throughout[COPY_OF_USERS] = size.n_bytes

@@ -14,7 +14,7 @@ from .core.inversion import ROWS_OF_LAPACK, ROWS_PER_PRODUCT
 from .core.item_regression import ITEMS_PER_BLOCK
 from .linear_search import VALIDATION_FRACTION
 from .matrix import ENTRIES_PER_BLOCK
-from .model_selection import MAX_VALIDATION_USERS, MIN_VALIDATION_USERS
+from .model_selection import n_held_out
 
 FLOAT = 4
 BYTES_PER_INTERACTION_CHECKED = 32  # of a block of them
@@ -147,26 +147,6 @@ def gibibytes(n_bytes):
     return f"{n_bytes / 2**30:.1f} GiB"
 
 
-def n_held_out(n_users, required, fraction):
-    """Users that a fit holds out to validate on, where all of them can hide an item.
-
-    Parameters
-    ----------
-    n_users : int
-    required : bool or "auto"
-        As ``early_stopping``.
-    fraction : float
-
-    Returns
-    -------
-    int
-    """
-    n = min(int(fraction * n_users), MAX_VALIDATION_USERS)
-    if required is False or (required == "auto" and n < MIN_VALIDATION_USERS):
-        return 0
-    return min(max(n, 1), n_users - 1)
-
-
 def of_users(parameters, size):
     """What every fit holds of its users: X, and a hash of each.
 
@@ -216,7 +196,7 @@ def of_linear(parameters, size):
     n_items, matrix = size.n_items, FLOAT * size.n_items**2
     kept = {"Gram matrix": matrix} if getattr(parameters, "keep_gram", False) else {}
     throughout = of_users(parameters, size) | {"weights": matrix}
-    if is_searched(parameters) and n_held_out(size.n_users, "auto", VALIDATION_FRACTION):
+    if is_searched(parameters) and n_held_out(size.n_users, size.n_users, VALIDATION_FRACTION):
         throughout[COPY_OF_USERS] = size.n_bytes
     # the users once more, by user and by item; a block of the product, sparse and dense
     block = (12 + FLOAT) * min(ITEMS_PER_BLOCK, n_items) * n_items

@@ -88,17 +88,33 @@ def hold_out_users(X, fraction, *, required=False):
     """
     counts = count_interactions(X)
     users = np.flatnonzero(counts >= MIN_INTERACTIONS)
-    n_validated = min(int(fraction * len(users)), MAX_VALIDATION_USERS)
-    if required:
-        n_validated = max(n_validated, min(1, len(users)))
-    elif n_validated < MIN_VALIDATION_USERS:
-        n_validated = 0
-    if n_validated == len(counts):
-        n_validated = 0
+    n_validated = n_held_out(len(counts), len(users), fraction, required=required)
     validated = np.sort(check_random_state(0).permutation(users)[:n_validated])
     trained = np.ones(len(counts), bool)
     trained[validated] = False
     return np.flatnonzero(trained), validated
+
+
+def n_held_out(n_users, n_able, fraction, *, required=False):
+    """How many users `hold_out_users` validates on.
+
+    Parameters
+    ----------
+    n_users, n_able : int
+        Users of X, and those of them that can hide an item.
+    fraction, required :
+        As there.
+
+    Returns
+    -------
+    int
+    """
+    n_validated = min(int(fraction * n_able), MAX_VALIDATION_USERS)
+    if required:
+        n_validated = max(n_validated, min(1, n_able))
+    elif n_validated < MIN_VALIDATION_USERS:
+        return 0
+    return n_validated if n_validated < n_users else 0
 
 
 def _warn_groups(groups, splitter):

@@ -44,7 +44,7 @@ ARROWS = {
     "linear": {"callbacks", "checkpoints", "core", "linear_search", "memory", "parameters", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
     "memory": {"core", "linear_search", "matrix", "model_selection"},
-    "autoencoder_memory": {"auto", "core", "memory", "ranking"},
+    "autoencoder_memory": {"auto", "core", "memory", "model_selection", "ranking"},
     "checkpoints": {"core"},
     "blend_members": {"core", "ranking", "recommender"},
     "blend": {"blend_members", "callbacks", "checkpoints", "core", "hiding", "linear", "model_selection"}
@@ -58,7 +58,7 @@ ARROWS = {
     "multdae": {"auto", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
     "cost": {"autoencoder", "autoencoder_memory", "blend", "core", "linear", "linear_search", "memory", "parameters"}
-    | {"popularity"},
+    | {"model_selection", "popularity"},
     "saved_state": {
         "autoencoder",
         "blend",

@@ -10,7 +10,8 @@ from .devices import free_bytes, memory_of, resolve
 from .inversion import invert
 from .processes import ALONE
 
-# Rows of the Gram matrix computed at once, by all threads: a sparse product holds at most 12 bytes an entry, 60 MB of 20 000 items.
+# Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 12 bytes an entry,
+# 60 MB of 20 000 items.
 ITEMS_PER_BLOCK = 256
 # An inverse is taken for one where no item's row is off by more than this share of its diagonal
 N_PROBES, MAX_ERROR = 8, 1e-2
