@@ -300,7 +300,7 @@ def _updates_per_epoch(estimator, rows):
 
 
 def _fitted_network(estimator, rows):
-    """A network of copies of the weights, which stay as they are in the fitted model; added items get their first ones."""
+    """A network of copies of the weights, which stay in the model as they are; added items get their first ones."""
     network = estimator.architecture_.build_with(estimator.weights_, copy=True)
     added = network.decoder.item_bias.detach().isinf()
     if added.any():
