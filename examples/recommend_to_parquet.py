@@ -72,14 +72,14 @@ def opened(interactions, model):
     kinds = [type(part).__name__ for part in parts]
     if len(kinds) != 2 or kinds[0] != "InteractionEncoder":
         raise SystemExit(
-            f"{model} holds {', '.join(kinds)}: save a model, or (encoder, model), in this "
-            "order."
+            f"{model} holds {', '.join(kinds)}: save a model, or (encoder, model), in "
+            "this order."
         )
     encoder, model = parts
     if X.shape[0] != len(encoder.user_ids_):
         raise SystemExit(
-            f"The matrix has {X.shape[0]} users, the encoder {len(encoder.user_ids_)}: save "
-            "the matrix that its fit_transform gave, or the model without the encoder."
+            f"The matrix has {X.shape[0]} users, the encoder {len(encoder.user_ids_)}: "
+            "save the matrix that its fit_transform gave, or the model without the encoder."
         )
     return X, encoder, model
 
