@@ -3,12 +3,14 @@
     export OMP_NUM_THREADS=1
     python examples/recommend_to_parquet.py model.skvae interactions/ answers/ --jobs 8
 
-with a model that skvae.save wrote, and a folder of skvae.save_interactions. The processes
-share one copy of both. A run that was cut short goes on. Needs the extra ``tables``.
+with a file of skvae.save, of a model or of ``(encoder, model)``, and a folder of
+skvae.save_interactions. The processes share one copy of both. A run that was cut short
+goes on. Needs the extra ``tables``.
 
-A file has -k items for each of some users in four columns: user and item (row and column
-of the matrix), rank (from 1) and score. It says which model and matrix it is of: files of
-others are removed.
+A file has -k items for each of some users in four columns: user, rank (from 1), item and
+score. Users and items are the ids of the encoder, whose fit_transform made the matrix;
+without an encoder, rows and columns of the matrix. A file says which model and matrix it
+is of: files of others are removed.
 """
 
 import argparse
@@ -32,7 +34,7 @@ def main(arguments=None):
         parser.add_argument(name, type=int, default=default)
     args = parser.parse_args(arguments)
     args.recommendations.mkdir(exist_ok=True)
-    n_users = skvae.open_interactions(args.interactions).shape[0]
+    n_users = opened(args.interactions, args.model)[0].shape[0]
     sources = args.model, args.interactions / "meta.json"
     written = [path.stat().st_mtime_ns for path in sources]
     about = f"{args.model} {args.interactions} {written} {args.k} {args.users_per_file}"
@@ -48,11 +50,14 @@ def main(arguments=None):
 def write(args, about, users):
     path = args.recommendations / f"{users.start:012d}.parquet"
     if not path.exists():
-        X, model = opened(args.interactions, args.model)
+        X, encoder, model = opened(args.interactions, args.model)
         items, scores = skvae.recommend(model, X[users], args.k)
         places = rows, ranks = np.nonzero(items >= 0)  # -1 where fewer than k are left
         columns = {"user": rows + users.start, "rank": ranks + 1}
         columns |= {"item": items[places], "score": scores[places]}
+        if encoder is not None:
+            columns["user"] = encoder.inverse_users(columns["user"])
+            columns["item"] = encoder.inverse_items(columns["item"])
         table = pa.table(columns, metadata={"about": about})
         pq.write_table(table, path.with_suffix(".part"))
         os.replace(path.with_suffix(".part"), path)
@@ -60,7 +65,23 @@ def write(args, about, users):
 
 @functools.cache
 def opened(interactions, model):
-    return skvae.open_interactions(interactions), skvae.load(model, mmap_mode="r")
+    X, loaded = skvae.open_interactions(interactions), skvae.load(model, mmap_mode="r")
+    if hasattr(loaded, "decision_function"):
+        return X, None, loaded
+    parts = loaded if isinstance(loaded, (tuple, list)) else [loaded]
+    kinds = [type(part).__name__ for part in parts]
+    if len(kinds) != 2 or kinds[0] != "InteractionEncoder":
+        raise SystemExit(
+            f"{model} holds {', '.join(kinds)}: save a model, or (encoder, model), in "
+            "this order."
+        )
+    encoder, model = parts
+    if X.shape[0] != len(encoder.user_ids_):
+        raise SystemExit(
+            f"The matrix has {X.shape[0]} users, the encoder {len(encoder.user_ids_)}: "
+            "save the matrix that its fit_transform gave, or the model without the encoder."
+        )
+    return X, encoder, model
 
 
 if __name__ == "__main__":

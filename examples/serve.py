@@ -87,8 +87,15 @@ def load(path):
     # a joblib file can run anything when it is read: serve only your own
     read = joblib.load if path.suffix == ".joblib" else skvae.load
     loaded = read(path, mmap_mode="r")
-    if isinstance(loaded, tuple):
-        encoder, model = loaded
+    if not hasattr(loaded, "decision_function"):
+        parts = loaded if isinstance(loaded, (tuple, list)) else [loaded]
+        kinds = [type(part).__name__ for part in parts]
+        if len(kinds) != 2 or kinds[0] != "InteractionEncoder":
+            raise ValueError(
+                f"{path} holds {', '.join(kinds)}: save a model, or (encoder, model), in "
+                "this order."
+            )
+        encoder, model = parts
     else:
         model = loaded
         numbers = np.arange(recommender_of(model).n_features_in_)
@@ -105,7 +112,12 @@ def recommender_of(model):
 
 
 def create_app(path=None):
-    path = Path(path or os.environ["SKVAE_MODEL"])
+    path = path or os.environ.get("SKVAE_MODEL")
+    if not path:
+        raise ValueError(
+            "Say what to serve: export SKVAE_MODEL=model.skvae, a file of skvae.save."
+        )
+    path = Path(path)
     encoder, model = load(path)
     about = {
         "skvae": skvae.__version__,

@@ -211,15 +211,21 @@ def _from_moment(at, times):
     if isinstance(at, (str, datetime.date, np.datetime64)):
         if isinstance(at, datetime.datetime) and at.tzinfo is not None:
             at = at.astimezone(datetime.UTC).replace(tzinfo=None)
-        moment = np.datetime64(at, "us")
+        try:
+            moment = np.datetime64(at, "us")
+        except ValueError as error:
+            raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
         moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
     elif isinstance(at, bool) or not isinstance(at, numbers.Real):
         raise TypeError(f"at must be a number in the unit of timestamps, or a date, got {at!r}.")
     hidden = times >= moment
     if hidden.all() or not hidden.any():
+        first, last = times.min(), times.max()
+        if moment is not at and times.dtype.kind != "M" and max(abs(first), abs(last)) < 2**63:
+            first, last = (f"{time} ({np.datetime64(int(time), 'us').astype('M8[s]')})" for time in (first, last))
         raise ValueError(
-            f"at={at!r} is not between the first and the last of the timestamps, {times.min()} and {times.max()}: a "
-            "date is compared as microseconds since 1970, a number as it is."
+            f"at={at!r} is not between the first and the last of the timestamps, {first} and {last}: a date is "
+            "compared as microseconds since 1970, a number as it is."
         )
     return hidden
 

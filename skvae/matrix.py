@@ -12,7 +12,7 @@ from collections.abc import Set
 import numpy as np
 import scipy.sparse as sp
 
-from .matrix_checks import column_names
+from .matrix_checks import check_no_pair, column_names
 
 ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
 
@@ -292,7 +292,7 @@ def _check_indices(X, name):
 
 def _values(X, name):
     """The cells of a dense matrix, an array of a dtype that scipy computes with."""
-    dtypes = list(X.dtypes) if hasattr(X, "iloc") and hasattr(X, "dtypes") else []
+    dtypes = list(X.dtypes) if hasattr(X, "iloc") and getattr(X, "ndim", 0) == 2 else []  # those of a Series are one
     if dtypes and all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in dtypes):
         X = X.to_numpy(np.result_type(*set(dtypes)))  # by itself pandas makes objects of bool beside numbers
     return _numeric(_array(X, name), name)
@@ -302,6 +302,7 @@ def _array(X, name):
     """X as an array of two dimensions."""
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(f"{name} has masked cells, which are no interactions: fill them with 0, as {name}.filled(0).")
+    check_no_pair(X, name)
     try:
         array = np.asarray(X)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -315,10 +316,10 @@ def _array(X, name):
 
 def _check_two_dimensions(shape, kind, name):
     if len(shape) != 2:
-        raise ValueError(
-            f"{name} must have two dimensions, users and items, got {kind} of shape {shape}. Reshape your data, that "
-            f"of one user with {name}.reshape(1, -1)."
-        )
+        is_row = len(shape) == 1 and shape[0] > 0
+        remedy = f" Reshape your data, that of one user with np.reshape({name}, (1, -1))." if is_row else ""
+        got = f"{kind} of shape {shape}" if shape else kind
+        raise ValueError(f"{name} must have two dimensions, users and items, got {got}.{remedy}")
 
 
 def _numeric(values, name):
@@ -471,9 +472,11 @@ def item_indices(indices, name, n_items):
             "InteractionEncoder.item_indices gives for ids."
         )
     if indices.ndim != 1 or (len(indices) and not np.issubdtype(indices.dtype, np.integer)):
+        remedy = "; for a boolean mask pass np.flatnonzero(mask)" if indices.dtype.kind == "b" else ""
+        remedy = f", such as [{indices}]" if indices.ndim == 0 and indices.dtype.kind in "iu" else remedy
         raise ValueError(
             f"{name} must be a one-dimensional array of item indices, got dtype {indices.dtype} with "
-            f"shape {indices.shape}; for a boolean mask pass np.flatnonzero(mask)."
+            f"shape {indices.shape}{remedy}."
         )
     if len(indices) and not (indices.min() >= 0 and indices.max() < n_items):
         wrong, none = (indices.min(), ", and -1 stands for none") if indices.min() < 0 else (indices.max(), "")

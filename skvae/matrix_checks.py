@@ -69,6 +69,41 @@ def is_matrix(y):
     return len(shape_of(y)) >= 2
 
 
+def is_pair(X):
+    """Whether X is two matrices, as (fold_in, held_out) is.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(X, (tuple, list)) and len(X) == 2 and all(len(getattr(part, "shape", ())) == 2 for part in X)
+
+
+def check_no_pair(X, name):
+    """Raise where two matrices stand for one.
+
+    Parameters
+    ----------
+    X : object
+    name : str
+        What the error calls it.
+
+    Raises
+    ------
+    ValueError
+    """
+    if is_pair(X):
+        raise ValueError(
+            f"{name} is a pair of matrices, and one is needed: of a pair (fold_in, held_out), such as split.test of a "
+            "temporal split, pass the fold-in as X and the held-out items as y, as in evaluate(model, fold_in, "
+            "y=held_out)."
+        )
+
+
 def check_same_cells(matrix, X, name, beside="X", remedy=""):
     """Raise where a matrix beside X does not have its shape and, where both are tables, its columns and rows.
 
@@ -117,6 +152,30 @@ def check_columns_of_model(model, table, name):
     if fitted is not None:
         has = f"{type(model).__name__} was fitted with"
         _check_same_columns(column_names(table), list(fitted), name, has, f"{name}[model.feature_names_in_]")
+
+
+def check_columns_of_fit(model, matrix, table, name):
+    """Raise where a matrix beside the X of a fit does not have its columns.
+
+    Parameters
+    ----------
+    model : estimator
+        With ``n_features_in_`` and, of a table, ``feature_names_in_`` of X.
+    matrix : csr_array of shape (n_users, n_items)
+        What was read of the table.
+    table : sparse matrix, array or DataFrame
+    name : str
+        What the error calls it.
+
+    Raises
+    ------
+    ValueError
+    """
+    if matrix.shape[1] != model.n_features_in_:
+        raise ValueError(f"{name} has {matrix.shape[1]} columns, X has {model.n_features_in_}: they must be the same.")
+    fitted = getattr(model, "feature_names_in_", None)
+    if fitted is not None:
+        _check_same_columns(column_names(table), list(fitted), name, "X has", f"{name}[X.columns]")
 
 
 def check_no_table_of_events(X):
@@ -221,10 +280,9 @@ def check_no_matrix_as_y(y, X):
     ------
     ValueError
     """
-    is_pair = isinstance(y, (tuple, list)) and len(y) == 2 and all(len(getattr(part, "shape", ())) == 2 for part in y)
     shape: tuple = getattr(y, "shape", ())
-    if is_pair or (len(shape) == 2 and shape[0] != X.shape[0]):
-        got = "a pair of matrices" if is_pair else f"a matrix of {shape[0]} rows beside the {X.shape[0]} users of X"
+    if is_pair(y) or (len(shape) == 2 and shape[0] != X.shape[0]):
+        got = "a pair of matrices" if is_pair(y) else f"a matrix of {shape[0]} rows beside the {X.shape[0]} users of X"
         raise ValueError(f"y is {got}, and fit learns from X alone: pass validation users by name, as X_val=.")
 
 

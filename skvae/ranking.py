@@ -197,6 +197,8 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
 
     Raises
     ------
+    TypeError
+        Where the model has no ``decision_function``.
     ValueError
         Where X is no matrix of finite, non-negative numbers, k, candidates or exclude are out of
         range, or the model's scores have another number of columns than X.
@@ -211,6 +213,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     (3, 5)
     """
     check_scalar(k, "k", (int, np.integer), min_val=1)
+    _check_scores_items(model)
     X = row_sliceable(X)
     n_users, n_items = X.shape
     excluded = _excluded_cells(model, exclude, X)
@@ -227,6 +230,18 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
         tiles = _masked(_tiles(scorer, rows, n_items, width), cells, blocked)
         _write_top_k(tiles, items[block], scores[block])
     return items, scores
+
+
+def _check_scores_items(model):
+    if isinstance(model, type):
+        raise TypeError(f"The model is the class {model.__name__}: pass a fitted one, as {model.__name__}().fit(X).")
+    try:
+        _ = model.decision_function
+    except AttributeError as error:
+        raise TypeError(
+            f"{type(model).__name__} has no decision_function(X), which gives a score of every item: see Models of "
+            "other libraries in the documentation."
+        ) from error
 
 
 def _tile_shape(scorer, n_items):

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, hide_items, user_hashes, why_nobody_is_scored
 from .matrix import as_float32, item_indices
 from .matrix_checks import (
+    check_columns_of_fit,
     check_no_matrix_as_y,
     check_no_table_of_events,
     check_same_cells,
@@ -259,7 +260,18 @@ class BaseRecommender(BaseEstimator):
         if reset:
             check_no_matrix_as_y(y, checked)
             check_trainable(checked)
-        validate_data(self, X, reset=reset, skip_check_array=True)
+        elif name != "X":
+            check_columns_of_fit(self, checked, X, name)
+        try:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            n_more = 0 if reset else checked.shape[1] - self.n_features_in_
+            if n_more <= 0 or not hasattr(self, "add_items"):
+                raise
+            raise ValueError(
+                f"{str(error).rstrip()} Where the last columns are new items, add_items({n_more}) gives a fitted model "
+                "columns for them."
+            ) from error
         return checked
 
     def _validation_pair(self, X_val):
@@ -269,7 +281,7 @@ class BaseRecommender(BaseEstimator):
         names = ("X_val[0]", "X_val[1]") if is_pair else ("X_val",)
         pair = X_val if is_pair else (X_val,)
         parts = [self._check_interactions(part, reset=False, name=name) for part, name in zip(pair, names, strict=True)]
-        if is_pair and parts[0].shape == parts[1].shape:  # names are lost in what was read
+        if is_pair:  # names are lost in what was read
             check_same_cells(*reversed(pair), *reversed(names))
         fold_in, held_out = hide_items(*parts)
         if fold_in.nnz < held_out.nnz:

@@ -123,8 +123,9 @@ def is_table(values):
     -------
     bool
     """
-    if isinstance(values, tuple):
-        return len(values) > 0 and all(isinstance(v, Iterable) and not isinstance(v, (str, bytes)) for v in values)
+    columns = values.values() if isinstance(values, Mapping) else values
+    if isinstance(values, (tuple, Mapping)):
+        return len(columns) > 0 and all(isinstance(v, Iterable) and not isinstance(v, (str, bytes)) for v in columns)
     return _has_columns(values) or getattr(values, "ndim", 1) == 2
 
 
@@ -252,9 +253,12 @@ def frame_of(table, name="events"):
     if isinstance(table, (np.ndarray, tuple)):
         return None
     if not _has_columns(table):
+        remedy = "a user-item matrix needs no InteractionEncoder"
+        if isinstance(table, Mapping):
+            remedy = f"make a DataFrame of the columns, as pd.DataFrame({name})"
         raise TypeError(
             f"{name} must be a DataFrame, an array of shape (n_events, n_columns) or a tuple of arrays, got "
-            f"{type(table).__name__}; a user-item matrix needs no InteractionEncoder."
+            f"{type(table).__name__}; {remedy}."
         )
     try:
         import narwhals.stable.v2 as nw
@@ -276,11 +280,13 @@ def _frame_columns(frame, names, table, optional, ids):
     missing = [role for role in names if role not in present and role not in optional]
     if missing:
         plural = "s" if len(missing) > 1 else ""
+        if table == "events":
+            remedy = "Say InteractionEncoder(" + ", ".join(f'{role}="..."' for role in missing) + ")."
+        else:
+            remedy = "Rename " + " and ".join(f"that of {role}s to {names[role]!r}" for role in missing) + "."
         raise ValueError(
             f"{table} has no column{plural} {' and '.join(repr(names[role]) for role in missing)}, its columns are: "
-            f"{', '.join(map(str, frame.columns))}. Say InteractionEncoder("
-            + ", ".join(f'{role}="..."' for role in missing)
-            + ")."
+            f"{', '.join(map(str, frame.columns))}. {remedy}"
         )
     columns = {role: frame.get_column(name) for role, name in present.items()}
     return {role: (_strings(s) if role in ids else None) or _series_values(s) for role, s in columns.items()}

@@ -259,7 +259,7 @@ def test_similar_items_are_other_items_best_first(model):
     assert sorted(every[0]) == [-1, -1, *(item for item in range(200) if item != 5)]
     with pytest.raises(ValueError, match="items holds item 200"):
         model.similar_items([200])
-    with pytest.raises(ValueError, match="one-dimensional"):
+    with pytest.raises(ValueError, match=r"one-dimensional .* with shape \(\), such as \[3\]\.$"):
         model.similar_items(3)
     with pytest.raises(NotFittedError):
         clone(model).similar_items([0])
@@ -755,8 +755,19 @@ def test_another_number_of_items_is_refused_everywhere(estimator, X):
         with pytest.raises(ValueError, match=f"X has 100 features, but {type(model).__name__} is expecting 200"):
             _call(model, name, X[:, :100])
     if has_fit_parameter(estimator, "X_val"):
-        with pytest.raises(ValueError, match="X has 100 features, but"):
-            estimator.fit(X, X_val=X[:, :100])
+        for X_val, name in ((X[:, :100], "X_val"), ((X, X[:, :100]), r"X_val\[1\]")):
+            with pytest.raises(ValueError, match=f"^{name} has 100 columns, X has 200: they must be the same"):
+                estimator.fit(X, X_val=X_val)
+
+
+def test_more_items_than_the_model_has_are_told_of_add_items(estimator, X):
+    model, wider = clone(estimator).fit(X[:, :198]), pd.DataFrame(X.toarray())
+    for name in {*CALLS, "partial_fit"} & set(dir(model)) if hasattr(model, "add_items") else ():
+        for more in (X, wider):
+            with pytest.raises(
+                ValueError, match=r"expecting 198 .* Where the last columns are new items, add_items\(2\)"
+            ):
+                _call(model, name, more)
 
 
 def test_a_held_out_matrix_of_another_shape_is_refused(estimator, X):
@@ -764,7 +775,7 @@ def test_a_held_out_matrix_of_another_shape_is_refused(estimator, X):
     with pytest.raises(ValueError, match=message):
         clone(estimator).fit(X).score(X, X[:400])
     if has_fit_parameter(estimator, "X_val"):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=r"X_val\[1\] has shape \(400, 200\), X_val\[0\] has \(500, 200\)"):
             estimator.fit(X, X_val=(X, X[:400]))
 
 

@@ -105,6 +105,7 @@ METHODS_OF_TABLE = [
     "similar_items",
     "explain",
     "transform",
+    "inverse_transform",
     "item_vectors",
     "posterior",
 ]

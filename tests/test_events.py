@@ -575,7 +575,7 @@ def test_what_is_no_index_raises(indices, sentence):
         (lambda: (5, 6), TypeError, "Each column of events must be an array or a list, got 5"),
         (lambda: np.zeros((0, 2)), ValueError, "events has no rows"),
         (lambda: np.zeros((3, 0)), ValueError, "events must have the 2 columns user, item"),
-        (lambda: {"user": [1], "item": [1]}, TypeError, "events must be a DataFrame, an array"),
+        (lambda: {"user": [1], "item": [1]}, TypeError, r"events must be .* got dict; make .* pd.DataFrame\(events\)"),
     ],
 )
 def test_what_is_no_table_raises(events, error, sentence):

@@ -6,6 +6,7 @@ import traceback
 import warnings
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -482,7 +483,12 @@ BAD = {
     "a dict in a cell": (with_value({}, dtype=object), "must hold numbers"),
     "complex": (lambda: COUNTS * 1j, "Complex data not supported"),
     "one dimension": (lambda: COUNTS[0], "must have two dimensions.*Reshape your data"),
-    "three dimensions": (lambda: COUNTS[None], "must have two dimensions"),
+    "one dimension of text in pandas": (lambda: pd.Series(["a", "b"]), "must have two dimensions.*Reshape your data"),
+    "one dimension of text in polars": (lambda: pl.Series(["a", "b"]), "must have two dimensions.*Reshape your data"),
+    "three dimensions": (
+        lambda: COUNTS[None],
+        r"must have two dimensions, users and items, got \w+ of shape \(.*\)\.$",
+    ),
     "lists of different lengths": (lambda: [[1, 2], [3]], "of which NumPy makes no array"),
     "column 25": (with_index(25), f"{DAMAGED}: it stores an entry in column 25, and has the columns 0 to 24"),
     "column 2 billion": (with_index(2 * 10**9), f"{DAMAGED}: .* column 2000000000"),
@@ -530,6 +536,28 @@ def test_every_function_refuses_every_bad_matrix_in_the_same_words(reader):
         if not (re.search(sentence, text) and re.search(name, text)):
             misses[bad] = text
     assert not misses
+
+
+@pytest.mark.parametrize("X", ["events.csv", None, {"user": [1]}, 5, [], {1, 2}], ids=repr)
+def test_what_is_no_array_is_not_told_to_reshape(X):
+    got = type(X).__name__ + (r" of shape \(0,\)" if X == [] else "")
+    for call in (EASERecommender().fit, partial(evaluate, MODEL), MODEL.recommend, skvae.fold_in_split):
+        with pytest.raises(ValueError, match=rf"^X must have two dimensions, users and items, got {got}\.$"):
+            call(X)
+
+
+@pytest.mark.parametrize("pair", [(FOLD_IN, HELD_OUT), [COUNTS, COUNTS], (frame(COUNTS), HELD_OUT)])
+def test_a_pair_as_X_is_told_of_y(pair):
+    scorer = partial(RankingScorer(), MODEL)
+    calls = partial(evaluate, MODEL), scorer, MODEL.score, MODEL.recommend, EASERecommender().fit, skvae.fold_in_split
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^X is a pair of matrices.*evaluate\(model, fold_in, y=held_out\)\.$"):
+            call(pair)
+
+
+def test_X_val_with_the_columns_of_X_in_another_order_is_named():
+    with pytest.raises(ValueError, match=r"^X_val has the column 'item 24' where X has 'item 0' .*X_val\[X\.columns\]"):
+        MultDAERecommender(2, max_iter=1).fit(frame(COUNTS), X_val=frame(COUNTS).iloc[:, ::-1])
 
 
 @pytest.mark.parametrize("bad", [name for name in BAD if "csr" in name or "DataFrame" in name or "column" in name])

@@ -575,10 +575,16 @@ def test_a_split_at_a_moment_trains_on_nothing_of_later_or_of_test_users():
         ({"timestamps": TIMES, "at": -1}, ValueError, "not between the first and the last"),
         ({"timestamps": TIMES, "at": float("nan")}, ValueError, "not between the first and the last"),
         ({"timestamps": TIMES, "at": "2018-01-01"}, ValueError, "as microseconds since 1970"),
+        (
+            {"timestamps": DAYS.astype(np.int64), "at": "2030-01-01"},
+            ValueError,
+            r"\d+ \(2018-01-\d\dT00:00:00\) and \d+",
+        ),
+        ({"timestamps": DAYS, "at": "15.02.2018"}, ValueError, "at='15.02.2018' is no date: write it as in"),
         ({"timestamps": TIMES, "at": [3]}, TypeError, "at must be a number"),
         ({"timestamps": TIMES, "at": True}, TypeError, "at must be a number"),
     ],
-    ids=["no times", "before all", "nan", "another unit", "list", "bool"],
+    ids=["no times", "before all", "nan", "another unit", "after all", "no date", "list", "bool"],
 )
 def test_a_moment_that_cuts_nothing_raises(kwargs, error, message):
     for split in (fold_in_split, strong_generalization_split):

@@ -409,7 +409,12 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
         (["i1", 7], TypeError, "Ids in exclude must be all strings or all numbers"),
         ([7], ValueError, "Item ids are numbers here and were strings in fit"),
         ((["u"], ["i1"]), ValueError, "User ids are strings here and were numbers in events"),
-        (pd.DataFrame({"item": ["i1"]}), ValueError, "exclude has no column 'user', its columns are: item"),
+        (
+            pd.DataFrame({"item": ["i1"]}),
+            ValueError,
+            r"exclude has no column 'user', .*: item. Rename that of users to 'user'",
+        ),
+        ({"user": [100], "item": ["i1"]}, TypeError, r"exclude must be .* got dict; make .* pd.DataFrame\(exclude\)"),
         (([100, 101], ["i1"]), ValueError, "exclude must have the 2 columns user, item, all equally long"),
         (([100, None], ["i1", "i2"]), ValueError, "1 of 2 events have no value in column 'user'"),
         ("i1", TypeError, "exclude must be an array or a list, got 'i1'"),

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Binarizer, FunctionTransformer
 
-from skvae import PopularityRecommender, UserKFold, ndcg_scorer, recommend, top_k
+from skvae import PopularityRecommender, UserKFold, evaluate, ndcg_scorer, recommend, top_k
 from skvae.datasets import make_interactions
 
 LAYOUTS = {
@@ -320,6 +320,24 @@ def test_recommend_for_no_user_is_empty():
 def test_bad_item_indices_raise_with_their_parameter(name, indices, sentence):
     with pytest.raises(ValueError, match=f"{name}.*{sentence}"):
         recommend(Linear(WEIGHTS), X, 3, **{name: np.array(indices)})
+
+
+def test_a_boolean_mask_alone_is_told_of_flatnonzero_and_a_number_alone_of_a_list():
+    for indices in (3, [[0, 1]], [0.0, 1.0]):
+        with pytest.raises(ValueError, match="must be a one-dimensional array") as error:
+            recommend(Linear(WEIGHTS), X, 3, candidates=indices)
+        assert "mask" not in str(error.value)
+        assert str(error.value).endswith("such as [3].") == (indices == 3)
+
+
+def test_a_model_without_scores_is_told_of_what_it_needs():
+    search = GridSearchCV(PopularityRecommender(), {"store_user_hashes": [True]}, scoring=ndcg_scorer, refit=False)
+    for model in (object(), (1, 2), search):
+        for call in (recommend, evaluate, ndcg_scorer):
+            with pytest.raises(TypeError, match=rf"^{type(model).__name__} has no decision_function\(X\)"):
+                call(model, sp.csr_array(X))
+    with pytest.raises(TypeError, match=r"the class PopularityRecommender: pass a fitted one"):
+        recommend(PopularityRecommender, X)
 
 
 def test_an_exclude_of_another_shape_raises():

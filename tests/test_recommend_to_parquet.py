@@ -36,6 +36,34 @@ def test_the_files_hold_what_recommend_gives_and_no_place_without_an_item(run, X
     pd.testing.assert_frame_equal(table, pd.DataFrame(expected(X, 195)))
 
 
+def test_with_an_encoder_the_files_hold_its_ids(run, X, tmp_path):
+    users, items = X.nonzero()
+    events = pd.DataFrame({"user": [f"u{u:03d}" for u in users], "item": [f"i{i:03d}" for i in items]})
+    encoder = skvae.InteractionEncoder()
+    model = skvae.PopularityRecommender().fit(encoder.fit_transform(events))
+    skvae.save((encoder, model), tmp_path / "model")
+    skvae.save_interactions(encoder.transform(events), tmp_path / "X")
+    table = pd.concat(map(pd.read_parquet, run("-k", "3")), ignore_index=True)
+    wanted = encoder.recommend(model, events, k=3)[table.columns]
+    pd.testing.assert_frame_equal(
+        table.astype({"user": object, "item": object}), wanted.astype(dict.fromkeys(["user", "item"], object))
+    )
+
+
+def test_a_file_of_something_else_ends_in_one_sentence(run, X, tmp_path):
+    encoder = skvae.InteractionEncoder().fit((["ann", "bob"], ["tea", "jam"]))
+    model = skvae.PopularityRecommender().fit(X)
+    skvae.save((model, encoder), tmp_path / "model")
+    with pytest.raises(SystemExit, match=r"holds PopularityRecommender, InteractionEncoder: save .* in this order\.$"):
+        run()
+    skvae.save(encoder, tmp_path / "model")
+    with pytest.raises(SystemExit, match="holds InteractionEncoder: save a model"):
+        run()
+    skvae.save((encoder, model), tmp_path / "model")
+    with pytest.raises(SystemExit, match="The matrix has 500 users, the encoder 2: save the matrix"):
+        run()
+
+
 def test_a_run_goes_on_where_the_last_one_ended_and_begins_anew_with_another_model(run, X, tmp_path, monkeypatch):
     files = run()
     assert [file.name for file in files] == [f"{first:012d}.parquet" for first in range(0, 500, 120)]

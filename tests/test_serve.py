@@ -222,6 +222,26 @@ def test_more_requests_than_are_computed_at_once_are_all_answered(client, model,
     _assert_recommends(model, answers, visitors)
 
 
+# -- files that cannot be served
+
+
+def test_a_file_of_something_else_ends_in_one_sentence(model, tmp_path):
+    encoder = InteractionEncoder().fit((["ann", "bob"], ["tea", "jam"]))
+    for saved, kinds in {
+        (model, encoder): "MultVAERecommender, InteractionEncoder",
+        encoder: "InteractionEncoder",
+    }.items():
+        skvae.save(saved, tmp_path / "model.skvae")
+        with pytest.raises(ValueError, match=rf"holds {kinds}: save a model, or \(encoder, model\), in this order\.$"):
+            serve.create_app(tmp_path / "model.skvae")
+
+
+def test_without_a_path_it_says_what_to_set(monkeypatch):
+    monkeypatch.delenv("SKVAE_MODEL", raising=False)
+    with pytest.raises(ValueError, match="export SKVAE_MODEL="):
+        serve.create_app()
+
+
 # -- the benchmark
 
 
