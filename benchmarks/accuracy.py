@@ -173,8 +173,8 @@ def table(name, machine, runs, per_user):
         row = [model, *(pooled([run[metric] for run in own]) for metric in SHOWN)]
         for other in COMPARED:
             pairs = [(f"{model}, split {seed}", f"{other}, split {seed}") for seed in seeds]
-            known = model != other and all(key in per_user for pair in pairs for key in pair)
-            row.append(pooled([mean_and_error(per_user[a] - per_user[b]) for a, b in pairs]) if known else "")
+            common = [(a, b) for a, b in pairs if a != b and a in per_user and b in per_user]
+            row.append(pooled([mean_and_error(per_user[a] - per_user[b]) for a, b in common]) if common else "")
         rows.append([*row, len(seeds)])
     shape = next(iter(runs.values()))["shape"]
     title = f"## {name}, {shape[0]} training users x {shape[1]} items"
