@@ -399,7 +399,8 @@ class ItemsMixin:
         where blocks of users get smaller, to rounding. The names of a DataFrame's columns are dropped.
 
         - Autoencoders: passes of `partial_fit`, about ten where a pass is some forty updates, or fit with warm_start,
-          train all added items, from the lowest bias of the others and from zero vectors on. Optimizer state is dropped.
+          train all added items, from the lowest bias of the others and from zero vectors on. Optimizer state is
+          dropped.
         - Linear models: fit, or with keep_gram=True `partial_fit`, gives them weights.
         - Blends: the members are widened, those that were passed fitted too, and trained by the next fit.
 
