@@ -15,6 +15,7 @@ an encoder, the names of the columns that fit got, or their numbers. Unknown ite
 for nothing. A request that cannot be answered gets 413 or 422, and one sentence.
 """
 
+import asyncio
 import math
 import os
 import warnings
@@ -23,14 +24,23 @@ from typing import Annotated, Any
 
 import joblib
 import numpy as np
-from fastapi import Depends, FastAPI, HTTPException, Request
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 from sklearn.pipeline import Pipeline
 
 import skvae
 
 MAX_BYTES, MAX_VISITORS, MAX_K = 1_000_000, 256, 1000  # of one request
+MAX_AT_ONCE = 8  # requests that a worker computes at once; others wait
 
 
 def check_item(value):
@@ -53,6 +63,9 @@ class Answer(BaseModel):
     items: list[Any]
     scores: list[float]
     unknown: list[Any]
+
+
+Answers = TypeAdapter(list[Answer])
 
 
 async def read_query(request: Request) -> Query:
@@ -115,8 +128,18 @@ def create_app(path=None):
     app = FastAPI(title=about["model"])
     body = {"content": {"application/json": {"schema": Query.model_json_schema()}}}
 
-    @app.post("/recommend", openapi_extra={"requestBody": body})
-    def recommend(query: Annotated[Query, Depends(read_query)]) -> list[Answer]:
+    slots = asyncio.Semaphore(MAX_AT_ONCE)
+
+    @app.post(
+        "/recommend", response_model=list[Answer], openapi_extra={"requestBody": body}
+    )
+    async def recommend(query: Annotated[Query, Depends(read_query)], request: Request):
+        async with slots:
+            if await request.is_disconnected():  # nothing is computed for who has left
+                raise HTTPException(499, "The client has left.")
+            return await run_in_threadpool(answer, query)
+
+    def answer(query):
         distinct = map(dict.fromkeys, query.visitors)
         visitors = [np.fromiter(items, object) for items in distinct]
         try:
@@ -129,10 +152,11 @@ def create_app(path=None):
         table = encoder.recommend(model, events, query.k, users=users)
         begins = np.searchsorted(table[encoder.user], users[1:])
         best = (np.split(table[name], begins) for name in (encoder.item, "score"))
-        return [
+        answers = [
             Answer(items=items.tolist(), scores=scores.tolist(), unknown=own.tolist())
             for items, scores, own in zip(*best, unknown, strict=True)
         ]
+        return Response(Answers.dump_json(answers), media_type="application/json")
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -142,5 +166,5 @@ def create_app(path=None):
     def version() -> dict[str, str | int]:
         return about
 
-    recommend(Query(visitors=[[]]))  # sets up what is set up on first use
+    answer(Query(visitors=[[]]))  # sets up what is set up on first use
     return app

@@ -19,6 +19,7 @@ from .linear import LinearRecommender
 from .model_selection import hold_out_users
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
+from .normalizations import NORMALIZATIONS
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
 from .ranking import item_scores, top_k, users_per_block
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
@@ -444,50 +445,6 @@ def _normalized_scores(members, normalize, X):
     return [normalize(item_scores(member, X), seen) for member in members]
 
 
-def standardized(scores, seen):
-    """Mean 0 and standard deviation 1 over each user's unseen items of finite score; in place.
-
-    Parameters
-    ----------
-    scores : float32 array of shape (n_users, n_items)
-    seen : pair of int arrays
-        Row and column numbers of what the users have.
-
-    Returns
-    -------
-    float32 array of shape (n_users, n_items)
-    """
-    finite = np.isfinite(scores)
-    counted = finite.copy()
-    counted[seen] = False
-    nothing_left = ~counted.any(axis=1)
-    counted[nothing_left] = finite[nothing_left]
-    n_counted = np.maximum(1, counted.sum(axis=1, keepdims=True))
-    # from the best on down: equal scores are 0 to the bit then
-    best = np.max(scores, axis=1, keepdims=True, where=counted, initial=-np.inf)
-    scores -= np.where(np.isfinite(best), best, 0)
-    scores -= np.sum(scores, axis=1, keepdims=True, where=counted) / n_counted
-    deviation = np.sqrt(np.sum(np.square(scores), axis=1, keepdims=True, where=counted) / n_counted)
-    scores /= np.where(deviation > 0, deviation, 1)
-    return scores
-
-
-def unchanged(scores, seen):
-    """Leave the scores as they are.
-
-    Parameters
-    ----------
-    scores : float32 array of shape (n_users, n_items)
-    seen : pair of int arrays
-
-    Returns
-    -------
-    float32 array of shape (n_users, n_items)
-    """
-    return scores
-
-
-NORMALIZATIONS = {"standard": standardized, "none": unchanged}
 CHECKS = {
     "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
     "prefit": flag,

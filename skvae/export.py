@@ -14,6 +14,7 @@ from .blend import BlendRecommender
 from .core.architecture import ACTIVATIONS
 from .core.files import check_place, written_whole
 from .linear import EASERecommender, LinearRecommender
+from .normalizations import ROUNDING, SQUARED_IN_FLOAT32
 from .popularity import PopularityRecommender
 
 # Bytes of weights in one file: protobuf reads no message of 2 GiB, and the graph takes a few kB.
@@ -104,7 +105,7 @@ AUTOENCODER = """
     {layers}
 """
 
-# as skvae.blend.standardized
+# as skvae.normalizations.standardized
 STANDARDIZED = """
     {name}_is_unseen = Not (is_seen)
     {name}_is_finite = Greater ({name}_scores, minus_infinity)
@@ -121,8 +122,19 @@ STANDARDIZED = """
     {name}_counted = Where ({name}_is_counted, {name}_scores, minus_infinity)
     {name}_highest = ReduceMax <keepdims = 1> ({name}_counted, one)
     {name}_any_finite = Greater ({name}_highest, minus_infinity)
-    {name}_best = Where ({name}_any_finite, {name}_highest, float_zero)
-    {name}_below_best = Sub ({name}_scores, {name}_best)
+    {name}_any_best = Where ({name}_any_finite, {name}_highest, float_zero)
+    {name}_counted_or_none = Where ({name}_is_counted, {name}_scores, float_zero)
+    {name}_counted_sizes = Abs ({name}_counted_or_none)
+    {name}_largest_counted = ReduceMax <keepdims = 1> ({name}_counted_sizes, one)
+    {name}_is_above = Greater ({name}_largest_counted, float_most)
+    {name}_is_below = Less ({name}_largest_counted, float_least)
+    {name}_is_any_counted = Greater ({name}_largest_counted, float_zero)
+    {name}_is_small = And ({name}_is_below, {name}_is_any_counted)
+    {name}_is_far = Or ({name}_is_above, {name}_is_small)
+    {name}_unit = Where ({name}_is_far, {name}_largest_counted, float_one)
+    {name}_near = Div ({name}_scores, {name}_unit)
+    {name}_best = Div ({name}_any_best, {name}_unit)
+    {name}_below_best = Sub ({name}_near, {name}_best)
     {name}_counted_below = Where ({name}_is_counted, {name}_below_best, float_zero)
     {name}_sum = ReduceSum <keepdims = 1> ({name}_counted_below, one)
     {name}_mean = Div ({name}_sum, {name}_divisor)
@@ -131,8 +143,11 @@ STANDARDIZED = """
     {name}_sum_of_squares = ReduceSumSquare <keepdims = 1> ({name}_counted_centred, one)
     {name}_variance = Div ({name}_sum_of_squares, {name}_divisor)
     {name}_root = Sqrt ({name}_variance)
-    {name}_is_spread = Greater ({name}_root, float_zero)
-    {name}_deviation = Where ({name}_is_spread, {name}_root, float_one)
+    {name}_largest_in_unit = Div ({name}_largest_counted, {name}_unit)
+    {name}_by_rounding = Mul ({name}_largest_in_unit, float_rounding)
+    {name}_is_spread = Greater ({name}_root, {name}_by_rounding)
+    {name}_unit_of_equals = Where ({name}_is_any_counted, {name}_largest_in_unit, float_one)
+    {name}_deviation = Where ({name}_is_spread, {name}_root, {name}_unit_of_equals)
     {name}_normalized_scores = Div ({name}_centred, {name}_deviation)
 """
 UNCHANGED = "{name}_normalized_scores = Identity ({name}_scores)"
@@ -381,6 +396,9 @@ def _constants(n_items, k):
         "minus_infinity": np.array(-np.inf, np.float32),
         "float_zero": np.array(0, np.float32),
         "float_one": np.array(1, np.float32),
+        "float_least": np.array(SQUARED_IN_FLOAT32[0], np.float32),
+        "float_rounding": np.array(ROUNDING, np.float32),
+        "float_most": np.array(SQUARED_IN_FLOAT32[1], np.float32),
         "tiny": np.array(1e-60, np.float64),  # below any length; a row of explicit zeros is divided by it
     }
 

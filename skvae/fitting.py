@@ -20,13 +20,13 @@ from sklearn.utils import check_random_state
 from . import auto
 from .callbacks import EpochMonitor, NoCallbacks
 from .checkpoints import checkpoint_of, identity_of
-from .core.architecture import to_numpy, trainable
+from .core.architecture import to_numpy
 from .core.batches import UserRows
 from .core.checkpoint import NoCheckpoint
 from .core.checkpoint_file import checksum
 from .core.devices import is_half_precision, resolve
 from .core.inference import Inference
-from .core.initialization import INITIALIZATIONS
+from .core.initialization import INITIALIZATIONS, begin_items
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights
@@ -73,7 +73,7 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
         with processes.agreed():
             rows = UserRows(X, device=resolve(parameters.device), users=users)
         snapshot, warm = processes.by_first(checkpoint.read, torch.tensor), is_warm(estimator, parameters)
-        network = _fitted_network(estimator) if warm else _begin(estimator, parameters, rows, processes, snapshot)
+        network = _fitted_network(estimator, rows) if warm else _begin(estimator, parameters, rows, processes, snapshot)
         estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
         _warn_below_final(estimator, parameters, rows)
         lengths = {"n_epochs": parameters.max_iter, "averaging_epochs": parameters.averaging_epochs}
@@ -120,7 +120,7 @@ def partial_fit(estimator, parameters, X, processes):
     with isolated():
         rows = UserRows(X, device=resolve(parameters.device))
         if hasattr(estimator, "weights_"):
-            network = _fitted_network(estimator)
+            network = _fitted_network(estimator, rows)
         else:
             network = _begin(estimator, parameters, rows, processes)
             estimator.early_stopping_ = False
@@ -299,9 +299,13 @@ def _updates_per_epoch(estimator, rows):
     return -(-len(rows.non_empty()) // estimator.batch_size_)
 
 
-def _fitted_network(estimator):
-    """A network of copies of the weights: those of a fitted model stay as they are."""
-    return estimator.architecture_.build_with(trainable(estimator.weights_), copy=True)
+def _fitted_network(estimator, rows):
+    """A network of copies of the weights, which stay in the model as they are; added items get their first ones."""
+    network = estimator.architecture_.build_with(estimator.weights_, copy=True)
+    added = network.decoder.item_bias.detach().isinf()
+    if added.any():
+        begin_items(network, rows, added)
+    return network
 
 
 def _warn_below_final(estimator, parameters, rows):

@@ -15,6 +15,8 @@ from .memory import check_linear
 from .parameters import check_parameters, flag, number
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
 
+LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
+
 
 class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
     """Scores that are a user's row times `weights_` between items, and popularity where that is nothing.
@@ -39,6 +41,7 @@ class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
         X = self._check_interactions(X, reset=False)
         n_weighted = len(self.weights_)
         weighted = (X if n_weighted == X.shape[1] else X[:, :n_weighted]) @ self.weights_
+        _check_finite(weighted, X)
         weighted[~weighted.any(axis=1)] = getattr(self, "item_counts_", 0)  # a model of a file from before it had any
         if n_weighted == X.shape[1]:
             return weighted
@@ -60,6 +63,16 @@ class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
 
     def _widen(self, n_items):
         """Nothing: what is beyond the weights is an added item."""
+
+
+def _check_finite(scores, X):
+    """Raise where a sum of values times weights left float32: it says nothing of which item is better."""
+    largest = X.data.max(initial=0)
+    if largest > LARGEST_TO_SUM and not np.isfinite(scores).all():
+        raise ValueError(
+            f"X holds the value {largest:.3g}, and scores, which are sums of values times weights, pass the largest "
+            "float32, 3.4e38: divide X by a constant."
+        )
 
 
 class EASERecommender(_ItemWeights):

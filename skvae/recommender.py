@@ -398,9 +398,9 @@ class ItemsMixin:
         of the others stay what they were for users who have none of the added items, in linear models for everyone;
         where blocks of users get smaller, to rounding. The names of a DataFrame's columns are dropped.
 
-        - Autoencoders: passes of `partial_fit`, about ten where a pass is some forty updates, or fit with warm_start,
-          train all added items, from the lowest bias of the others and from zero vectors on. Optimizer state is
-          dropped.
+        - Autoencoders: `partial_fit`, or fit with warm_start, trains all added items. They begin with what the users
+          who have them say: a bias by their number, and vectors near those of the other items of these users. So they
+          are recommended after one pass. Optimizer state is dropped.
         - Linear models: fit, or with keep_gram=True `partial_fit`, gives them weights.
         - Blends: the members are widened, those that were passed fitted too, and trained by the next fit.
 

@@ -493,6 +493,15 @@ def test_added_items_score_minus_infinity_and_leave_the_scores_of_the_others_as_
     assert np.isfinite(model.loss_curve_).all()
 
 
+def test_added_items_are_recommended_after_one_pass_about_as_often_as_after_a_refit(X):
+    model, item = MultDAERecommender(16, random_state=0), int(np.argsort(-np.bincount(X.indices))[8])
+    X = X[:, [*np.delete(np.arange(X.shape[1]), item), item]]  # the added one is the last
+    updated = clone(model).fit(X[:, :-1]).add_items(1).partial_fit(X)
+    items, expected = (fitted.recommend(X, k=20)[0] for fitted in (updated, clone(model).fit(X)))
+    assert (expected == 199).sum() > 20
+    assert 0.5 * (expected == 199).sum() < (items == 199).sum() < 2 * (expected == 199).sum()
+
+
 @pytest.mark.parametrize("warm_start", [False, True])
 def test_added_items_can_be_trained_by_partial_fit_and_by_a_warm_start(estimator, X, warm_start):
     model = estimator.set_params(warm_start=warm_start).fit(X[:, :190]).partial_fit(X[:, :190]).add_items(4)

@@ -227,6 +227,21 @@ def test_other_recommenders_recommend_the_same(other, exclude_seen, X, tmp_path)
     _assert_same(other, users, _recommend(tmp_path / "model.onnx", users), exclude_seen)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e20, 1e30])
+def test_a_blend_of_scores_whose_squares_float32_does_not_hold_recommends_the_same(scale, X, tmp_path):
+    blend = BlendRecommender([("linear", LinearRecommender()), ("popularity", POPULARITY)], weights=[2, 1])
+    users = (X * np.float32(scale)).astype(np.float32)
+    to_onnx(blend.fit(users), tmp_path / "model.onnx", k=50)
+    _assert_same(blend, users, _recommend(tmp_path / "model.onnx", users))
+
+
+def test_a_blend_of_scores_that_are_equal_but_for_rounding_recommends_the_same(tmp_path):
+    everything = sp.csr_array(np.ones((30, 200), np.float32))
+    blend = BlendRecommender([("ease", EASE), ("vae", VAE)], weights=[1, 1]).fit(everything)
+    to_onnx(blend, tmp_path / "model.onnx", k=50, exclude_seen=False)
+    _assert_same(blend, everything, _recommend(tmp_path / "model.onnx", everything), exclude_seen=False)
+
+
 @pytest.mark.parametrize("name", ["ease", "blend without a member"])
 def test_added_items_are_recommended_to_nobody(name, X, tmp_path):
     model, users = clone(OTHERS[name]).fit(X).add_items(3), widened(X, 3)

@@ -1,8 +1,10 @@
 """examples/serve.py, asked over HTTP: within the tests' process, and as two workers with the benchmark's client."""
 
+import asyncio
 import json
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -193,6 +195,31 @@ def test_the_longest_body_is_answered_and_one_byte_more_refused(client):
     assert str(serve.MAX_BYTES) in _refused(client, body + b" ", 413)
     chunks = iter([b" " * 65536] * 1000)  # without a length in the header
     assert client.post("/recommend", content=chunks).status_code == 413
+
+
+def test_nothing_is_computed_for_clients_who_have_left(path, monkeypatch):
+    app, asked = serve.create_app(path), []
+    monkeypatch.setattr(InteractionEncoder, "recommend", lambda *_, **__: asked.append(1))
+    scope = {"type": "http", "method": "POST", "path": "/recommend", "query_string": b"", "headers": []}
+    events = iter([{"type": "http.request", "body": b'{"visitors": [[3]]}'}])
+    sent = []
+
+    async def receive():
+        return next(events, {"type": "http.disconnect"})
+
+    async def send(event):
+        sent.append(event)
+
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 499
+    assert not asked
+
+
+def test_more_requests_than_are_computed_at_once_are_all_answered(client, model, X):
+    visitors = [X[[user]].indices.tolist() for user in range(400, 400 + 3 * serve.MAX_AT_ONCE)]
+    with client, ThreadPoolExecutor(len(visitors)) as pool:
+        answers = list(pool.map(lambda visitor: _ask(client, [visitor])[0], visitors))
+    _assert_recommends(model, answers, visitors)
 
 
 # -- files that cannot be served

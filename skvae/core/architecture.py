@@ -124,13 +124,6 @@ def widened(weights, n_items):
     return weights | {name: _with_rows(weights[name], n_items, fill) for name, fill in fills.items()}
 
 
-def trainable(weights):
-    """Weights in which added items, whose bias is -inf, have the lowest bias of the others."""
-    bias = weights["decoder.item_bias"]
-    known = np.isfinite(bias)
-    return weights if known.all() else weights | {"decoder.item_bias": np.where(known, bias, bias[known].min())}
-
-
 def _with_rows(array, n_rows, value):
     """A copy with rows of one value below."""
     return np.concatenate([array, np.full((n_rows, *array.shape[1:]), value, array.dtype)])

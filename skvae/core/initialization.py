@@ -1,5 +1,6 @@
 """The weights that a training begins with. Another beginning is one more function of (network, rows, generator)."""
 
+from dataclasses import replace
 from itertools import chain
 
 import torch
@@ -12,6 +13,7 @@ USERS_PER_VECTOR = 20
 N_ITERATIONS, N_EXTRA_VECTORS = 3, 10
 # Of near_ease: the published L2 of EASE^R, in users of an item; vectors for each component, as far as they fit
 L2, VECTORS_PER_COMPONENT, MOST_NUMBERS = 200.0, 2, 2**24
+USERS_OF_DOUBT = 5  # what so many users of an added item say counts half
 USERS_PER_BLOCK, ITEMS_PER_USER_OF_BLOCK = 4096, 16  # a block takes a pass over all items, which users have to be worth
 
 
@@ -110,6 +112,62 @@ def _begin_with(network, rows, left, right):
         layer.weight[units, units] += 1
     if hasattr(network.likelihood, "intercept"):
         decoder.item_bias.copy_(network.likelihood.intercept(rows))
+
+
+@torch.no_grad()
+def begin_items(network, rows, added):
+    r"""Give items that a trained network has no weights of those that their users speak for.
+
+    The bias of an added item is as far above `intercept` of the likelihood as the biases of the others are in the
+    median, so that it is recommended as often as its number of users makes likely; without an intercept, the lowest of
+    the others. With m_u the mean of the vectors that a matrix has of the other items of user u,
+
+    .. math:: v_i = \frac{1}{n_i} \sum_{u \text{ has } i} m_u, \quad
+        w_i = \frac{n_i}{n_i + 5} \, \ell \, \frac{v_i - \bar m}{\|v_i - \bar m\|}
+
+    are the vectors of its n_i users in the encoder and in the decoder, m of the decoder's matrix there, with the mean
+    over all users and the median length of the others' vectors. An item that no user has keeps vectors of 0.
+
+    Parameters
+    ----------
+    network : module with ``encoder``, ``decoder`` and ``likelihood``
+    rows : UserRows
+    added : bool tensor of shape (n_items,)
+        Some, not all.
+    """
+    bias, known = network.decoder.item_bias, ~added
+    if hasattr(network.likelihood, "intercept"):
+        intercept = network.likelihood.intercept(rows).to(bias)
+        bias[added] = intercept[added] + (bias - intercept)[known].median()
+    else:
+        bias[added] = bias[known].min()
+    vectors, _, _ = _means_over_users(network.encoder.item_weight, rows, added)
+    network.encoder.item_weight[added] = vectors
+    matrix = network.decoder.item_weight
+    vectors, n_users, mean = _means_over_users(matrix, rows, added)
+    lengths = matrix[known].norm(dim=1).median() * n_users / (n_users + USERS_OF_DOUBT)
+    matrix[added] = lengths[:, None] * torch.nn.functional.normalize(vectors - mean).where(n_users[:, None] > 0, 0)
+
+
+def _means_over_users(matrix, rows, added):
+    """Of the users of each added item the mean of m_u, how many they are, and the mean of m_u of all users."""
+    own_device, device = matrix.device, rows.offsets.device
+    matrix, added = matrix.to(device), added.to(device)
+    places = added.cumsum(0) - 1
+    sums, n_users = matrix.new_zeros(int(added.sum()), matrix.shape[1]), matrix.new_zeros(int(added.sum()))
+    total, n_total = matrix.new_zeros(matrix.shape[1]), 0
+    for users in rows.non_empty().split(users_per_block(rows.n_items)):
+        batch = rows.batch(users)
+        known = (~added[batch.items]).to(batch.values.dtype)
+        n_known = batch.sum_per_user(known)
+        means = FLOAT32.sum_of_rows(matrix, replace(batch, values=known / n_known.clamp_min(1)[batch.users]))
+        new = (known == 0) & (n_known > 0)[batch.users]  # interactions of users who speak for what they have
+        items = places[batch.items[new]]
+        sums.index_add_(0, items, means[batch.users[new]])
+        n_users.index_add_(0, items, torch.ones_like(items, dtype=n_users.dtype))
+        total, n_total = total + means.sum(0), n_total + int((n_known > 0).sum())
+    means = sums / n_users.clamp_min(1)[:, None], n_users, total / max(1, n_total)
+    return [tensor.to(own_device) for tensor in means]
 
 
 def item_factors(vectors, gains, n_factors, generator):

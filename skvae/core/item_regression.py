@@ -66,7 +66,8 @@ def _inverse(gram, penalties, device):
         with np.errstate(over="ignore", invalid="ignore"):  # what single precision does not hold is tried in double
             inverse = gram.dense(dtype)
             inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
-        if processes.by_first(_invert, inverse, gram, penalties, device):
+            is_inverted = processes.by_first(_invert, inverse, gram, penalties, device)
+        if is_inverted:
             processes.broadcast_(torch.from_numpy(inverse))
             return inverse
         if not processes.by_first(_fits, 8 * len(inverse) ** 2):

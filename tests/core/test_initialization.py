@@ -8,7 +8,7 @@ from torch import nn
 
 from skvae import MultDAERecommender, MultVAERecommender
 from skvae.core.batches import UserRows
-from skvae.core.initialization import item_factors, near_ease, near_svd, singular_vectors, xavier
+from skvae.core.initialization import begin_items, item_factors, near_ease, near_svd, singular_vectors, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Gaussian, Multinomial
 from skvae.core.networks import Decoder, DenoisingAutoencoder, Encoder
 
@@ -178,6 +178,41 @@ def test_a_likelihood_without_an_intercept_keeps_the_biases(X):
     before = network.decoder.item_bias.detach().clone()
     near_svd(network, UserRows(X), _generator())
     assert torch.equal(network.decoder.item_bias, before)
+
+
+@pytest.mark.parametrize("unheard", [False, True])
+def test_added_items_begin_with_the_mean_of_what_their_users_know(unheard, X):
+    network = _dae(X.shape[1], 4, Multinomial())
+    near_svd(network, UserRows(X), _generator())
+    added = torch.zeros(X.shape[1], dtype=torch.bool)
+    added[[3, 11]] = True
+    if unheard:  # nobody has one of them
+        X = X.tolil()
+        X[:, 11] = 0
+        X = sp.csr_array(X)
+    before = [weight.detach().clone() for weight in (network.encoder.item_weight, network.decoder.item_weight)]
+    bias = network.decoder.item_bias.detach().clone()
+    begin_items(network, UserRows(X), added)
+    dense, known = X.toarray() > 0, ~added.numpy()
+    counts = (dense & known).sum(axis=1)
+    for weight, old, centered in zip(
+        (network.encoder.item_weight, network.decoder.item_weight), before, (False, True), strict=True
+    ):
+        assert torch.equal(weight[~added], old[~added])
+        of_users = (dense & known)[counts > 0] / counts[counts > 0, None] @ old.numpy()
+        for item in (3, 11):
+            owners = dense[counts > 0, item]
+            if not owners.any():
+                assert not weight[item].any()
+                continue
+            expected = of_users[owners].mean(axis=0)
+            if centered:
+                expected -= of_users.mean(axis=0)
+                length = np.sort(np.linalg.norm(old.numpy()[known], axis=1))[(known.sum() - 1) // 2]
+                expected *= length * owners.sum() / (owners.sum() + 5) / np.linalg.norm(expected)
+            np.testing.assert_allclose(weight[item].detach(), expected, rtol=1e-4, atol=1e-6)
+    assert torch.equal(network.decoder.item_bias[~added], bias[~added])
+    assert torch.isfinite(network.decoder.item_bias).all()
 
 
 def test_the_gaussian_intercept_is_the_weighted_mean(X):

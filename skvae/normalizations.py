@@ -1,0 +1,63 @@
+"""How a blend makes the scores of its members comparable."""
+
+import numpy as np
+
+# Largest scores of a user whose squares, and those of their differences, float32 holds: 1e-45 to 3e38
+SQUARED_IN_FLOAT32 = 1e-10, 1e15
+ROUNDING = 1e-6  # of the largest score: what deviates by less are equal scores that were summed in another order
+
+
+def standardized(scores, seen):
+    """Mean 0 and standard deviation 1 over each user's unseen items of finite score; in place.
+
+    Parameters
+    ----------
+    scores : float32 array of shape (n_users, n_items)
+    seen : pair of int arrays
+        Row and column numbers of what the users have.
+
+    Returns
+    -------
+    float32 array of shape (n_users, n_items)
+    """
+    finite = np.isfinite(scores)
+    counted = finite.copy()
+    counted[seen] = False
+    nothing_left = ~counted.any(axis=1)
+    counted[nothing_left] = finite[nothing_left]
+    n_counted = np.maximum(1, counted.sum(axis=1, keepdims=True))
+    best = np.max(scores, axis=1, keepdims=True, where=counted, initial=-np.inf)
+    best = np.where(np.isfinite(best), best, 0)
+    largest = np.maximum(best, -np.min(scores, axis=1, keepdims=True, where=counted, initial=0))
+    least, most = SQUARED_IN_FLOAT32
+    is_far = ((largest > most) | ((largest < least) & (largest > 0)))[:, 0]
+    if is_far.any():
+        for values in (scores, best, largest):
+            values[is_far] /= largest[is_far]
+    # from the best on down: equal scores are 0 to the bit then
+    scores -= best
+    scores -= np.sum(scores, axis=1, keepdims=True, where=counted) / n_counted
+    with np.errstate(over="ignore"):  # of what is not counted
+        squares = np.square(scores)
+    deviation = np.sqrt(np.sum(squares, axis=1, keepdims=True, where=counted) / n_counted)
+    spread_by_rounding = ROUNDING * largest
+    scores /= np.where(deviation > spread_by_rounding, deviation, np.where(largest > 0, largest, 1))
+    return scores
+
+
+def unchanged(scores, seen):
+    """Leave the scores as they are.
+
+    Parameters
+    ----------
+    scores : float32 array of shape (n_users, n_items)
+    seen : pair of int arrays
+
+    Returns
+    -------
+    float32 array of shape (n_users, n_items)
+    """
+    return scores
+
+
+NORMALIZATIONS = {"standard": standardized, "none": unchanged}
