@@ -79,7 +79,7 @@ def opened(interactions, model):
     if X.shape[0] != len(encoder.user_ids_):
         raise SystemExit(
             f"The matrix has {X.shape[0]} users, the encoder {len(encoder.user_ids_)}: "
-            "save the matrix that its fit_transform gave, or the model without the encoder."
+            "save the matrix that its fit_transform gave, or the model alone."
         )
     return X, encoder, model
 

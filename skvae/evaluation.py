@@ -245,7 +245,7 @@ def evaluate(
         Where no user has a held-out item, a matrix holds something else than finite, non-negative
         numbers, or y has another shape or other columns than X.
     TypeError
-        Where y is no matrix, or metrics are no names.
+        Where y is no matrix, metrics are no names, or the model has no ``decision_function``.
 
     Examples
     --------

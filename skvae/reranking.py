@@ -28,8 +28,9 @@ def rerank(items, scores, item_vectors, k=None, *, relevance_weight=0.7):
     scores : float array of shape (n_users, n_ranks)
         Their scores, as `recommend` returns them.
     item_vectors : sparse matrix or array of shape (n_items, n_features)
-        What describes each item: genres, an embedding, or the transposed training matrix ``X.T``, for which items
-        are similar that the same users have. A vector of zeros is similar to nothing.
+        What describes each item, one row per item: genres, an embedding, or the transposed training matrix ``X.T``,
+        not X, whose rows are users. With ``X.T`` items are similar that the same users have. A vector of zeros is
+        similar to nothing.
     k : int, default=None
         Items to choose for each user; None: all n_ranks, in a new order.
     relevance_weight : float, default=0.7

@@ -1,8 +1,10 @@
 """scikit-learn's callbacks (1.9 or newer): progress, scores by epoch, a stop from outside."""
 
+import re
+
 import numpy as np
 import pytest
-from conftest import RECOMMENDERS, SMALL_BLEND
+from conftest import RECOMMENDERS, ROOT, SMALL_BLEND
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -76,6 +78,17 @@ def test_the_progress_bar_goes_through_a_search(estimator, X, n_jobs, capsys):
     search = GridSearchCV(estimator, {"dropout": [0.0, 0.5]}, cv=UserKFold(2), scoring=ndcg_scorer, n_jobs=n_jobs)
     search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X)
     assert type(estimator).__name__ in capsys.readouterr().out
+
+
+def test_the_callbacks_of_the_page_on_tuning_log_scores_and_stop_a_fit(estimator, X, capsys):
+    page = (ROOT / "docs/tuning.md").read_text()
+    log, stop = re.findall(r"^:::\{code-block\} python\n(.*?)^:::$", page, re.DOTALL | re.MULTILINE)
+    model = estimator.set_params(early_stopping=True, max_iter=30)
+    names = {"model": model, "X": X, "RankingScorer": RankingScorer}
+    exec(log, names)
+    assert [row["ndcg@100"] for row in names["log"]] == pytest.approx(model.validation_scores_)
+    exec(stop, names)
+    assert model.set_callbacks(names["StopAfter"](seconds=0)).fit(X).n_iter_ == 1
 
 
 class Tasks:
