@@ -56,11 +56,18 @@ def write(args, about, users):
         columns = {"user": rows + users.start, "rank": ranks + 1}
         columns |= {"item": items[places], "score": scores[places]}
         if encoder is not None:
-            columns["user"] = encoder.inverse_users(columns["user"])
-            columns["item"] = encoder.inverse_items(columns["item"])
+            users = encoder.inverse_users(columns["user"])
+            columns["user"] = as_column(users, encoder.user_ids_)
+            items = encoder.inverse_items(columns["item"])
+            columns["item"] = as_column(items, encoder.item_ids_)
         table = pa.table(columns, metadata={"about": about})
         pq.write_table(table, path.with_suffix(".part"))
         os.replace(path.with_suffix(".part"), path)
+
+
+def as_column(ids, known):
+    """Of the type that all files have, also where there are no ids."""
+    return pa.array(ids, type=pa.array(known[:1]).type)
 
 
 @functools.cache

@@ -50,6 +50,17 @@ def test_with_an_encoder_the_files_hold_its_ids(run, X, tmp_path):
     )
 
 
+def test_a_file_without_a_recommendation_has_the_columns_of_the_others(run, tmp_path):
+    owned = [(f"u{u:03d}", item) for u in range(240) for item in ("tea", "jam", "bun") if u < 120 or item == "tea"]
+    encoder = skvae.InteractionEncoder()
+    X = encoder.fit_transform(pd.DataFrame(owned, columns=["user", "item"]))
+    skvae.save((encoder, skvae.PopularityRecommender().fit(X)), tmp_path / "model")
+    skvae.save_interactions(X, tmp_path / "X")
+    empty, other = run("-k", "2")
+    assert len(pq.read_table(empty)) == 0 < len(pq.read_table(other))
+    assert pq.read_schema(empty).equals(pq.read_schema(other))
+
+
 def test_a_file_of_something_else_ends_in_one_sentence(run, X, tmp_path):
     encoder = skvae.InteractionEncoder().fit((["ann", "bob"], ["tea", "jam"]))
     model = skvae.PopularityRecommender().fit(X)
