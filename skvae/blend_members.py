@@ -37,6 +37,7 @@ def fit_members(blend, pairs, X, validation, checkpoint, context, verbose, what=
     list of (str, estimator)
     """
     finished, members = checkpoint.read() or {}, []
+    n_before = 0 if what == "fit" else len(pairs)  # checkpoints of a first fit may have been left behind
     for number, (name, member) in enumerate(pairs):
         start, key = time.perf_counter(), f"{what} {name}"
         if member != "drop" and not blend.prefit:
@@ -44,11 +45,11 @@ def fit_members(blend, pairs, X, validation, checkpoint, context, verbose, what=
                 member = _restored(member, finished[key])
             else:
                 task = context.subcontext(task_name=key)
-                unfitted, member = member, _fitted(member, X, validation, checkpoint.of_member(number), task)
+                unfitted, member = member, _fitted(member, X, validation, checkpoint.of_member(n_before + number), task)
                 learned = _learned(unfitted, member)
                 if learned and checkpoint.write(finished | {key: learned}):
                     finished[key] = learned
-                    checkpoint.remove_member(number)
+                    checkpoint.remove_member(n_before + number)
             if verbose:
                 seconds = time.perf_counter() - start
                 print(f"[{type(blend).__name__}] {what} {number + 1}/{len(pairs)}  {name}  {seconds:.1f} s")

@@ -498,6 +498,29 @@ def test_a_member_that_is_killed_while_its_blend_keeps_it_goes_on_from_its_own_c
     assert_same_blend(clone(blend).set_params(checkpoint=path).fit(users).set_params(checkpoint=None), expected, users)
 
 
+@pytest.mark.parametrize("n_kept", [1, 2, 3])
+def test_a_blend_that_is_killed_before_it_removes_the_checkpoint_of_a_member_refits_all_the_same(
+    n_kept, users, path, monkeypatch
+):
+    blend = BlendRecommender([("dae", DAE), ("vae", VAE)], validation_fraction=0.2)
+    expected = clone(blend).fit(users)
+    assert expected.best_validation_score_ is not None  # members are fitted twice
+    remove, numbers = checkpoint.Checkpoint.remove_member, count(1)
+
+    def killing(self, number):
+        if next(numbers) == n_kept:
+            raise Killed
+        remove(self, number)
+
+    model = clone(blend).set_params(checkpoint=path)
+    with monkeypatch.context() as left_behind:
+        left_behind.setattr(checkpoint.Checkpoint, "remove_member", killing)
+        with pytest.raises(Killed):
+            model.fit(users)
+    assert_same_blend(clone(model).fit(users).set_params(checkpoint=None), expected, users)
+    assert os.listdir(path.parent) == []
+
+
 def test_a_blend_of_other_members_or_weights_is_refused_in_words(users, path, blend):
     model = clone(blend).set_params(checkpoint=path)
     assert killed(partial(model.fit, users), 1)

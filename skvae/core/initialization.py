@@ -14,7 +14,7 @@ N_ITERATIONS, N_EXTRA_VECTORS = 3, 10
 # Of near_ease: the published L2 of EASE^R, in users of an item; vectors for each component, as far as they fit
 L2, VECTORS_PER_COMPONENT, MOST_NUMBERS = 200.0, 2, 2**24
 USERS_OF_DOUBT = 5  # what so many users of an added item say counts half
-USERS_PER_BLOCK, ITEMS_PER_USER_OF_BLOCK = 4096, 16  # a block takes a pass over all items, which users have to be worth
+USERS_PER_BLOCK, ITEMS_PER_USER_OF_BLOCK = 2048, 16  # a block takes a pass over all items, which users have to be worth
 
 
 @torch.no_grad()
