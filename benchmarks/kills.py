@@ -1,10 +1,10 @@
 """Fits that are killed, some of them while they write their checkpoint, and go on: is the model the same to the bit?
 
-``python benchmarks/kills.py [--kills N] [--users N] [--results DIR]``. Each model is fitted once without a kill, then
-with a checkpoint: it is killed (SIGKILL) and fitted again until it comes to its end, and so on until N kills were made.
-Three of five kills come after a random time, two of five within the writing: when half of the bytes are there, before
-the file gets its name, or after. A checkpoint is due 20 times a second, so that there is much to kill. Every fit is a
-process of its own. DIR gets kills.json and kills.md; the script fails where a model differs.
+``python benchmarks/kills.py [--models MODEL ...] [--kills N] [--users N] [--results DIR]``. Each model is fitted once
+without a kill, then with a checkpoint: it is killed (SIGKILL) and fitted again until it comes to its end, and so on until
+N kills were made. Three of five kills come after a random time, two of five within the writing: when half of the bytes
+are there, before the file gets its name, or after. A checkpoint is due 20 times a second, so that there is much to kill.
+Every fit is a process of its own. DIR gets kills.json and kills.md; the script fails where a model differs.
 """
 
 import argparse
@@ -38,14 +38,15 @@ WITHIN = ("half written", "before the rename", "after the rename")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="MODEL")
     parser.add_argument("--kills", type=int, default=50, metavar="N", help="of each model")
     parser.add_argument("--users", type=int, default=600, metavar="N")
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "kills", metavar="DIR")
     args = parser.parse_args()
     X = harness.make_matrix(args.users, 300, per_user=20)
     record = harness.Record(args.results / "kills")
-    for name, model in MODELS.items():
-        record.add(name, measure(model, X, args.kills))
+    for name in args.models:
+        record.add(name, measure(MODELS[name], X, args.kills))
         print(name, record.runs[name], flush=True)
     harness.write(table(record), args.results / "kills.md")
     if not all(run["differing"] == 0 for run in record.runs.values()):
