@@ -19,6 +19,15 @@ N_THREADS = 32
 METHODS = ("recommend", "decision_function", "transform", "score", "score_samples", "similar_items", "explain")
 
 
+@pytest.fixture(autouse=True)
+def quick_switches():
+    """Threads take turns a thousand times as often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 @pytest.fixture(scope="module", params=RECOMMENDERS)
 def model(request, X):
     return clone(RECOMMENDERS[request.param]).fit(X[:300])
@@ -148,19 +157,9 @@ def test_processes_of_every_kind_give_the_answers_of_one_without_any(X, tmp_path
 # -- changes beside readers
 
 
-@pytest.fixture
-def quick_switches():
-    """Threads take turns a thousand times as often."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(5e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
 CHANGED = {name: model for name, model in {**AUTOENCODERS, **LINEAR}.items() if hasattr(model, "partial_fit")}
 
 
-@pytest.mark.usefixtures("quick_switches")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", CHANGED)
 def test_a_reader_beside_partial_fit_gets_one_model_never_two(name, method, X, monkeypatch):
@@ -191,7 +190,6 @@ def test_a_reader_beside_partial_fit_gets_one_model_never_two(name, method, X, m
     assert all(any(equal(answer, one) for one in possible) for answer in answers)
 
 
-@pytest.mark.usefixtures("quick_switches")
 @pytest.mark.parametrize("name", [*CHANGED, "ease"])
 def test_a_reader_beside_add_items_gets_the_answer_or_is_told_of_the_columns(name, X, monkeypatch):
     monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 9 * X.shape[1])
