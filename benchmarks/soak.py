@@ -106,7 +106,7 @@ class Samples:
     def add(self, count):
         """Take a sample if it is due; ``count`` is what was done so far."""
         now = time.perf_counter() - self.start
-        if now >= self.period * (len(self.rows) + 1):
+        if now >= self.period * (len(self.rows) + 1) or self.is_over:
             self.rows.append(self.now(count))
             print(self.rows[-1], flush=True)
 
@@ -173,17 +173,17 @@ def soak(seconds):
                 skvae.save(model.fit(X), folder / f"{name}.skvae")
             models = {name: skvae.load(folder / f"{name}.skvae") for name in MODELS}
             samples = Samples(os.getpid(), folder, seconds)
-            for loop, name in enumerate(itertools.cycle(MODELS)):
+            for loop, name in enumerate(itertools.cycle(MODELS), start=1):
                 if samples.is_over:
                     break
-                if loop // len(MODELS) % ROUNDS == 0:
+                if (loop - 1) // len(MODELS) % ROUNDS == 0:
                     models[name] = skvae.load(folder / f"{name}.skvae")
                 models[name] = used(models[name], X, loop, folder, failures)
-                samples.add(loop + 1)
+                samples.add(loop)
         finally:
             tempfile.tempdir = before
     names = ("handles", "threads", "files")
-    return {"samples": samples.rows, "loops": loop, "failures": failures + grown(samples.rows, names, "the loop")}
+    return {"samples": samples.rows, "loops": loop - 1, "failures": failures + grown(samples.rows, names, "the loop")}
 
 
 def used(model, X, loop, folder, failures):
@@ -360,8 +360,8 @@ def ask(seconds):
             for thread in threads:
                 thread.start()
             while not samples.is_over:
-                samples.add(clients.counts.get("good", 0))
                 time.sleep(min(1, samples.period / 10))
+                samples.add(clients.counts.get("good", 0))
             for thread in threads:
                 thread.join()
             after = _settled(process, before)
