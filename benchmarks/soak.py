@@ -145,7 +145,8 @@ def slope(rows):
     hours, megabytes = (np.array([row[name] for row in rows]) / per for name, per in (("minutes", 60), ("rss", 1e6)))
     (rise, _), covariance = np.polyfit(hours, megabytes, 1, cov="unscaled")
     left = megabytes - np.polyval(np.polyfit(hours, megabytes, 1), hours)
-    return float(rise), float(np.sqrt(covariance[0, 0] * (left @ left) / (len(rows) - 2)))
+    error = np.sqrt(covariance[0, 0] * (left @ left) / (len(rows) - 2))
+    return float(round(rise, 2)) + 0.0, float(error)
 
 
 def grown(rows, names, what):
