@@ -12,7 +12,9 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -78,10 +80,16 @@ def serving(model_path, n_workers=1):
         stderr=subprocess.PIPE,
         text=True,
     ) as server:
+        # what it says later is read too: a pipe that is full would stop it
+        reader = threading.Thread(target=deque, args=(server.stderr, 0), daemon=True)
         try:
-            yield _url(server, n_workers)
+            url = _url(server, n_workers)
+            reader.start()
+            yield url
         finally:
             server.terminate()
+            if reader.ident is not None:
+                reader.join()
 
 
 def _url(server, n_workers):

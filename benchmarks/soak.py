@@ -106,7 +106,7 @@ class Samples:
     def add(self, count):
         """Take a sample if it is due; ``count`` is what was done so far."""
         now = time.perf_counter() - self.start
-        if now >= self.period * (len(self.rows) + 1):
+        if now >= self.period * (len(self.rows) + 1) or self.is_over:
             self.rows.append(self.now(count))
             print(self.rows[-1], flush=True)
 
@@ -145,7 +145,8 @@ def slope(rows):
     hours, megabytes = (np.array([row[name] for row in rows]) / per for name, per in (("minutes", 60), ("rss", 1e6)))
     (rise, _), covariance = np.polyfit(hours, megabytes, 1, cov="unscaled")
     left = megabytes - np.polyval(np.polyfit(hours, megabytes, 1), hours)
-    return float(rise), float(np.sqrt(covariance[0, 0] * (left @ left) / (len(rows) - 2)))
+    error = np.sqrt(covariance[0, 0] * (left @ left) / (len(rows) - 2))
+    return float(round(rise, 2)) + 0.0, float(error)
 
 
 def grown(rows, names, what):
@@ -173,17 +174,17 @@ def soak(seconds):
                 skvae.save(model.fit(X), folder / f"{name}.skvae")
             models = {name: skvae.load(folder / f"{name}.skvae") for name in MODELS}
             samples = Samples(os.getpid(), folder, seconds)
-            for loop, name in enumerate(itertools.cycle(MODELS)):
+            for loop, name in enumerate(itertools.cycle(MODELS), start=1):
                 if samples.is_over:
                     break
-                if loop // len(MODELS) % ROUNDS == 0:
+                if (loop - 1) // len(MODELS) % ROUNDS == 0:
                     models[name] = skvae.load(folder / f"{name}.skvae")
                 models[name] = used(models[name], X, loop, folder, failures)
-                samples.add(loop + 1)
+                samples.add(loop)
         finally:
             tempfile.tempdir = before
     names = ("handles", "threads", "files")
-    return {"samples": samples.rows, "loops": loop, "failures": failures + grown(samples.rows, names, "the loop")}
+    return {"samples": samples.rows, "loops": loop - 1, "failures": failures + grown(samples.rows, names, "the loop")}
 
 
 def used(model, X, loop, folder, failures):
@@ -360,8 +361,8 @@ def ask(seconds):
             for thread in threads:
                 thread.start()
             while not samples.is_over:
-                samples.add(clients.counts.get("good", 0))
                 time.sleep(min(1, samples.period / 10))
+                samples.add(clients.counts.get("good", 0))
             for thread in threads:
                 thread.join()
             after = _settled(process, before)

@@ -13,7 +13,8 @@ from .core.processes import process_group
 from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
 from .memory import check_linear
 from .parameters import check_parameters, flag, number
-from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
+from .ranking import ScoresOfArrays
+from .recommender import BaseRecommender, ItemsMixin, all_or_nothing, as_it_is
 
 LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
 
@@ -48,6 +49,10 @@ class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
         scores = np.full(X.shape, -np.inf, np.float32)
         scores[:, :n_weighted] = weighted
         return scores
+
+    def block_scorer(self):
+        """What `skvae.recommend` ranks by: the weights of now for all users, whatever partial_fit changes meanwhile."""
+        return ScoresOfArrays(as_it_is(self))
 
     def _contributions(self, X, users, items):
         rows, columns = X.indices[:, None], items[users]
@@ -401,8 +406,9 @@ class LinearRecommender(_ItemWeights):
         squares[:n_before] += self.item_squares_
         weights = _item_weighted(solve(gram, squares, setting), counts, setting)
         with all_or_nothing(self):
-            self.weights_, self.item_counts_, self.item_squares_ = weights, counts, squares
-            self.gram_ = gram.dense(np.float32)
+            kept = gram.dense(np.float32)
+            # at once: who reads weights and counts gets those of one model
+            self.__dict__.update(weights_=weights, item_counts_=counts, item_squares_=squares, gram_=kept)
             self._add_users(X)
         return self
 

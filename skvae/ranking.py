@@ -263,8 +263,13 @@ def _tiles(scorer, rows, n_items, width):
         yield tile, scores_of(tile)
 
 
-class _ScoresOfArrays:
-    """The block scorer of a model that has only a decision_function."""
+class ScoresOfArrays:
+    """The block scorer of a model that has only a decision_function.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    """
 
     device = torch.device("cpu")
 
@@ -272,12 +277,22 @@ class _ScoresOfArrays:
         self.model = model
 
     def scores(self, X):
+        """Scores of a block of users.
+
+        Parameters
+        ----------
+        X : CSR matrix, array or DataFrame of shape (n_users, n_items)
+
+        Returns
+        -------
+        float32 tensor of shape (n_users, n_items)
+        """
         return torch.from_numpy(item_scores(self.model, X))
 
 
 def _block_scorer(model):
     own = getattr(model, "block_scorer", None)
-    return _ScoresOfArrays(model) if own is None else own()
+    return ScoresOfArrays(model) if own is None else own()
 
 
 def item_scores(model, X):

@@ -116,7 +116,8 @@ class BaseRecommender(BaseEstimator):
         checked = self._check_interactions(X, reset=False)
         if is_matrix(y):
             check_same_cells(y, X, "y")
-        scores = score_pairs(self, hide_in_blocks(checked, y, model=self), VALIDATION_METRIC)[VALIDATION_METRIC]
+        pairs = hide_in_blocks(checked, y, model=self)
+        scores = score_pairs(as_it_is(self), pairs, VALIDATION_METRIC)[VALIDATION_METRIC]
         if np.isnan(scores).all():
             why = why_nobody_is_scored(
                 checked, y, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, min_value=0
@@ -178,7 +179,8 @@ class BaseRecommender(BaseEstimator):
         items = _items_of_users(items, X.shape)
         own_items = np.full((*items.shape, k), -1, np.int64)
         contributions = np.zeros(own_items.shape, np.float32)
-        contributions_of = self._contributions or partial(_losses_without, self)
+        model = as_it_is(self)
+        contributions_of = model._contributions or partial(_losses_without, model)
         step = max(1, users_per_block(X.shape[1]) // max(1, items.shape[1]))
         for first in range(0, len(items), step):
             block = slice(first, first + step)
@@ -341,6 +343,23 @@ def all_or_nothing(estimator):
         raise
 
 
+def as_it_is(estimator):
+    """The model of now, for a call that reads it more than once while another thread may change it.
+
+    Parameters
+    ----------
+    estimator : BaseRecommender
+
+    Returns
+    -------
+    BaseRecommender
+        Of the same arrays; it has the estimator as ``_read_from``.
+    """
+    same = object.__new__(type(estimator))
+    same.__dict__.update(estimator.__dict__, _read_from=estimator)
+    return same
+
+
 def _items_of_users(items, shape):
     """Checked item indices with a row for each user, -1 for none; int64 array."""
     items = np.asarray(items)
@@ -463,10 +482,10 @@ class ItemsMixin:
         check_scalar(k, "k", numbers.Integral, min_val=1)
         items = item_indices(items, "items", self.n_features_in_)
         similar, similarities = np.empty((len(items), k), np.int64), np.empty((len(items), k), np.float32)
-        step = users_per_block(self.n_features_in_)
+        step, model = users_per_block(self.n_features_in_), as_it_is(self)
         for first in range(0, len(items), step):
             block = items[first : first + step]
-            scores = self._item_similarity(block)
+            scores = model._item_similarity(block)
             scores[np.arange(len(block)), block] = -np.inf
             similar[first : first + step], similarities[first : first + step] = top_k(scores, k)
         return similar, similarities

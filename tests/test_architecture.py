@@ -41,7 +41,7 @@ ARROWS = {
     "recommendations": {"events", "ids", "merging", "ranking", "tables"},
     "preprocessing": {"events", "ids", "matrix", "merging", "parameters", "recommendations", "recommender", "tables"},
     "popularity": {"callbacks", "matrix", "recommender"},
-    "linear": {"callbacks", "checkpoints", "core", "linear_search", "memory", "parameters", "recommender"},
+    "linear": {"callbacks", "checkpoints", "core", "linear_search", "memory", "parameters", "ranking", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
     "memory": {"core", "linear_search", "matrix", "model_selection"},
     "autoencoder_memory": {"auto", "core", "memory", "model_selection", "ranking"},

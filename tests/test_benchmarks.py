@@ -366,3 +366,34 @@ def test_two_processes_stand_beside_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["processes.py", "--tasks", "small", "--results", str(tmp_path)])
     script.main()
     assert table_lines(capsys.readouterr().out)[-1] == "| small | 100 | 50 | 100 | 2.00 |"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads it")
+def test_a_soak_finds_nothing_that_grows_and_no_wrong_answer(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("fastapi")
+    soak = load_script("benchmarks/soak.py")
+    monkeypatch.setattr(soak, "SECONDS_OF_SILENCE", 0.5)
+    soak.main(["--minutes", "0.05", "--client-minutes", "0.05", "--results", str(tmp_path)])
+    record = json.loads((tmp_path / "soak.json").read_text())
+    assert record["loop"]["loops"] > 0
+    assert (record["clients"]["wrong"], record["clients"]["after"]) == (0, record["clients"]["before"])
+    assert record["clients"]["good"] > 0
+    assert record["clients"]["refused"] > 0
+    assert "\n| minutes | resident, MB | handles |" in capsys.readouterr().out
+    soak.main(["--minutes", "0", "--client-minutes", "0", "--results", str(tmp_path)])  # all of it is on record
+
+
+def test_a_soak_tells_what_grows():
+    soak = load_script("benchmarks/soak.py")
+    rows = [{"minutes": n, "rss": 1e8 + 2e6 * n, "handles": 5 + n // 5, "files": 3} for n in range(10)]
+    assert soak.slope(rows) == pytest.approx((120, 0), abs=1e-6)
+    assert soak.grown(rows, ("handles", "files"), "the loop") == ["handles of the loop grew from 5 to 6."]
+
+
+def test_a_soak_tells_of_a_model_that_answers_in_another_way_once_loaded(tmp_path, monkeypatch):
+    soak, failures = load_script("benchmarks/soak.py"), []
+    model = soak.MODELS["linear"].fit(soak.harness.make_matrix(soak.N_USERS, soak.N_ITEMS, per_user=20))
+    other = skvae.EASERecommender().fit(np.ones((3, soak.N_ITEMS + soak.N_ADDED)))
+    monkeypatch.setattr(soak.joblib, "load", lambda path: other)
+    soak.used(model, soak.harness.make_matrix(soak.N_USERS, soak.N_ITEMS, per_user=20), 0, tmp_path, failures)
+    assert failures == ["Round 0: LinearRecommender answers in another way from now.joblib."]
