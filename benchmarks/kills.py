@@ -1,10 +1,10 @@
 """Fits that are killed, some of them while they write their checkpoint, and go on: is the model the same to the bit?
 
 ``python benchmarks/kills.py [--models MODEL ...] [--kills N] [--users N] [--results DIR]``. Each model is fitted once
-without a kill, then with a checkpoint: it is killed (SIGKILL) and fitted again until it comes to its end, and so on until
-N kills were made. Three of five kills come after a random time, two of five within the writing: when half of the bytes
-are there, before the file gets its name, or after. A checkpoint is due 20 times a second, so that there is much to kill.
-Every fit is a process of its own. DIR gets kills.json and kills.md; the script fails where a model differs.
+without a kill, then with a checkpoint: it is killed (SIGKILL) and fitted again until it comes to its end, and so on
+until N kills were made. Three of five kills come after a random time, two of five within the writing: when half of the
+bytes are there, before the file gets its name, or after. A checkpoint is due 20 times a second, so that there is much
+to kill. Every fit is a process of its own. DIR gets kills.json and kills.md; the script fails where a model differs.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .blend_members import check_members, fit_members, for_refit, kept_members
+from .blend_normalizations import NORMALIZATIONS
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .checkpoints import checkpoint_of
 from .core.processes import process_group
@@ -19,7 +20,6 @@ from .linear import LinearRecommender
 from .model_selection import hold_out_users
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
-from .normalizations import NORMALIZATIONS
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
 from .ranking import item_scores, top_k, users_per_block
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing

@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from . import __version__
 from .autoencoder import BaseAutoencoder
 from .blend import BlendRecommender
+from .blend_normalizations import ROUNDING, SQUARED_IN_FLOAT32
 from .core.architecture import ACTIVATIONS
 from .core.files import check_place, written_whole
 from .linear import EASERecommender, LinearRecommender
-from .normalizations import ROUNDING, SQUARED_IN_FLOAT32
 from .popularity import PopularityRecommender
 
 # Bytes of weights in one file: protobuf reads no message of 2 GiB, and the graph takes a few kB.
@@ -105,7 +105,7 @@ AUTOENCODER = """
     {layers}
 """
 
-# as skvae.normalizations.standardized
+# as skvae.blend_normalizations.standardized
 STANDARDIZED = """
     {name}_is_unseen = Not (is_seen)
     {name}_is_finite = Greater ({name}_scores, minus_infinity)

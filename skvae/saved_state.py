@@ -15,6 +15,7 @@ from sklearn.preprocessing import Binarizer, FunctionTransformer, MaxAbsScaler, 
 
 from .autoencoder import FORMAT_VERSION
 from .blend import BlendRecommender
+from .blend_normalizations import NORMALIZATIONS
 from .core.annealing import SCHEDULES
 from .core.architecture import Architecture
 from .core.initialization import INITIALIZATIONS
@@ -26,7 +27,6 @@ from .ids import as_ids
 from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
-from .normalizations import NORMALIZATIONS
 from .parameters import check_parameters, flag, integer, number, optional, piece
 from .popularity import PopularityRecommender
 from .preprocessing import InteractionEncoder

@@ -46,10 +46,10 @@ ARROWS = {
     "memory": {"core", "linear_search", "matrix", "model_selection"},
     "autoencoder_memory": {"auto", "core", "memory", "model_selection", "ranking"},
     "checkpoints": {"core"},
-    "normalizations": set(),
+    "blend_normalizations": set(),
     "blend_members": {"core", "ranking", "recommender"},
     "blend": {"blend_members", "callbacks", "checkpoints", "core", "hiding", "linear", "model_selection"}
-    | {"multdae", "multvae", "normalizations"}
+    | {"multdae", "multvae", "blend_normalizations"}
     | {"parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {"auto", "callbacks", "checkpoints", "core", "hiding", "model_selection", "ranking", "scoring"},
@@ -68,7 +68,7 @@ ARROWS = {
         "linear",
         "multdae",
         "multvae",
-        "normalizations",
+        "blend_normalizations",
         "parameters",
         "popularity",
         "preprocessing",
@@ -77,7 +77,7 @@ ARROWS = {
     },
     "saving": {"__version__", "core", "saved_state"},
     "plotting": {"evaluation", "hiding", "matrix", "ranking", "scoring"},
-    "export": {"__version__", "autoencoder", "blend", "core", "linear", "normalizations", "popularity"},
+    "export": {"__version__", "autoencoder", "blend", "core", "linear", "blend_normalizations", "popularity"},
     # old names of public modules
     "baselines": {"linear", "popularity"},
     "ensemble": {"blend"},

@@ -34,13 +34,13 @@ from skvae import (
     MultVAERecommender,
     PopularityRecommender,
 )
+from skvae.blend_normalizations import standardized
 from skvae.core.annealing import LinearAnnealing
 from skvae.core.initialization import xavier
 from skvae.core.likelihoods import Gaussian, Multinomial
 from skvae.core.model_file import read_arrays, write_arrays
 from skvae.core.priors import CompositePrior
 from skvae.datasets import make_interactions
-from skvae.normalizations import standardized
 from skvae.saved_state import FUNCTIONS, classes
 
 # A run of a thousand: SKVAE_DAMAGED_FILES=1000 pytest tests/test_saving.py
