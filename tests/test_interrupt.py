@@ -25,11 +25,11 @@ class Interrupted(Multinomial):
     def __init__(self, n_batches):
         self.n_batches = n_batches
 
-    def log_prob(self, logits, batch):
+    def residuals(self, logits, batch):
         self.n_batches -= 1
         if self.n_batches < 0:
             signal.raise_signal(signal.SIGINT)
-        return super().log_prob(logits, batch)
+        return super().residuals(logits, batch)
 
 
 @pytest.fixture(autouse=True)
@@ -236,10 +236,10 @@ def test_an_interrupt_after_the_last_check_is_passed_on_at_the_end():
 
 def test_a_second_interrupt_does_not_wait_and_leaves_no_model(estimator, users):
     class Twice(Interrupted):
-        def log_prob(self, logits, batch):
+        def residuals(self, logits, batch):
             if self.n_batches == 0:
                 signal.raise_signal(signal.SIGINT)
-            return super().log_prob(logits, batch)
+            return super().residuals(logits, batch)
 
     model = clone(estimator).set_params(likelihood=Twice(2 * N_BATCHES))
     model.likelihood.n_batches = 2 * N_BATCHES

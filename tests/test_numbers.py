@@ -15,7 +15,14 @@ import torch
 from conftest import AUTOENCODERS, RECOMMENDERS, Scores
 from sklearn.base import clone
 
-from skvae import BlendRecommender, EASERecommender, LinearRecommender, PopularityRecommender, normalizations, ranking
+from skvae import (
+    BlendRecommender,
+    EASERecommender,
+    LinearRecommender,
+    PopularityRecommender,
+    blend_normalizations,
+    ranking,
+)
 from skvae.datasets import make_interactions
 
 ROUNDING, ROUNDING_OF_BLENDS, ROUNDING_OF_HALF = 1e-5, 1e-4, 2e-2
@@ -173,7 +180,7 @@ def test_scores_of_any_size_are_standardized_alike(scale):
     scores = np.random.default_rng(0).uniform(-scale, scale, ONES.shape).astype(np.float32)
     scores[0], scores[1, :5] = -scale, -np.inf
     exact = standardized(np.where(np.isneginf(scores), np.nan, scores).astype(np.float64), ONES)
-    found = normalizations.standardized(scores.copy(), ONES.nonzero())
+    found = blend_normalizations.standardized(scores.copy(), ONES.nonzero())
     assert np.array_equal(np.isneginf(found), np.isneginf(scores))
     assert_near(np.where(np.isneginf(found), 0, found), np.nan_to_num(exact), ROUNDING)
 

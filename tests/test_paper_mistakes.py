@@ -21,7 +21,8 @@ def test_1_noise_has_the_standard_deviation_of_the_posterior(X):
     objective = objective_of(MultVAERecommender(8, hidden_layer_sizes=(), dropout=0.0), 200)
     batch, codes = UserRows(X).batch(torch.arange(500)), []
     network = objective.network
-    network.decoder.register_forward_pre_hook(lambda _, inputs: codes.append(inputs[0].detach()))
+    hidden = network.decoder.hidden
+    network.decoder.hidden = lambda code: codes.append(code.detach()) or hidden(code)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for _ in range(200):
@@ -180,15 +181,18 @@ def _noting(sizes, scores):
 
 @pytest.mark.parametrize("model", [VAE, MultDAERecommender(8, hidden_layer_sizes=(16,))], ids=["vae", "dae"])
 def test_dropout_is_on_the_input_alone(model, X):
-    """In training the same input and noise give the same code and logits, whatever the rate says."""
+    """In training the same input and noise give the same code and last hidden layer, whatever the rate says."""
     objective, batch = objective_of(model.set_params(dropout=0.9), 200), UserRows(X).batch(torch.arange(500))
-    encoded, decoded = [], []
+    encoded, decoded, hidden = [], [], objective.network.decoder.hidden
     objective.network.encoder.register_forward_hook(lambda _, inputs, code: encoded.append((inputs[0], code)))
-    objective.network.decoder.register_forward_hook(
-        lambda _, inputs, logits: decoded.append((inputs[0], logits.clone()))
-    )
+
+    def recorded(code):
+        decoded.append((code, hidden(code)))
+        return decoded[-1][1]
+
+    objective.network.decoder.hidden = recorded
     objective(batch, 0.0, torch.Generator().manual_seed(0))
-    (dropped_out, output), (code, logits) = encoded[0], decoded[0]
+    (dropped_out, output), (code, last) = encoded[0], decoded[0]
     assert 0.05 < (dropped_out.values != 0).float().mean() < 0.15
     assert torch.equal(objective.network.encoder(dropped_out), output)
-    assert torch.equal(objective.network.decoder(code), logits)
+    assert torch.equal(hidden(code), last)
