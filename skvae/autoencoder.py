@@ -462,15 +462,18 @@ _inferences: WeakKeyDictionary = WeakKeyDictionary()
 def _inference_of(estimator):
     """The network around the weights of an estimator, on the device of inference, made once per device."""
     weights, device, precision = estimator.weights_, _inference_device(estimator), estimator.precision
-    for known in (estimator, vars(estimator).get("_read_from", estimator)):
-        cached = _inferences.get(known)
+    owners = estimator, vars(estimator).get("_read_from", estimator)
+    for owner in owners:
+        cached = _inferences.get(owner)
         if cached is not None and cached[0] is weights and cached[1:3] == (device, precision):
             return cached[3]
     with isolated():
         network = estimator.architecture_.build_with(weights).requires_grad_(False).to(device)
         products = ItemProducts.for_inference(network.decoder, is_half_precision(precision, device))
     inference = Inference(network, products, users_per_block(len(weights["decoder.item_bias"]), device))
-    _inferences[estimator] = weights, device, precision, inference
+    for owner in owners:
+        if owner.weights_ is weights:  # not where it was trained on meanwhile
+            _inferences[owner] = weights, device, precision, inference
     return inference
 
 

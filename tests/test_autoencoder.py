@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics.pairwise import cosine_similarity
 
 from skvae import MultDAERecommender, MultVAERecommender, fitting, fold_in_split
+from skvae.core.architecture import Architecture
 from skvae.core.batches import UserRows
 from skvae.core.likelihoods import Multinomial
 from skvae.datasets import make_interactions
@@ -491,6 +492,15 @@ def test_added_items_score_minus_infinity_and_leave_the_scores_of_the_others_as_
     model.partial_fit(widened(X, 3))
     assert np.isfinite(model.decision_function(widened(X, 3))).all()
     assert np.isfinite(model.loss_curve_).all()
+
+
+def test_calls_that_read_one_model_throughout_build_its_network_once(estimator, X, monkeypatch):
+    model, built = pickle.loads(pickle.dumps(estimator.fit(X))), []
+    build_with = Architecture.build_with
+    monkeypatch.setattr(Architecture, "build_with", lambda *args: built.append(args) or build_with(*args))
+    assert model.score(X) == model.score(X)
+    model.explain(X[:3], [[1]] * 3)
+    assert len(built) == 1
 
 
 def test_added_items_are_recommended_after_one_pass_about_as_often_as_after_a_refit(X):
