@@ -109,8 +109,9 @@ CORE_ARROWS = {
     "initialization": {"item_products"},
     "inference": {"batches", "isolation"},
     "item_regression": {"devices", "inversion", "processes"},
-    "training": {"averaging", "checkpoint", "early_stopping", "item_products", "item_sampling", "optimizer"}
-    | {"processes"},
+    "updates": {"processes"},
+    "training": {"averaging", "batches", "checkpoint", "early_stopping", "item_products", "item_sampling", "optimizer"}
+    | {"processes", "updates"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}

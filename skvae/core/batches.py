@@ -1,10 +1,15 @@
 """CSR rows to device batches: the only place that touches the buffers of a CSR matrix."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+
+# 500 users and these are 512 rows of a matrix product, of which a GPU takes 128 at a time
+N_PADDING_USERS = 12
 
 
 @dataclass(frozen=True)
@@ -26,35 +31,39 @@ class SparseBatch:
     items : int64 tensor of shape (n_interactions,)
     offsets : int64 tensor of shape (n_users + 1,)
         User u owns the interactions ``offsets[u]:offsets[u + 1]``.
+    users : int64 tensor of shape (n_interactions,)
+        Who each interaction belongs to.
     values : float tensor of shape (n_interactions,)
     n_items : int
     item_weights : float tensor of shape (n_items,), or None
         How many items each column stands for, where some were drawn for all; 1 of those that a user has.
     within : Part or None
         What it is of a larger batch, for which all random numbers are drawn.
+    n_padding : int
+        How many of the users, the last ones, are none of the rows and count for nothing: see `UserRows.padded_batch`.
     """
 
     items: torch.Tensor
     offsets: torch.Tensor
+    users: torch.Tensor
     values: torch.Tensor
     n_items: int
     item_weights: torch.Tensor | None = None
     within: Part | None = None
+    n_padding: int = 0
 
     @property
     def n_users(self):
         return len(self.offsets) - 1
 
-    @cached_property
-    def users(self):
-        """int64 tensor of shape (n_interactions,): who each interaction belongs to."""
-        numbers = torch.arange(self.n_users, device=self.items.device)
-        return torch.repeat_interleave(numbers, self.offsets.diff(), output_size=len(self.items))
-
     def sum_per_user(self, values):
         """Sum one value an interaction into one value a user, of shape (n_users,)."""
         # in a fixed order on every device, which index_add_ is not
         return torch.segment_reduce(values, "sum", offsets=self.offsets)
+
+    def mean_of_users(self, values):
+        """Mean of one value a user, over those who count."""
+        return values[: len(values) - self.n_padding].mean()
 
     def normalized(self):
         """Scale every user's row to Euclidean length 1; an empty row stays empty."""
@@ -92,6 +101,7 @@ class SparseBatch:
             self,
             items=self.items[own],
             offsets=self.offsets[users.start : users.stop + 1] - start,
+            users=self.users[own] - users.start,
             values=self.values[own],
             within=Part(users, own, self.n_users, len(self.items)),
         )
@@ -99,9 +109,13 @@ class SparseBatch:
     def of_items(self, items):
         """The same users with what they have of a slice of the items, as a batch of these items alone."""
         inside = (self.items >= items.start) & (self.items < items.stop)
-        ends = torch.nn.functional.pad(inside.cumsum(0), (1, 0))
+        ends = F.pad(inside.cumsum(0), (1, 0))
         return SparseBatch(
-            self.items[inside] - items.start, ends[self.offsets], self.values[inside], items.stop - items.start
+            self.items[inside] - items.start,
+            ends[self.offsets],
+            self.users[inside],
+            self.values[inside],
+            items.stop - items.start,
         )
 
     def to_dense(self):
@@ -138,6 +152,11 @@ class UserRows:
         """Of all users together."""
         return int(self._lengths(self.users).sum())
 
+    def most_interactions(self, n_users):
+        """Of so many users, but for one draw of them in a thousand: three standard deviations above the mean."""
+        lengths = self._lengths(self.non_empty()).double()
+        return math.ceil(n_users * lengths.mean() + 3 * math.sqrt(n_users) * lengths.std(correction=0))
+
     def non_empty(self):
         """Row numbers of the users with an interaction, int64 tensor."""
         return self.users[self._lengths(self.users) > 0]
@@ -148,21 +167,40 @@ class UserRows:
         A GPU need not be waited for where it is known how many interactions they have.
         """
         starts = self.offsets[users]
-        offsets = torch.zeros(len(users) + 1, dtype=torch.int64, device=users.device)
-        torch.cumsum(self.offsets[users + 1] - starts, 0, out=offsets[1:])
-        shifts = torch.repeat_interleave(starts - offsets[:-1], offsets.diff(), output_size=n_interactions)
-        positions = shifts.add_(torch.arange(len(shifts), device=users.device))
-        return SparseBatch(self.items[positions].long(), offsets, self.values[positions], self.n_items)
+        return self._gathered(starts, self.offsets[users + 1] - starts, n_interactions)[0]
 
-    def shuffled_batches(self, batch_size, generator):
-        """Yield every non-empty user once in a random order; the last batch may be smaller."""
+    def padded_batch(self, users, n_interactions):
+        """`batch` of ``users`` and others besides, with whom they have so many interactions.
+
+        Those `N_PADDING_USERS` have the first items, once each, so that the batch is one like any other.
+        """
+        starts = F.pad(self.offsets[users], (0, N_PADDING_USERS))
+        lengths = self.offsets[users + 1] - starts[: len(users)]
+        numbers = torch.arange(N_PADDING_USERS, device=users.device)
+        lengths = torch.cat([lengths, (n_interactions - lengths.sum() + numbers) // N_PADDING_USERS])
+        batch, ranks = self._gathered(starts, lengths, n_interactions)
+        is_padding = batch.users >= len(users)
+        items, values = batch.items.where(~is_padding, ranks), batch.values.masked_fill(is_padding, 1)
+        return replace(batch, items=items, values=values, n_padding=N_PADDING_USERS)
+
+    def _gathered(self, starts, lengths, n_interactions):
+        """The batch of users whose interactions are these, and the place of each among those of its user."""
+        offsets, device = F.pad(lengths.cumsum(0), (1, 0)), starts.device
+        owners = torch.arange(len(lengths), device=device).repeat_interleave(lengths, output_size=n_interactions)
+        ranks = torch.arange(len(owners), device=device) - offsets[owners]
+        positions = starts[owners] + ranks
+        return SparseBatch(self.items[positions].long(), offsets, owners, self.values[positions], self.n_items), ranks
+
+    def shuffled(self, batch_size, generator):
+        """Every non-empty user once in a random order, as a list of (users, how many interactions they have).
+
+        The last part of it may be smaller.
+        """
         users = self.non_empty()
         users = users[torch.randperm(len(users), generator=generator, device=generator.device)]
-        batches = users.split(batch_size)
         lengths = self._lengths(users).split(batch_size)
         n_interactions = torch.stack([part.sum() for part in lengths]).tolist()  # one wait for a GPU, not one a batch
-        for batch, n in zip(batches, n_interactions, strict=True):
-            yield self.batch(batch, n)
+        return list(zip(users.split(batch_size), n_interactions, strict=True))
 
     def blocks(self, block_size):
         """Yield (first, last, batch) for all users in order, ``block_size`` at a time."""

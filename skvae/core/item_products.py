@@ -7,7 +7,6 @@ would pass `BYTES_OF_LOGITS` they are taken in tiles of items, and again for the
 """
 
 import math
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +43,10 @@ class ItemProducts:
     def n_columns(self):
         """Items whose logits the buffer has place for; infinite where there is none."""
         return math.inf if self.buffer is None else self.buffer.shape[1]
+
+    def takes_at_once(self, n_items):
+        """Whether an update takes the logits of so many items, which are all of them, at once."""
+        return self.n_columns >= n_items
 
     def of_batch(self, batch, generator):
         """The products that an update takes for its batch."""
@@ -95,7 +98,7 @@ class ItemProducts:
 
     def log_prob(self, hidden, weight, bias, likelihood, batch):
         """What the likelihood's log_prob gives of hidden W' + bias, for a gradient."""
-        if self.n_columns < len(bias):
+        if not self.takes_at_once(len(bias)):
             return _LogProbInTiles.apply(hidden, weight, bias, self, likelihood, batch)
         batch, in_single = self.columns(batch), self.half_weight is not None and not takes_bfloat16(likelihood)
         if has_part(likelihood, "residuals") and not in_single:
@@ -126,10 +129,11 @@ class _SumOfRows(torch.autograd.Function):
     def backward(ctx, grad):
         weight, batch = ctx.weight, ctx.batch
         # X' times grad: the same sum with users and items exchanged
-        sorted_items, order = torch.sort(batch.items, stable=True)
+        sorted_items, order = torch.sort(batch.items.int(), stable=True)  # in half the time of int64
         users, values = batch.users[order], batch.values[order]
         chunks = _chunks(weight)
-        offsets = torch.searchsorted(sorted_items, torch.arange(len(weight) + 1, device=weight.device))
+        offsets = torch.arange(len(weight) + 1, dtype=torch.int32, device=weight.device)
+        offsets = torch.searchsorted(sorted_items, offsets)
         # where the chunks begin and end in it; nothing to ask a GPU for, which takes all items at once
         bounds = [0, *offsets[[items.stop for items in chunks[:-1]]].tolist(), len(users)]
         for items, start, end in zip(chunks, bounds[:-1], bounds[1:], strict=True):
@@ -264,10 +268,7 @@ def _write_few_rows(hidden, weight, bias, logits):
 
 # What the products of a chunk of items read and write stays in the cache of a core: the logits of 500 users and 20 108
 # items take 126 ms a chunk at a time and 178 ms at once (600 wide, one thread of an AMD EPYC, float32).
-BYTES_PER_COLUMN = 4096  # 1024 items in float32, 2048 in bfloat16
-# A matrix unit has done with them before it gets going: three products of an update in bfloat16 took 45 ms in chunks of
-# 2048 items, 28 at once (two cores of a Xeon with amx_bf16).
-CHUNKS_OF_MATRIX_UNIT = 4
+BYTES_PER_COLUMN = 4096  # 1024 items in float32, 2048 in bfloat16, with the matrix unit of a Xeon (amx_bf16) too
 
 
 # Of a batch in training, held at once: 500 users and 536 870 items in float32.
@@ -285,13 +286,7 @@ def _chunks(weight, items=None):
 
 def items_per_chunk(dtype):
     """Whose products a CPU takes at once, in one precision or the other."""
-    on_matrix_unit = dtype == torch.bfloat16 and _has_matrix_unit()
-    return BYTES_PER_COLUMN // dtype.itemsize * (CHUNKS_OF_MATRIX_UNIT if on_matrix_unit else 1)
-
-
-@cache
-def _has_matrix_unit():
-    return torch.cpu.get_capabilities().get("amx_bf16", False)
+    return BYTES_PER_COLUMN // dtype.itemsize
 
 
 def tile_size(n_users, dtype, device):

@@ -62,6 +62,10 @@ class SampledProducts(ItemProducts):
         """In float32, or by copies of rows in bfloat16."""
         return cls(optimizer, n_drawn, ItemProducts.for_inference(network.decoder, half_precision).half_weight)
 
+    def takes_at_once(self, n_items):
+        """Never: an update takes some of them."""
+        return False
+
     def of_batch(self, batch, generator):
         """Products with the items of a batch and others that are drawn."""
         own, columns = batch.items.unique(return_inverse=True)

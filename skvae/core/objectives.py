@@ -1,7 +1,7 @@
 """What training minimises, averaged over the users of a batch.
 
 An objective has the ``network`` that it trains; it is called with (batch, beta, generator, products) for a loss, and
-its ``passes`` say what of the network each pass over the users trains.
+its ``passes`` say what of the network each pass over the users trains, ``can_replay`` whether that is always the same.
 """
 
 import copy
@@ -53,7 +53,7 @@ class NegativeLogLikelihood:
         One of ``TARGETS``; "dropped" only for a likelihood that ``takes_unknown``.
     """
 
-    n_passes = 1
+    n_passes, can_replay = 1, True
 
     def __init__(self, network, dropout, target="all"):
         self.network, self.dropout, self.target = network, dropout, TARGETS[target]
@@ -68,7 +68,7 @@ class NegativeLogLikelihood:
     def __call__(self, batch, beta, generator, products=FLOAT32):
         network, inputs = self.network, batch.normalized().dropped_out(self.dropout, generator)
         target, weight = self.target(batch, inputs, self.dropout)
-        return -weight * _log_prob(network, network.encoder(inputs, products), target, products).mean()
+        return -weight * batch.mean_of_users(_log_prob(network, network.encoder(inputs, products), target, products))
 
 
 class NegativeELBO:
@@ -98,6 +98,11 @@ class NegativeELBO:
         self.kl_weight = KL_WEIGHTINGS[kl_weighting]
         self.previous_encoder: Any = None  # set when an epoch begins
 
+    @property
+    def can_replay(self):
+        """Whether all updates of a training do the same with the same tensors: no new one in each epoch."""
+        return not hasattr(self.network.prior, "given")
+
     def passes(self):
         """Yield at the beginning of each pass over the users that an epoch makes."""
         self._keep_encoder()
@@ -119,7 +124,8 @@ class NegativeELBO:
         code = mean + (0.5 * log_variance).exp() * batch.noise_like(mean, generator)
         target, weight = self.target(batch, dropped_out, self.dropout)
         log_prob = weight * _log_prob(network, code, target, products)
-        return (self.kl_weight(beta, batch) * kl_divergence(prior, mean, log_variance, code) - log_prob).mean()
+        kl = self.kl_weight(beta, batch) * kl_divergence(prior, mean, log_variance, code)
+        return batch.mean_of_users(kl - log_prob)
 
     def _keep_encoder(self):
         if hasattr(self.network.prior, "given"):
@@ -148,6 +154,8 @@ class AlternatingELBO(NegativeELBO):
         At least 1: passes over the users that train the encoder, before the one without dropout that trains the
         decoder.
     """
+
+    can_replay = False
 
     def __init__(self, network, dropout, kl_weighting="constant", n_encoder_passes=3):
         super().__init__(network, dropout, kl_weighting)

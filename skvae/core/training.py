@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from .averaging import MovingAverage
+from .batches import N_PADDING_USERS
 from .checkpoint import NoCheckpoint
 from .early_stopping import is_best, is_out_of_patience
 from .item_products import ItemProducts
 from .item_sampling import SampledProducts
 from .optimizer import Adam
 from .processes import ALONE
+from .updates import updates_of
 
 
 @dataclass
@@ -131,6 +133,9 @@ class Training:
             n_updates = objective.n_passes * -(-len(rows.non_empty()) // settings.batch_size)
             self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
         self._position = Position()
+        self._updates = updates_of(
+            objective, rows, self.products, self.optimizer, processes, self.generator, settings.batch_size
+        )
 
     def state(self):
         """What another training can `resume` from: moments, generator, and the weights before averaging."""
@@ -233,22 +238,15 @@ class Training:
         position = self._position
         self.products.refresh(self.network.decoder.item_weight)
         try:
-            for batch in self._batches(position):
+            for users, n_interactions in self._parts(position):
                 position.beta = self.settings.schedule.weight(self.history.n_updates)
-                self.optimizer.zero_grad()
-                with self.processes.agreed():
-                    products = self.products.of_batch(batch, self.generator)
-                    own, weight = self.processes.share(batch)
-                    loss = weight * self.objective(own, position.beta, self.generator, products)
-                loss.backward()  # which updates the item matrices too
-                self.optimizer.step()
+                loss = self._updates(users, n_interactions, position.beta)
                 self.history.n_updates += 1
                 if self._average:
                     self._average.updated(self.optimizer.catch_up)
-                loss = loss.detach()
                 self.processes.sum_(loss)
-                position.loss = position.loss + loss * batch.n_users
-                position.n_users += batch.n_users
+                position.loss = position.loss + loss * len(users)
+                position.n_users += len(users)
                 position.n_batches += 1
                 with self.processes.agreed():
                     if checkpoint.is_due():
@@ -262,28 +260,27 @@ class Training:
             raise self._divergence(f"The loss is {mean_loss}", [*self.history.losses, mean_loss])
         return mean_loss, position.beta
 
-    def _batches(self, position):
-        """The users once a pass, from a position on; an update is made before the next batch is asked for."""
+    def _parts(self, position):
+        """Users and how many interactions they have, each user once a pass, from a position on."""
         n_finished = position.n_passes
         for number, _ in enumerate(self.objective.passes()):
             if position.objective is not None:
                 self.objective.resume(position.objective)
                 position.objective = None
             if number >= n_finished:
-                yield from self._batches_of_pass(position)
+                yield from self._parts_of_pass(position)
                 position.n_passes, position.n_batches, position.order = number + 1, 0, None
 
-    def _batches_of_pass(self, position):
-        batches = self.rows.shuffled_batches(self.settings.batch_size, self.generator)
-        if position.order is None:
-            position.order = self.generator.get_state()
-        else:
-            now = self.generator.get_state()
+    def _parts_of_pass(self, position):
+        now, is_resumed = self.generator.get_state(), position.order is not None
+        if is_resumed:
             self.generator.set_state(position.order)
-            for _ in range(position.n_batches):
-                next(batches)
+        else:
+            position.order = now
+        parts = self.rows.shuffled(self.settings.batch_size, self.generator)
+        if is_resumed:
             self.generator.set_state(now)
-        yield from batches
+        yield from parts[position.n_batches :]
 
     def _record(self, loss, beta, score):
         """Add an epoch to the history, and keep its weights where it is the best."""
@@ -317,7 +314,7 @@ class Training:
 def _products(network, rows, settings, optimizer, n_processes):
     if settings.n_sampled_items is not None:
         return SampledProducts.for_training(network, settings.half_precision, optimizer, settings.n_sampled_items)
-    n_users = -(-min(settings.batch_size, rows.n_users) // n_processes)
+    n_users = -(-min(settings.batch_size, rows.n_users) // n_processes) + N_PADDING_USERS * rows.offsets.is_cuda
     return ItemProducts.for_training(network, settings.half_precision, n_users, optimizer.update_rows)
 
 

@@ -56,7 +56,7 @@ def test_dropout_keeps_the_mean_and_zeroes_the_stated_share():
 def test_an_epoch_visits_every_non_empty_user_once_and_keeps_the_last_partial_batch(rows):
     rows, dense = rows
     generator = torch.Generator().manual_seed(0)
-    first, second = ([b.to_dense().numpy() for b in rows.shuffled_batches(16, generator)] for _ in range(2))
+    first, second = ([b.to_dense().numpy() for b in _batches(rows, 16, generator)] for _ in range(2))
     assert [len(b) for b in first] == [16, 16, 7]
     visited = np.concatenate(first)
     assert np.array_equal(np.unique(visited, axis=0), np.unique(np.delete(dense, 7, axis=0), axis=0))
@@ -76,9 +76,28 @@ def test_some_users_of_a_matrix_are_those_of_a_matrix_of_their_rows(rows, users)
     assert (some.n_users, some.n_interactions) == (alone.n_users, alone.n_interactions)
     assert np.array_equal(some.non_empty(), users[alone.non_empty()])
     for batches in (
-        lambda rows: rows.shuffled_batches(4, torch.Generator().manual_seed(0)),
+        lambda rows: _batches(rows, 4, torch.Generator().manual_seed(0)),
         lambda rows: (batch for *_, batch in rows.blocks(4)),
     ):
         for one, other in zip(batches(some), batches(alone), strict=True):
             assert np.array_equal(one.to_dense(), other.to_dense())
     assert some.values.data_ptr() == X.data.ctypes.data
+
+
+def _batches(rows, batch_size, generator):
+    return [rows.batch(users, n) for users, n in rows.shuffled(batch_size, generator)]
+
+
+def test_a_padded_batch_is_that_of_its_users_and_others_with_the_first_items(rows):
+    rows, dense = rows
+    users = torch.tensor([3, 7, 0, 39])
+    n_interactions = int((dense[users] != 0).sum())
+    for n_more in (0, 5, 30):
+        padded = rows.padded_batch(users, n_interactions + n_more)
+        full = padded.to_dense().numpy()
+        own, others = full[:4], full[4:]
+        assert np.array_equal(own, dense[users])
+        assert others.sum() == n_more
+        assert np.array_equal(others, np.sort(others, axis=1)[:, ::-1])
+        assert len(padded.items) == n_interactions + n_more
+        assert float(padded.mean_of_users(torch.tensor([1.0, 2, 3, 6, *[1000] * len(others)]))) == 3
