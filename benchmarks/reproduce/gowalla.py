@@ -2,7 +2,7 @@
 
 ``python benchmarks/reproduce/gowalla.py [MODEL ...] [--precision bfloat16] [--device D] [--results DIR]``; MODEL is
 mult-dae, mult-vae, mult-dae-default, ease, edlae-dan, rlae-dan or blend, which is of edlae-dan and the two after
-mult-dae. A linear model has 41 000 x 41 000 weights, 6.7 GB, of which a blend needs two.
+mult-dae. A linear model has 41 000 x 41 000 weights, 6.7 GB.
 
 Weak generalization: each user's training row is encoded and all items not in it are ranked against the user's test
 row; Recall@20 divides by the number of test items. What is chosen (the number of epochs, the parameter of EASE^R, the
@@ -123,6 +123,8 @@ class Fits:
                 record["total_anneal_steps"] = first.total_anneal_steps_
         record = {"parameters": str(first), **record, "first_fit_minutes": (time.perf_counter() - start) / 60}
         harness.write(json.dumps(record, indent=1), path)
+        if name == "blend":  # its members are not needed any more
+            self.models = {key: model for key, model in self.models.items() if key[1] != "first"}
         return record
 
     def first(self, name):
