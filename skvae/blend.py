@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from .blend_members import check_members, fit_members, for_refit, kept_members
 from .blend_normalizations import NORMALIZATIONS
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
-from .checkpoints import checkpoint_of
 from .core.processes import process_group
+from .fit_identity import checkpoint_of
 from .hiding import hide_items
 from .linear import LinearRecommender
 from .model_selection import hold_out_users

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .core.checkpoint import kept
-from .core.checkpoint_file import is_plain
+from .core.state_file import is_plain
 from .ranking import item_scores
 from .recommender import BaseRecommender
 

@@ -19,18 +19,18 @@ from sklearn.utils import check_random_state
 
 from . import auto
 from .callbacks import EpochMonitor, NoCallbacks
-from .checkpoints import checkpoint_of, identity_of
 from .core.architecture import to_numpy
 from .core.batches import UserRows
 from .core.checkpoint import NoCheckpoint
-from .core.checkpoint_file import checksum
 from .core.devices import is_half_precision, resolve
 from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS, begin_items
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights
+from .core.state_file import checksum
 from .core.training import DivergenceError, Settings, Training
+from .fit_identity import checkpoint_of, identity_of
 from .hiding import hide_items
 from .model_selection import hold_out_users
 from .ranking import users_per_block

@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import CallbackSupportMixin, as_one_task
-from .checkpoints import identity_of
 from .core.devices import check_device
 from .core.item_regression import Gram, device_for, item_regression
 from .core.processes import process_group
+from .fit_identity import identity_of
 from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
 from .memory import check_linear
 from .parameters import check_parameters, flag, number

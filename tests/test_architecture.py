@@ -41,18 +41,18 @@ ARROWS = {
     "recommendations": {"events", "ids", "merging", "ranking", "tables"},
     "preprocessing": {"events", "ids", "matrix", "merging", "parameters", "recommendations", "recommender", "tables"},
     "popularity": {"callbacks", "matrix", "recommender"},
-    "linear": {"callbacks", "checkpoints", "core", "linear_search", "memory", "parameters", "ranking", "recommender"},
+    "linear": {"callbacks", "fit_identity", "core", "linear_search", "memory", "parameters", "ranking", "recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
     "memory": {"core", "linear_search", "matrix", "model_selection"},
     "autoencoder_memory": {"auto", "core", "memory", "model_selection", "ranking"},
-    "checkpoints": {"core"},
+    "fit_identity": {"core"},
     "blend_normalizations": set(),
     "blend_members": {"core", "ranking", "recommender"},
-    "blend": {"blend_members", "callbacks", "checkpoints", "core", "hiding", "linear", "model_selection"}
+    "blend": {"blend_members", "callbacks", "fit_identity", "core", "hiding", "linear", "model_selection"}
     | {"multdae", "multvae", "blend_normalizations"}
     | {"parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
-    "fitting": {"auto", "callbacks", "checkpoints", "core", "hiding", "model_selection", "ranking", "scoring"},
+    "fitting": {"auto", "callbacks", "fit_identity", "core", "hiding", "model_selection", "ranking", "scoring"},
     "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking"}
     | {"recommender"},
     "multvae": {"auto", "autoencoder", "core", "parameters"},
@@ -101,8 +101,8 @@ CORE_ARROWS = {
     "probe": {"inversion"},
     "priors": set(),
     "processes": set(),
-    "checkpoint_file": set(),
-    "checkpoint": {"checkpoint_file", "files"},
+    "state_file": set(),
+    "checkpoint": {"state_file", "files"},
     "networks": {"item_products", "priors"},
     "architecture": {"likelihoods", "networks", "priors"},
     "objectives": {"item_products", "priors"},

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from . import checkpoint_file
+from . import state_file
 from .files import Lock
 
 FORMAT = 1
@@ -75,7 +75,7 @@ class Checkpoint(NoCheckpoint):
         if path.endswith(os.sep) or os.path.isdir(path):
             os.makedirs(path, exist_ok=True)
             kind, *_ = identity.values()
-            self.path = os.path.join(self.path, f"{kind}-{checkpoint_file.checksum(identity)}.npz")
+            self.path = os.path.join(self.path, f"{kind}-{state_file.checksum(identity)}.npz")
         self._lock = Lock(f"{self.path}.lock")
 
     def __enter__(self):
@@ -105,7 +105,7 @@ class Checkpoint(NoCheckpoint):
         """Raise where the file is not of this fit."""
         if not os.path.exists(self.path):
             return
-        there = checkpoint_file.read_document(self.path)
+        there = state_file.read_document(self.path)
         if not isinstance(there, dict) or there.get("checkpoint") != FORMAT:
             raise ValueError(f"{self.path} is no checkpoint of this version of skvae: remove it, or name another file.")
         differences = [
@@ -121,7 +121,7 @@ class Checkpoint(NoCheckpoint):
 
     def read(self, as_array=np.asarray):
         """The state to go on from, or None where the fit begins; arrays become what as_array makes of them."""
-        return checkpoint_file.read_state(self.path, as_array) if os.path.exists(self.path) else None
+        return state_file.read_state(self.path, as_array) if os.path.exists(self.path) else None
 
     def is_due(self):
         """Whether it is time to write."""
@@ -131,7 +131,7 @@ class Checkpoint(NoCheckpoint):
         """Write a state in the place of the one before; whether that was done, with a warning where a disk is full."""
         start, written = time.monotonic(), False
         try:
-            checkpoint_file.write(self.path, {"checkpoint": FORMAT, "identity": self.identity}, state)
+            state_file.write(self.path, {"checkpoint": FORMAT, "identity": self.identity}, state)
             written = True
         except OSError as error:
             kept = "the one before is kept" if os.path.exists(self.path) else "there is none yet"
@@ -164,7 +164,7 @@ def _of_member(path, number):
 
 def _remove(path):
     of_members = glob.glob(_of_member(glob.escape(path), "[0-9]*"))  # and of their members
-    for file in (*of_members, checkpoint_file.part_of(path), path):
+    for file in (*of_members, state_file.part_of(path), path):
         with suppress(FileNotFoundError):
             os.unlink(file)
 

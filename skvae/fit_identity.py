@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .core.checkpoint import Checkpoint, NoCheckpoint
-from .core.checkpoint_file import checksum
+from .core.state_file import checksum
 
 # Parameters that change no weight
 WITHOUT_EFFECT = ("checkpoint", "n_jobs", "verbose")
