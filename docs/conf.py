@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.util import logging
 
 sys.path.insert(0, str(Path(__file__).parent))
+import charts
 import reference
 
 import skvae
@@ -46,6 +47,7 @@ toc_object_entries_show_parents = "hide"
 page = Path(__file__).parent / "api.rst"
 if not page.exists() or page.read_text() != reference.render():
     page.write_text(reference.render())
+charts.draw_all(Path(__file__).parent / "generated" / "charts")
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": True}
 numpydoc_show_class_members = False
@@ -109,7 +111,9 @@ html_theme_options = {
     "header_links_before_dropdown": 5,
     "pygments_light_style": "tango",
 }
-html_sidebars = {"index": [], "changelog": [], "faq": []}
+# nothing to navigate in: room for lines of code
+ALONE = ("index", "install", "quickstart", "recipes", "faq", "coming_from", "glossary", "changelog")
+html_sidebars = dict.fromkeys(ALONE, [])
 
 
 def _skip_foreign_members(app, what, name, member, skip, options):
