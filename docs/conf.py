@@ -113,7 +113,7 @@ html_theme_options = {
 }
 # nothing to navigate in: room for lines of code
 ALONE = ("index", "install", "quickstart", "recipes", "faq", "coming_from", "glossary", "changelog")
-html_sidebars = dict.fromkeys(ALONE, [])
+html_sidebars = {name: [] for name in ALONE}
 
 
 def _skip_foreign_members(app, what, name, member, skip, options):
