@@ -6,7 +6,7 @@ DEMO_ARGS = $(if $(DATA),--data $(DATA))
 TEST_ENV = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 JOBS ?= 2
 
-.PHONY: demo test test-oldest lint types docs doc-links bench clean
+.PHONY: demo test test-oldest lint types docs doc-links bench hashes clean
 
 demo: .venv/installed
 	.venv/bin/python examples/quickstart.py $(DEMO_ARGS)
@@ -32,6 +32,11 @@ docs: .venv/installed
 # links to other sites, which may fail for reasons of theirs
 doc-links: docs
 	.venv/bin/python -m sphinx -b linkcheck docs docs/_build/linkcheck
+
+# the versions of constraints/tested.txt and what they bring, with the checksums of all files; torch has its own index
+hashes:
+	echo torch | uv pip compile -q pyproject.toml constraints/ci.in --extra test -c constraints/tested.txt --excludes - \
+	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o constraints/hashes.txt
 
 bench: .venv/installed
 	.venv/bin/python benchmarks/speed.py $(BENCH_ARGS)

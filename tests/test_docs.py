@@ -220,6 +220,14 @@ def test_the_hooks_run_the_versions_that_are_tested():
         assert re.search(rf"/{tool}(-pre-commit)?\n +rev: v{re.escape(pinned)}\n", hooks), tool
 
 
+def test_the_files_with_checksums_are_the_versions_that_are_tested():
+    pins = r"^([a-z][a-z0-9-]*)==(\S+)"
+    tested = dict(re.findall(pins, (ROOT / "constraints/tested.txt").read_text(), re.M))
+    hashed = re.findall(pins, (ROOT / "constraints/hashes.txt").read_text(), re.M)
+    assert {"numpy", "scipy", "scikit-learn", "pytest"} <= {name for name, _ in hashed}
+    assert [(name, version) for name, version in hashed if tested.get(name, version) != version] == [], "run make hashes"
+
+
 def test_the_citation_names_the_version():
     assert f"\nversion: {skvae.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
