@@ -172,7 +172,7 @@ class UserRows:
     def padded_batch(self, users, n_interactions):
         """`batch` of ``users`` and others besides, with whom they have so many interactions.
 
-        Those `N_PADDING_USERS` have the first items, once each, so that the batch is one like any other.
+        Those `N_PADDING_USERS` have the first items, and where these do not suffice all of them over and over.
         """
         starts = F.pad(self.offsets[users], (0, N_PADDING_USERS))
         lengths = self.offsets[users + 1] - starts[: len(users)]
@@ -180,7 +180,7 @@ class UserRows:
         lengths = torch.cat([lengths, (n_interactions - lengths.sum() + numbers) // N_PADDING_USERS])
         batch, ranks = self._gathered(starts, lengths, n_interactions)
         is_padding = batch.users >= len(users)
-        items, values = batch.items.where(~is_padding, ranks), batch.values.masked_fill(is_padding, 1)
+        items, values = batch.items.where(~is_padding, ranks % self.n_items), batch.values.masked_fill(is_padding, 1)
         return replace(batch, items=items, values=values, n_padding=N_PADDING_USERS)
 
     def _gathered(self, starts, lengths, n_interactions):

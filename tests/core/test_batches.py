@@ -101,3 +101,13 @@ def test_a_padded_batch_is_that_of_its_users_and_others_with_the_first_items(row
         assert np.array_equal(others, np.sort(others, axis=1)[:, ::-1])
         assert len(padded.items) == n_interactions + n_more
         assert float(padded.mean_of_users(torch.tensor([1.0, 2, 3, 6, *[1000] * len(others)]))) == 3
+
+
+def test_a_batch_can_be_padded_to_more_than_there_are_items(rows):
+    rows, dense = rows
+    n_more = 12 * dense.shape[1] + 30
+    n_interactions = int((dense[3] != 0).sum())
+    padded = rows.padded_batch(torch.tensor([3]), n_interactions + n_more)
+    assert len(padded.items) == n_interactions + n_more
+    assert int(padded.items.max()) == dense.shape[1] - 1
+    assert np.array_equal(padded.to_dense()[0], dense[3])
