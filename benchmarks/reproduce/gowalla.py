@@ -123,7 +123,9 @@ class Fits:
                 record["total_anneal_steps"] = first.total_anneal_steps_
         record = {"parameters": str(first), **record, "first_fit_minutes": (time.perf_counter() - start) / 60}
         harness.write(json.dumps(record, indent=1), path)
-        if name == "blend":  # its members are not needed any more
+        if name == "blend":  # its members are not needed any more, once it is known how long they were trained
+            for member in MEMBERS:
+                self.chosen(member)
             self.models = {key: model for key, model in self.models.items() if key[1] != "first"}
         return record
 
