@@ -5,8 +5,8 @@
 wrong order, or a statement that is missing. N faults of each module are drawn with a seed. The tests that mutants.toml
 names run on each, in a fork and in a copy of the tree: the fault is killed (a test fails), survived, or undecided (the
 limit came first). At the end the tests that found a fault run once without any, and must pass. DIR gets mutants.json,
-after each fault, and mutants.md. A run with the same DIR goes on, and tries again the survivors that have no "reason":
-a person writes those into mutants.json.
+after each fault, and mutants.md. A run with the same DIR goes on, and tries again what was not killed and has no
+"reason": a person writes those into mutants.json.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def faults(name, n, seed):
         tree = ast.parse(source)
         old, parent, (field, index) = at(tree, path), at(tree, path[:-1]), path[-1]
         kind, new = list(replacements(old))[i]
-        before, after = (ast.unparse(node).partition("\n")[0] for node in (old, new))
+        before, after = (ast.unparse(node).partition("\n")[0][:100] for node in (old, new))
         setattr(parent, field, new) if index is None else getattr(parent, field).__setitem__(index, new)
         yield f"{name}, line {old.lineno}, {kind}: {before} -> {after}", ast.unparse(ast.fix_missing_locations(tree))
 
@@ -141,12 +141,12 @@ def report(record):
         counts.setdefault(key.partition(",")[0], Counter())[run["result"]] += 1
     columns = ("killed", "undecided", "survived")
     rows = [[name, *(count[column] for column in columns)] for name, count in counts.items()]
-    survivors = [
-        f"- `{key}`: {run.get('reason', '?')}" for key, run in record.runs.items() if run["result"] == "survived"
+    left = [
+        f"- {run['result']}: `{key}`: {run.get('reason', '?')}" for key, run in record.runs.items() if not run["by"]
     ]
     about = record.about["machine"]
     head = f"`make mutants`, {about['date']}, {about['processor']}, Python {about['python']}.\n"
-    return "\n".join([head, harness.markdown_table(["module", *columns], rows), "Survivors:\n", *survivors]) + "\n"
+    return "\n".join([head, harness.markdown_table(["module", *columns], rows), "Not killed:\n", *left]) + "\n"
 
 
 def main():
@@ -169,7 +169,7 @@ def main():
         for i, name in itertools.product(range(args.per_module), args.modules):
             key, source = drawn[name][i] if i < len(drawn[name]) else (None, None)
             known = record.runs.get(key, {"result": "survived"})
-            if key is None or known["result"] != "survived" or "reason" in known:
+            if key is None or known["result"] == "killed" or "reason" in known:
                 continue
             if time.monotonic() - started > 60 * args.minutes:
                 break
