@@ -145,7 +145,8 @@ def report(record):
         f"- {run['result']}: `{key}`: {run.get('reason', '?')}" for key, run in record.runs.items() if not run["by"]
     ]
     about = record.about["machine"]
-    head = f"`make mutants`, {about['date']}, {about['processor']}, Python {about['python']}.\n"
+    made = f"`{record.about['command']}`, {about['date']}, {about['processor']}, Python {about['python']}."
+    head = f"{made} {record.about.get('note', '')}\n"
     return "\n".join([head, harness.markdown_table(["module", *columns], rows), "Not killed:\n", *left]) + "\n"
 
 
@@ -159,6 +160,7 @@ def main():
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "mutants", metavar="DIR")
     args = parser.parse_args()
     started, record = time.monotonic(), harness.Record(args.results / "mutants")
+    record.about["command"] = " ".join(["OMP_NUM_THREADS=1 python", *sys.argv])
     sys.dont_write_bytecode = True  # two faults within a second would share a file
     for library in ("pandas", "pytest", "sklearn.model_selection", "torch"):  # once, for all forks
         importlib.import_module(library)
