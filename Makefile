@@ -6,7 +6,7 @@ DEMO_ARGS = $(if $(DATA),--data $(DATA))
 TEST_ENV = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 JOBS ?= 2
 
-.PHONY: demo test test-oldest lint types docs doc-links bench hashes clean
+.PHONY: demo test test-oldest coverage mutants lint types docs doc-links bench hashes clean
 
 demo: .venv/installed
 	.venv/bin/python examples/quickstart.py $(DEMO_ARGS)
@@ -16,6 +16,13 @@ test: .venv/installed
 
 test-oldest: .venv-oldest/installed
 	$(TEST_ENV) .venv-oldest/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+coverage: .venv/installed
+	.venv/bin/python -m pip install -q -c constraints/tested.txt pytest-cov
+	$(TEST_ENV) .venv/bin/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+mutants: .venv/installed
+	$(TEST_ENV) .venv/bin/python benchmarks/mutants.py $(MUTANTS_ARGS)
 
 lint: .venv/installed
 	.venv/bin/python -m pip install -q -c constraints/tested.txt ruff codespell

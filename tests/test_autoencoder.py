@@ -321,6 +321,13 @@ def test_the_best_epoch_is_restored_and_its_score_is_that_of_the_model(estimator
     assert model.score(fold_in, held_out) == pytest.approx(model.best_validation_score_, abs=1e-9)
 
 
+def test_of_epochs_with_equal_scores_the_first_is_the_best(estimator, X, monkeypatch):
+    scores = iter([0.1, 0.3, 0.3, 0.2])
+    monkeypatch.setattr(fitting, "validation_score", lambda *_: next(scores))
+    model = estimator.set_params(max_iter=4).fit(X[:400], X_val=X[400:])
+    assert (model.best_iter_, model.n_iter_) == (2, 4)
+
+
 def test_a_warm_start_keeps_the_weights_that_it_begins_with_where_no_epoch_is_better(estimator, X, monkeypatch):
     scores = iter([0.1, 0.3, 0.2, 0.3, 0.2, 0.25, 0.3, 0.1, 0.4])
     monkeypatch.setattr(fitting, "validation_score", lambda *_: next(scores))

@@ -1,5 +1,6 @@
 """The benchmark scripts, without any peer."""
 
+import ast
 import json
 from functools import partial
 from pathlib import Path
@@ -397,3 +398,13 @@ def test_a_soak_tells_of_a_model_that_answers_in_another_way_once_loaded(tmp_pat
     monkeypatch.setattr(soak.joblib, "load", lambda path: other)
     soak.used(model, soak.harness.make_matrix(soak.N_USERS, soak.N_ITEMS, per_user=20), 0, tmp_path, failures)
     assert failures == ["Round 0: LinearRecommender answers in another way from now.joblib."]
+
+
+def test_a_fault_changes_its_module_alone_and_the_same_seed_draws_the_same():
+    mutants = load_script("benchmarks/mutants.py")
+    for name in mutants.TESTS:
+        source = (ROOT / mutants.source_file(name)).read_text()
+        drawn = list(mutants.faults(name, 3, seed=0))
+        assert drawn == list(mutants.faults(name, 3, seed=0))
+        assert all(ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source)) for _, changed in drawn)
+        assert all((ROOT / path).exists() for path in mutants.tests_of(name))

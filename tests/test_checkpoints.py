@@ -202,6 +202,9 @@ def test_a_state_comes_back_as_it_was(path):
         np.testing.assert_array_equal(one, other, strict=True)
     assert state_file.checksum(back) == state_file.checksum(state)
     assert state_file.checksum(back) != state_file.checksum(back["arrays"])
+    numbers = np.zeros((2, 3), np.float32)
+    same_bytes = (numbers, numbers.T, numbers.view(np.int32))
+    assert len({state_file.checksum(array) for array in same_bytes}) == 3
     for other in ({"a": object()}, {"a": np.array([None])}, {1: 2}):
         assert not state_file.is_plain(other)
         with pytest.raises(TypeError, match="cannot be written"):

@@ -165,10 +165,11 @@ def test_a_blend_is_the_same_whatever_the_scale_of_the_values(scale):
     np.testing.assert_allclose(*(model.similar_items(range(40))[1] for model in (scaled, blend)), atol=1e-3)
 
 
-def test_a_member_whose_scores_are_equal_but_for_rounding_leaves_the_ranking_to_the_others():
+@pytest.mark.parametrize("size", [3.1, 3.1e8])
+def test_a_member_whose_scores_are_equal_but_for_rounding_leaves_the_ranking_to_the_others(size):
     users = sp.csr_array(ONES.astype(np.float32))
     rounding = np.random.default_rng(0).choice([-1, 0, 1], ONES.shape) * np.finfo(np.float32).eps
-    equal = Scores(lambda X: 3.1 * (1 + rounding[: len(X)])).fit(users)
+    equal = Scores(lambda X: size * (1 + rounding[: len(X)])).fit(users)
     popularity = PopularityRecommender().fit(users)
     blend = BlendRecommender([("a", equal), ("b", popularity)], weights=[1, 1], prefit=True).fit(users)
     alone = BlendRecommender([("b", popularity)], weights=[1], prefit=True).fit(users)

@@ -603,7 +603,8 @@ def test_times_are_those_of_the_matrix_of_fit_transform_too():
 
 def test_new_items_come_after_the_old_ones_whose_columns_stay():
     encoder = InteractionEncoder(min_item_interactions=2).fit((["a", "b", "a", "b"], ["y", "y", "x", "x"]))
-    encoder.partial_fit((["c", "d", "c", "d", "c"], ["w", "w", "y", "v", "u"]))  # v and u have one user each
+    # v and u have one user each; x and y come again
+    encoder.partial_fit((["c", "d", "c", "d", "c", "c", "d"], ["w", "w", "y", "v", "u", "x", "x"]))
     assert encoder.item_ids_.tolist() == ["x", "y", "w"]
     assert encoder.user_ids_.tolist() == ["a", "b"]
     np.testing.assert_array_equal(encoder.transform((["c", "c"], ["w", "x"])).toarray(), [[1, 0, 1]])

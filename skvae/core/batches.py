@@ -40,7 +40,7 @@ class SparseBatch:
     within : Part or None
         What it is of a larger batch, for which all random numbers are drawn.
     n_padding : int
-        How many of the users, the last ones, are none of the rows and count for nothing, as in ``UserRows.padded_batch``.
+        How many of the users, the last ones, count for nothing, as in ``UserRows.padded_batch``.
     """
 
     items: torch.Tensor
