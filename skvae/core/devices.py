@@ -58,6 +58,5 @@ def _multiplies_bfloat16(device):
     """Whether a device is known to multiply bfloat16 in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # torch 2.6 does not say what a CPU can
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(present for name, present in capabilities.items() if name.endswith("bf16"))  # avx512_bf16, amx_bf16
