@@ -182,10 +182,16 @@ def table(name, machine, runs, per_user):
     return f"{title}\n\n{about}\n\n{harness.markdown_table(header, rows)}"
 
 
-def pooled(means_and_errors):
+def over_splits(means_and_errors):
     """Mean over the splits, and its standard error from those over the users of each."""
     means, errors = np.array(means_and_errors).T
-    return f"{means.mean():.4f} +- {np.sqrt((errors**2).mean() / len(errors)):.4f}"
+    return means.mean(), np.sqrt((errors**2).mean() / len(errors))
+
+
+def pooled(means_and_errors):
+    """`over_splits` as a cell."""
+    mean, error = over_splits(means_and_errors)
+    return f"{mean:.4f} +- {error:.4f}"
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from runners.common import EpochEnd
 
 import skvae
 
-ESTIMATORS = {"Mult-VAE 600-200-600": skvae.MultVAERecommender, "Mult-DAE 200": skvae.MultDAERecommender}
-WIDTHS = {"Mult-VAE 600-200-600": 600, "Mult-DAE 200": 200}  # of the item matrices
+# name -> estimator, width of its item matrices
+ESTIMATORS = {"Mult-VAE 600-200-600": (skvae.MultVAERecommender, 600), "Mult-DAE 200": (skvae.MultDAERecommender, 200)}
 # name -> precision of skvae, and of torch's float32 products: "high" is TF32 where the GPU has it
 PRECISIONS = {"bfloat16": ("bfloat16", "highest"), "float32": ("float32", "highest"), "TF32": ("float32", "high")}
 BATCH_SIZES = (500, 8192)
@@ -110,7 +110,7 @@ def measure(name, precision, batch_size, X, args):
     model.recommend(X, k=100)
     recommended = X.shape[0] / (time.perf_counter() - start)
     n_updates = -(-X.shape[0] // batch_size)
-    width = WIDTHS[name]
+    _, width = ESTIMATORS[name]
     products = time_of_products(batch_size, width, args.items, PRECISIONS[precision][0], args.device)
     rate = 6 * batch_size * width * args.items / products / 1e12
     update, products = f"{epoch / n_updates * 1e3:.2f}", f"{products * 1e3:.2f} ({rate:.0f})"
@@ -133,7 +133,8 @@ def fit_whole(name, precision, batch_size, X, args):
 def estimator(name, precision, batch_size, n_epochs, args):
     of_skvae, of_torch = PRECISIONS[precision]
     torch.set_float32_matmul_precision(of_torch)
-    return ESTIMATORS[name](
+    cls, _ = ESTIMATORS[name]
+    return cls(
         batch_size=batch_size,
         max_iter=n_epochs,
         early_stopping=False,

@@ -1,12 +1,18 @@
 """Charts of what benchmarks/ recorded, drawn anew for each build of the site."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+sys.path.append(str(BENCHMARKS))
+import accuracy as measured_accuracy
+import speed as measured_speed
+
+RESULTS = BENCHMARKS / "results"
 OURS, OTHERS, INK = "#3f7fc8", "#9aa3ad", "#7a828c"  # to be seen on white and on black
 # name in the records -> on the chart
 MODELS = {
@@ -42,10 +48,9 @@ def accuracy():
             values = [run["ndcg@100"] for key, run in runs.items() if key.rpartition(", split ")[0] == model]
             if not values:
                 continue
-            means, errors = np.array(values).T
-            error = np.sqrt((errors**2).mean() / len(errors))  # those of different users
+            mean, error = measured_accuracy.over_splits(values)
             color = OURS if label.startswith("skvae") else OTHERS
-            axes.barh(place, means.mean(), 0.7, xerr=error, color=color, ecolor=INK, error_kw={"elinewidth": 1})
+            axes.barh(place, mean, 0.7, xerr=error, color=color, ecolor=INK, error_kw={"elinewidth": 1})
         axes.set_title(path.stem.removesuffix("-100k"), color=INK, fontsize=9)
         _dress(axes)
     panels[0].set_yticks(places, list(MODELS.values()))
@@ -59,11 +64,12 @@ def speed():
     models = list(dict.fromkeys(run["model"] for run in runs))
     figure = Figure(figsize=(8, 2.7), layout="constrained")
     for axes, model in zip(figure.subplots(1, len(models)), models, strict=True):
-        seconds = {}
+        of_model = {}
         for run in runs:
-            if run["model"] == model and run["epoch_seconds"] and not run["contestant"].startswith("floor"):
-                seconds.setdefault(run["contestant"], []).append(np.median(run["epoch_seconds"]))
-        speeds = {name: N_USERS / np.median(of_name) for name, of_name in seconds.items()}
+            if run["model"] == model and not run["contestant"].startswith("floor"):
+                of_model.setdefault(run["contestant"], []).append(run)
+        of_rounds = measured_speed.speeds(of_model, measured_speed.trained_per_second)
+        speeds = {name: np.median(values) for name, values in of_rounds.items()}
         names = sorted(speeds, key=speeds.get)
         colors = [OURS if name.startswith("skvae") else OTHERS for name in names]
         bars = axes.barh(names, [speeds[name] for name in names], 0.7, color=colors)
@@ -73,9 +79,6 @@ def speed():
         _dress(axes)
     figure.supxlabel("users per second in training", color=INK, fontsize=9)
     return figure
-
-
-N_USERS = 4000  # of benchmarks/speed.py
 
 
 def _dress(axes):
