@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-sys.path.append(str(BENCHMARKS))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import accuracy as measured_accuracy
 import speed as measured_speed
+from harness import RESULTS
 
-RESULTS = BENCHMARKS / "results"
 OURS, OTHERS, INK = "#3f7fc8", "#9aa3ad", "#7a828c"  # to be seen on white and on black
 # name in the records -> on the chart
 MODELS = {
