@@ -72,10 +72,10 @@ def measure(model_path, n_workers, visitors):
 @contextmanager
 def serving(model_path, n_workers=1):
     """URL of a server of its own for a saved model, up for as long as the block lasts."""
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", harness.ROOT / "examples", "--factory", "serve:create_app"]
     environment = {"SKVAE_MODEL": str(model_path), "PYTHONPATH": str(harness.ROOT), "OMP_NUM_THREADS": str(N_THREADS)}
+    options = ["--port", "0", "--workers", str(n_workers), "--no-access-log"]
     with subprocess.Popen(
-        [*command, "--port", "0", "--workers", str(n_workers), "--no-access-log"],
+        [sys.executable, harness.ROOT / "examples/serve.py", *options],
         env={**os.environ, **environment},
         stderr=subprocess.PIPE,
         text=True,

@@ -1,7 +1,7 @@
 """Recommendations over HTTP, for visitors whom fit never saw.
 
     export SKVAE_MODEL=model.skvae OMP_NUM_THREADS=1
-    uvicorn --app-dir examples --factory serve:create_app --workers 2
+    python examples/serve.py --workers 2
 
 serves a file of skvae.save, or of joblib where its name ends with .joblib: a model, a
 Pipeline, or ``(encoder, model)``. Each worker loads it, and all share the memory-mapped
@@ -15,15 +15,18 @@ an encoder, the names of the columns that fit got, or their numbers. Unknown ite
 for nothing. A request that cannot be answered gets 413 or 422, and one sentence.
 """
 
+import argparse
 import asyncio
 import math
 import os
+import socket
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import joblib
 import numpy as np
+import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import (
@@ -168,3 +171,29 @@ def create_app(path=None):
 
     answer(Query(visitors=[[]]))  # sets up what is set up on first use
     return app
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--limit-concurrency", type=int, metavar="CONNECTIONS")
+    parser.add_argument("--no-access-log", dest="access_log", action="store_false")
+    options = vars(parser.parse_args())
+    uvicorn.Config.bind_socket = bind_tcp
+    uvicorn.run("serve:create_app", factory=True, **options)
+
+
+def bind_tcp(config, bind=uvicorn.Config.bind_socket):
+    """The socket that workers share, with its protocol named.
+
+    uvicorn leaves that open, so that asyncio does not set TCP_NODELAY, and on Linux most
+    answers wait for 40 ms: https://github.com/Kludex/uvicorn/issues/3149
+    """
+    bound = bind(config)
+    return socket.socket(bound.family, bound.type, socket.IPPROTO_TCP, bound.detach())
+
+
+if __name__ == "__main__":
+    main()
