@@ -16,7 +16,7 @@ from . import fitting
 from .autoencoder_memory import check_autoencoder
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
-from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve
+from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve, tensor_of
 from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated
@@ -126,7 +126,7 @@ class VectorsMixin:
         inference = _inference_of(self)
         codes = inference.codes(self._check_interactions(X, reset=False))
         with isolated(), torch.inference_mode():
-            hidden = inference.network.decoder.hidden(torch.from_dlpack(codes).to(inference.device))
+            hidden = inference.network.decoder.hidden(tensor_of(codes).to(inference.device))
         return np.column_stack([hidden.numpy(force=True), np.ones(len(codes), np.float32)])
 
 

@@ -25,6 +25,7 @@ import torch
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import _num_samples
 
+from .core.devices import tensor_of
 from .matrix import as_csr, item_indices, row_sliceable, take_rows
 from .matrix_checks import check_columns_of_model, check_same_cells, column_names
 
@@ -99,7 +100,7 @@ def top_k(scores, k):
     if not np.issubdtype(scores.dtype, np.floating):
         scores = scores.astype(np.float64)  # integers above 2**24 are equal in float32
     items, best = np.empty((len(scores), k), np.int64), np.empty((len(scores), k), scores.dtype)
-    tile = slice(0, scores.shape[1]), torch.from_dlpack(np.ascontiguousarray(scores))
+    tile = slice(0, scores.shape[1]), tensor_of(np.ascontiguousarray(scores))
     _write_top_k([tile] if scores.size else [], items, best)
     return items, best
 

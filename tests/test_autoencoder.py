@@ -411,7 +411,7 @@ def test_bfloat16_trains_to_about_the_same_loss(estimator, X):
 
 @pytest.mark.parametrize("present", [True, False])
 def test_auto_precision_is_bfloat16_where_the_processor_has_it(estimator, X, monkeypatch, present):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": present})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": present}, raising=False)
     auto = clone(estimator).set_params(precision="auto", device="cpu").fit(X)
     assert same_weights(auto, clone(auto).set_params(precision="bfloat16" if present else "float32").fit(X))
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .devices import tensor_of
 from .likelihoods import LIKELIHOODS
 from .networks import Decoder, DenoisingAutoencoder, Encoder, VariationalAutoencoder
 from .priors import PRIORS
@@ -103,7 +104,7 @@ class Architecture:
     def build_with(self, weights, copy=False):
         """The network of these weights (as `to_numpy` gives them), which it shares unless they are copied."""
         network = self.build(len(weights["decoder.item_bias"]))
-        tensors = {name: torch.from_dlpack(np.array(w) if copy else w) for name, w in weights.items()}
+        tensors = {name: tensor_of(np.array(w) if copy else w) for name, w in weights.items()}
         network.load_state_dict(tensors, assign=True)
         return network
 

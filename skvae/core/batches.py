@@ -8,6 +8,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .devices import tensor_of
+
 # 500 users and these are 512 rows of a matrix product, of which a GPU takes 128 at a time
 N_PADDING_USERS = 12
 
@@ -141,9 +143,8 @@ class UserRows:
 
     def __init__(self, X, dtype=torch.float32, device="cpu", users=None):
         self.offsets = torch.from_numpy(X.indptr.astype(np.int64)).to(device)
-        # from_dlpack wraps read-only memory maps without a warning
-        self.items = torch.from_dlpack(X.indices).to(device)
-        self.values = torch.from_dlpack(X.data).to(device, dtype)
+        self.items = tensor_of(X.indices).to(device)
+        self.values = tensor_of(X.data).to(device, dtype)
         self.users = torch.from_numpy(np.arange(X.shape[0]) if users is None else users).to(device)
         self.n_users, self.n_items = len(self.users), X.shape[1]
 

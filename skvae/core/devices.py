@@ -3,6 +3,7 @@
 import math
 import os
 
+import numpy as np
 import torch
 
 
@@ -58,5 +59,23 @@ def _multiplies_bfloat16(device):
     """Whether a device is known to multiply bfloat16 in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    asked = getattr(torch.cpu, "get_capabilities", dict)  # older versions of torch do not say
+    capabilities = asked() if device.type == "cpu" else {}
     return any(present for name, present in capabilities.items() if name.endswith("bf16"))  # avx512_bf16, amx_bf16
+
+
+def tensor_of(array):
+    """A tensor on the memory of an array, which may be read-only: nothing must write to it then."""
+    try:
+        return torch.from_dlpack(array)
+    except BufferError:  # older versions of torch take no read-only arrays, and from_numpy warns of them
+        return torch.from_numpy(np.asarray(_DeclaredWritable(array)))
+
+
+class _DeclaredWritable:
+    """The memory of an array, said to be writable."""
+
+    def __init__(self, array):
+        self.array = array  # keeps the memory
+        interface = array.__array_interface__
+        self.__array_interface__ = interface | {"data": (interface["data"][0], False)}

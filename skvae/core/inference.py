@@ -5,6 +5,7 @@ import copy
 import torch
 
 from .batches import UserRows
+from .devices import tensor_of
 from .isolation import isolated
 
 
@@ -99,7 +100,7 @@ class Inference:
         means = torch.empty(len(codes), len(decoder.item_bias), dtype=torch.float32)
         with torch.inference_mode():
             for first in range(0, len(codes), self.block_size):
-                block = torch.from_dlpack(codes[first : first + self.block_size]).to(self.device)
+                block = tensor_of(codes[first : first + self.block_size]).to(self.device)
                 means[first : first + self.block_size] = likelihood.mean(decoder(block, self.products))
         means[:, ~decoder.item_bias.isfinite().cpu()] = 0  # of added items nothing is expected yet
         return means.numpy()
