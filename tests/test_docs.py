@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 import sys
+import tomllib
 from types import SimpleNamespace
 
 import numpy as np
@@ -214,16 +215,29 @@ def test_every_public_name_is_in_the_reference_once(monkeypatch):
     assert all(f"   {name}\n" in reference.render() for name in names)
 
 
+def pinned(name):
+    """(package, version) of each line of a file of constraints."""
+    return re.findall(r"^([a-z][a-z0-9-]*)==(\S+)", (ROOT / "constraints" / f"{name}.txt").read_text(), re.M)
+
+
 def test_the_hooks_run_the_versions_that_are_tested():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
-    for tool, pinned in re.findall(r"^(ruff|codespell)==(\S+)$", (ROOT / "constraints/tested.txt").read_text(), re.M):
-        assert re.search(rf"/{tool}(-pre-commit)?\n +rev: v{re.escape(pinned)}\n", hooks), tool
+    tested = dict(pinned("tested"))
+    for tool in ("ruff", "codespell"):
+        assert re.search(rf"/{tool}(-pre-commit)?\n +rev: v{re.escape(tested[tool])}\n", hooks), tool
+
+
+def test_the_lowest_versions_are_those_that_are_tested():
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    floors = dict(requirement.split(">=") for requirement in needed)
+    with_oldest_torch = dict(pinned("oldest-torch"))
+    oldest = dict(pinned("oldest")) | {"torch": with_oldest_torch["torch"]}
+    assert floors == {name: oldest[name].removesuffix(".0") for name in floors}
+    assert with_oldest_torch == dict(pinned("tested")) | {"torch": oldest["torch"]}
 
 
 def test_the_files_with_checksums_are_the_versions_that_are_tested():
-    pins = r"^([a-z][a-z0-9-]*)==(\S+)"
-    tested = dict(re.findall(pins, (ROOT / "constraints/tested.txt").read_text(), re.M))
-    hashed = re.findall(pins, (ROOT / "constraints/hashes.txt").read_text(), re.M)
+    tested, hashed = dict(pinned("tested")), pinned("hashes")
     assert {"numpy", "scipy", "scikit-learn", "pytest"} <= {name for name, _ in hashed}
     others = [(name, version) for name, version in hashed if tested.get(name, version) != version]
     assert others == [], "run make hashes"
