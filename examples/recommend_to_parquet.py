@@ -9,8 +9,9 @@ goes on. Needs the extra ``tables``.
 
 A file has -k items for each of some users in four columns: user, rank (from 1), item and
 score. Users and items are the ids of the encoder, whose fit_transform made the matrix;
-without an encoder, rows and columns of the matrix. A file says which model and matrix it
-is of: files of others are removed.
+without an encoder, rows and columns of the matrix. A matrix that was made in parts has
+its users in the order of the parts: pass their ids as a file of numpy.save,
+--users ids.npy. A file says which model and matrix it is of: files of others are removed.
 """
 
 import argparse
@@ -32,11 +33,12 @@ def main(arguments=None):
         parser.add_argument(name, type=Path)
     for name, default in {"-k": 10, "--users-per-file": 100_000, "--jobs": 1}.items():
         parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--users", type=Path, metavar="FILE", help="ids of the rows")
     args = parser.parse_args(arguments)
     args.recommendations.mkdir(exist_ok=True)
-    n_users = opened(args.interactions, args.model)[0].shape[0]
-    sources = args.model, args.interactions / "meta.json"
-    written = [path.stat().st_mtime_ns for path in sources]
+    n_users = opened(args.interactions, args.model, args.users)[0].shape[0]
+    sources = args.model, args.interactions / "meta.json", args.users
+    written = [path.stat().st_mtime_ns for path in sources if path is not None]
     about = f"{args.model} {args.interactions} {written} {args.k} {args.users_per_file}"
     for path in args.recommendations.glob(f"{'[0-9]' * 12}.parquet"):
         if (pq.read_schema(path).metadata or {}).get(b"about") != about.encode():
@@ -50,16 +52,14 @@ def main(arguments=None):
 def write(args, about, users):
     path = args.recommendations / f"{users.start:012d}.parquet"
     if not path.exists():
-        X, encoder, model = opened(args.interactions, args.model)
+        X, user_ids, item_ids, model = opened(args.interactions, args.model, args.users)
         items, scores = skvae.recommend(model, X[users], args.k)
         places = rows, ranks = np.nonzero(items >= 0)  # -1 where fewer than k are left
         columns = {"user": rows + users.start, "rank": ranks + 1}
         columns |= {"item": items[places], "score": scores[places]}
-        if encoder is not None:
-            users = encoder.inverse_users(columns["user"])
-            columns["user"] = as_column(users, encoder.user_ids_)
-            items = encoder.inverse_items(columns["item"])
-            columns["item"] = as_column(items, encoder.item_ids_)
+        for name, ids in {"user": user_ids, "item": item_ids}.items():
+            if ids is not None:
+                columns[name] = as_column(ids[columns[name]], ids)
         table = pa.table(columns, metadata={"about": about})
         pq.write_table(table, path.with_suffix(".part"))
         os.replace(path.with_suffix(".part"), path)
@@ -71,24 +71,29 @@ def as_column(ids, known):
 
 
 @functools.cache
-def opened(interactions, model):
+def opened(interactions, model, users):
+    """The matrix, ids of its rows and columns or None, and the model."""
     X, loaded = skvae.open_interactions(interactions), skvae.load(model, mmap_mode="r")
-    if hasattr(loaded, "decision_function"):
-        return X, None, loaded
-    parts = loaded if isinstance(loaded, (tuple, list)) else [loaded]
-    kinds = [type(part).__name__ for part in parts]
-    if len(kinds) != 2 or kinds[0] != "InteractionEncoder":
+    user_ids = item_ids = None
+    if not hasattr(loaded, "decision_function"):
+        parts = loaded if isinstance(loaded, (tuple, list)) else [loaded]
+        kinds = [type(part).__name__ for part in parts]
+        if len(kinds) != 2 or kinds[0] != "InteractionEncoder":
+            raise SystemExit(
+                f"{model} holds {', '.join(kinds)}: save a model, or (encoder, model), "
+                "in this order."
+            )
+        encoder, loaded = parts
+        user_ids, item_ids = encoder.user_ids_, encoder.item_ids_
+    if users is not None:
+        user_ids = np.load(users)
+    if user_ids is not None and X.shape[0] != len(user_ids):
         raise SystemExit(
-            f"{model} holds {', '.join(kinds)}: save a model, or (encoder, model), in "
-            "this order."
+            f"The matrix has {X.shape[0]} users, and there are {len(user_ids)} ids: save "
+            "the matrix that the encoder's fit_transform gave, or pass the ids of its "
+            "rows by --users."
         )
-    encoder, model = parts
-    if X.shape[0] != len(encoder.user_ids_):
-        raise SystemExit(
-            f"The matrix has {X.shape[0]} users, the encoder {len(encoder.user_ids_)}: "
-            "save the matrix that its fit_transform gave, or the model alone."
-        )
-    return X, encoder, model
+    return X, user_ids, item_ids, loaded
 
 
 if __name__ == "__main__":

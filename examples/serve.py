@@ -169,7 +169,9 @@ def create_app(path=None):
     def version() -> dict[str, str | int]:
         return about
 
-    answer(Query(visitors=[[]]))  # sets up what is set up on first use
+    # sets up what is set up on first use, and raises where the steps of a Pipeline drop
+    # events, which have no weights here
+    encoder.recommend(model, ([0], encoder.item_ids_[:1]), 1)
     return app
 
 

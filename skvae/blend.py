@@ -199,9 +199,9 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             parameters, pairs = self._checked_parameters()
             _check_no_checkpoint(parameters, processes)
             candidate, X = self._checked_anew(X, y)
+            if parameters.prefit:
+                candidate._user_hashes = None  # nobody is trained on
             fitted, validation = candidate._hold_out(parameters, X, X_val)
-        if parameters.prefit:
-            candidate._user_hashes = None  # nobody was trained on
         given = None if X_val is None else validation
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)

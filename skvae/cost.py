@@ -168,6 +168,8 @@ def _estimate(model, size, probe, refit=False):
     for kind, estimate in ESTIMATES.items():
         if isinstance(model, kind):
             return estimate(model, size, probe, refit)
+    if isinstance(model, type):
+        raise TypeError(f"estimate_cost takes a recommender, got the class {model.__name__}: pass {model.__name__}().")
     raise TypeError(
         f"estimate_cost knows the recommenders of skvae alone, and blends of them, got {model!r}: pass the recommender "
         "inside of it."

@@ -14,7 +14,8 @@ from sklearn.utils import check_scalar
 
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
-from .matrix_checks import is_matrix
+from .matrix_checks import is_matrix, most_are_fitted
+from .ranking import steps_and_model
 from .scoring import check_min_value, listed_metrics, score_pairs
 
 
@@ -276,25 +277,19 @@ def evaluate(
 
 def _warn_of_fitted_users(model, X, y, scored):
     """Warn where most of the users with a held-out item are users that the model was fitted on."""
-    from sklearn.pipeline import Pipeline  # as slow to import as half of skvae
-
-    model, steps = getattr(model, "best_estimator_", model), None
-    if isinstance(model, Pipeline):
-        steps, model = model[:-1], model[-1]
+    steps, model = steps_and_model(model)
     if not hasattr(model, "was_fitted_on") or (steps and y is not None):
         return
     hashes, fitted = [], []
     for users in [X] if y is None else _together(as_csr(X), as_csr(y)):
         hashes.append(user_hashes(as_csr(users)))
         fitted.append(model.was_fitted_on(steps.transform(users) if steps else users))
-    # users with the same items are one: where few sets are possible, everyone has one that was seen
-    distinct = scored[np.unique(np.concatenate(hashes)[scored], return_index=True)[1]]
-    n_fitted = np.count_nonzero(np.concatenate(fitted)[distinct])
-    if len(distinct) > 1 and 2 * n_fitted > len(distinct):
+    most = most_are_fitted(np.concatenate(hashes)[scored], np.concatenate(fitted)[scored])
+    if most:
         warnings.warn(
-            f"{type(model).__name__} was fitted on most users of X, {n_fitted} of {len(distinct)}, and on the items "
-            "that are hidden here: such scores say little about new users. Evaluate on users that were not passed to "
-            "fit, such as those of strong_generalization_split.",
+            f"{type(model).__name__} was fitted on most users of X, {most}, and on the items that are hidden here: "
+            "such scores say little about new users. Evaluate on users that were not passed to fit, such as those of "
+            "strong_generalization_split.",
             UserWarning,
             stacklevel=3,
         )

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from .ids import Ids, as_ids, distinct_ids, distinct_strings
-from .tables import Strings, is_series_of_tables, read_columns, read_list, tables_of
+from .tables import Instants, Strings, is_series_of_tables, read_columns, read_list, tables_of
 
 # Types that columns hold, as NumPy's and as Python's
 DATES = (datetime.date, np.datetime64)
 DURATIONS = (datetime.timedelta, np.timedelta64)
 INTEGERS = (int, np.integer, np.bool_)
+WITH_ZONE, WITHOUT_ZONE = "times with a zone", "times without a zone"
 
 
 class Names(NamedTuple):
@@ -41,12 +42,15 @@ class Events(NamedTuple):
         None where each event weighs 1.
     timestamps : int64 or float64 array of shape (n_events,), or None
         Of dates and durations microseconds.
+    kind_of_times : str or None
+        What they were: numbers, durations, or times with or without a zone.
     """
 
     users: Ids
     items: Ids
     weights: np.ndarray | None
     timestamps: np.ndarray | None
+    kind_of_times: str | None
 
 
 # -- reading a table
@@ -77,11 +81,12 @@ def read_all_events(events, names, *, optional=(), allow_empty=False):
     TypeError, ImportError
         As in `read_events`.
     """
-    n_events = 0
+    n_events, kind_of_times = 0, None
     columns = {role: name for role, name in names._asdict().items() if name is not None}
     for number, table in enumerate(tables_of(events, columns), 1):
         try:
             read = read_events(table, names, optional=optional)
+            kind_of_times = _same_kind(kind_of_times, read.kind_of_times, names.timestamp)
         except (TypeError, ValueError) as error:
             if not is_series_of_tables(events):
                 raise
@@ -92,6 +97,15 @@ def read_all_events(events, names, *, optional=(), allow_empty=False):
             yield table, read
     if not n_events and not allow_empty:
         raise ValueError("events has no rows: pass at least one event.")
+
+
+def _same_kind(before, now, name):
+    """The kind of times of tables so far, and of one more."""
+    if None not in (before, now) and before != now:
+        raise ValueError(
+            f"Column {name!r} holds {now}, and that of the tables before {before}: convert one of the two."
+        )
+    return before or now
 
 
 def read_events(table, names, *, name="events", optional=()):
@@ -126,10 +140,10 @@ def read_events(table, names, *, name="events", optional=()):
     columns = read_columns(table, roles, name=name, optional=optional, ids=("user", "item"))
     users, items = (_ids(columns[role], f"column {roles[role]!r}") for role in ("user", "item"))
     if not len(users.positions):
-        return Events(users, items, None, None)
+        return Events(users, items, None, None, None)
     weights = _weights(columns["weight"], names.weight) if "weight" in columns else None
-    timestamps = _times(columns["timestamp"], names.timestamp) if "timestamp" in columns else None
-    return Events(users, items, weights, timestamps)
+    times = _times(columns["timestamp"], names.timestamp) if "timestamp" in columns else (None, None)
+    return Events(users, items, weights, *times)
 
 
 def _ids(column, name):
@@ -197,28 +211,35 @@ def _finite(values, name, what):
 
 
 def _times(values, name):
-    """Integers as int64, other numbers as float64; microseconds of durations, and of dates since 1970 in UTC."""
+    """(times, what they were): integers as int64, other numbers as float64; microseconds of durations, and of dates.
+
+    Those of dates are since 1970, in UTC.
+    """
+    if isinstance(values, Instants):
+        return _microseconds(values.values, "M8[us]", name), WITH_ZONE
     types = _types(values)
     if _any_is(types, (str, bytes)):
         text = next(value for value in values.tolist() if isinstance(value, (str, bytes)))
-        convert = "pd.to_numeric" if _is_number(text) else "pd.to_datetime"
+        column = f"events[{name!r}]"
+        convert = f"pd.to_numeric({column})" if _is_number(text) else f"pd.to_datetime({column}, utc=True)"
         raise ValueError(
             f"Column {name!r} must hold numbers or datetimes, got strings, such as {text!r}: convert it, as with "
-            f"events[{name!r}] = {convert}(events[{name!r}])."
+            f"{column} = {convert}."
         )
     if _all_are(types, DATES):
-        return _microseconds(_without_zone(values, name), "M8[us]", name)
+        dates, kind = _without_zone(values, name)
+        return _microseconds(dates, "M8[us]", name), kind
     if _all_are(types, DURATIONS):
-        return _microseconds(values, "m8[us]", name)
+        return _microseconds(values, "m8[us]", name), "durations"
     if _any_is(types, DATES + DURATIONS):
         kinds = " and ".join(sorted(cls.__name__ for cls in types))
         raise ValueError(f"Column {name!r} mixes {kinds}: convert it to one type, with pd.to_datetime.")
     if not _all_are(types, INTEGERS):
-        return _finite(values, name, "numbers or datetimes")
+        return _finite(values, name, "numbers or datetimes"), "numbers"
     least, greatest = int(values.min()), int(values.max())
     if least < -(2**63) or greatest >= 2**63:
         raise ValueError(f"Column {name!r} holds times from {least} to {greatest}: they must be below 2**63.")
-    return values.astype(np.int64)
+    return values.astype(np.int64), "numbers"
 
 
 def _is_number(text):
@@ -230,12 +251,10 @@ def _is_number(text):
 
 
 def _without_zone(dates, name):
-    """Dates with a zone in UTC, all others as they are."""
-    if dates.dtype != object:
-        return dates
-    has_zone = [getattr(date, "tzinfo", None) is not None for date in dates]
+    """(dates, their kind): those with a zone in UTC, all others as they are."""
+    has_zone = [getattr(date, "tzinfo", None) is not None for date in dates] if dates.dtype == object else []
     if not any(has_zone):
-        return dates
+        return dates, WITHOUT_ZONE
     if not all(has_zone):
         n_without = len(dates) - sum(has_zone)
         raise ValueError(
@@ -243,7 +262,8 @@ def _without_zone(dates, name):
             "give all of them a zone, or none."
         )
     epoch, microsecond = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(microseconds=1)
-    return np.fromiter(((date - epoch) // microsecond for date in dates), np.int64, len(dates)).view("M8[us]")
+    since = np.fromiter(((date - epoch) // microsecond for date in dates), np.int64, len(dates))
+    return since.view("M8[us]"), WITH_ZONE
 
 
 def _microseconds(times, dtype, name):

@@ -17,6 +17,7 @@ KINDS = {
     (int, float, np.integer, np.floating, decimal.Decimal): "numbers",
     (uuid.UUID,): "UUIDs",
 }
+COLLECTIONS = (list, tuple, set, frozenset, np.ndarray)  # that hold several ids, such as those of a basket
 KINDS_OF_DTYPES = {"b": "booleans", "i": "numbers", "u": "numbers", "f": "numbers"}
 
 # Fitted encoder -> (its item_ids_, their index): answers write nothing to the encoder
@@ -75,9 +76,10 @@ def _kind_of_types(types, values, name):
     kinds = {cls: _kind_of_type(cls) for cls in types}
     if None in kinds.values():
         cls = next(cls for cls, kind in kinds.items() if kind is None)
-        raise TypeError(
-            f"Ids in {name} must be strings or numbers, got {cls.__name__}: convert them, for example with astype(str)."
-        )
+        remedy = "convert them, for example with astype(str)"
+        if issubclass(cls, COLLECTIONS):
+            remedy = "a row must have one, as events.explode makes it"
+        raise TypeError(f"Ids in {name} must be strings or numbers, got {cls.__name__}: {remedy}.")
     if len(set(kinds.values())) > 1:
         examples = {kinds[type(value)]: value for value in values}
         raise TypeError(_mixed(name, examples))

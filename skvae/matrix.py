@@ -465,7 +465,9 @@ def item_indices(indices, name, n_items):
     try:
         indices = np.asarray(indices)
     except ValueError:
-        raise ValueError(f"{name} must be a one-dimensional array of item indices, got lists in a list.") from None
+        raise ValueError(
+            f"{name} must be a one-dimensional array of item indices, got lists in a list{_for_each_user(name)}."
+        ) from None
     if indices.dtype.kind in "USO" and any(isinstance(index, (str, bytes)) for index in indices.flat):
         raise ValueError(
             f"{name} holds text, such as {str(indices.flat[0])!r}: it takes column numbers of X, which "
@@ -474,6 +476,7 @@ def item_indices(indices, name, n_items):
     if indices.ndim != 1 or (len(indices) and not np.issubdtype(indices.dtype, np.integer)):
         remedy = "; for a boolean mask pass np.flatnonzero(mask)" if indices.dtype.kind == "b" else ""
         remedy = f", such as [{indices}]" if indices.ndim == 0 and indices.dtype.kind in "iu" else remedy
+        remedy = _for_each_user(name) if indices.ndim == 2 else remedy
         raise ValueError(
             f"{name} must be a one-dimensional array of item indices, got dtype {indices.dtype} with "
             f"shape {indices.shape}{remedy}."
@@ -482,3 +485,9 @@ def item_indices(indices, name, n_items):
         wrong, none = (indices.min(), ", and -1 stands for none") if indices.min() < 0 else (indices.max(), "")
         raise ValueError(f"{name} holds item {wrong}; X has items 0 to {n_items - 1}{none}.")
     return indices.astype(np.int64)
+
+
+def _for_each_user(name):
+    if name != "exclude":
+        return ""
+    return ": for the items of each user pass a sparse matrix or a DataFrame of the shape of X"

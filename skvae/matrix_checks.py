@@ -10,6 +10,8 @@ import numpy as np
 SMALL_VALUE, LARGE_VALUE = 1e-3, 1e18
 # Of two columns, so that the rows of a matrix of few items may be events
 MOST_ITEMS, FEWEST_IDS = 5, 20
+# In a column of ids that was left in a matrix, each row has a larger integer than the one before
+FEWEST_ROWS_OF_IDS = 10
 # A matrix of so few items does not have both a column of users and one of items
 MOST_COLUMNS_OF_EVENTS = 10
 USER_COLUMN = re.compile(r"(user|customer|client|visitor|member|reader|listener|account|session)s?[ _-]?(id|idx)?")
@@ -210,12 +212,14 @@ def check_no_table_of_events(X):
         )
 
 
-def check_trainable(X):
-    """Raise where a matrix to fit holds no interaction, and warn where it looks like events without names.
+def check_trainable(X, names=None):
+    """Raise where a matrix to fit holds no interaction, and warn where columns hold ids of users.
 
     Parameters
     ----------
     X : csr_array of shape (n_users, n_items)
+    names : list, default=None
+        Of its columns, where they have names.
 
     Raises
     ------
@@ -227,6 +231,17 @@ def check_trainable(X):
         warnings.warn(
             f"X has {X.shape[0]} users and only {X.shape[1]} items, with numbers like ids in its columns: if "
             "each row is an event of a user and an item, make a matrix of them with skvae.InteractionEncoder.",
+            UserWarning,
+            stacklevel=4,
+        )
+        return
+    column = _column_of_user_ids(X)
+    if column is not None:
+        called = f"Column {column} of X" if names is None else f"The column {names[column]!r} of X"
+        remedy = "drop it" if names is None else f"X.set_index({names[column]!r}) makes it the label of the rows"
+        warnings.warn(
+            f"{called} holds integers that grow from row to row, like ids of the users, and counts as an item that "
+            f"everybody has: {remedy}.",
             UserWarning,
             stacklevel=4,
         )
@@ -263,6 +278,68 @@ def _has_columns_of_ids(matrix):
         )
         >= 2
     )
+
+
+def _column_of_user_ids(matrix):
+    """The first column of integers that grow from each row to the next, from 0 on or more; None where there is none."""
+    n_others = matrix.shape[0] - 1  # the first may be 0, and no entry
+    if n_others < FEWEST_ROWS_OF_IDS:
+        return None
+    some = matrix[1 : 1 + FEWEST_ROWS_OF_IDS]
+    columns, counts = np.unique(some.indices, return_counts=True)
+    columns = columns[counts == FEWEST_ROWS_OF_IDS]
+    for column in columns[(np.diff(some[:, columns].toarray(), axis=0) > 0).all(axis=0)]:
+        values = matrix.data[matrix.indices == column]
+        if len(values) >= n_others and (np.diff(values) > 0).all() and (values % 1 == 0).all():
+            return int(column)
+    return None
+
+
+def most_are_fitted(hashes, is_fitted):
+    """Whether most of some users are users of a fit; those with the same items are one.
+
+    Where few sets of items are possible, everyone has one that was seen.
+
+    Parameters
+    ----------
+    hashes : uint64 array of shape (n_users,)
+        Of their sets of items.
+    is_fitted : bool array of shape (n_users,)
+
+    Returns
+    -------
+    str
+        Such as "3 of 4"; empty where most are not.
+    """
+    distinct = np.unique(hashes, return_index=True)[1]
+    n_fitted = np.count_nonzero(is_fitted[distinct])
+    return f"{n_fitted} of {len(distinct)}" if len(distinct) > 1 and 2 * n_fitted > len(distinct) else ""
+
+
+def warn_of_validation(n_fold_in, n_held_out, most):
+    """Warn where X_val looks like something else than users who are new to the model.
+
+    Parameters
+    ----------
+    n_fold_in, n_held_out : int
+        Interactions of its two parts.
+    most : str
+        As `most_are_fitted` gives it.
+    """
+    if n_fold_in < n_held_out:
+        warnings.warn(
+            f"The fold-in of X_val has {n_fold_in} interactions, and more are held out, {n_held_out}: X_val is a pair "
+            "(fold_in, held_out); are the two swapped?",
+            UserWarning,
+            stacklevel=5,
+        )
+    if most:
+        warnings.warn(
+            f"Most users of X_val are users of X, {most}: the best epoch, or the weights of a blend, would be chosen "
+            "on items that the model is fitted on. Pass users that X does not have.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def check_no_matrix_as_y(y, X):

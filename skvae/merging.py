@@ -91,6 +91,8 @@ class Gathered(NamedTuple):
         The first that came.
     first_events : int64 array of shape (n_users,), or None
         The row of the table with the first event of each user; None where there are several tables.
+    lacks_weights : bool
+        Whether there are events without the weight that others have.
     """
 
     user_ids: np.ndarray
@@ -98,6 +100,7 @@ class Gathered(NamedTuple):
     cells: Cells
     table: object
     first_events: np.ndarray | None
+    lacks_weights: bool
 
     @property
     def shape(self):
@@ -134,7 +137,7 @@ class Gatherer:
         self.names, self.duplicates, self.threshold, self.timed = names, duplicates, threshold, timed
         self.encoder, self.optional = encoder, optional
         self.n_events, self.n_unknown, self.unknown_ids = 0, 0, set()
-        self._table, self._first_events = None, None
+        self._table, self._first_events, self._lacks_weights = None, None, False
 
     def gather(self, events, *, allow_empty=False):
         """The users of events, and the merged cells of items.
@@ -164,6 +167,7 @@ class Gatherer:
             renumbered(cells, user_places, item_places),
             self._table,
             self._first_events,
+            self._lacks_weights,
         )
         if self.duplicates == "error":
             _check_none_repeated(found, self.n_events - self.n_unknown)
@@ -201,6 +205,7 @@ class Gatherer:
         rows, weights, timestamps = users.of(read.users), read.weights, read.timestamps
         if weights is None and self.names.weight is not None:
             weights = np.full(len(rows), max(1.0, self.threshold or 0))
+            self._lacks_weights = True
         if not self.timed:
             timestamps = None
         elif timestamps is None:

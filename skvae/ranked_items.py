@@ -82,5 +82,12 @@ def unit_vectors(item_vectors):
     float64 csr_array or array of shape (n_items, n_features)
     """
     read = as_csr if sp.issparse(item_vectors) else dense_values
-    vectors = normalize(read(item_vectors, "item_vectors", negative=True).astype(np.float64))
+    try:
+        vectors = read(item_vectors, "item_vectors", negative=True)
+    except ValueError as error:
+        raise ValueError(
+            f"{str(error).partition(',')[0]}: they are finite numbers in two dimensions, with a row for each item and "
+            "a column for each of its features, such as pandas.get_dummies makes of genres."
+        ) from error
+    vectors = normalize(vectors.astype(np.float64))
     return sp.csr_array(vectors) if sp.issparse(vectors) else vectors

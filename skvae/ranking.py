@@ -233,6 +233,27 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     return items, scores
 
 
+def steps_and_model(model):
+    """The steps of a Pipeline before its model, and the model; of a search those of its best estimator.
+
+    Parameters
+    ----------
+    model : fitted estimator
+
+    Returns
+    -------
+    steps : Pipeline or None
+        None where there are none.
+    model : fitted estimator
+    """
+    from sklearn.pipeline import Pipeline  # as slow to import as half of skvae
+
+    model = getattr(model, "best_estimator_", model)
+    if not isinstance(model, Pipeline):
+        return None, model
+    return model[:-1] or None, model[-1]
+
+
 def _check_scores_items(model):
     if isinstance(model, type):
         raise TypeError(f"The model is the class {model.__name__}: pass a fitted one, as {model.__name__}().fit(X).")
@@ -314,7 +335,8 @@ def item_scores(model, X):
     ValueError
         Where the scores have another shape.
     """
-    scores = np.array(model.decision_function(X), np.float32, order="C")
+    scores = model.decision_function(X)
+    scores = np.array(scores.toarray() if sp.issparse(scores) else scores, np.float32, order="C")
     if scores.shape != (_num_samples(X), X.shape[1]):
         raise ValueError(
             f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of "

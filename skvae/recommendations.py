@@ -9,8 +9,9 @@ import scipy.sparse as sp
 
 from .events import Names, read_events, read_ids
 from .ids import Ids, columns_of, item_index, rows_of
+from .matrix import as_csr, count_interactions
 from .merging import matrix_of
-from .ranking import recommend
+from .ranking import recommend, steps_and_model
 from .tables import frame_of, is_table
 
 
@@ -57,6 +58,8 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
     -------
     DataFrame, or dict of str to array
     """
+    if found.lacks_weights:
+        _check_events_count(encoder, model, X)
     excluded = None
     if exclude_seen and X.nnz < len(found.cells.pairs):  # of some, the weight is too low
         excluded = matrix_of(found.cells, np.ones(len(found.cells.pairs), np.float32), found.shape)
@@ -82,6 +85,21 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
         "score": scores[is_item],
     }
     return table_like(found.table, result, encoder.user, encoder.item, item_index(encoder))
+
+
+def _check_events_count(encoder, model, X):
+    """Raise where the steps before a model drop the events of users, since these weigh 1 for want of a weight."""
+    steps, recommender = steps_and_model(model)
+    users = X[count_interactions(X) > 0]
+    if steps is None or not users.shape[0]:
+        return
+    n_lost = np.count_nonzero(count_interactions(as_csr(steps.transform(users))) == 0)
+    if n_lost:
+        raise ValueError(
+            f"events has no column {encoder.weight!r}, so that an event weighs 1, and of {n_lost} of {users.shape[0]} "
+            f"users the steps before {type(recommender).__name__} leave no interaction: add the column, or let the "
+            "encoder compare with the threshold, as InteractionEncoder(threshold=...), instead of a step."
+        )
 
 
 def _rows_or_empty(X, rows):

@@ -24,7 +24,10 @@ from .matrix_checks import (
     check_no_table_of_events,
     check_same_cells,
     check_trainable,
+    column_names,
     is_matrix,
+    most_are_fitted,
+    warn_of_validation,
 )
 from .parameters import flag
 from .ranking import recommend, top_k, users_per_block
@@ -254,14 +257,16 @@ class BaseRecommender(BaseEstimator):
         """
         if not reset and isinstance(X, _CheckedInteractions) and X.shape[1] == self.n_features_in_:
             return X
-        if reset:
+        if reset or getattr(X, "shape", (0, 0))[1:] != (self.n_features_in_,):
             check_no_table_of_events(X)
         checked = _CheckedInteractions(as_float32(X, name))
+        if not checked.shape[0] and name != "X":
+            raise ValueError(f"{name} has no rows: pass at least one user.")
         if not all(checked.shape):  # raises; what it looks for besides takes a tenth of ranking one user
             check_array(checked, accept_sparse="csr", estimator=self)
         if reset:
             check_no_matrix_as_y(y, checked)
-            check_trainable(checked)
+            check_trainable(checked, column_names(X))
         elif name != "X":
             check_columns_of_fit(self, checked, X, name)
         try:
@@ -282,17 +287,15 @@ class BaseRecommender(BaseEstimator):
         is_pair = is_pair and (isinstance(X_val, tuple) or all(map(is_matrix, X_val)))
         names = ("X_val[0]", "X_val[1]") if is_pair else ("X_val",)
         pair = X_val if is_pair else (X_val,)
+        if isinstance(X_val, tuple) and not is_pair:
+            raise ValueError(f"X_val is a tuple of {len(X_val)}: pass a matrix, or a pair (fold_in, held_out).")
         parts = [self._check_interactions(part, reset=False, name=name) for part, name in zip(pair, names, strict=True)]
         if is_pair:  # names are lost in what was read
             check_same_cells(*reversed(pair), *reversed(names))
         fold_in, held_out = hide_items(*parts)
-        if fold_in.nnz < held_out.nnz:
-            warnings.warn(
-                f"The fold-in of X_val has {fold_in.nnz} interactions, and more are held out, {held_out.nnz}: X_val is "
-                "a pair (fold_in, held_out); are the two swapped?",
-                UserWarning,
-                stacklevel=4,
-            )
+        hashes = user_hashes(sum(parts[1:], start=parts[0]))
+        known = np.zeros(len(hashes), bool) if self._user_hashes is None else np.isin(hashes, self._user_hashes)
+        warn_of_validation(fold_in.nnz, held_out.nnz, most_are_fitted(hashes, known))
         if held_out.nnz:
             return fold_in, held_out
         self._warn_of_no_validation()

@@ -8,6 +8,8 @@ import numpy as np
 
 MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
 RESULTS = ("rank", "score")  # columns of recommendations beside those of users and items
+MOST_NAMES = 12  # of columns, in an error
+ROWS = (tuple, list, Mapping)  # what a row may be
 ROWS_PER_BATCH = 2**20  # of a data set, read at once
 
 
@@ -24,6 +26,23 @@ class Strings(NamedTuple):
 
     values: list
     codes: np.ndarray
+
+
+class Instants(NamedTuple):
+    """A column of times with a zone.
+
+    Parameters
+    ----------
+    values : datetime64 array of shape (n_rows,)
+        In UTC.
+    """
+
+    values: np.ndarray
+
+    @property
+    def shape(self):
+        """Of values, a tuple of int."""
+        return self.values.shape
 
 
 # -- reading
@@ -85,6 +104,7 @@ def tables_of(events, names):
         n_tables = 0
         for table in events:
             n_tables += 1
+            _check_no_row(table, events, names)
             yield table
         if not n_tables and isinstance(events, Iterator):
             raise ValueError(
@@ -93,6 +113,17 @@ def tables_of(events, names):
             )
     else:
         yield events
+
+
+def _check_no_row(table, events, names):
+    """Raise where what stands for a table is a row of one: of a database's cursor, say, or of a CSV reader."""
+    cells = list(table.values() if isinstance(table, Mapping) else table) if isinstance(table, ROWS) else []
+    if cells and all(isinstance(cell, (str, bytes)) or not isinstance(cell, Iterable) for cell in cells):
+        columns = "" if isinstance(table, Mapping) else f", columns={list(names.values())}"
+        raise TypeError(
+            f"events is a {type(events).__name__} of rows, such as {table!r}: make a table of them, as "
+            f"pd.DataFrame(events{columns})."
+        )
 
 
 def is_series_of_tables(events):
@@ -179,7 +210,7 @@ def read_columns(table, names, *, name="events", optional=(), ids=()):
 
     Returns
     -------
-    dict of str to array of shape (n_events,), or Strings
+    dict of str to array of shape (n_events,), Strings or Instants
         Role -> column, in a dtype that holds its values exactly.
 
     Raises
@@ -222,7 +253,11 @@ def read_list(values, name):
     TypeError
         Where values is no array.
     """
+    if isinstance(values, Mapping) and any(value is not None for value in values.values()):
+        raise TypeError(f"{name} must be an array or a list of ids, got {type(values).__name__} with values.")
     array = _array(values, name)
+    if isinstance(array, Instants):
+        array = array.values
     if array.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}.")
     n_missing = _count_missing(array)
@@ -252,6 +287,9 @@ def frame_of(table, name="events"):
     """
     if isinstance(table, (np.ndarray, tuple)):
         return None
+    pyarrow = sys.modules.get("pyarrow")  # who has a batch has imported it
+    if pyarrow is not None and isinstance(table, pyarrow.RecordBatch):
+        table = pyarrow.Table.from_batches([table])
     if not _has_columns(table):
         remedy = "a user-item matrix needs no InteractionEncoder"
         if isinstance(table, Mapping):
@@ -282,17 +320,27 @@ def _frame_columns(frame, names, table, optional, ids):
         plural = "s" if len(missing) > 1 else ""
         if table == "events":
             remedy = "Say InteractionEncoder(" + ", ".join(f'{role}="..."' for role in missing) + ")."
+            if {*missing} <= {"weight", "timestamp"}:
+                added = ", ".join(f"{names[role]}=..." for role in missing)
+                remedy = f"{remedy[:-1]}, or add what is missing, as events.assign({added})."
         else:
             remedy = "Rename " + " and ".join(f"that of {role}s to {names[role]!r}" for role in missing) + "."
         raise ValueError(
             f"{table} has no column{plural} {' and '.join(repr(names[role]) for role in missing)}, its columns are: "
-            f"{', '.join(map(str, frame.columns))}. {remedy}"
+            f"{_listed(frame.columns)}. {remedy}"
         )
     columns = {role: frame.get_column(name) for role, name in present.items()}
     return {role: (_strings(s) if role in ids else None) or _series_values(s) for role, s in columns.items()}
 
 
+def _listed(names):
+    first = ", ".join(map(str, names[:MOST_NAMES]))
+    return first if len(names) <= MOST_NAMES else f"{first} and {len(names) - MOST_NAMES} more"
+
+
 def _array_columns(table, names, name, optional):
+    if isinstance(table, np.ndarray) and table.dtype.names:
+        raise TypeError(f"{name} is an array of records: make a DataFrame of it, as pd.DataFrame({name}).")
     if isinstance(table, np.ndarray) and table.ndim != 2:
         raise ValueError(f"An array of {name} must be two-dimensional, got shape {table.shape}.")
     columns = [_array(column, f"Each column of {name}") for column in (table if isinstance(table, tuple) else table.T)]
@@ -359,15 +407,15 @@ def _strings(series):
 
 
 def _series_values(series):
-    native = series.to_native()
+    native, has_zone = series.to_native(), getattr(series.dtype, "time_zone", None) is not None
     if getattr(getattr(native, "dtype", None), "tz", None) is not None and not series.null_count():
-        return np.asarray(native, "datetime64[us]")  # pandas would give a Timestamp each
+        return Instants(np.asarray(native, "datetime64[us]"))  # pandas would give a Timestamp each
     array = None if _is_listed(series) else _series_array(series)
     if array is None:
         return np.fromiter(series.to_list(), object)
     if array.ndim != 1:
         raise TypeError(f"Column {series.name!r} must hold one value in each row, got {series.dtype}.")
-    return _filled(array)
+    return Instants(array) if has_zone and array.dtype.kind == "M" else _filled(array)
 
 
 def _is_listed(series):
@@ -389,7 +437,7 @@ def _series_array(series):
 
 
 def _check_none_missing(columns):
-    arrays = {name: column for name, column in columns.items() if not isinstance(column, Strings)}
+    arrays = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
     counts = {name: _count_missing(array) for name, array in arrays.items()}
     missing = [(name, count) for name, count in counts.items() if count]
     if missing:

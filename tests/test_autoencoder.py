@@ -553,3 +553,21 @@ def test_sums_of_users_have_a_gradient(X):
     batch = UserRows(X).batch(torch.arange(20))
     values = torch.rand(len(batch.items), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(batch.sum_per_user, values)
+
+
+def test_validation_users_of_the_fit_are_warned_of(estimator, X):
+    estimator.set_params(max_iter=1)
+    most = r"Most users of X_val are users of X, 99 of 100: the best epoch"
+    with pytest.warns(UserWarning, match=most):
+        estimator.fit(X[:400], X_val=X[301:401])
+    with pytest.warns(UserWarning, match=most):
+        estimator.fit(X[:400], X_val=fold_in_split(X[301:401]))
+    estimator.fit(X[:400], X_val=X[360:])
+    estimator.set_params(store_user_hashes=False).fit(X[:400], X_val=X[:400])
+
+
+def test_validation_users_that_are_none_are_said_by_name(estimator, X):
+    with pytest.raises(ValueError, match=r"^X_val has no rows: pass at least one user.$"):
+        estimator.fit(X, X_val=X[:0])
+    with pytest.raises(ValueError, match=r"^X_val is a tuple of 3: pass a matrix, or a pair"):
+        estimator.fit(X, X_val=(X, X, X))

@@ -257,3 +257,8 @@ def test_fitted_members_of_a_blend_take_nothing_more(X):
     members = [("popularity", PopularityRecommender().fit(X))]
     told = estimate_cost(skvae.BlendRecommender(members, prefit=True), *X.shape, X.nnz)
     assert told.total_bytes == sum(told.throughout.values())
+
+
+def test_a_class_is_no_recommender():
+    with pytest.raises(TypeError, match=r"got the class MultDAERecommender: pass MultDAERecommender\(\)"):
+        estimate_cost(MultDAERecommender, 10, 10, 10)

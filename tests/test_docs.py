@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import RECOMMENDERS, ROOT, SMALL_DAE, SMALL_VAE
+from conftest import PRINTS_AS_DOCUMENTED, RECOMMENDERS, ROOT, SMALL_DAE, SMALL_VAE
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
@@ -86,7 +86,7 @@ def test_the_code_of_a_page_runs_and_prints_what_stands_below_it(page, capsys):
     for code, output in re.findall(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", page.read_text(), re.DOTALL):
         exec(compile(code, page.name, "exec"), names)
         printed = capsys.readouterr().out
-        if output:
+        if output and PRINTS_AS_DOCUMENTED:
             assert printed == output
 
 

@@ -585,6 +585,27 @@ def test_what_is_no_table_raises(events, error, sentence):
 
 # -- times
 
+
+@pytest.mark.parametrize(
+    "kinds", [("numbers", "zone"), ("naive", "zone"), ("durations", "numbers"), ("naive", "numbers")]
+)
+@pytest.mark.parametrize("library", [pd.Series, pl.Series, lambda values: pd.Series(values, dtype=object)])
+def test_all_tables_have_times_of_one_kind(kinds, library):
+    moment = datetime.datetime(2026, 2, 20)
+    values = {
+        "numbers": 5,
+        "naive": moment,
+        "zone": moment.replace(tzinfo=datetime.UTC),
+        "durations": datetime.timedelta(hours=3),
+    }
+    tables = [([1], [item], library([values[kind]])) for item, kind in enumerate(kinds)]
+    encoder = InteractionEncoder(timestamp="when", duplicates="last")
+    for table in tables:
+        encoder.fit([table, table])
+    with pytest.raises(ValueError, match=r"Table 2 of events: Column 'when' holds .*the tables before .*: convert one"):
+        encoder.fit(tables)
+
+
 NAIVE = [datetime.datetime(1970, 1, 1), datetime.datetime(2001, 1, 1, 0, 0, 0, 1), datetime.datetime(1969, 12, 31)]
 MICROSECONDS = [0, 978307200000001, -86400000000]
 NUMPY_TIMES = np.array(NAIVE, "M8[us]")

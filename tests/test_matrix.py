@@ -930,3 +930,19 @@ def test_a_frame_of_sparse_columns_is_read_as_it_is(X, monkeypatch):
     read = as_csr(frame)
     assert (read != X).nnz == 0
     assert read.has_canonical_format
+
+
+@pytest.mark.parametrize("first", [0, 1, 700])
+def test_ids_of_users_among_the_items_are_warned_of(first):
+    X = pd.DataFrame(make_interactions(n_users=60, n_items=20, random_state=0).toarray()).add_prefix("item ")
+    ids = first + np.cumsum(np.arange(60) % 3 + 1) - 1
+    X.insert(2, "customer", ids)
+    with pytest.warns(UserWarning, match=r"^The column 'customer' of X holds integers that grow .* X.set_index"):
+        PopularityRecommender().fit(X)
+    with pytest.warns(UserWarning, match=r"^Column 2 of X holds integers that grow from row to row.*: drop it\.$"):
+        PopularityRecommender().fit(X.to_numpy())
+    PopularityRecommender().fit(X.set_index("customer"))  # warnings are errors here
+    PopularityRecommender().fit(X.assign(customer=ids[::-1]))  # counts, for all that is known
+    PopularityRecommender().fit(X.assign(customer=ids + 0.5 * (np.arange(60) == 30)))
+    with pytest.raises(ValueError, match="it is a table of events"):
+        PopularityRecommender().fit(X.set_index("customer")).recommend(pd.DataFrame({"user": [1], "item": [2]}))

@@ -743,7 +743,11 @@ def test_what_is_wrong_with_a_frame_is_said_in_one_sentence(library, changes, pa
         (np.ones((3, 4)), ValueError, "must have the 2 columns user, item"),
         (np.ones(3), ValueError, "must be two-dimensional"),
         ((np.array([1, "a"], object), [1, 1]), TypeError, "Ids in column 'user' must be all strings or all numbers"),
-        ([[1, 2]], TypeError, "got list"),
+        ([[1, 2]], TypeError, r"list of rows, such as \[1, 2\]: .* pd.DataFrame\(events, columns=\['user', 'item'\]\)"),
+        (iter([("ann", 2)]), TypeError, "is a list_iterator of rows, such as"),
+        ([{"user": "ann", "item": 2}], TypeError, r"is a list of rows, .* pd.DataFrame\(events\)"),
+        (np.ones(3, [("user", int), ("item", int)]), TypeError, r"array of records: .* pd.DataFrame\(events\)"),
+        (([1, 2], [["tea"], ["jam"]]), TypeError, "Ids in column 'item' .* got list: .*explode"),
         (sp.csr_array((2, 2)), TypeError, "got csr_array; a user-item matrix needs no InteractionEncoder"),
         (([], []), ValueError, "events has no rows"),
     ],
@@ -796,3 +800,52 @@ def test_without_narwhals_arrays_work_and_a_frame_says_what_to_install(monkeypat
     assert InteractionEncoder().fit_transform((ROWS["user"], ROWS["item"])).nnz == 2
     with pytest.raises(ImportError, match=r'needs narwhals: pip install "skvae\[tables\]"'):
         InteractionEncoder().fit(pd.DataFrame(ROWS))
+
+
+def test_a_batch_of_pyarrow_is_a_table():
+    table = pa.table({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"]})
+    (batch,) = table.to_batches()
+    encoder = InteractionEncoder()
+    expected = encoder.fit_transform(table).toarray().tolist()
+    assert encoder.fit_transform(batch).toarray().tolist() == expected
+    assert encoder.fit_transform(table.to_reader()).toarray().tolist() == expected
+    model = PopularityRecommender().fit(encoder.transform(table))
+    assert encoder.recommend(model, batch, k=1).equals(encoder.recommend(model, table, k=1))
+
+
+@pytest.mark.parametrize("name", ["users", "candidates", "exclude"])
+def test_a_dict_is_no_list_of_ids(name):
+    encoder = InteractionEncoder()
+    events = ["ann", "ann", "bob"], ["tea", "jam", "tea"]
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    with pytest.raises(TypeError, match=f"{name} must be an array or a list of ids, got dict"):
+        encoder.recommend(model, events, **{name: {"ann": 2}})
+
+
+def test_a_pipeline_that_drops_events_without_weights_raises():
+    rng = np.random.default_rng(0)
+    events = pd.DataFrame({"user": np.repeat(np.arange(60), 8), "item": rng.integers(0, 30, 480)}).drop_duplicates()
+    events["rating"] = rng.integers(1, 6, len(events)).astype(float)
+    encoder = InteractionEncoder(weight="rating", binary=False)
+    model = make_pipeline(Binarizer(threshold=3.5), EASERecommender()).fit(encoder.fit_transform(events))
+    visitor = events[events["user"] == 3].assign(rating=5.0)
+    assert len(encoder.recommend(model, visitor, k=5)) == 5
+    with pytest.raises(
+        ValueError, match=r"no column 'rating', so that .* 1 of 1 users the steps before EASERecommender"
+    ):
+        encoder.recommend(model, visitor.drop(columns="rating"), k=5)
+    assert len(encoder.recommend(model, visitor.drop(columns="rating").iloc[:0], k=5, users=[9])) == 5
+    gentle = make_pipeline(Binarizer(threshold=0.5), EASERecommender()).fit(encoder.transform(events))
+    assert len(encoder.recommend(gentle, visitor.drop(columns="rating"), k=5)) == 5
+    assert len(encoder.recommend(model[-1], visitor.drop(columns="rating"), k=5)) == 5
+
+
+def test_the_columns_of_a_wide_table_are_named_in_part():
+    with pytest.raises(ValueError, match=r"its columns are: 0, 1, .*, 11 and 28 more\. Say"):
+        InteractionEncoder().fit(pd.DataFrame(np.eye(40)))
+
+
+def test_a_missing_weight_may_be_added_or_done_without():
+    encoder = InteractionEncoder(weight="w", binary=False).fit(([1], [2], [3.0]))
+    with pytest.raises(ValueError, match=r'InteractionEncoder\(weight="..."\), or .* events.assign\(w=...\)'):
+        encoder.transform(pd.DataFrame({"user": [1], "item": [2]}))

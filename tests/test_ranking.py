@@ -378,3 +378,26 @@ def test_recommend_works_through_a_pipeline_and_a_search():
 def test_a_step_that_keeps_its_columns_sees_each_users_own_row():
     model = make_pipeline(FunctionTransformer(lambda rows: rows * 2), PopularityRecommender()).fit(X)
     np.testing.assert_array_equal(recommend(model, X, 3)[0], PopularityRecommender().fit(X).recommend(X, 3)[0])
+
+
+def test_sparse_scores_of_a_foreign_model_are_read():
+    class Neighbours:
+        def decision_function(self, X):
+            return X @ (X.T @ X)
+
+    class Dense(Neighbours):
+        def decision_function(self, X):
+            return super().decision_function(X).toarray()
+
+    X = make_interactions(n_users=40, n_items=20, random_state=0)
+    for one, other in zip(recommend(Neighbours(), X, k=4), recommend(Dense(), X, k=4), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("exclude", [[[1, 2], [3]], [[1, 2], [3, 4]], np.ones((2, 20))])
+def test_what_each_user_may_not_get_is_a_matrix(exclude):
+    X = make_interactions(n_users=40, n_items=20, random_state=0)
+    with pytest.raises(ValueError, match=r"exclude must be .*: for the items of each user pass a sparse matrix"):
+        recommend(PopularityRecommender().fit(X), X[:2], exclude=exclude)
+    with pytest.raises(ValueError, match=r"candidates must be a one-dimensional array of item indices[^:]*\.$"):
+        recommend(PopularityRecommender().fit(X), X[:2], candidates=exclude)

@@ -50,6 +50,22 @@ def test_with_an_encoder_the_files_hold_its_ids(run, X, tmp_path):
     )
 
 
+def test_a_matrix_made_in_parts_has_the_users_that_are_named(run, X, tmp_path):
+    users, items = X.nonzero()
+    events = pd.DataFrame({"user": [f"u{u:03d}" for u in users], "item": [f"i{i:03d}" for i in items]})
+    tables = [events[users % 4 == part] for part in range(4)]
+    encoder = skvae.InteractionEncoder().fit(tables)
+    skvae.save_interactions(map(encoder.transform, tables), tmp_path / "X")
+    model = skvae.EASERecommender().fit(skvae.open_interactions(tmp_path / "X"))
+    skvae.save((encoder, model), tmp_path / "model")
+    ids = np.concatenate([encoder.user_ids_of(table) for table in tables])
+    np.save(tmp_path / "users.npy", ids.astype(str))
+    table = pd.concat(map(pd.read_parquet, run("-k", "3", "--users", str(tmp_path / "users.npy"))), ignore_index=True)
+    both = table.merge(encoder.recommend(model, events, k=3), on=["user", "rank"])
+    assert len(both) == len(table) == 1500
+    assert (both["item_x"] == both["item_y"]).all()
+
+
 def test_a_file_without_a_recommendation_has_the_columns_of_the_others(run, tmp_path):
     owned = [(f"u{u:03d}", item) for u in range(240) for item in ("tea", "jam", "bun") if u < 120 or item == "tea"]
     encoder = skvae.InteractionEncoder()
@@ -71,7 +87,7 @@ def test_a_file_of_something_else_ends_in_one_sentence(run, X, tmp_path):
     with pytest.raises(SystemExit, match="holds InteractionEncoder: save a model"):
         run()
     skvae.save((encoder, model), tmp_path / "model")
-    with pytest.raises(SystemExit, match="The matrix has 500 users, the encoder 2: save the matrix"):
+    with pytest.raises(SystemExit, match="The matrix has 500 users, and there are 2 ids: save the matrix"):
         run()
 
 

@@ -59,8 +59,9 @@ def _multiplies_bfloat16(device):
     """Whether a device is known to multiply bfloat16 in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    asked = getattr(torch.cpu, "get_capabilities", dict)  # older versions of torch do not say
-    capabilities = asked() if device.type == "cpu" else {}
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # older versions of torch do not say
+        return False
+    capabilities = torch.cpu.get_capabilities()
     return any(present for name, present in capabilities.items() if name.endswith("bf16"))  # avx512_bf16, amx_bf16
 
 

@@ -226,7 +226,8 @@ def singular_vectors(rows, n_vectors, generator):
 def _random_basis(like, n_columns, generator):
     """Normal draws of so many columns and a few more, with the rows, device and dtype of another matrix."""
     width = min(n_columns + N_EXTRA_VECTORS, len(like))
-    return torch.randn(len(like), width, generator=generator, dtype=like.dtype).to(like.device)
+    draws = torch.randn(len(like), width, generator=generator, dtype=like.dtype, device=generator.device)
+    return draws.to(like.device)
 
 
 def _signs(vectors):
