@@ -3,6 +3,7 @@
 import datetime
 import numbers
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import scipy.sparse as sp
@@ -209,10 +210,8 @@ def _from_moment(at, times):
         raise ValueError(f"at={at!r} cuts by time: pass timestamps too.")
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):
-        if isinstance(at, datetime.datetime) and at.tzinfo is not None:
-            at = at.astimezone(datetime.UTC).replace(tzinfo=None)
         try:
-            moment = np.datetime64(at, "us")
+            moment = np.datetime64(_without_zone(at), "us")
         except ValueError as error:
             raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
         moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
@@ -228,6 +227,14 @@ def _from_moment(at, times):
             "compared as microseconds since 1970, a number as it is."
         )
     return hidden
+
+
+def _without_zone(at):
+    """A moment in UTC, without its zone."""
+    if isinstance(at, str):
+        with suppress(ValueError):  # NumPy reads other forms, such as a year and a month
+            at = datetime.datetime.fromisoformat(at)
+    return at.astimezone(datetime.UTC).replace(tzinfo=None) if getattr(at, "tzinfo", None) else at
 
 
 def _times_of(X, timestamps):

@@ -18,7 +18,7 @@ from .model_selection import n_held_out
 
 FLOAT = 4
 BYTES_PER_INTERACTION_CHECKED = 32  # of a block of them
-BYTES_OF_BLAS = 2**24  # its own buffers
+BYTES_OF_BLAS = 3 * 2**24  # its own buffers, 16 to 64 MB
 COPY_OF_USERS = "copy of X, split for validation"
 
 

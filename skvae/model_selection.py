@@ -287,6 +287,12 @@ class UserSplit(NamedTuple):
     test: sp.csr_array | tuple[sp.csr_array, sp.csr_array]
     items: np.ndarray
 
+    def __repr__(self):
+        """Its shapes: a matrix, and above all the items, would fill a screen."""
+        pairs = {name: part if isinstance(part, tuple) else (part,) for name, part in self._asdict().items()}
+        shapes = (f"{name}: {' and '.join(str(m.shape) for m in pair)}" for name, pair in pairs.items())
+        return f"UserSplit of shapes {', '.join(shapes)}"
+
 
 def strong_generalization_split(
     X,

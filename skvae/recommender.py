@@ -293,13 +293,13 @@ class BaseRecommender(BaseEstimator):
         if is_pair:  # names are lost in what was read
             check_same_cells(*reversed(pair), *reversed(names))
         fold_in, held_out = hide_items(*parts)
+        if not held_out.nnz:
+            self._warn_of_no_validation()
+            return None
         hashes = user_hashes(sum(parts[1:], start=parts[0]))
         known = np.zeros(len(hashes), bool) if self._user_hashes is None else np.isin(hashes, self._user_hashes)
         warn_of_validation(fold_in.nnz, held_out.nnz, most_are_fitted(hashes, known))
-        if held_out.nnz:
-            return fold_in, held_out
-        self._warn_of_no_validation()
-        return None
+        return fold_in, held_out
 
     def _warn_of_no_validation(self):
         warnings.warn(

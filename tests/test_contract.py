@@ -448,8 +448,10 @@ def of_csr(request, X):
 
 
 def _fit_and_validate(estimator, X):
-    keywords = {"X_val": X} if has_fit_parameter(estimator, "X_val") else {}
-    return clone(estimator).fit(X, **keywords)
+    if not has_fit_parameter(estimator, "X_val"):
+        return clone(estimator).fit(X)
+    with pytest.warns(UserWarning, match="Most users of X_val are users of X, 100 of 100"):
+        return clone(estimator).fit(X, X_val=X)
 
 
 @pytest.mark.parametrize("container", [*CONTAINERS_OF_ONES, "lil_array"])

@@ -44,7 +44,7 @@ STATES = {
 
 
 def _fit_and_answer(model, X):
-    model.fit(X, X_val=X[:100]).partial_fit(X)
+    model.fit(X[100:], X_val=X[:100]).partial_fit(X)
     items, scores = model.recommend(X[:50], k=7)
     codes = np.asarray(model.transform(X[:50]))
     answers = [model.decision_function(X[:50]), codes, model.inverse_transform(codes), model.score_samples(X[:50])]

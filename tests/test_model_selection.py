@@ -606,3 +606,22 @@ def test_a_fit_validates_on_a_fraction_of_the_users_and_on_so_many_at_the_most(m
     assert len(fewer) == 7
     assert set(fewer) < set(validated)
     assert set(trained) < set(others)
+
+
+def test_a_moment_in_words_may_have_a_zone():
+    X = make_interactions(n_users=60, n_items=20, random_state=0)
+    times = X.copy()
+    minutes = np.random.default_rng(0).integers(0, 240, X.nnz)
+    times.data = np.datetime64("2026-02-19T20:00", "us").astype(np.int64) + 60_000_000 * minutes
+    splits = [
+        strong_generalization_split(X, timestamps=times, at=at)
+        for at in ("2026-02-20T00:00+02:00", "2026-02-19T22:00", np.datetime64("2026-02-19T22:00"))
+    ]
+    assert 0 < splits[0].train.nnz < X.nnz
+    for split in splits[1:]:
+        assert (split.train != splits[0].train).nnz == 0
+
+
+def test_a_split_shows_its_shapes():
+    split = strong_generalization_split(make_interactions(n_users=100, n_items=50, random_state=0))
+    assert repr(split) == "UserSplit of shapes train: (80, 50), validation: (10, 50), test: (10, 50), items: (50,)"

@@ -6,9 +6,9 @@ import torch
 
 from .inversion import invert
 
-SECONDS = 0.1  # of each measurement, about
+SECONDS, SECONDS_OF_INVERSES = 0.1, 0.3  # of each measurement, about
 BYTES_COPIED = 2**26  # more than fits into a cache
-ROWS_INVERTED = 1024
+ROWS_INVERTED = 1500  # no power of two, of which the rows get into each other's way in a cache
 
 
 @torch.no_grad()
@@ -33,13 +33,13 @@ def inverse_rate(device):
     """Operations a second of the inverse of a symmetric matrix of n rows, of n^3 operations."""
     diagonal = torch.eye(ROWS_INVERTED, device=device)
     matrix = torch.empty_like(diagonal)
-    return ROWS_INVERTED**3 / _seconds(lambda: invert(matrix.copy_(diagonal)), device)
+    return ROWS_INVERTED**3 / _seconds(lambda: invert(matrix.copy_(diagonal)), device, SECONDS_OF_INVERSES)
 
 
-def _seconds(work, device):
+def _seconds(work, device, seconds=SECONDS):
     """Of one of several runs in a row, the quickest; the first is not counted."""
     work()
-    best, end = float("inf"), time.perf_counter() + SECONDS
+    best, end = float("inf"), time.perf_counter() + seconds
     while True:
         _wait(device)
         start = time.perf_counter()
