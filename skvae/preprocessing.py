@@ -451,8 +451,9 @@ class InteractionEncoder(BaseEstimator):
         Raises
         ------
         ValueError, TypeError, ImportError
-            As in `transform`; also where the model was fitted on another number of items, or the
-            library of events has no column for the ids.
+            As in `transform`; also where the model was fitted on another number of items, the library
+            of events has no column for the ids, or a step of a Pipeline drops events that weigh 1
+            for want of a weight.
         """
         check_is_fitted(self)
         check_same_items(model, self)
