@@ -288,7 +288,8 @@ class BaseRecommender(BaseEstimator):
         names = ("X_val[0]", "X_val[1]") if is_pair else ("X_val",)
         pair = X_val if is_pair else (X_val,)
         if isinstance(X_val, (tuple, list)) and not is_pair and any(map(is_matrix, X_val)):
-            raise ValueError(f"X_val is a {type(X_val).__name__} of {len(X_val)}: pass a matrix, or a pair (fold_in, held_out).")
+            got = f"{type(X_val).__name__} of {len(X_val)}"
+            raise ValueError(f"X_val is a {got}: pass a matrix, or a pair (fold_in, held_out).")
         parts = [self._check_interactions(part, reset=False, name=name) for part, name in zip(pair, names, strict=True)]
         if is_pair:  # names are lost in what was read
             check_same_cells(*reversed(pair), *reversed(names))

@@ -18,7 +18,7 @@ class isolated(ContextDecorator):
             self.stack.enter_context(torch.inference_mode(False))
         if not torch.is_grad_enabled():
             self.stack.enter_context(torch.enable_grad())
-        if torch.get_default_device().type != "cpu":
+        if torch.empty(0).device.type != "cpu":  # get_default_device of older versions knows no `with torch.device`
             self.stack.enter_context(torch.device("cpu"))
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
