@@ -362,10 +362,9 @@ def _weights(estimator):
     layers = _Layers.of(architecture).names
     known = {layer + part for layer in layers for part in ("weight", "bias")}
     if weights.keys() != known or architecture.skip_connections:
-        others = ", such as ".join(sorted(weights.keys() ^ known)[:1])
         raise ValueError(
-            f"to_onnx writes plain layers, without normalization or skip connections, and this "
-            f"{type(estimator).__name__} has others{f' ({others})' if others else ''}: save it with skvae.save."
+            f"to_onnx writes plain layers alone, and this {type(estimator).__name__} has skip connections, a "
+            "normalization or other weights: save it with skvae.save."
         )
     if architecture.is_variational:
         code, n_components = layers[len(architecture.hidden_layer_sizes)], architecture.n_components

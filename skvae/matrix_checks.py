@@ -238,7 +238,7 @@ def check_trainable(X, names=None):
     column = _column_of_user_ids(X)
     if column is not None:
         called = f"Column {column} of X" if names is None else f"The column {names[column]!r} of X"
-        remedy = "drop it" if names is None else f"X.set_index({names[column]!r}) makes it the label of the rows"
+        remedy = "drop it" if names is None else f"drop it, or in pandas X.set_index({names[column]!r})"
         warnings.warn(
             f"{called} holds integers that grow from row to row, like ids of the users, and counts as an item that "
             f"everybody has: {remedy}.",

@@ -90,9 +90,9 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
 def _check_events_count(encoder, model, X):
     """Raise where the steps before a model drop the events of users, since these weigh 1 for want of a weight."""
     steps, recommender = steps_and_model(model)
-    users = X[count_interactions(X) > 0]
-    if steps is None or not users.shape[0]:
+    if steps is None or not X.nnz:
         return
+    users = X[count_interactions(X) > 0]
     n_lost = np.count_nonzero(count_interactions(as_csr(steps.transform(users))) == 0)
     if n_lost:
         raise ValueError(

@@ -288,8 +288,7 @@ class BaseRecommender(BaseEstimator):
         names = ("X_val[0]", "X_val[1]") if is_pair else ("X_val",)
         pair = X_val if is_pair else (X_val,)
         if isinstance(X_val, (tuple, list)) and not is_pair and any(map(is_matrix, X_val)):
-            got = f"{type(X_val).__name__} of {len(X_val)}"
-            raise ValueError(f"X_val is a {got}: pass a matrix, or a pair (fold_in, held_out).")
+            raise ValueError(f"X_val has {len(X_val)} matrices: pass one, or a pair (fold_in, held_out).")
         parts = [self._check_interactions(part, reset=False, name=name) for part, name in zip(pair, names, strict=True)]
         if is_pair:  # names are lost in what was read
             check_same_cells(*reversed(pair), *reversed(names))
@@ -297,9 +296,11 @@ class BaseRecommender(BaseEstimator):
         if not held_out.nnz:
             self._warn_of_no_validation()
             return None
-        hashes = user_hashes(sum(parts[1:], start=parts[0]))
-        known = np.zeros(len(hashes), bool) if self._user_hashes is None else np.isin(hashes, self._user_hashes)
-        warn_of_validation(fold_in.nnz, held_out.nnz, most_are_fitted(hashes, known))
+        most = ""
+        if self._user_hashes is not None:
+            hashes = user_hashes(sum(parts[1:], start=parts[0]))
+            most = most_are_fitted(hashes, np.isin(hashes, self._user_hashes))
+        warn_of_validation(fold_in.nnz, held_out.nnz, most)
         return fold_in, held_out
 
     def _warn_of_no_validation(self):

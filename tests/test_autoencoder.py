@@ -569,5 +569,5 @@ def test_validation_users_of_the_fit_are_warned_of(estimator, X):
 def test_validation_users_that_are_none_are_said_by_name(estimator, X):
     with pytest.raises(ValueError, match=r"^X_val has no rows: pass at least one user.$"):
         estimator.fit(X, X_val=X[:0])
-    with pytest.raises(ValueError, match=r"^X_val is a tuple of 3: pass a matrix, or a pair"):
+    with pytest.raises(ValueError, match=r"^X_val has 3 matrices: pass one, or a pair"):
         estimator.fit(X, X_val=(X, X, X))
