@@ -28,7 +28,7 @@ import numpy as np
 import skvae
 
 N_USERS, N_ITEMS = 4000, 20_108
-CONCURRENCIES = (1, 8)
+CONCURRENCIES = (1, 8, 32)
 N_THREADS = 1  # of the server's OpenMP: requests run beside each other, in a thread each
 ABOUT = """\
 `examples/serve.py` over the loopback interface; MultVAERecommender with its default layers, I-600-200-600-I, and
