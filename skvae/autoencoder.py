@@ -1,7 +1,6 @@
 """What all autoencoders share in public: training, scores, codes, likelihoods and saving."""
 
 import numbers
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from weakref import WeakKeyDictionary
@@ -24,7 +23,8 @@ from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS, takes_item_weights
 from .core.objectives import TARGETS
 from .core.processes import process_group
-from .matrix_checks import check_scale
+from .core.user_warnings import warn_user
+from .matrix_checks import check_holds_interactions, check_scale
 from .parameters import (
     check_parameters,
     flag,
@@ -192,6 +192,8 @@ class BaseAutoencoder(
                 checkpoint = stack.enter_context(fitting.checkpoint_for(self, parameters, X, validation, processes))
                 context = callback_context(self, processes, max_subtasks=parameters.max_iter)
             stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
+            if not is_warm:
+                _inferences.pop(self, None)  # it holds the weights of before
             hold_out = X_val is None
             history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, hold_out=hold_out)
         fitting.pass_on(history, self)
@@ -226,8 +228,7 @@ class BaseAutoencoder(
             else:
                 candidate, X = self._checked_anew(X, y)
                 change = self._begin_fit(candidate)
-            if X.nnz == 0:
-                raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+            check_holds_interactions(X)
             check_scale(X)
         fitting.check_same(self, parameters, X, None, processes, goes_on)
         with change:
@@ -479,11 +480,9 @@ def _inference_of(estimator):
 
 def _inference_device(estimator):
     if not is_present(estimator.device):
-        warnings.warn(
+        warn_user(
             f'device="{estimator.device}" is not present on this machine: {type(estimator).__name__} answers on '
-            'the CPU. set_params(device="cpu") silences this warning.',
-            UserWarning,
-            stacklevel=4,
+            'the CPU. set_params(device="cpu") silences this warning.'
         )
         return torch.device("cpu")
     return resolve(estimator.device)

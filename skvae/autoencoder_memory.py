@@ -4,7 +4,7 @@ import math
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from . import auto
+from . import auto_parameters
 from .core.devices import is_half_precision, memory_of, resolve
 from .core.initialization import (
     INITIALIZATIONS,
@@ -16,7 +16,7 @@ from .core.initialization import (
     vectors_near_svd,
     width_of,
 )
-from .core.item_products import ItemProducts, tile_size
+from .core.item_products import BYTES_PER_COLUMN, ItemProducts, tile_size
 from .core.likelihoods import Gaussian, Logistic, Multinomial, takes_item_weights
 from .memory import FLOAT, Memory, Size, check, gibibytes, of_checks, of_users
 from .model_selection import n_held_out
@@ -31,7 +31,6 @@ COPIES_OF_SCORES = 3
 BYTES_PER_INTERACTION_OF_BATCH = 100  # items, users, their order and values in several forms, in 8 bytes most of them
 VALIDATION_USERS = "users to validate on"
 BYTES_PER_USER = 40  # row numbers, offsets, their order and lengths
-ROWS_PER_CHUNK = 1024
 
 
 class Plan(NamedTuple):
@@ -66,6 +65,11 @@ class Plan(NamedTuple):
     n_columns: int
     tile: int | None
 
+    @property
+    def items_per_chunk(self):
+        """Items whose products a CPU takes at once."""
+        return min(BYTES_PER_COLUMN // (2 if self.half_precision else FLOAT), self.n_columns)
+
 
 def plan_of(estimator, parameters, size):
     """What a fit of an autoencoder comes to.
@@ -90,15 +94,13 @@ def plan_of(estimator, parameters, size):
         required = parameters.early_stopping is True
         n_validated = n_held_out(size.n_users, size.n_users, parameters.validation_fraction, required=required)
     trained = size.part(size.n_users - n_validated)
-    n_users = auto.batch_size(trained.n_users) if parameters.batch_size == "auto" else parameters.batch_size
-    batch = trained.part(min(n_users, trained.n_users))
+    batch_size = auto_parameters.batch_size(parameters.batch_size, trained.n_users)
+    batch = trained.part(min(batch_size, trained.n_users))
     n_own = round(n_items * -math.expm1(-batch.n_interactions / n_items))  # as if all items were as frequent
-    n_sampled = parameters.n_sampled_items
-    if n_sampled == "auto":
-        n_sampled = auto.n_sampled_items(n_items) if takes_item_weights(network.likelihood) else None
+    can_sample = takes_item_weights(network.likelihood)
+    n_sampled = auto_parameters.n_sampled_items(parameters.n_sampled_items, n_items, can_sample)
     tile = None
-    if n_sampled is None or n_sampled >= n_items:
-        n_sampled = None
+    if n_sampled is None:
         products = ItemProducts.for_training(network, half_precision, batch.n_users, None)
         if products.n_columns < n_items:
             tile = min(n_items, tile_size(batch.n_users, products.factor(network.decoder.item_weight).dtype, device))
@@ -236,7 +238,7 @@ def _bytes_of_update(plan):
     layers = [*encoder.layers, *decoder.layers]
     widths = encoder.item_weight.shape[1], decoder.item_weight.shape[1]
     units = widths[0] + sum(layer.weight.shape[0] for layer in layers)
-    n_rows = min(ROWS_PER_CHUNK, plan.n_columns) if plan.device.type == "cpu" else plan.n_columns
+    n_rows = plan.items_per_chunk if plan.device.type == "cpu" else plan.n_columns
     gradients = sum(layer.weight.numel() for layer in layers) + 2 * n_rows * max(widths)
     parts = {
         "layers of a batch": COPIES_OF_LAYERS * FLOAT * plan.batch.n_users * units,
@@ -251,8 +253,8 @@ def _bytes_of_update(plan):
 
 def _bytes_of_initialization(parameters, plan):
     """Beside the weights: a few matrices of items x vectors, or two of them and a block of users."""
-    name, (n_users, n_items, n_interactions) = parameters.initialization, plan.trained
-    name = auto.initialization(n_interactions / n_users) if name == "auto" else name
+    n_users, n_items, n_interactions = plan.trained
+    name = auto_parameters.initialization(parameters.initialization, n_interactions / n_users)
     initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
     width = width_of(plan.network)
     if initialize is near_svd:

@@ -139,6 +139,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     ((100, 5), 1.0)
     """
 
+    _beside_model = ("estimators_", "_named_members")
     similar_items = available_if(_members_have("similar_items"))(ItemsMixin.similar_items)
     add_items = available_if(_members_have("add_items"))(ItemsMixin.add_items)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from .autoencoder import BaseAutoencoder
-from .autoencoder_memory import ROWS_PER_CHUNK, VALIDATION_USERS, advice_for_autoencoder, of_autoencoder, plan_of
+from .autoencoder_memory import VALIDATION_USERS, advice_for_autoencoder, of_autoencoder, plan_of
 from .blend import BlendRecommender
 from .core.averaging import TERMS_PER_EPOCH
 from .core.devices import memory_of, resolve
@@ -218,7 +218,7 @@ def _epoch_seconds(plan):
 
 
 def _product_rate(plan, n_users, width):
-    return product_rate(n_users, width, min(ROWS_PER_CHUNK, plan.n_columns), plan.half_precision, plan.device)
+    return product_rate(n_users, width, plan.items_per_chunk, plan.half_precision, plan.device)
 
 
 def _of_linear(model, size, probe, refit):

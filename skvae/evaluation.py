@@ -4,7 +4,6 @@ import functools
 import hashlib
 import html
 import numbers
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_scalar
 
+from .core.user_warnings import warn_user
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix, most_are_fitted
@@ -283,15 +283,13 @@ def _warn_of_fitted_users(model, X, y, scored):
     hashes, fitted = [], []
     for users in [X] if y is None else _together(as_csr(X), as_csr(y)):
         hashes.append(user_hashes(as_csr(users)))
-        fitted.append(model.was_fitted_on(steps.transform(users) if steps else users))
+        fitted.append(model.was_fitted_on(steps.transform(users)) if steps else model._were_fitted(hashes[-1]))
     most = most_are_fitted(np.concatenate(hashes)[scored], np.concatenate(fitted)[scored])
     if most:
-        warnings.warn(
+        warn_user(
             f"{type(model).__name__} was fitted on most users of X, {most}, and on the items that are hidden here: "
             "such scores say little about new users. Evaluate on users that were not passed to fit, such as those of "
-            "strong_generalization_split.",
-            UserWarning,
-            stacklevel=3,
+            "strong_generalization_split."
         )
 
 

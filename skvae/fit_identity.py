@@ -9,7 +9,7 @@ from .core.checkpoint import Checkpoint, NoCheckpoint
 from .core.state_file import checksum
 
 # Parameters that change no weight
-WITHOUT_EFFECT = ("checkpoint", "n_jobs", "verbose")
+WITHOUT_EFFECT = ("checkpoint", "n_jobs", "store_user_hashes", "verbose")
 MAX_DEPTH = 5  # of objects in attributes of objects
 
 

@@ -1,7 +1,7 @@
 """One fit of an autoencoder, from its parameters to its fitted attributes.
 
-Where the weights begin, who is validated, and what is stored. What "auto" comes to stands in `skvae.auto`; the
-training itself is that of `skvae.core.training`.
+Where the weights begin, who is validated, and what is stored. What "auto" is resolved to stands in
+`skvae.auto_parameters`; the training itself is that of `skvae.core.training`.
 
 An autoencoder gives, of its checked parameters, its architecture (``_architecture(parameters)``), what is minimised
 (``_objective(parameters, network)``) and the schedule of beta (``_kl_schedule(parameters)``). One whose schedule
@@ -10,14 +10,13 @@ depends on the data has ``_resolve_schedule`` as well, which prepares it when a 
 
 import copy
 import functools
-import warnings
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from . import auto
+from . import auto_parameters
 from .callbacks import EpochMonitor, NoCallbacks
 from .core.architecture import to_numpy
 from .core.batches import UserRows
@@ -30,9 +29,10 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights
 from .core.state_file import checksum
 from .core.training import DivergenceError, Settings, Training
+from .core.user_warnings import warn_user
 from .fit_identity import checkpoint_of, identity_of
 from .hiding import hide_items
-from .model_selection import hold_out_users
+from .model_selection import hold_out_users, warn_of_no_validation
 from .ranking import users_per_block
 from .scoring import mean_validation_score
 
@@ -74,6 +74,7 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
             rows = UserRows(X, device=resolve(parameters.device), users=users)
         snapshot, warm = processes.by_first(checkpoint.read, torch.tensor), is_warm(estimator, parameters)
         network = _fitted_network(estimator, rows) if warm else _begin(estimator, parameters, rows, processes, snapshot)
+        _resolve_auto(estimator, parameters, rows, network)
         estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
         _warn_below_final(estimator, parameters, rows)
         lengths = {"n_epochs": parameters.max_iter, "averaging_epochs": parameters.averaging_epochs}
@@ -124,6 +125,7 @@ def partial_fit(estimator, parameters, X, processes):
         else:
             network = _begin(estimator, parameters, rows, processes)
             estimator.early_stopping_ = False
+        _resolve_auto(estimator, parameters, rows, network)
         training = _training(estimator, parameters, network, rows, processes, n_epochs=1, averaging_epochs=0.0)
         monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks())
         return _run(estimator, training, None, monitor, keep_state=True)
@@ -192,7 +194,6 @@ def checkpoint_for(estimator, parameters, X, X_val, processes):
         Checked.
     X_val : pair of csr_array, or None
         Validation users that fit was given, checked.
-
     processes : Alone or ProcessGroup
         The first one has the checkpoint.
 
@@ -249,23 +250,16 @@ def _hold_out(estimator, parameters, X):
     if len(validated):
         return trained, hide_items(X[validated])
     if required:
-        estimator._warn_of_no_validation()
+        warn_of_no_validation(estimator)
     return None, None
 
 
 def _begin(estimator, parameters, rows, processes, snapshot=None):
-    """Set what a fit begins with: seed, counters, what "auto" comes to; the network with its initial weights.
+    """Set what a fit begins with: seed, counters; the network with its initial weights.
 
     The seed and the weights are those of the first process. With a snapshot to go on from, the seed is that of the
     snapshot and the weights are still to be set.
     """
-    n_users, n_interactions = len(rows.non_empty()), rows.n_interactions
-    batch_size, patience = parameters.batch_size, parameters.n_iter_no_change
-    estimator.batch_size_ = auto.batch_size(n_users) if batch_size == "auto" else batch_size
-    estimator.n_iter_no_change_ = auto.patience(n_interactions) if patience == "auto" else patience
-    if hasattr(estimator, "_resolve_schedule"):
-        planned_updates = parameters.max_iter * _updates_per_epoch(estimator, rows)
-        estimator._resolve_schedule(parameters, planned_updates, n_interactions / n_users)
     estimator.architecture_ = estimator._architecture(parameters)
     estimator.n_iter_ = estimator.n_updates_ = 0
     estimator.loss_curve_, estimator.beta_curve_ = [], []
@@ -274,19 +268,30 @@ def _begin(estimator, parameters, rows, processes, snapshot=None):
     seed = int(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
     estimator._seed = processes.of_first(seed)
     network = estimator.architecture_.build(rows.n_items).to_empty(device="cpu")
-    name, per_user = parameters.initialization, n_interactions / n_users
-    if hasattr(parameters, "target"):
-        is_multinomial = isinstance(network.likelihood, LIKELIHOODS["multinomial"])
-        resolved = auto.target(parameters.dropout, is_multinomial, per_user)
-        estimator.target_ = resolved if parameters.target == "auto" else parameters.target
     if snapshot is not None:
         estimator._seed = snapshot["seed"]
         return network
-    name = auto.initialization(per_user) if name == "auto" else name
+    name = auto_parameters.initialization(parameters.initialization, rows.n_interactions / len(rows.non_empty()))
     initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
     processes.by_first(initialize, network, rows, torch.Generator().manual_seed(estimator._seed))
     processes.broadcast_(*_tensors(network))
     return network
+
+
+def _resolve_auto(estimator, parameters, rows, network):
+    """Set what the parameters of a training are resolved to that may be "auto"; "auto" goes on as it began."""
+    if hasattr(estimator, "weights_"):
+        parameters = auto_parameters.as_resolved(estimator, parameters)
+    n_users, n_interactions = len(rows.non_empty()), rows.n_interactions
+    estimator.batch_size_ = auto_parameters.batch_size(parameters.batch_size, n_users)
+    estimator.n_iter_no_change_ = auto_parameters.n_iter_no_change(parameters.n_iter_no_change, n_interactions)
+    if hasattr(parameters, "target"):
+        is_multinomial = isinstance(network.likelihood, LIKELIHOODS["multinomial"])
+        about = parameters.dropout, is_multinomial, n_interactions / n_users
+        estimator.target_ = auto_parameters.target(parameters.target, *about)
+    if hasattr(estimator, "_resolve_schedule"):
+        planned_updates = parameters.max_iter * _updates_per_epoch(estimator, rows)
+        estimator._resolve_schedule(parameters, planned_updates, n_interactions / n_users)
 
 
 def _tensors(network):
@@ -313,11 +318,10 @@ def _warn_below_final(estimator, parameters, rows):
     schedule = estimator._kl_schedule(parameters)
     end = schedule.weight(max(1, n_updates - 1))
     if end < schedule.final:
-        warnings.warn(
+        warn_user(
             f"beta will end at {end:.3g}, below its final {schedule.final:.3g}: the schedule takes more than the "
             f'{n_updates} updates of this fit. Use total_anneal_steps="auto", fewer steps, or more epochs.',
             ConvergenceWarning,
-            stacklevel=4,
         )
 
 
@@ -327,7 +331,9 @@ def _warn_below_final(estimator, parameters, rows):
 def _training(estimator, parameters, network, rows, processes, n_epochs, averaging_epochs):
     """A training of the network that goes on from the updates made."""
     device = rows.offsets.device
-    estimator.n_sampled_items_ = _n_sampled_items(parameters, network.likelihood, rows.n_items)
+    can_sample = takes_item_weights(network.likelihood)
+    n_sampled_items = auto_parameters.n_sampled_items(parameters.n_sampled_items, rows.n_items, can_sample)
+    estimator.n_sampled_items_ = n_sampled_items
     settings = Settings(
         schedule=estimator._kl_schedule(parameters),
         n_epochs=n_epochs,
@@ -337,19 +343,11 @@ def _training(estimator, parameters, network, rows, processes, n_epochs, averagi
         averaging_epochs=averaging_epochs,
         patience=estimator.n_iter_no_change_ if estimator.early_stopping_ else None,
         half_precision=is_half_precision(parameters.precision, device),
-        n_sampled_items=estimator.n_sampled_items_,
+        n_sampled_items=n_sampled_items,
     )
     seed = (estimator._seed + estimator.n_updates_) % 2**63
     objective = estimator._objective(parameters, network.to(device))
     return Training(objective, rows, settings, seed, estimator.n_updates_, processes)
-
-
-def _n_sampled_items(parameters, likelihood, n_items):
-    """Items that an update draws, None where it takes all."""
-    n = parameters.n_sampled_items
-    if n == "auto":
-        n = auto.n_sampled_items(n_items) if takes_item_weights(likelihood) else None
-    return None if n is None or n >= n_items else n
 
 
 def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, snapshot=None):

@@ -2,13 +2,13 @@
 
 import datetime
 import numbers
-import warnings
 from contextlib import suppress
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
+from .core.user_warnings import warn_user
 from .matrix import as_csr, count_interactions, intact, row_blocks, row_sliceable, take_rows
 from .matrix_checks import check_columns_of_model, check_same_cells, column_names, is_matrix, shape_of
 
@@ -451,12 +451,10 @@ def _without_seen(held_out, seen):
         return held_out
     repeated = entries(held_out, ~kept)
     n_users = np.count_nonzero(np.diff(repeated.indptr))
-    warnings.warn(
+    warn_user(
         f"{repeated.nnz} held-out items of {n_users} users are in their fold-in as well. As seen items they are not "
         "recommended, and no model could be right about them: they are not counted as held out. exclude_seen=False, of "
-        "evaluate and RankingScorer, ranks and counts them, for shops where people buy again.",
-        UserWarning,
-        stacklevel=5,
+        "evaluate and RankingScorer, ranks and counts them, for shops where people buy again."
     )
     return entries(held_out, kept)
 

@@ -164,7 +164,6 @@ class EASERecommender(_ItemWeights):
             check_linear(self, parameters, X)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
-            del candidate  # it has the weights of before: a refit does not hold two of them
             penalties = np.full(X.shape[1], parameters.l2_regularization)
             gram = Gram(X, processes=processes)
             weights = item_regression(gram, penalties, device_for(parameters.device, X.shape[1]))
@@ -348,7 +347,6 @@ class LinearRecommender(_ItemWeights):
             check_linear(self, parameters, X)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
-            del candidate
             given = Setting(
                 parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent
             )

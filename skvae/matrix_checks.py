@@ -1,9 +1,10 @@
 """Whether a matrix is what it is taken for: the same columns and rows beside X, and no table of events."""
 
 import re
-import warnings
 
 import numpy as np
+
+from .core.user_warnings import warn_user
 
 # Of the largest value. Below, autoencoders learn nothing beyond popularity: NDCG@20 .153 from 1e-4 on down, .35 from
 # 1e-1 to 1e20, .21 at 1e30, on synthetic data of 1500 users. Above, squares leave the range of float32.
@@ -82,7 +83,7 @@ def is_pair(X):
     -------
     bool
     """
-    return isinstance(X, (tuple, list)) and len(X) == 2 and all(len(getattr(part, "shape", ())) == 2 for part in X)
+    return isinstance(X, (tuple, list)) and len(X) == 2 and all(map(is_matrix, X))
 
 
 def check_no_pair(X, name):
@@ -212,6 +213,21 @@ def check_no_table_of_events(X):
         )
 
 
+def check_holds_interactions(X):
+    """Raise where a matrix to train on holds no interaction.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+
+    Raises
+    ------
+    ValueError
+    """
+    if X.nnz == 0:
+        raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+
+
 def check_trainable(X, names=None):
     """Raise where a matrix to fit holds no interaction, and warn where columns hold ids of users.
 
@@ -225,25 +241,20 @@ def check_trainable(X, names=None):
     ------
     ValueError
     """
-    if X.nnz == 0:
-        raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
+    check_holds_interactions(X)
     if _has_columns_of_ids(X):
-        warnings.warn(
+        warn_user(
             f"X has {X.shape[0]} users and only {X.shape[1]} items, with numbers like ids in its columns: if "
-            "each row is an event of a user and an item, make a matrix of them with skvae.InteractionEncoder.",
-            UserWarning,
-            stacklevel=4,
+            "each row is an event of a user and an item, make a matrix of them with skvae.InteractionEncoder."
         )
         return
     column = _column_of_user_ids(X)
     if column is not None:
         called = f"Column {column} of X" if names is None else f"The column {names[column]!r} of X"
         remedy = "drop it" if names is None else f"drop it, or in pandas X.set_index({names[column]!r})"
-        warnings.warn(
+        warn_user(
             f"{called} holds integers that grow from row to row, like ids of the users, and counts as an item that "
-            f"everybody has: {remedy}.",
-            UserWarning,
-            stacklevel=4,
+            f"everybody has: {remedy}."
         )
 
 
@@ -257,11 +268,9 @@ def check_scale(matrix):
     """
     largest = matrix.data.max()
     if not SMALL_VALUE <= largest <= LARGE_VALUE:
-        warnings.warn(
+        warn_user(
             f"The largest value of X is {largest:.3g}. A value counts as so many interactions, and autoencoders learn "
-            "almost nothing from such values: scale X by a constant that brings values near 1.",
-            UserWarning,
-            stacklevel=3,
+            "almost nothing from such values: scale X by a constant that brings values near 1."
         )
 
 
@@ -327,18 +336,14 @@ def warn_of_validation(n_fold_in, n_held_out, most):
         As `most_are_fitted` gives it.
     """
     if n_fold_in < n_held_out:
-        warnings.warn(
+        warn_user(
             f"The fold-in of X_val has {n_fold_in} interactions, and more are held out, {n_held_out}: X_val is a pair "
-            "(fold_in, held_out); are the two swapped?",
-            UserWarning,
-            stacklevel=5,
+            "(fold_in, held_out); are the two swapped?"
         )
     if most:
-        warnings.warn(
+        warn_user(
             f"Most users of X_val are users of X, {most}: the best epoch, or the weights of a blend, would be chosen "
-            "on items that the model is fitted on. Pass users that X does not have.",
-            UserWarning,
-            stacklevel=5,
+            "on items that the model is fitted on. Pass users that X does not have."
         )
 
 

@@ -1,11 +1,11 @@
 """Events of one table after another, merged into the cells of a user-item matrix."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from .core.user_warnings import warn_user
 from .events import read_all_events
 from .ids import IdNumbers, columns_of
 
@@ -191,11 +191,7 @@ class Gatherer:
         )
         if handle_unknown == "error":
             raise ValueError(f'{message}: drop them, or use handle_unknown="ignore".')
-        warnings.warn(
-            f'{message}: they are left out. handle_unknown="ignore" silences this warning.',
-            UserWarning,
-            stacklevel=4,
-        )
+        warn_user(f'{message}: they are left out. handle_unknown="ignore" silences this warning.')
 
     def _cells(self, table, read, users, items):
         if self._table is None:
@@ -205,7 +201,7 @@ class Gatherer:
         rows, weights, timestamps = users.of(read.users), read.weights, read.timestamps
         if weights is None and self.names.weight is not None:
             weights = np.full(len(rows), max(1.0, self.threshold or 0))
-            self._lacks_weights = True
+            self._lacks_weights |= len(rows) > 0
         if not self.timed:
             timestamps = None
         elif timestamps is None:

@@ -12,13 +12,13 @@ are means over users, as the ranking metrics are.
 """
 
 import numbers
-import warnings
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar, gen_batches
 
+from .core.user_warnings import warn_user
 from .matrix import as_csr, count_users
 from .ranked_items import as_ranked, first_k, unit_vectors
 
@@ -262,7 +262,7 @@ def gini_at_k(items, n_items, *, k=None):
     """
     exposures = np.sort(_exposures(items, n_items, k))
     if not exposures.any():
-        warnings.warn("No item is recommended to anyone: the metric is NaN.", UndefinedMetricWarning, stacklevel=2)
+        warn_user("No item is recommended to anyone: the metric is NaN.", UndefinedMetricWarning)
         return float("nan")
     coefficients = 2 * np.arange(1, n_items + 1) - n_items - 1
     return float(coefficients @ exposures / (exposures.sum() * max(n_items - 1, 1)))
@@ -464,6 +464,6 @@ def _result(gains, most, n_relevant, per_user, needed="a held-out item"):
     if per_user:
         return scores
     if not scored.any():
-        warnings.warn(f"No user has {needed}: the metric is NaN.", UndefinedMetricWarning, stacklevel=3)
+        warn_user(f"No user has {needed}: the metric is NaN.", UndefinedMetricWarning)
         return float("nan")
     return float(scores[scored].mean())

@@ -1,7 +1,6 @@
 """Which users a model is trained, validated and tested on: the splitters, and who is held out inside fit."""
 
 import numbers
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
+from .core.user_warnings import warn_user
 from .hiding import MIN_INTERACTIONS, fold_in_split
 from .matrix import as_csr, count_interactions, count_users
 
@@ -117,9 +117,22 @@ def n_held_out(n_users, n_able, fraction, *, required=False):
     return n_validated if n_validated < n_users else 0
 
 
+def warn_of_no_validation(estimator, is_pair=False):
+    """Warn that a fit goes without validation.
+
+    Parameters
+    ----------
+    estimator : estimator
+    is_pair : bool, default=False
+        Whether its validation users were given as (fold_in, held_out).
+    """
+    lacking = "has a held-out item" if is_pair else f"can hide an item (that takes {MIN_INTERACTIONS} interactions)"
+    warn_user(f"No validation user {lacking}: {type(estimator).__name__} is fitted without validation.")
+
+
 def _warn_groups(groups, splitter):
     if groups is not None:
-        warnings.warn(f"The groups parameter is ignored by {type(splitter).__name__}.", UserWarning, stacklevel=3)
+        warn_user(f"The groups parameter is ignored by {type(splitter).__name__}.")
 
 
 class UserKFold(BaseCrossValidator):

@@ -1,6 +1,6 @@
 """The denoising autoencoder, Mult-DAE."""
 
-from . import auto
+from . import auto_parameters
 from .autoencoder import CHECKS, BaseAutoencoder, check_target
 from .core.annealing import LinearAnnealing
 from .core.architecture import Architecture
@@ -78,6 +78,8 @@ class MultDAERecommender(BaseAutoencoder):
         at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
+        Sizes of layers and the likelihood must be those of before; parameters that were "auto" stay
+        what they were resolved to.
     checkpoint : path or None, default=None
         A file in which fit keeps its state at least every minute. After a kill, the same fit goes on
         from there and ends with the same weights. Or a folder with a file for each fit, for
@@ -208,7 +210,7 @@ class MultDAERecommender(BaseAutoencoder):
         )
 
     def _objective(self, parameters, network):
-        return NegativeLogLikelihood(network, parameters.dropout, auto.target_of(self, parameters))
+        return NegativeLogLikelihood(network, parameters.dropout, auto_parameters.target_of(self, parameters))
 
     def _kl_schedule(self, parameters):
         return LinearAnnealing(0.0)

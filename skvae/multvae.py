@@ -1,13 +1,12 @@
 """The variational autoencoder, Mult-VAE."""
 
-import warnings
-
-from . import auto
+from . import auto_parameters
 from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin, check_target
 from .core.annealing import SCHEDULES
 from .core.architecture import Architecture
 from .core.objectives import KL_WEIGHTINGS, NegativeELBO
 from .core.priors import PRIORS
+from .core.user_warnings import warn_user
 from .parameters import layer_sizes, number, optional, piece
 
 
@@ -104,6 +103,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
+        Sizes of layers and the likelihood must be those of before; parameters that were "auto" stay
+        what they were resolved to.
     checkpoint : path or None, default=None
         A file in which fit keeps its state at least every minute. After a kill, the same fit goes on
         from there and ends with the same weights. Or a folder with a file for each fit, for
@@ -285,7 +286,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         )
 
     def _objective(self, parameters, network):
-        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting, auto.target_of(self, parameters))
+        target = auto_parameters.target_of(self, parameters)
+        return NegativeELBO(network, parameters.dropout, parameters.kl_weighting, target)
 
     def _kl_schedule(self, parameters):
         if not isinstance(parameters.kl_schedule, str):
@@ -294,11 +296,12 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         return SCHEDULES[parameters.kl_schedule](cap, self.total_anneal_steps_)
 
     def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
-        cap, steps = parameters.anneal_cap, parameters.total_anneal_steps
-        if cap == "auto":
-            cap = auto.anneal_cap(parameters.kl_weighting, interactions_per_user)
-        if steps == "auto":
-            steps = auto.total_anneal_steps(cap, planned_updates)
+        cap = auto_parameters.anneal_cap(parameters.anneal_cap, parameters.kl_weighting, interactions_per_user)
+        steps = parameters.total_anneal_steps
+        if hasattr(self, "weights_") and not isinstance(steps, int):  # those of the updates that were planned first
+            steps = self.total_anneal_steps_
+        elif steps == "auto":
+            steps = auto_parameters.total_anneal_steps(cap, planned_updates)
         elif _is_share(steps, planned_updates):
             steps *= planned_updates
         self.anneal_cap_, self.total_anneal_steps_ = cap, float(steps)
@@ -306,7 +309,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     def _refit_parameters(self):
         parameters = super()._refit_parameters()
         if isinstance(self.kl_schedule, str):  # in updates: a share would be one of fewer epochs now
-            parameters["total_anneal_steps"] = round(self.total_anneal_steps_)
+            parameters |= {"anneal_cap": self.anneal_cap_, "total_anneal_steps": round(self.total_anneal_steps_)}
         return parameters
 
 
@@ -314,11 +317,10 @@ def _is_share(total_anneal_steps, planned_updates):
     """Whether it is a share of the planned updates, as every float once was."""
     if total_anneal_steps < 1 or isinstance(total_anneal_steps, int):
         return total_anneal_steps < 1
-    warnings.warn(
+    warn_user(
         f"total_anneal_steps={total_anneal_steps} still is a share of the planned updates, because it is no int. From "
         "version 0.3 on every number of 1 or more is a number of updates, whatever its type: write "
         f"{round(total_anneal_steps * planned_updates)} for the same schedule.",
         FutureWarning,
-        stacklevel=2,
     )
     return True

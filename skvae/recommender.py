@@ -2,10 +2,8 @@
 
 import inspect
 import numbers
-import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,16 @@ from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, hide_items, user_hashes, why_nobody_is_scored
+from .core.user_warnings import warn_user
+from .explanations import explanations
+from .hiding import (
+    HELD_OUT_FRACTION,
+    MIN_INTERACTIONS,
+    hide_in_blocks,
+    hide_items,
+    user_hashes,
+    why_nobody_is_scored,
+)
 from .matrix import as_float32, item_indices
 from .matrix_checks import (
     check_columns_of_fit,
@@ -26,9 +33,11 @@ from .matrix_checks import (
     check_trainable,
     column_names,
     is_matrix,
+    is_pair,
     most_are_fitted,
     warn_of_validation,
 )
+from .model_selection import warn_of_no_validation
 from .parameters import flag
 from .ranking import recommend, top_k, users_per_block
 from .scoring import VALIDATION_METRIC, score_pairs
@@ -125,9 +134,7 @@ class BaseRecommender(BaseEstimator):
             why = why_nobody_is_scored(
                 checked, y, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, min_value=0
             )
-            warnings.warn(
-                f"No user of X can hide an item, so the score is NaN: {why}", UndefinedMetricWarning, stacklevel=2
-            )
+            warn_user(f"No user of X can hide an item, so the score is NaN: {why}", UndefinedMetricWarning)
             return float("nan")
         return float(np.nanmean(scores))
 
@@ -179,20 +186,7 @@ class BaseRecommender(BaseEstimator):
         check_is_fitted(self)
         check_scalar(k, "k", numbers.Integral, min_val=1)
         X = self._check_interactions(X, reset=False)
-        items = _items_of_users(items, X.shape)
-        own_items = np.full((*items.shape, k), -1, np.int64)
-        contributions = np.zeros(own_items.shape, np.float32)
-        model = as_it_is(self)
-        contributions_of = model._contributions or partial(_losses_without, model)
-        step = max(1, users_per_block(X.shape[1]) // max(1, items.shape[1]))
-        for first in range(0, len(items), step):
-            block = slice(first, first + step)
-            rows = X[block]
-            users = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-            of_entries = contributions_of(rows, users, np.maximum(items[block], 0))
-            of_entries[items[block][users] == -1] = 0
-            _write_largest(of_entries, rows, users, own_items[block], contributions[block])
-        return own_items, contributions
+        return explanations(as_it_is(self), X, items, k)
 
     @available_if(lambda self: getattr(self, "_user_hashes", None) is not None)
     def was_fitted_on(self, X):
@@ -216,16 +210,19 @@ class BaseRecommender(BaseEstimator):
         array([False,  True])
         """
         check_is_fitted(self)
-        return np.isin(user_hashes(self._check_interactions(X, reset=False)), self._user_hashes)
+        return self._were_fitted(user_hashes(self._check_interactions(X, reset=False)))
+
+    def _were_fitted(self, hashes):
+        return np.isin(hashes, self._user_hashes)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, self._model)
 
     def _checked_anew(self, X, y=None):
-        """A stand-in for this estimator that knows columns and users of X, and X checked; nothing is changed yet."""
+        """A stand-in for this estimator, without its model, that knows columns and users of X, and X checked."""
         stored = hasattr(self, "store_user_hashes") and flag("store_user_hashes", self.store_user_hashes)
-        candidate = object.__new__(type(self))
-        candidate.__dict__.update(self.__dict__)
+        candidate, model = object.__new__(type(self)), {self._model, *self._beside_model}
+        candidate.__dict__.update((name, value) for name, value in vars(self).items() if name not in model)
         X = candidate._check_interactions(X, reset=True, y=y)
         candidate._user_hashes = np.unique(user_hashes(X)) if stored else None
         return candidate, X
@@ -235,20 +232,19 @@ class BaseRecommender(BaseEstimator):
         """A fit after all checks, with what a stand-in knows of X; if it fails there is no model, or that of before."""
         for name in () if keep_model else (self._model, *self._beside_model):
             self.__dict__.pop(name, None)
-        if keep_model and candidate._user_hashes is not None and hasattr(self, "was_fitted_on"):
-            candidate._user_hashes = np.union1d(self._user_hashes, candidate._user_hashes)
+        if keep_model:
+            candidate._user_hashes = _all_hashes(self, candidate._user_hashes)
         with all_or_nothing(self):
             for name in ("n_features_in_", "feature_names_in_", "_user_hashes"):
                 self.__dict__.pop(name, None)
                 if name in vars(candidate):
                     setattr(self, name, vars(candidate)[name])
-            del candidate  # it has the weights of before: a refit does not hold two of them
             yield
 
     def _add_users(self, X):
         """Add the users of a partial_fit to those that the model was fitted on, where these are stored."""
         if getattr(self, "_user_hashes", None) is not None:
-            self._user_hashes = np.union1d(self._user_hashes, user_hashes(X))
+            self._user_hashes = _all_hashes(self, user_hashes(X) if self.store_user_hashes else None)
 
     def _check_interactions(self, X, *, reset, y=None, name="X"):
         """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched.
@@ -283,33 +279,24 @@ class BaseRecommender(BaseEstimator):
 
     def _validation_pair(self, X_val):
         """Checked fold_in and held_out of a matrix of users, or of the pair itself; None where nobody hides an item."""
-        is_pair = isinstance(X_val, (tuple, list)) and len(X_val) == 2
-        is_pair = is_pair and (isinstance(X_val, tuple) or all(map(is_matrix, X_val)))
-        names = ("X_val[0]", "X_val[1]") if is_pair else ("X_val",)
-        pair = X_val if is_pair else (X_val,)
-        if isinstance(X_val, (tuple, list)) and not is_pair and any(map(is_matrix, X_val)):
-            raise ValueError(f"X_val has {len(X_val)} matrices: pass one, or a pair (fold_in, held_out).")
+        pair, names = (X_val, ("X_val[0]", "X_val[1]")) if is_pair(X_val) else ((X_val,), ("X_val",))
+        if len(pair) == 1 and isinstance(X_val, (tuple, list)) and any(map(is_matrix, X_val)):
+            raise ValueError(
+                f"X_val has {len(X_val)} parts: pass one matrix, or a pair (fold_in, held_out) of matrices."
+            )
         parts = [self._check_interactions(part, reset=False, name=name) for part, name in zip(pair, names, strict=True)]
-        if is_pair:  # names are lost in what was read
+        if len(pair) == 2:  # names are lost in what was read
             check_same_cells(*reversed(pair), *reversed(names))
         fold_in, held_out = hide_items(*parts)
         if not held_out.nnz:
-            self._warn_of_no_validation()
+            warn_of_no_validation(self, is_pair=len(pair) == 2)
             return None
         most = ""
         if self._user_hashes is not None:
             hashes = user_hashes(sum(parts[1:], start=parts[0]))
-            most = most_are_fitted(hashes, np.isin(hashes, self._user_hashes))
+            most = most_are_fitted(hashes, self._were_fitted(hashes))
         warn_of_validation(fold_in.nnz, held_out.nnz, most)
         return fold_in, held_out
-
-    def _warn_of_no_validation(self):
-        warnings.warn(
-            f"No validation user can hide an item (that takes {MIN_INTERACTIONS} interactions): "
-            f"{type(self).__name__} is fitted without validation.",
-            UserWarning,
-            stacklevel=4,
-        )
 
     def __setstate__(self, state):
         # a model that was saved before a parameter existed has its default
@@ -365,43 +352,10 @@ def as_it_is(estimator):
     return same
 
 
-def _items_of_users(items, shape):
-    """Checked item indices with a row for each user, -1 for none; int64 array."""
-    items = np.asarray(items)
-    if items.ndim != 2 or len(items) != shape[0] or not np.issubdtype(items.dtype, np.integer):
-        raise ValueError(
-            f"items must be item indices of shape (n_users, m), as recommend returns them, a row for each of the "
-            f"{shape[0]} users of X; got shape {items.shape} and dtype {items.dtype}."
-        )
-    item_indices(items[items != -1], "items", shape[1])
-    return items.astype(np.int64)
-
-
-def _losses_without(model, X, users, items):
-    """What the scores of a user's items lose where an entry of X is left out, float32 of shape (X.nnz, m)."""
-    scores = np.take_along_axis(model.decision_function(X), items, axis=1)
-    contributions = np.zeros((X.nnz, items.shape[1]), np.float32)
-    step = users_per_block(X.shape[1])
-    for first in range(0, X.nnz, step):
-        entries = np.arange(first, min(first + step, X.nnz))
-        left_out = users[entries]
-        without = X[left_out]
-        without.data[without.indptr[:-1] + entries - X.indptr[left_out]] = 0
-        without.eliminate_zeros()
-        others = np.take_along_axis(model.decision_function(without), items[left_out], axis=1)
-        is_scored = np.isfinite(scores[left_out])
-        np.subtract(scores[left_out], others, out=contributions[entries[0] : entries[-1] + 1], where=is_scored)
-    return contributions
-
-
-def _write_largest(of_entries, X, users, own_items, contributions):
-    """Write the largest contributions that are not 0 for each user and place, best first, and whose they are."""
-    for place, values in enumerate(of_entries.T):
-        order = np.lexsort((np.where(values == 0, np.inf, -values), users))  # stable, and users stay in order
-        rank = np.arange(X.nnz) - X.indptr[users]
-        written = (rank < own_items.shape[2]) & (values[order] != 0)
-        own_items[users[written], place, rank[written]] = X.indices[order[written]]
-        contributions[users[written], place, rank[written]] = values[order[written]]
+def _all_hashes(estimator, hashes):
+    """Those of the users of before and of more users; None where either are not known."""
+    before = getattr(estimator, "_user_hashes", None)
+    return None if before is None or hashes is None else np.union1d(before, hashes)
 
 
 class ItemsMixin:

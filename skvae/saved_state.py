@@ -6,6 +6,7 @@ A rule is a function of (name, value) that raises, as those of `skvae.parameters
 import functools
 import inspect
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import fields
 from typing import NamedTuple
@@ -175,7 +176,7 @@ def _is_finite_array(values, _):
 
 
 def _is_finite(value):
-    return type(value) in (int, float) and math.isfinite(value)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 # -- rules
@@ -374,11 +375,6 @@ def _of_encoder(model):
     return {"user_ids_": _ids, "item_ids_": _ids}
 
 
-def _of_step(model):
-    """Of a step of scikit-learn that learns nothing from the values."""
-    return _of_any(model)
-
-
 def _of_scaler(model):
     of_items = _array("float32 float64", _n_items(model))
     return _of_any(model) | {"scale_": of_items, "max_abs_": of_items, "n_samples_seen_": integer(1)}
@@ -448,10 +444,10 @@ _CLASSES = {
     RecVAERecommender: Kind(FORMAT_VERSION, _check_autoencoder, _of_autoencoder, "weights_"),
     BlendRecommender: Kind(1, lambda model: model._checked_parameters(), _of_blend, "weights_"),
     InteractionEncoder: Kind(1, lambda model: model._check_parameters(), _of_encoder, "item_ids_"),
-    Binarizer: Kind(1, _check_step, _of_step),
-    FunctionTransformer: Kind(1, _check_function_transformer, _of_step),
+    Binarizer: Kind(1, _check_step, _of_any),
+    FunctionTransformer: Kind(1, _check_function_transformer, _of_any),
     MaxAbsScaler: Kind(1, _check_step, _of_scaler, "scale_"),
-    Normalizer: Kind(1, _check_step, _of_step),
+    Normalizer: Kind(1, _check_step, _of_any),
 }
 
 

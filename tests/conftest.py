@@ -15,6 +15,7 @@ from hypothesis import settings
 from packaging.version import Version
 from sklearn.base import clone
 
+import skvae
 from skvae import (
     BlendRecommender,
     EASERecommender,
@@ -67,6 +68,12 @@ def objective_of(model, n_items, dtype=None):
 def same_weights(one, other):
     """Whether two autoencoders have the same weights to the bit."""
     return all(np.array_equal(one.weights_[name], other.weights_[name]) for name in one.weights_)
+
+
+def through_skvae(model, folder, **options):
+    """A model after it was saved and loaded."""
+    skvae.save(model, folder / "model.skvae")
+    return skvae.load(folder / "model.skvae", **options)
 
 
 class Scores(BaseRecommender):

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import threading
 from types import SimpleNamespace
 
 import cloudpickle
@@ -13,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 import skops.io
 import torch
-from conftest import CONTAINERS_OF_ONES, RECOMMENDERS, Scores, first_half, frame, left_alone, widened
+from conftest import CONTAINERS_OF_ONES, RECOMMENDERS, Scores, first_half, frame, left_alone, through_skvae, widened
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -182,12 +181,18 @@ def _unseen(scores, X):
     return scores
 
 
-def test_a_subclass_ranks_by_its_own_decision_function(estimator, X):
+def _reversed(estimator):
+    """Of a subclass, with the scores of its parent the other way round."""
+
     class Reversed(type(estimator)):
         def decision_function(self, X):
             return -super().decision_function(X)
 
-    model = Reversed(**estimator.get_params(deep=False)).fit(X)
+    return Reversed(**estimator.get_params(deep=False))
+
+
+def test_a_subclass_ranks_by_its_own_decision_function(estimator, X):
+    model = _reversed(estimator).fit(X)
     scores = -estimator.fit(X).decision_function(X[:20])
     np.testing.assert_array_equal(model.recommend(X[:20], 3)[0], top_k(_unseen(scores, X[:20]), 3)[0])
 
@@ -354,13 +359,9 @@ def test_users_without_an_item_are_scored_a_block_at_a_time(X, monkeypatch):
 
 
 def test_a_subclass_is_explained_by_its_own_decision_function(estimator, X):
-    class Reversed(type(estimator)):
-        def decision_function(self, X):
-            return -super().decision_function(X)
-
     items = np.tile(np.arange(5), (3, 1))
     _, expected = estimator.fit(X).explain(X[:3], items, k=200)
-    _, contributions = Reversed(**estimator.get_params(deep=False)).fit(X).explain(X[:3], items, k=200)
+    _, contributions = _reversed(estimator).fit(X).explain(X[:3], items, k=200)
     np.testing.assert_allclose(np.sort(contributions), np.sort(-expected), rtol=1e-3, atol=2e-5)
 
 
@@ -405,17 +406,6 @@ def test_answers_are_the_same_when_asked_again_and_leave_the_model_as_it_was(mod
     assert _equal(answers, _answers(model, X))
     model.score(X)
     assert before == {name: (id(value), repr(value)) for name, value in vars(model).items()}
-
-
-def test_threads_share_a_fitted_model(model, answers, X):
-    found = {}
-    threads = [threading.Thread(target=lambda i=i: found.update({i: model.recommend(X)[0]})) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4
-    assert all(np.array_equal(answers["items"], items) for items in found.values())
 
 
 def test_global_random_states_are_not_touched(estimator, X):
@@ -484,11 +474,6 @@ def _through_skops(model, path):
     return skops.io.load(path / "model.skops", trusted=_trusted(model))
 
 
-def _through_skvae(model, path, **options):
-    skvae.save(model, path / "model.skvae")
-    return skvae.load(path / "model.skvae", **options)
-
-
 SAVING = {
     "joblib": _through_joblib,
     "joblib, memory-mapped": lambda model, path: _through_joblib(model, path, mmap_mode="r"),
@@ -496,8 +481,8 @@ SAVING = {
     "cloudpickle": lambda model, path: pickle.loads(cloudpickle.dumps(model)),
     "deepcopy": lambda model, path: copy.deepcopy(model),
     "skops, trusting the recommenders alone": _through_skops,
-    "skvae": _through_skvae,
-    "skvae, memory-mapped": lambda model, path: _through_skvae(model, path, mmap_mode="r"),
+    "skvae": through_skvae,
+    "skvae, memory-mapped": lambda model, path: through_skvae(model, path, mmap_mode="r"),
 }
 
 

@@ -320,5 +320,15 @@ def test_a_model_that_goes_on_knows_the_users_of_before_too(model, more):
     assert not clone(model).fit(FITTED[20:40]).was_fitted_on(FITTED[:20]).any()
 
 
-def test_users_with_the_same_items_are_one():
+@pytest.mark.parametrize(
+    ("model", "more"), [(DAE, "partial_fit"), (DAE, "fit"), (LINEAR, "partial_fit")], ids=["dae", "warm", "linear"]
+)
+@pytest.mark.parametrize("stored", [(True, False), (False, True)], ids=["first", "later"])
+def test_users_of_a_model_are_known_where_all_of_them_were_stored(model, more, stored):
+    model = clone(model).set_params(store_user_hashes=stored[0]).fit(FITTED[:20])
+    getattr(model.set_params(store_user_hashes=stored[1]), more)(FITTED[20:40])
+    assert not hasattr(model, "was_fitted_on")
+
+
+def test_users_with_the_same_items_are_one():  # a warning would be an error
     evaluate(PopularityRecommender().fit(np.ones((5, 10))), np.ones((8, 10)))

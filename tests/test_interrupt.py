@@ -4,8 +4,8 @@ import signal
 import threading
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from conftest import same_weights
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -60,12 +60,6 @@ def interrupted(estimator, n_batches, match, *arguments, **keywords):
     return model
 
 
-def assert_same_weights(model, other):
-    assert model.weights_.keys() == other.weights_.keys()
-    for name, weights in model.weights_.items():
-        np.testing.assert_array_equal(weights, other.weights_[name])
-
-
 @pytest.mark.parametrize("n_more", [0, 2])
 def test_the_best_epoch_so_far_is_kept_where_epochs_are_validated(estimator, X, users, monkeypatch, n_more):
     scores = iter([0.1, 0.3, 0.2, 0.25])
@@ -75,14 +69,14 @@ def test_the_best_epoch_so_far_is_kept_where_epochs_are_validated(estimator, X, 
     assert model.n_iter_ == len(model.loss_curve_) == len(model.beta_curve_) == 4
     assert model.validation_scores_ == [0.1, 0.3, 0.2, 0.25]
     assert (model.best_iter_, model.best_validation_score_) == (2, 0.3)
-    assert_same_weights(model, estimator.set_params(max_iter=2).fit(users))
+    assert same_weights(model, estimator.set_params(max_iter=2).fit(users))
 
 
 def test_the_last_epoch_is_put_back_where_it_is_the_best_and_updates_came_after(estimator, X, users, monkeypatch):
     scores = iter([0.1, 0.3])
     monkeypatch.setattr(fitting, "validation_score", lambda *_: next(scores))
     model = interrupted(estimator, 2 * N_BATCHES + 3, "of epoch 2, the best so far", users, X_val=X[400:])
-    assert_same_weights(model, estimator.set_params(max_iter=2).fit(users))
+    assert same_weights(model, estimator.set_params(max_iter=2).fit(users))
 
 
 def test_a_validation_that_is_interrupted_leaves_its_epoch_out(estimator, X, users, monkeypatch):
@@ -99,7 +93,7 @@ def test_a_validation_that_is_interrupted_leaves_its_epoch_out(estimator, X, use
     with pytest.raises(KeyboardInterrupt, match="after 2 epochs"):
         model.fit(users, X_val=X[400:])
     assert model.n_iter_ == len(model.loss_curve_) == len(model.beta_curve_) == len(model.validation_scores_) == 2
-    assert_same_weights(model, estimator.set_params(max_iter=2).fit(users))
+    assert same_weights(model, estimator.set_params(max_iter=2).fit(users))
 
 
 def test_without_validation_the_weights_are_those_of_the_last_update(estimator, users):
@@ -107,7 +101,7 @@ def test_without_validation_the_weights_are_those_of_the_last_update(estimator, 
     after_epoch = interrupted(
         estimator, 3 * N_BATCHES - 1, r"after 2 epochs; \w+ is fitted, with the weights reached\.", users
     )
-    assert_same_weights(after_epoch, clone(estimator).set_params(max_iter=3).fit(users))
+    assert same_weights(after_epoch, clone(estimator).set_params(max_iter=3).fit(users))
     within = interrupted(estimator, 3 * N_BATCHES + 2, "after 3 epochs", users)
     assert within.n_iter_ == within.best_iter_ == len(within.loss_curve_) == len(within.beta_curve_) == 3
     assert within.n_updates_ == 3 * N_BATCHES + 3  # the one under way is finished
@@ -133,7 +127,7 @@ def test_an_update_is_made_as_a_whole(estimator, users, monkeypatch, method, cal
         model.fit(users)
     assert n_calls == calls_per_update * model.n_updates_
     assert model.n_updates_ == within.n_updates_
-    assert_same_weights(model, within)
+    assert same_weights(model, within)
 
 
 @pytest.mark.parametrize("n_batches", [0, N_BATCHES - 1])
@@ -158,7 +152,7 @@ def test_a_warm_start_and_a_partial_fit_that_are_interrupted_at_once_leave_the_m
         with pytest.raises(KeyboardInterrupt):
             method(users)
         assert again.n_iter_ == 3
-        assert_same_weights(again, model)
+        assert same_weights(again, model)
 
 
 def test_training_goes_on_from_an_interrupted_fit(estimator, users):
@@ -202,7 +196,7 @@ def test_a_callback_that_interrupts_is_torn_down_and_its_epoch_counts(estimator,
     with pytest.raises(KeyboardInterrupt, match="after 3 epochs"):
         model.fit(users)
     assert torn_down == [True]
-    assert_same_weights(model, estimator.set_params(max_iter=3).fit(users))
+    assert same_weights(model, estimator.set_params(max_iter=3).fit(users))
 
 
 def test_an_interrupt_waits_for_the_next_check_and_the_handler_is_put_back():

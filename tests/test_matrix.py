@@ -24,7 +24,7 @@ from sklearn.base import clone
 import skvae
 from skvae import EASERecommender, MultDAERecommender, PopularityRecommender, RankingScorer, evaluate, recommend
 from skvae.datasets import make_interactions
-from skvae.hiding import hide_items
+from skvae.hiding import fold_in_split, hide_items
 from skvae.matrix import as_csr, as_float32, count_interactions, count_users, row_sliceable, take_rows
 from skvae.matrix_checks import check_no_matrix_as_y, check_same_cells, check_scale
 from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
@@ -330,6 +330,14 @@ def test_a_model_of_a_table_has_its_names_and_evaluates_without_a_warning(form, 
     assert evaluate(fitted, table, "ndcg@10").mean == expected.mean
     np.testing.assert_array_equal(fitted.recommend(table, 3)[0], clone(model).fit(COUNTS).recommend(COUNTS, 3)[0])
     assert RankingScorer("ndcg@10")(fitted, table) == expected.mean["ndcg@10"]
+
+
+@pytest.mark.parametrize("form", ["DataFrame", "polars", "pyarrow"])
+def test_held_out_items_of_a_table_are_evaluated_without_a_warning_of_names(form):
+    shown, held_out = fold_in_split(OTHERS)
+    fitted = EASERecommender().fit(FRAMES[form](COUNTS))
+    fold_in, y = (FRAMES[form](as_csr(part).toarray()) for part in (shown, held_out))
+    assert evaluate(fitted, fold_in, "ndcg@10", y=y).n_users > 0
 
 
 @pytest.mark.parametrize("form", FRAMES)

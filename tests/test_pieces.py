@@ -124,12 +124,17 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("estimator", "parameter", "table", "row"), ROWS, ids=[row[1] for row in ROWS])
-def test_a_row_of_a_table_is_a_name_that_checks_and_errors_know(estimator, parameter, table, row, X, monkeypatch):
+def test_a_row_of_a_table_is_a_name_that_checks_and_errors_know(
+    estimator, parameter, table, row, X, monkeypatch, tmp_path
+):
     wrong, named = (clone(estimator).set_params(**{parameter: name}) for name in ("neither", "new"))
     with pytest.raises(ValueError, match=rf"{parameter} must be one of {', '.join(sorted(table))}.*got 'neither'"):
         wrong.fit(X)
     monkeypatch.setitem(table, "new", row)
     assert np.isfinite(named.fit(X).decision_function(X)).all()
+    if parameter == "normalization":
+        with pytest.raises(ValueError, match="normalises scores by 'new', which to_onnx cannot write"):
+            to_onnx(named, tmp_path / "model.onnx")
     with pytest.raises(ValueError, match=rf"{parameter} must be one of {', '.join(sorted(table))}.*got 'neither'"):
         wrong.fit(X)
 

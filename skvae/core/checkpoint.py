@@ -4,7 +4,6 @@ import glob
 import json
 import os
 import time
-import warnings
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from . import state_file
 from .files import Lock
+from .user_warnings import warn_user
 
 FORMAT = 1
 # A kill costs this much of the training at the most, or as much as writing takes one part in fifty of.
@@ -135,10 +135,9 @@ class Checkpoint(NoCheckpoint):
             written = True
         except OSError as error:
             kept = "the one before is kept" if os.path.exists(self.path) else "there is none yet"
-            warnings.warn(
+            warn_user(
                 f"The checkpoint {self.path} could not be written, {kept}, and the fit goes on without: {error}.",
                 RuntimeWarning,
-                stacklevel=2,
             )
         end = time.monotonic()
         self._due = end + max(SECONDS, (end - start) / SHARE_OF_TIME)

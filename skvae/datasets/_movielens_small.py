@@ -1,11 +1,11 @@
 """MovieLens small as tables, for examples: the copy of the repository, or a download."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from ..core.user_warnings import warn_user
 from ._movielens import fetch_movielens
 
 FOLDER = Path("examples", "data", "movielens-small")
@@ -68,11 +68,9 @@ def load_movielens_small():
 
 
 def _downloaded(pd):
-    warnings.warn(
+    warn_user(
         f"{FOLDER} is not in this folder or above it, so that MovieLens latest-small is used instead, a download of "
-        "1 MB: results differ from those of skvae's site.",
-        UserWarning,
-        stacklevel=3,
+        "1 MB: results differ from those of skvae's site."
     )
     movielens = fetch_movielens()
     cells, titles = movielens.data.tocoo(), pd.Series(movielens.item_titles)

@@ -250,9 +250,12 @@ def test_a_likelihood_of_ones_own_is_refused_unless_it_takes_weights(X, monkeypa
     model.set_params(initialization="xavier")  # which asks no likelihood for an intercept
     with pytest.raises(ValueError, match="n_sampled_items=20 needs a likelihood with takes_item_weights"):
         model.fit(X)
-    monkeypatch.setattr("skvae.auto.n_sampled_items", lambda n_items: 20)
+    monkeypatch.setattr("skvae.auto_parameters.LARGE_CATALOGUE", X.shape[1] - 1)
     assert clone(model).set_params(n_sampled_items="auto").fit(X).n_sampled_items_ is None
-    assert clone(model).set_params(n_sampled_items="auto", likelihood="logistic").fit(X).n_sampled_items_ == 20
+    assert (
+        clone(model).set_params(n_sampled_items="auto", likelihood="logistic").fit(X).n_sampled_items_
+        == X.shape[1] // 10
+    )
     ours, own = (
         clone(model).set_params(likelihood=likelihood, batch_size=16).fit(X)
         for likelihood in ("multinomial", _WithWeights())

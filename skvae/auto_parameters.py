@@ -1,72 +1,92 @@
-"""How "auto" is resolved: the rules by which parameters are chosen from the data."""
+"""What "auto" is resolved to: the rules by which parameters are chosen from the data.
+
+Each function takes the parameter as it was given, and returns it unless that is "auto".
+"""
+
+from types import SimpleNamespace
 
 
-def batch_size(n_users):
+def batch_size(given, n_users):
     """Users per update: a fortieth of them, at least 32 and at most the paper's 500.
 
     Parameters
     ----------
+    given : int or "auto"
     n_users : int
 
     Returns
     -------
     int
     """
-    return min(max(n_users // 40, 32), 500)
+    return min(max(n_users // 40, 32), 500) if given == "auto" else given
 
 
-def n_sampled_items(n_items):
-    """Items drawn for an update: none up to 100 000 items, of which all are taken, else a tenth, at most 20 000.
+LARGE_CATALOGUE = 100_000  # items, of which all are taken
+
+
+def n_sampled_items(given, n_items, can_sample):
+    """Items drawn for an update: none up to ``LARGE_CATALOGUE``, else a tenth, at most 20 000.
 
     Parameters
     ----------
+    given : int, None or "auto"
     n_items : int
+    can_sample : bool
+        Whether the likelihood takes weights of items.
 
     Returns
     -------
     int or None
+        None where all items are taken.
     """
-    return None if n_items <= 100_000 else min(n_items // 10, 20_000)
+    if given == "auto":
+        given = min(n_items // 10, 20_000) if n_items > LARGE_CATALOGUE and can_sample else None
+    return None if given is None or given >= n_items else given
 
 
-def patience(n_interactions):
+def n_iter_no_change(given, n_interactions):
     """Epochs without a rise: those of three million interactions, at least 10 and at most 100.
 
     Parameters
     ----------
+    given : int or "auto"
     n_interactions : int
 
     Returns
     -------
     int
     """
-    return min(max(3_000_000 // n_interactions, 10), 100)
+    return min(max(3_000_000 // n_interactions, 10), 100) if given == "auto" else given
 
 
 FEWEST_INTERACTIONS = 10  # per user, in the mean, from which on what is hidden can be predicted from what is not
 
 
-def initialization(interactions_per_user):
+def initialization(given, interactions_per_user):
     """Where training begins: near EASE^R, or where users have fewer than ten interactions near an SVD.
 
     Parameters
     ----------
+    given : str or callable
     interactions_per_user : float
 
     Returns
     -------
-    str
+    str or callable
     """
+    if given != "auto":
+        return given
     return "ease" if interactions_per_user >= FEWEST_INTERACTIONS else "svd"
 
 
-def target(dropout, is_multinomial, interactions_per_user):
+def target(given, dropout, is_multinomial, interactions_per_user):
     """What the loss is of: "dropped" where enough is dropped, and the likelihood is the multinomial one.
 
     With fewer than ten interactions too little is left to predict, and to predict it from.
 
     Parameters
     ----------
+    given : str
     dropout : float
     is_multinomial : bool
         The likelihood.
@@ -76,6 +96,8 @@ def target(dropout, is_multinomial, interactions_per_user):
     -------
     str
     """
+    if given != "auto":
+        return given
     return "dropped" if dropout and is_multinomial and interactions_per_user >= FEWEST_INTERACTIONS else "all"
 
 
@@ -94,16 +116,39 @@ def target_of(model, parameters):
     """
     if parameters.target != "auto":
         return parameters.target
-    return getattr(model, "target_", "all")  # of models from before there was a choice
+    # models from before there was a choice have none; nor is there one where nothing is dropped any more
+    return getattr(model, "target_", "all") if parameters.dropout else "all"
 
 
-def anneal_cap(kl_weighting, interactions_per_user):
+def as_resolved(model, parameters):
+    """The parameters with which training goes on: what was "auto" is what it was resolved to.
+
+    Parameters
+    ----------
+    model : autoencoder
+        Fitted.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+
+    Returns
+    -------
+    SimpleNamespace
+    """
+    resolved = {"target": target_of(model, parameters)} if hasattr(parameters, "target") else {}
+    for name in ("batch_size", "n_iter_no_change", "anneal_cap"):
+        if getattr(parameters, name, None) == "auto":
+            resolved[name] = getattr(model, f"{name}_", "auto")
+    return SimpleNamespace(**vars(parameters) | resolved)
+
+
+def anneal_cap(given, kl_weighting, interactions_per_user):
     """Ceiling of the KL weight: the paper's .2 from 30 interactions per user on, in proportion less below.
 
     With fewer the log-likelihood weighs less. A weight per interaction has that of RecVAE.
 
     Parameters
     ----------
+    given : float or "auto"
     kl_weighting : str
     interactions_per_user : float
 
@@ -111,6 +156,8 @@ def anneal_cap(kl_weighting, interactions_per_user):
     -------
     float
     """
+    if given != "auto":
+        return given
     return 0.005 if kl_weighting == "per_user" else 0.2 * min(1.0, interactions_per_user / 30)
 
 
