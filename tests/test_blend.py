@@ -4,6 +4,7 @@ import contextlib
 import copy
 import inspect
 import warnings
+import weakref
 from functools import partial
 from unittest import SkipTest
 
@@ -328,6 +329,18 @@ def test_a_search_reaches_weights_members_and_their_parameters_with_two_workers(
     assert len(search.cv_results_["mean_test_score"]) == 4
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert recommend(search, many, k=3)[0].shape == (900, 3)
+
+
+def test_a_refit_lets_go_of_the_members_of_before(members, many, monkeypatch):
+    def fit_members(*args):
+        held.append(of_before() is not None)
+        return fit(*args)
+
+    held, fit, blend = [], blend_module.fit_members, BlendRecommender([*members.items()]).fit(many)
+    of_before = weakref.ref(blend.estimators_[0])
+    monkeypatch.setattr(blend_module, "fit_members", fit_members)
+    blend.fit(many)
+    assert held[0] is False
 
 
 def test_parameters_of_members_are_set_by_name_and_cloned():

@@ -835,8 +835,9 @@ def test_a_pipeline_that_drops_events_without_weights_raises():
     ):
         encoder.recommend(model, visitor.drop(columns="rating"), k=5)
     assert len(encoder.recommend(model, visitor.drop(columns="rating").iloc[:0], k=5, users=[9])) == 5
-    some = [visitor.drop(columns="rating").iloc[:0], visitor]
-    assert len(encoder.recommend(model, some, k=5)) == 5  # a part without events lacks none
+    disliked = visitor.assign(rating=1.0)
+    parts = [visitor.iloc[:0], disliked]  # a part without events lacks no column
+    assert encoder.recommend(model, parts, k=5).equals(encoder.recommend(model, disliked, k=5))
     gentle = make_pipeline(Binarizer(threshold=0.5), EASERecommender()).fit(encoder.transform(events))
     assert len(encoder.recommend(gentle, visitor.drop(columns="rating"), k=5)) == 5
     assert len(encoder.recommend(model[-1], visitor.drop(columns="rating"), k=5)) == 5

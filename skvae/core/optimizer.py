@@ -61,13 +61,13 @@ class Adam(torch.optim.Adam):
     def rows(self, matrix, items):
         """Rows of a matrix as they are after all its updates, as `Rows`; no two of the items are the same."""
         state, steps = self._state_of(matrix), self._steps_of(matrix)
-        tensors = [torch.empty_like(matrix[: len(items)]) for _ in range(3)]
+        copies = [torch.empty_like(matrix[: len(items)]) for _ in range(3)]
+        for copy, whole in zip(copies, (matrix, state["exp_avg"], state["exp_avg_sq"]), strict=True):
+            torch.index_select(_in_wide_elements(whole), 0, items, out=_in_wide_elements(copy))
+        missed = self._missed(steps[items], state["step"], matrix)
         for chunk in _chunks(items):
-            of_chunk = [tensor[chunk] for tensor in tensors]
-            for part, whole in zip(of_chunk, (matrix, state["exp_avg"], state["exp_avg_sq"]), strict=True):
-                torch.index_select(whole, 0, items[chunk], out=part)
-            self._make_up(steps[items[chunk]], state["step"], *of_chunk)
-        return Rows(self, matrix, items, *tensors)
+            _make_up(missed, chunk, *(copy[chunk] for copy in copies))
+        return Rows(self, matrix, items, *copies)
 
     @torch.no_grad()
     def put_back(self, rows, chunk, grad):
@@ -78,7 +78,7 @@ class Adam(torch.optim.Adam):
         self._update(rows.matrix, grad, step, *parts)
         items = rows.items[chunk]
         for whole, part in zip((rows.matrix, state["exp_avg"], state["exp_avg_sq"]), parts, strict=True):
-            whole.index_copy_(0, items, part)
+            _in_wide_elements(whole).index_copy_(0, items, _in_wide_elements(part))
         steps[items] = step.to(steps.device)
 
     @torch.no_grad()
@@ -88,9 +88,9 @@ class Adam(torch.optim.Adam):
             if STEPS_OF_ROWS not in state:
                 continue
             steps = state.pop(STEPS_OF_ROWS)  # which an update of all rows would not keep
+            missed = self._missed(steps, state["step"], matrix)
             for chunk in _chunks(steps):
-                parts = matrix[chunk], state["exp_avg"][chunk], state["exp_avg_sq"][chunk]
-                self._make_up(steps[chunk], state["step"], *parts)
+                _make_up(missed, chunk, matrix[chunk], state["exp_avg"][chunk], state["exp_avg_sq"][chunk])
 
     def _state_of(self, matrix):
         state = self.state[matrix]
@@ -105,11 +105,11 @@ class Adam(torch.optim.Adam):
             state[STEPS_OF_ROWS] = state["step"].to(matrix.device).repeat(len(matrix))
         return state[STEPS_OF_ROWS]
 
-    def _make_up(self, last, now, weight, exp_avg, exp_avg_sq):
-        r"""Bring rows from the update that each had last to that of now, in place, as Adam does by gradients of 0.
+    def _missed(self, last, now, matrix):
+        r"""What rows missed between the update that each had last and that of now, for `_make_up`; None if nothing.
 
-        The moments m and v decay by beta_1 and beta_2. With r = beta_1 / sqrt(beta_2) a weight moves, after update s,
-        in the next k updates by
+        By gradients of 0 the moments m and v decay by beta_1 and beta_2. With r = beta_1 / sqrt(beta_2) a weight moves,
+        after update s, in the next k updates by
 
         .. math:: -\eta \frac{m}{\sqrt v} \sum_{j=1}^k r^j c_{s+j} = -\eta \frac{m}{\sqrt v} (T_s - r^k T_{s+k})
 
@@ -117,19 +117,14 @@ class Adam(torch.optim.Adam):
         """
         missed = now.to(last.device) - last
         if not missed.any():
-            return
+            return None
         (beta1, beta2), missed = self.defaults["betas"], missed.double()
         sums = _tail_sums(beta1, beta2).to(last.device)
         after, until = (sums[steps.long().clamp(max=len(sums) - 1)] for steps in (last, last + missed))
         distance = self.defaults["lr"] * (after - (beta1 / math.sqrt(beta2)) ** missed * until)
         eps = self.defaults["eps"] * (1 - beta2 ** (last + 1).double()).sqrt()
-        distance, eps, decay, decay_sq = (
-            factor.to(weight.dtype).view(-1, *[1] * (weight.ndim - 1))
-            for factor in (distance, eps, beta1**missed, beta2**missed)
-        )
-        weight.addcdiv_(exp_avg * distance, exp_avg_sq.sqrt().add_(eps), value=-1)
-        exp_avg.mul_(decay)
-        exp_avg_sq.mul_(decay_sq)
+        factors = distance, eps, beta1**missed, beta2**missed
+        return [factor.to(matrix.dtype).view(-1, *[1] * (matrix.ndim - 1)) for factor in factors]
 
     def _update(self, matrix, grad, step, weight, exp_avg, exp_avg_sq):
         self.processes.sum_(grad)
@@ -150,6 +145,15 @@ class Adam(torch.optim.Adam):
             eps=self.defaults["eps"],
             maximize=False,
         )
+
+
+def _make_up(missed, chunk, weight, exp_avg, exp_avg_sq):
+    """Give a slice of the rows, in place, the updates that they missed."""
+    if missed is not None:
+        distance, eps, decay, decay_sq = (factor[chunk] for factor in missed)
+        weight.addcdiv_(exp_avg * distance, exp_avg_sq.sqrt().add_(eps), value=-1)
+        exp_avg.mul_(decay)
+        exp_avg_sq.mul_(decay_sq)
 
 
 @dataclass
@@ -186,6 +190,13 @@ def _tail_sums(beta1, beta2):
     factors = (math.sqrt(1 - beta2**t) / (1 - beta1**t) for t in range(n_steps, 0, -1))
     sums = accumulate(factors, lambda tail, factor: ratio * (factor + tail), initial=ratio / (1 - ratio))
     return torch.tensor([*sums][::-1], dtype=torch.float64)
+
+
+def _in_wide_elements(matrix):
+    """The same memory in elements of 16 bytes where rows have whole ones: a CPU copies rows element by element."""
+    matrix = matrix.detach()
+    is_wide = matrix.ndim == 2 and matrix.shape[1] * matrix.element_size() % 16 == 0
+    return matrix.view(torch.complex128) if is_wide and matrix.device.type == "cpu" else matrix
 
 
 def _chunks(items):
