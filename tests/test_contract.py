@@ -577,9 +577,9 @@ def test_numpy_s_numbers_are_those_of_python(estimator, X):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_no_parameter_takes_nan_or_infinity(estimator, X, value):
-    for name, default in estimator.get_params(deep=False).items():
+    for name in estimator.get_params(deep=False):
         if name not in ("random_state", "estimators"):
-            with pytest.raises((ValueError, TypeError), match=rf"{name}|{default}"):
+            with pytest.raises((ValueError, TypeError), match=name):
                 clone(estimator).set_params(**{name: value}).fit(X)
 
 

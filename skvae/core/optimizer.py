@@ -66,7 +66,8 @@ class Adam(torch.optim.Adam):
             torch.index_select(_in_wide_elements(whole), 0, items, out=_in_wide_elements(copy))
         missed = self._missed(steps[items], state["step"], matrix)
         for chunk in _chunks(items):
-            _make_up(missed, chunk, *(copy[chunk] for copy in copies))
+            of_chunk = missed and [factor[chunk] for factor in missed]
+            _make_up(of_chunk, *(copy[chunk] for copy in copies))
         return Rows(self, matrix, items, *copies)
 
     @torch.no_grad()
@@ -88,9 +89,9 @@ class Adam(torch.optim.Adam):
             if STEPS_OF_ROWS not in state:
                 continue
             steps = state.pop(STEPS_OF_ROWS)  # which an update of all rows would not keep
-            missed = self._missed(steps, state["step"], matrix)
             for chunk in _chunks(steps):
-                _make_up(missed, chunk, matrix[chunk], state["exp_avg"][chunk], state["exp_avg_sq"][chunk])
+                missed = self._missed(steps[chunk], state["step"], matrix)
+                _make_up(missed, matrix[chunk], state["exp_avg"][chunk], state["exp_avg_sq"][chunk])
 
     def _state_of(self, matrix):
         state = self.state[matrix]
@@ -147,10 +148,10 @@ class Adam(torch.optim.Adam):
         )
 
 
-def _make_up(missed, chunk, weight, exp_avg, exp_avg_sq):
-    """Give a slice of the rows, in place, the updates that they missed."""
+def _make_up(missed, weight, exp_avg, exp_avg_sq):
+    """Give rows, in place, the updates that they missed."""
     if missed is not None:
-        distance, eps, decay, decay_sq = (factor[chunk] for factor in missed)
+        distance, eps, decay, decay_sq = missed
         weight.addcdiv_(exp_avg * distance, exp_avg_sq.sqrt().add_(eps), value=-1)
         exp_avg.mul_(decay)
         exp_avg_sq.mul_(decay_sq)
