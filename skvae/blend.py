@@ -209,11 +209,11 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):
             with processes.agreed():
                 context.call_on_fit_task_begin(estimator=self)
-            verbose = self.verbose and processes.is_first
+            verbose = parameters.verbose and processes.is_first
             members = fit_members(self, pairs, fitted, validation, checkpoint, context, verbose)
             weights, score = _given_weights(self.weights, pairs), None
             if validation is not None and isinstance(self.weights, str):
-                learned_from = kept_members(members), _normalizer(self.normalization), *validation
+                learned_from = kept_members(members), _normalizer(parameters.normalization), *validation
                 weights, score = processes.by_first(_learned_weights, *learned_from)
             weights = weights / weights.sum()
             if verbose and score is not None:

@@ -77,9 +77,10 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
         _resolve_auto(estimator, parameters, rows, network)
         estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
         _warn_below_final(estimator, parameters, rows)
-        lengths = {"n_epochs": parameters.max_iter, "averaging_epochs": parameters.averaging_epochs}
         with processes.agreed():
-            training = _training(estimator, parameters, network, rows, processes, **lengths)
+            training = _training(
+                estimator, parameters, network, rows, processes, parameters.max_iter, parameters.averaging_epochs
+            )
         validate = None
         if validation is not None:
             fold_in, held_out = map(processes.rows_of, validation)
@@ -290,7 +291,7 @@ def _resolve_auto(estimator, parameters, rows, network):
         about = parameters.dropout, is_multinomial, n_interactions / n_users
         estimator.target_ = auto_parameters.target(parameters.target, *about)
     if hasattr(estimator, "_resolve_schedule"):
-        planned_updates = parameters.max_iter * _updates_per_epoch(estimator, rows)
+        planned_updates = parameters.max_iter * _updates_per_pass(estimator, rows)
         estimator._resolve_schedule(parameters, planned_updates, n_interactions / n_users)
 
 
@@ -299,8 +300,8 @@ def _tensors(network):
     return network.state_dict().values()
 
 
-def _updates_per_epoch(estimator, rows):
-    """Of one pass over the users."""
+def _updates_per_pass(estimator, rows):
+    """Of the users who have an item."""
     return -(-len(rows.non_empty()) // estimator.batch_size_)
 
 
@@ -314,7 +315,7 @@ def _fitted_network(estimator, rows):
 
 
 def _warn_below_final(estimator, parameters, rows):
-    n_updates = estimator.n_updates_ + parameters.max_iter * _updates_per_epoch(estimator, rows)
+    n_updates = estimator.n_updates_ + parameters.max_iter * _updates_per_pass(estimator, rows)
     schedule = estimator._kl_schedule(parameters)
     end = schedule.weight(max(1, n_updates - 1))
     if end < schedule.final:

@@ -414,7 +414,7 @@ def hide_in_blocks(X, y=None, *, model=None, exclude_seen=True, **hiding):
     if is_matrix(y):
         return [_given_items(X, y, model, exclude_seen)]
     _check_labels(y, X)
-    as_csr(X)
+    as_csr(X)  # an error in its last block comes before any work
     X = row_sliceable(X)
     return (fold_in_split(take_rows(X, block), **hiding) for block in row_blocks(X))
 

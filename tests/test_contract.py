@@ -422,6 +422,10 @@ def test_a_refit_and_a_fit_of_a_clone_and_with_labels_give_the_same_model(estima
     assert _equal(_answers(estimator.fit(X[:, ::-1]).fit(X), X), expected)
 
 
+def test_a_model_knows_whom_it_was_fitted_on(model, X):
+    assert model.was_fitted_on(X).tolist() == [True] * 400 + [False] * 100
+
+
 def test_users_without_any_item_change_nothing_that_is_learned(estimator, X):
     with_empty = sp.vstack([X[:200], sp.csr_array((50, 200), dtype=np.float32), X[200:]], format="csr")
     assert _equal(_answers(clone(estimator).fit(with_empty), X), _answers(estimator.fit(X), X))

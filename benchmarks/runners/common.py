@@ -87,7 +87,8 @@ def print_result(result):
     packages = ("skvae", "torch", "jax", "irspack", "cornac", "recbole", "implicit", "numpy")
     installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
     versions = {name: importlib.metadata.version(name) for name in packages if name in installed}
-    print(json.dumps({**result, "versions": versions}), flush=True)
+    # on a line of its own, after a progress bar of a library too
+    print("\n" + json.dumps({**result, "versions": versions}), flush=True)
 
 
 def speed(fit, recommend, weight_bytes, n_recommended, folder, *, parameters, n_epochs, n_calls):

@@ -1,14 +1,12 @@
 """When a training stops early, and which of its epochs is the best."""
 
-import math
-
 
 def is_best(score, history):
     """Whether a new epoch with this score is better than all before, the weights at the beginning included.
 
     Where nothing is validated (None) it always is.
     """
-    return score is None or score > max(history.first_score, *history.validation_scores, -math.inf)
+    return score is None or score > max([history.first_score, *history.validation_scores])
 
 
 def is_out_of_patience(history, patience, final_beta):
