@@ -506,6 +506,18 @@ def test_a_loss_that_is_not_finite_raises_with_epoch_and_learning_rate(X):
         model.predict(X)
 
 
+class _Impossible(Multinomial):
+    """With a log-likelihood of -inf, and the gradients of any other."""
+
+    def log_prob(self, logits, batch):
+        return super().log_prob(logits, batch) - np.inf
+
+
+def test_an_infinite_loss_raises_though_all_gradients_are_finite(estimator, X):
+    with pytest.raises(ValueError, match="The loss is inf in epoch 1: training diverged"):
+        estimator.set_params(likelihood=_Impossible()).fit(X)
+
+
 def test_parameters_of_the_optimizer_can_change_between_calls_of_partial_fit(estimator, X):
     kept = clone(estimator).partial_fit(X).partial_fit(X)
     changed = clone(estimator).partial_fit(X).set_params(l2_regularization=1.0).partial_fit(X)

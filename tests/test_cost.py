@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
@@ -23,7 +24,7 @@ from skvae import (
     estimate_cost,
     memory,
 )
-from skvae.core import item_regression
+from skvae.core import item_regression, probe
 
 AUTOENCODERS = {
     "vae": MultVAERecommender(8, hidden_layer_sizes=(16,), max_iter=1, random_state=0),
@@ -181,6 +182,14 @@ def test_seconds_grow_with_users_and_items_and_are_not_told_without_a_probe(mode
 
 def test_a_probe_measures_this_device():
     assert all(seconds > 0 for seconds in estimate_cost(MODELS["dae"], 100, 200, 1000).seconds.values())
+
+
+def test_a_rate_is_of_the_work_that_is_timed(monkeypatch):
+    monkeypatch.setattr(probe, "_seconds", lambda *_: 0.5)
+    cpu = torch.device("cpu")
+    assert probe.product_rate(3, 5, 7, False, cpu) == 2 * 2 * 3 * 5 * 7  # a multiplication and an addition for each
+    assert probe.copy_rate(cpu) == 2 * 2 * probe.BYTES_COPIED
+    assert probe.inverse_rate(cpu) == 2 * probe.ROWS_INVERTED**3
 
 
 LARGE = {

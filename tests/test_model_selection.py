@@ -10,7 +10,7 @@ from conftest import CONTAINERS, SPARSE, dense, left_alone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.model_selection import cross_validate
+from sklearn.model_selection import ShuffleSplit, cross_validate
 
 from skvae import (
     PopularityRecommender,
@@ -290,6 +290,7 @@ def test_shuffle_split_sizes_count_eligible_users(sizes, n_train, n_test):
 
 def test_shuffle_splits_differ_within_a_call():
     tests = [tuple(test) for _, test in UserShuffleSplit(5, test_size=0.5).split(X)]
+    assert UserShuffleSplit().get_n_splits() == ShuffleSplit().get_n_splits()
     assert len(set(tests)) == 5
 
 
