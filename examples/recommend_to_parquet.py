@@ -8,10 +8,11 @@ skvae.save_interactions. The processes share one copy of both. A run that was cu
 goes on. Needs the extra ``tables``.
 
 A file has -k items for each of some users in four columns: user, rank (from 1), item and
-score. Users and items are the ids of the encoder, whose fit_transform made the matrix;
-without an encoder, rows and columns of the matrix. A matrix that was made in parts has
-its users in the order of the parts: pass their ids as a file of numpy.save,
---users ids.npy. A file says which model and matrix it is of: files of others are removed.
+score. Without an encoder, users and items are rows and columns of the matrix. With one
+they are ids, and only you know whose rows these are: --users encoder, where
+fit_transform made the whole matrix, or --users ids.npy, a file of numpy.save, where it
+was made in parts and has its users in the order of the parts. A file says which model
+and matrix it is of: files of others are removed.
 """
 
 import argparse
@@ -33,13 +34,14 @@ def main(arguments=None):
         parser.add_argument(name, type=Path)
     for name, default in {"-k": 10, "--users-per-file": 100_000, "--jobs": 1}.items():
         parser.add_argument(name, type=int, default=default)
-    parser.add_argument("--users", type=Path, metavar="FILE", help="ids of the rows")
+    parser.add_argument("--users", metavar="FILE", help="ids of the rows, or encoder")
     args = parser.parse_args(arguments)
     args.recommendations.mkdir(exist_ok=True)
     n_users = opened(args.interactions, args.model, args.users)[0].shape[0]
-    sources = args.model, args.interactions / "meta.json", args.users
-    written = [path.stat().st_mtime_ns for path in sources if path is not None]
-    about = f"{args.model} {args.interactions} {written} {args.k} {args.users_per_file}"
+    sources = [args.model, args.interactions / "meta.json"]
+    sources += [Path(args.users)] if args.users not in (None, "encoder") else []
+    written = [path.stat().st_mtime_ns for path in sources]
+    about = f"{vars(args) | {'recommendations': None, 'jobs': None}} {written}"
     for path in args.recommendations.glob(f"{'[0-9]' * 12}.parquet"):
         if (pq.read_schema(path).metadata or {}).get(b"about") != about.encode():
             path.unlink()
@@ -85,7 +87,12 @@ def opened(interactions, model, users):
             )
         encoder, loaded = parts
         user_ids, item_ids = encoder.user_ids_, encoder.item_ids_
-    if users is not None:
+        if users is None:
+            raise SystemExit(
+                "Whose rows are these? Pass --users encoder, where encoder.fit_transform "
+                "made the whole matrix, or --users ids.npy, where it was made in parts."
+            )
+    if users not in (None, "encoder"):
         user_ids = np.load(users)
     if user_ids is not None and X.shape[0] != len(user_ids):
         raise SystemExit(

@@ -184,7 +184,7 @@ class BaseAutoencoder(
             check_autoencoder(self, parameters, X)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:
-                fitting.check_warm_start(self, parameters, X)
+                fitting.check_goes_on(self, parameters, X, "warm_start=True")
             validation = None if X_val is None else candidate._validation_pair(X_val)
         fitting.check_same(self, parameters, X, validation, processes, goes_on=is_warm)
         with ExitStack() as stack:
@@ -218,13 +218,14 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            As `fit`.
+            As `fit`, and where sizes of layers or the likelihood are not those of the fitted model.
         """
         processes, goes_on = process_group(), hasattr(self, "weights_")
         with processes.agreed():
             parameters = self._checked_parameters()
             if goes_on:
                 X, change = self._check_interactions(X, reset=False), all_or_nothing(self)
+                fitting.check_goes_on(self, parameters, X, "partial_fit")
             else:
                 candidate, X = self._checked_anew(X, y)
                 change = self._begin_fit(candidate)

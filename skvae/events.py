@@ -203,7 +203,8 @@ def _finite(values, name, what):
         with np.errstate(over="ignore"):
             numbers = values.astype(np.float64)
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise ValueError(f"Column {name!r} must hold {what}: {error}.") from error
+        hint = ' pd.read_csv(..., decimal=",") reads decimal commas.' if "," in str(error) else ""
+        raise ValueError(f"Column {name!r} must hold {what}: {error}.{hint}") from error
     n_wrong = np.count_nonzero(~np.isfinite(numbers))
     if n_wrong:
         raise ValueError(f"{n_wrong} of {len(numbers)} events have a value in column {name!r} that is not finite.")
@@ -221,7 +222,9 @@ def _times(values, name):
     if _any_is(types, (str, bytes)):
         text = next(value for value in values.tolist() if isinstance(value, (str, bytes)))
         column = f"events[{name!r}]"
-        convert = f"pd.to_numeric({column})" if _is_number(text) else f"pd.to_datetime({column}, utc=True)"
+        convert = f"pd.to_datetime({column}, utc=True), in polars .str.to_datetime()"
+        if _is_number(text):
+            convert = f"pd.to_numeric({column})"
         raise ValueError(
             f"Column {name!r} must hold numbers or datetimes, got strings, such as {text!r}: convert it, as with "
             f"{column} = {convert}."

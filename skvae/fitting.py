@@ -212,8 +212,8 @@ def checkpoint_for(estimator, parameters, X, X_val, processes):
     return checkpoint_of(parameters.checkpoint, estimator, X, X_val, **others)
 
 
-def check_warm_start(estimator, parameters, X):
-    """Raise where a warm start cannot go on from the fitted network: of other items, or of other parts.
+def check_goes_on(estimator, parameters, X, call):
+    """Raise where a training cannot go on from the fitted network: of other items, or of other parts.
 
     Parameters
     ----------
@@ -222,22 +222,25 @@ def check_warm_start(estimator, parameters, X):
     parameters : SimpleNamespace
         Its parameters, checked.
     X : csr_array of shape (n_users, n_items)
+    call : {"partial_fit", "warm_start=True"}
+        What goes on.
 
     Raises
     ------
     ValueError
     """
     n_items = len(estimator.weights_["decoder.item_bias"])
+    afresh = "call fit" if call == "partial_fit" else "warm_start=False"
     if n_items != X.shape[1]:
         raise ValueError(
-            f"warm_start=True goes on from a model of {n_items} items, X has {X.shape[1]}: pass the "
-            "same items, or warm_start=False."
+            f"{call} goes on from a model of {n_items} items, X has {X.shape[1]}: pass the same items, add new ones by "
+            f"add_items, or {afresh}."
         )
     changed = estimator.architecture_.differences(estimator._architecture(parameters))
     if changed:
         raise ValueError(
-            f"warm_start=True goes on from a fitted network, whose {' and '.join(changed)} cannot be changed: set "
-            f"{getattr(estimator.architecture_, changed[0])!r} again, or warm_start=False."
+            f"{call} goes on from a fitted network, whose {' and '.join(changed)} cannot be changed: set "
+            f"{getattr(estimator.architecture_, changed[0])!r} again, or {afresh}."
         )
 
 

@@ -79,6 +79,8 @@ def _kind_of_types(types, values, name):
         remedy = "convert them, for example with astype(str)"
         if issubclass(cls, COLLECTIONS):
             remedy = "a row must have one, as events.explode makes it"
+            if name == "exclude":
+                remedy = "of pairs make a table, as pd.DataFrame(exclude, columns=['user', 'item'])"
         raise TypeError(f"Ids in {name} must be strings or numbers, got {cls.__name__}: {remedy}.")
     if len(set(kinds.values())) > 1:
         examples = {kinds[type(value)]: value for value in values}
@@ -350,6 +352,36 @@ def rows_of(ids, user_ids, others):
     """
     _check_comparable("User", ids.distinct, user_ids, others)
     return _places(ids, _index(user_ids))
+
+
+def rows_there(ids, user_ids):
+    """The row of each user, all of whom must have one.
+
+    Parameters
+    ----------
+    ids : Ids
+        Of users.
+    user_ids : array of shape (n_users,)
+        Those of the rows, of a table of events.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        Where a user has no event, or ids are of another kind.
+    """
+    rows = rows_of(ids, user_ids, "in events")
+    if (rows < 0).any():
+        example = ids.distinct[ids.positions[rows < 0][:1]].tolist()[0]
+        raise ValueError(
+            f"{np.count_nonzero(rows < 0)} of {len(rows)} users have no event in the table, such as {example!r}: "
+            "pass the table that the matrix was made of, or users=encoder.user_ids_of(events) for the rows of "
+            "transform(events)."
+        )
+    return rows
 
 
 def _check_comparable(what, ids, others, where):

@@ -202,6 +202,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         "total_anneal_steps": number(minimum=0, auto=True),
     }
 
+    anneal_cap_: float
+    total_anneal_steps_: float
+
     def __init__(
         self,
         n_components=200,

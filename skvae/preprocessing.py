@@ -5,11 +5,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .events import Names, read_all_events, read_ids
-from .ids import IdNumbers, columns_of, distinct_ids, ids_at, joined_ids, rows_of
+from .ids import IdNumbers, columns_of, distinct_ids, ids_at, joined_ids, rows_of, rows_there
 from .matrix import item_indices
 from .merging import MERGES, Gatherer, as_float32, interactions, k_core, matrix_of
 from .parameters import check_parameters, flag, integer, number, optional, piece
-from .recommendations import check_same_items, recommended_table
+from .recommendations import check_same_items, recommended_table, rows_or_empty
 from .recommender import API_PAGE
 from .tables import check_names
 
@@ -264,19 +264,21 @@ class InteractionEncoder(BaseEstimator):
         self.item_ids_ = self.item_ids_[items]
         return self
 
-    def transform(self, events):
+    def transform(self, events, *, users=None):
         """The matrix of all users in a table, fit's or others.
 
         Parameters
         ----------
         events : table of events, or several
             As in `fit`; an iterator that fit has gone through is empty.
+        users : array of user ids, default=None
+            The users of the rows, in this order; one without an event has an empty row.
 
         Returns
         -------
         float32 csr_array of shape (n_users, n_items)
-            A row for each of ``user_ids_of(events)``, also for one without an interaction with
-            the items of ``item_ids_``.
+            A row for each of users, by default of ``user_ids_of(events)``, also for one without
+            an interaction with the items of ``item_ids_``.
 
         Raises
         ------
@@ -284,7 +286,9 @@ class InteractionEncoder(BaseEstimator):
             As in `fit`; also where the ids of items are of another kind than those of fit, or unknown
             with handle_unknown="error".
         """
-        return self._matrix(self._gathered(events, fitted=True))
+        found = self._gathered(events, fitted=True)
+        X = self._matrix(found)
+        return X if users is None else rows_or_empty(X, rows_of(read_ids(users, "users"), found.user_ids, "in events"))
 
     def timestamps(self, events, *, users=None):
         """When each interaction of ``fit_transform(events)`` took place.
@@ -303,7 +307,8 @@ class InteractionEncoder(BaseEstimator):
         -------
         int64 or float64 csr_array of shape (n_users, n_items)
             Entries where the matrix has them, a time of 0 included; of repeated events the latest
-            time. Dates are microseconds since 1970 in UTC, durations microseconds.
+            time, so that a cut in time counts them as late. Dates are microseconds since 1970 in
+            UTC, durations microseconds.
 
         Raises
         ------
@@ -317,15 +322,7 @@ class InteractionEncoder(BaseEstimator):
         cells = interactions(found.cells, self.threshold)
         times = matrix_of(cells, cells.timestamps, (len(found.user_ids), len(found.item_ids)))
         asked = distinct_ids(self.user_ids_) if users is None else read_ids(users, "users")
-        rows = rows_of(asked, found.user_ids, "in events")
-        if (rows < 0).any():
-            example = asked.distinct[asked.positions[rows < 0][:1]].tolist()[0]
-            raise ValueError(
-                f"{np.count_nonzero(rows < 0)} of {len(rows)} users have no event in the table, such as {example!r}: "
-                "pass the table that the matrix was made of, or users=encoder.user_ids_of(events) for the rows of "
-                "transform(events)."
-            )
-        return times[rows]
+        return times[rows_there(asked, found.user_ids)]
 
     def user_ids_of(self, events):
         """The user of each row of ``transform(events)``.
@@ -493,8 +490,8 @@ class InteractionEncoder(BaseEstimator):
         check_parameters(self, CHECKS)
         if self.weight is not None and self.binary and self.threshold is None:
             raise ValueError(
-                f"weight={self.weight!r} has no effect with binary=True and threshold=None: set threshold, or "
-                "binary=False for the weights themselves."
+                f"weight={self.weight!r} has no effect with binary=True and threshold=None: set threshold, such as 1 "
+                "for a column of 0 and 1, or binary=False for the weights themselves."
             )
         if self.duplicates == "last" and self.timestamp is None:
             raise ValueError('duplicates="last" needs timestamp, the name of the column that says which is last.')

@@ -66,7 +66,7 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
     asked = Ids(found.user_ids, np.arange(len(found.user_ids))) if users is None else read_ids(users, "users")
     if users is not None:
         rows = rows_of(asked, found.user_ids, "in events")
-        X, excluded = _rows_or_empty(X, rows), None if excluded is None else _rows_or_empty(excluded, rows)
+        X, excluded = rows_or_empty(X, rows), None if excluded is None else rows_or_empty(excluded, rows)
     if candidates is not None:
         candidates = _known_columns(candidates, "candidates", encoder)
     if is_table(exclude):
@@ -102,8 +102,18 @@ def _check_events_count(encoder, model, X):
         )
 
 
-def _rows_or_empty(X, rows):
-    """Rows of a CSR matrix, empty ones where a row is -1."""
+def rows_or_empty(X, rows):
+    """Rows of a CSR matrix, empty ones where a row is -1.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+    rows : int array of shape (n,)
+
+    Returns
+    -------
+    csr_array of shape (n, n_items)
+    """
     indptr = np.append(X.indptr, X.indptr[-1])
     return sp.csr_array((X.data, X.indices, indptr), shape=(X.shape[0] + 1, X.shape[1]))[rows]
 
@@ -185,6 +195,8 @@ def table_like(events, columns, user, item, item_index):
 
 def _chosen(column, chosen, index):
     """Ids as a column like another; each is made once."""
+    if not len(chosen.ids):
+        return column.head(0)
     used = np.bincount(chosen.places, minlength=len(chosen.ids)) > 0
     series = _series_like(column, chosen.ids[used], index)
     return _rows_of(series, (np.cumsum(used) - 1)[chosen.places]) if len(chosen.places) else series

@@ -106,7 +106,9 @@ def tables_of(events, names):
             n_tables += 1
             _check_no_row(table, events, names)
             yield table
-        if not n_tables and isinstance(events, Iterator):
+        if not n_tables and not isinstance(events, Iterator):
+            raise ValueError(f"events is an empty {type(events).__name__}: pass a table, which may have no rows.")
+        if not n_tables:
             raise ValueError(
                 f"events is a {type(events).__name__} that gives no table, as after it was read once: pass a "
                 "list of tables or a data set, which can be read again, or create the iterator again."
@@ -320,7 +322,10 @@ def _frame_columns(frame, names, table, optional, ids):
         plural = "s" if len(missing) > 1 else ""
         if table == "events":
             remedy = "Say InteractionEncoder(" + ", ".join(f'{role}="..."' for role in missing) + ")."
-            if {*missing} <= {"weight", "timestamp"}:
+            if len(frame.columns) <= MOST_NAMES and not any(isinstance(name, str) for name in frame.columns):
+                renamed = dict(zip(frame.columns, names.values(), strict=False))
+                remedy = f"Name its columns, such as events.rename(columns={renamed})."
+            elif {*missing} <= {"weight", "timestamp"}:
                 added = ", ".join(f"{names[role]}=..." for role in missing)
                 remedy = f"{remedy[:-1]}, or add what is missing, as events.assign({added})."
         else:

@@ -185,6 +185,13 @@ def test_a_warm_start_keeps_the_architecture(estimator, X):
         clone(AUTOENCODERS["dae"]).set_params(warm_start=True).fit(X).fit(X[:, :100])
 
 
+def test_partial_fit_keeps_the_architecture(estimator, X):
+    before = estimator.fit(X).weights_
+    with pytest.raises(ValueError, match=r"^partial_fit goes on .* whose likelihood cannot be changed: .* or call fit"):
+        estimator.set_params(likelihood="gaussian").partial_fit(X)
+    assert estimator.weights_ is before
+
+
 def test_an_epoch_goes_over_the_users_with_items(estimator, X):
     with_empty = sp.vstack([X, sp.csr_array((50, 200), dtype=np.float32)], format="csr")
     model = estimator.set_params(early_stopping=False).fit(with_empty)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -297,7 +298,7 @@ def test_a_damaged_file_is_one_clear_sentence_and_is_left_alone(users, path, dam
     content = DAMAGES[damage](path.read_bytes())
     path.write_bytes(content)
     model = clone(SMALL_DAE).fit(users).set_params(checkpoint=path)
-    with pytest.raises(ValueError, match=r"night\.npz is damaged, or no file of skvae: remove it, or name"):
+    with pytest.raises(ValueError, match=r"night\.npz is damaged, or no file of skvae: name another file, or remove"):
         model.fit(users)
     assert path.read_bytes() == content
     assert os.listdir(path.parent) == [path.name]
@@ -407,6 +408,26 @@ def test_after_a_ctrl_c_the_checkpoint_stays_and_the_same_fit_goes_on(users, pat
             clone(DAE).set_params(checkpoint=path).fit(users)
     assert os.listdir(path.parent) == [path.name]
     model = clone(DAE).set_params(checkpoint=path).fit(users)
+    assert_same_model(model.set_params(checkpoint=None), expected)
+
+
+def test_a_ctrl_c_before_the_first_minute_writes_what_there_is(users, path, monkeypatch):
+    step, n_steps, expected = Adam.step, [0], clone(DAE).fit(users)
+
+    def interrupted(*args):
+        n_steps[0] += 1
+        if n_steps[0] == 8:
+            signal.raise_signal(signal.SIGINT)
+        return step(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "SECONDS", 60)
+        patch.setattr(Adam, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="after 1 epochs"):
+            clone(DAE).set_params(checkpoint=path).fit(users)
+        n_steps[0] = -1000
+        model = clone(DAE).set_params(checkpoint=path).fit(users)
+    assert n_steps[0] < -1000 + expected.n_updates_
     assert_same_model(model.set_params(checkpoint=None), expected)
 
 

@@ -319,6 +319,37 @@ def test_recommendations_join_with_the_tables_of_the_user(fitted, convert):
     assert len(recommended.join(nw.from_native(events).select("item").unique(), on="item")) == len(recommended)
 
 
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_to_no_users_nothing_is_recommended_as_an_empty_table(library):
+    events = library({"user": ["a", "a", "b"], "item": ["x", "y", "x"]})
+    encoder = InteractionEncoder()
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    recommended = nw.from_native(encoder.recommend(model, events, users=[]))
+    assert (len(recommended), recommended.columns) == (0, ["user", "rank", "item", "score"])
+    assert recommended.schema == nw.from_native(encoder.recommend(model, events)).schema
+
+
+def test_a_matrix_of_users_has_their_rows_in_this_order_and_empty_ones_for_those_without_an_event():
+    events = pd.DataFrame({"user": ["a", "b", "a", "c"], "item": ["x", "x", "y", "y"], "day": [1, 1, 3, 3]})
+    before, after = events[events["day"] < 2], events[events["day"] >= 2]
+    encoder = InteractionEncoder().fit(events)
+    users = encoder.user_ids_of(after)
+    assert encoder.transform(before, users=users).toarray().tolist() == [[1, 0], [0, 0]]
+    assert encoder.transform(after, users=users[::-1]).toarray().tolist() == [[0, 1], [0, 1]]
+    with pytest.raises(ValueError, match=r"User ids are numbers here and were strings in events"):
+        encoder.transform(before, users=[1, 2])
+
+
+def test_pairs_to_exclude_and_columns_without_names_are_told_of_a_table():
+    events = pd.DataFrame({"user": ["a", "a", "b"], "item": ["x", "y", "x"]})
+    encoder = InteractionEncoder()
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    with pytest.raises(TypeError, match=r"Ids in exclude .* got tuple: of pairs make a table, as pd.DataFrame"):
+        encoder.recommend(model, events, exclude=[("b", "y")])
+    with pytest.raises(ValueError, match=r"Name its columns, such as events.rename\(columns=\{0: .user., 1"):
+        InteractionEncoder().fit(pd.DataFrame([["a", "x"]]))
+
+
 def test_items_below_the_threshold_were_seen_and_are_not_recommended():
     events = pd.DataFrame({"u": ["a", "a", "b"], "i": ["x", "y", "z"], "stars": [5, 1, 5]})
     encoder = InteractionEncoder(user="u", item="i", weight="stars", threshold=4, handle_unknown="ignore")
@@ -521,7 +552,7 @@ def test_repeats_in_several_tables_are_repeats():
         ([(["a"], ["x"]), (["b"], [None])], ValueError, "Table 2 of events: 1 of 1 events have no value in column 'i"),
         ([(["a"], ["x"]), ([7], ["x"])], TypeError, r"Ids in column 'user' .* got numbers \(7\) and strings \('a'\)"),
         ([(["a"], ["x"]), 7], TypeError, "Table 2 of events: events must be a DataFrame, an array .* got int"),
-        ([], ValueError, "events has no rows"),
+        ([], ValueError, "events is an empty list: pass a table, which may have no rows"),
         ([([], []), ([], [])], ValueError, "events has no rows"),
         (iter([]), ValueError, "events is a list_iterator that gives no table, as after it was read once"),
     ],
@@ -723,6 +754,7 @@ RATED = {"weight": "rating", "binary": False}
         ({"rating": [1.0, np.inf]}, RATED, "^1 of 2 events have a value in column 'rating' that is not finite"),
         ({"rating": [1.0, -2.5]}, RATED, "^Column 'rating' has negative weights, the lowest is -2.5"),
         ({"rating": ["1", "good"]}, RATED, "^Column 'rating' must hold numbers: could not convert.*'good'"),
+        ({"rating": ["1", "1,5"]}, RATED, '^Column .rating. must hold numbers: .* decimal=","'),
         ({"user": [], "item": [], "rating": []}, {}, "^events has no rows"),
         ({"rating": [0.0, 0.0]}, RATED, "^No user is left with"),
     ],

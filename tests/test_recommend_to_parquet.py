@@ -43,7 +43,9 @@ def test_with_an_encoder_the_files_hold_its_ids(run, X, tmp_path):
     model = skvae.PopularityRecommender().fit(encoder.fit_transform(events))
     skvae.save((encoder, model), tmp_path / "model")
     skvae.save_interactions(encoder.transform(events), tmp_path / "X")
-    table = pd.concat(map(pd.read_parquet, run("-k", "3")), ignore_index=True)
+    with pytest.raises(SystemExit, match="Whose rows are these"):
+        run("-k", "3")
+    table = pd.concat(map(pd.read_parquet, run("-k", "3", "--users", "encoder")), ignore_index=True)
     wanted = encoder.recommend(model, events, k=3)[table.columns]
     pd.testing.assert_frame_equal(
         table.astype({"user": object, "item": object}), wanted.astype(dict.fromkeys(["user", "item"], object))
@@ -72,7 +74,7 @@ def test_a_file_without_a_recommendation_has_the_columns_of_the_others(run, tmp_
     X = encoder.fit_transform(pd.DataFrame(owned, columns=["user", "item"]))
     skvae.save((encoder, skvae.PopularityRecommender().fit(X)), tmp_path / "model")
     skvae.save_interactions(X, tmp_path / "X")
-    empty, other = run("-k", "2")
+    empty, other = run("-k", "2", "--users", "encoder")
     assert len(pq.read_table(empty)) == 0 < len(pq.read_table(other))
     assert pq.read_schema(empty).equals(pq.read_schema(other))
 
@@ -88,7 +90,7 @@ def test_a_file_of_something_else_ends_in_one_sentence(run, X, tmp_path):
         run()
     skvae.save((encoder, model), tmp_path / "model")
     with pytest.raises(SystemExit, match="The matrix has 500 users, and there are 2 ids: save the matrix"):
-        run()
+        run("--users", "encoder")
 
 
 def test_a_run_goes_on_where_the_last_one_ended_and_begins_anew_with_another_model(run, X, tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ class NoCheckpoint:
     def read(self, as_array=np.asarray):
         """The state to go on from: None."""
 
-    def is_due(self):
+    def is_due(self, in_haste=False):
         """Whether it is time to write: never."""
         return False
 
@@ -123,9 +123,9 @@ class Checkpoint(NoCheckpoint):
         """The state to go on from, or None where the fit begins; arrays become what as_array makes of them."""
         return state_file.read_state(self.path, as_array) if os.path.exists(self.path) else None
 
-    def is_due(self):
-        """Whether it is time to write."""
-        return time.monotonic() >= self._due
+    def is_due(self, in_haste=False):
+        """Whether it is time to write: a minute after the last one, or in haste at once."""
+        return in_haste or time.monotonic() >= self._due
 
     def write(self, state):
         """Write a state in the place of the one before; whether that was done, with a warning where a disk is full."""

@@ -46,6 +46,11 @@ class Interrupts:
             self.pass_on()
         self._arrived = arguments
 
+    @property
+    def has_arrived(self):
+        """Whether a Ctrl-C waits."""
+        return self._arrived is not None
+
     def check(self):
         """`pass_on`, in all processes where one of them has something."""
         with self.processes.agreed():

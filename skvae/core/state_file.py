@@ -89,7 +89,7 @@ def read_document(path):
         return contents[DOCUMENT]
     except Exception as error:  # zipfile, zlib, json and NumPy have one of their own each
         raise ValueError(
-            f"{path} is damaged, or no file of skvae: remove it, or name another file ({error})."
+            f"{path} is damaged, or no file of skvae: name another file, or remove it ({error})."
         ) from error
 
 

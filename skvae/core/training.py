@@ -188,7 +188,7 @@ class Training:
             (network, products) -> float, called after each epoch; higher is better.
         monitor : Monitor or None
         checkpoint : Checkpoint or None
-            Gets a snapshot after an update, where it is due.
+            Gets a snapshot after an update, where it is due or a Ctrl-C has arrived.
 
         Returns
         -------
@@ -249,7 +249,7 @@ class Training:
                 position.n_users += len(users)
                 position.n_batches += 1
                 with self.processes.agreed():
-                    if checkpoint.is_due():
+                    if checkpoint.is_due(interrupts.has_arrived):
                         checkpoint.write(self.snapshot())
                     interrupts.pass_on()
         finally:
