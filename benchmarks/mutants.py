@@ -142,7 +142,9 @@ def report(record):
     columns = ("killed", "undecided", "survived")
     rows = [[name, *(count[column] for column in columns)] for name, count in counts.items()]
     left = [
-        f"- {run['result']}: `{key}`: {run.get('reason', '?')}" for key, run in record.runs.items() if not run["by"]
+        f"- {run['result']}: `{key}`: {run.get('reason', '?')}"
+        for key, run in record.runs.items()
+        if run["result"] != "killed"
     ]
     about = record.about["machine"]
     made = f"`{record.about['command']}`, {about['date']}, {about['processor']}, Python {about['python']}."

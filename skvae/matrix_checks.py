@@ -73,7 +73,7 @@ def is_matrix(y):
 
 
 def is_pair(X):
-    """Whether X is two matrices, as (fold_in, held_out) is.
+    """Whether X is two matrices, as (fold_in, held_out) is, or a tuple of a matrix and something else.
 
     Parameters
     ----------
@@ -83,7 +83,9 @@ def is_pair(X):
     -------
     bool
     """
-    return isinstance(X, (tuple, list)) and len(X) == 2 and all(map(is_matrix, X))
+    if not isinstance(X, (tuple, list)) or len(X) != 2:
+        return False
+    return all(map(is_matrix, X)) or (isinstance(X, tuple) and any(map(is_matrix, X)))
 
 
 def check_no_pair(X, name):

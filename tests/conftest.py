@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +50,14 @@ RECOMMENDERS = {"popularity": PopularityRecommender(), **LINEAR, **AUTOENCODERS,
 def estimator(request):
     """Mult-VAE and Mult-DAE at small sizes, not fitted."""
     return clone(request.param)
+
+
+@pytest.fixture
+def python_s_own_handler():
+    """A process started in the background ignores SIGINT, and then nothing would be interrupted."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

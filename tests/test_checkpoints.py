@@ -411,6 +411,7 @@ def test_after_a_ctrl_c_the_checkpoint_stays_and_the_same_fit_goes_on(users, pat
     assert_same_model(model.set_params(checkpoint=None), expected)
 
 
+@pytest.mark.usefixtures("python_s_own_handler")
 def test_a_ctrl_c_before_the_first_minute_writes_what_there_is(users, path, monkeypatch):
     step, n_steps, expected = Adam.step, [0], clone(DAE).fit(users)
 

@@ -18,6 +18,8 @@ from skvae.core.optimizer import Adam
 
 N_BATCHES = 4  # updates an epoch: 400 users in batches of 100
 
+pytestmark = pytest.mark.usefixtures("python_s_own_handler")
+
 
 class Interrupted(Multinomial):
     """Multinomial for n_batches of training, then a Ctrl-C."""
@@ -30,14 +32,6 @@ class Interrupted(Multinomial):
         if self.n_batches < 0:
             signal.raise_signal(signal.SIGINT)
         return super().residuals(logits, batch)
-
-
-@pytest.fixture(autouse=True)
-def python_s_own_handler():
-    """A process started in the background ignores SIGINT, and then nothing would be interrupted."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
