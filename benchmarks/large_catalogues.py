@@ -76,7 +76,6 @@ class Stopwatch:
 
 def updates(args):
     """Seconds of each update but the first, for each number of items and of items drawn."""
-    runs = []
     for n_items in args.items:
         for n_drawn in (None, 10_000):
             rows, watch = UserRows(power_law(500 * args.updates, n_items, 50)), Stopwatch()
@@ -87,9 +86,7 @@ def updates(args):
             settings = Settings(watch, 1, 500, 2e-3, n_sampled_items=n_drawn)
             Training(model._objective(parameters, network), rows, settings, seed=0).run(Interrupts())
             seconds = np.diff(watch.times)[1:]
-            runs.append({"items": n_items, "drawn": n_drawn, "seconds": float(np.median(seconds))})
-            print(runs[-1], flush=True)
-    return runs
+            yield {"items": n_items, "drawn": n_drawn, "seconds": float(np.median(seconds))}
 
 
 def accuracy(args):
@@ -98,11 +95,12 @@ def accuracy(args):
     What the record has of this is kept.
     """
     path = args.results / "accuracy.json"
-    runs = json.loads(path.read_text())["runs"] if path.exists() else []
+    known = json.loads(path.read_text())["runs"] if path.exists() else []
+    yield from known
     for name in args.data:
         train, fold_in, held_out = split(name)
         for share, batch_size in SHARES:
-            if any(run["data"] == name and (run["share"], run["batch_size"]) == (share, batch_size) for run in runs):
+            if any((run["data"], run["share"], run["batch_size"]) == (name, share, batch_size) for run in known):
                 continue
             n_drawn = share and round(share * train.shape[1])
             model = skvae.MultDAERecommender(
@@ -113,10 +111,7 @@ def accuracy(args):
             run = {"data": name, "share": share, "batch_size": batch_size, "users_per_batch": model.batch_size_}
             run |= {"seconds": time.perf_counter() - start, "epochs": model.n_iter_}
             run["recall@20"] = float(np.nanmean(score_users(model, fold_in, held_out, "recall@20")["recall@20"]))
-            runs.append(run)
-            print(run, flush=True)
-            write("accuracy", runs, args.results)
-    return runs
+            yield run
 
 
 def split(name):
@@ -143,7 +138,7 @@ def million(args, n_fitted=None):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "interactions"
         skvae.save_interactions(power_law_parts(n_users, n_items, 50, 0, USERS_PER_CHUNK), path)
-        return [_million(skvae.open_interactions(path), args, n_fitted)]
+        yield _million(skvae.open_interactions(path), args, n_fitted)
 
 
 def _million(X, args, n_fitted):
@@ -167,7 +162,6 @@ def _million(X, args, n_fitted):
     model.recommend(users, k=100)
     run["recommended_per_second"] = users.shape[0] / (time.perf_counter() - start)
     run["recommend_peak_gib_above_the_model"] = (memory("VmHWM") - before) / 2**30
-    print(run, flush=True)
     return run
 
 
@@ -184,16 +178,13 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "large_catalogues", metavar="DIR")
     args = parser.parse_args()
-    print(write(args.part, PARTS[args.part](args), args.results))
-
-
-def write(part, runs, folder):
-    """Write the record of a part, and return its text."""
     about = harness.machine() | {"threads": torch.get_num_threads(), "versions": {"torch": torch.__version__}}
-    harness.write(json.dumps({"machine": about, "runs": runs}, indent=1), folder / f"{part}.json")
-    text = harness.describe(about, [about]) + "\n" + table(runs)
-    harness.write(text, folder / f"{part}.md")
-    return text
+    runs = []
+    for run in PARTS[args.part](args):
+        runs.append(run)
+        print(run, flush=True)
+        harness.write(json.dumps({"machine": about, "runs": runs}, indent=1), args.results / f"{args.part}.json")
+        harness.write(harness.describe(about, [about]) + "\n" + table(runs), args.results / f"{args.part}.md")
 
 
 def table(runs):

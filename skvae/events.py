@@ -203,7 +203,8 @@ def _finite(values, name, what):
         with np.errstate(over="ignore"):
             numbers = values.astype(np.float64)
     except (TypeError, ValueError, ArithmeticError) as error:
-        hint = ' pd.read_csv(..., decimal=",") reads decimal commas.' if "," in str(error) else ""
+        commas = (v for v in values.tolist() if isinstance(v, str) and "," in v and _is_number(v.replace(",", ".")))
+        hint = ' pd.read_csv(..., decimal=",") reads decimal commas.' if any(commas) else ""
         raise ValueError(f"Column {name!r} must hold {what}: {error}.{hint}") from error
     n_wrong = np.count_nonzero(~np.isfinite(numbers))
     if n_wrong:

@@ -79,8 +79,6 @@ def _kind_of_types(types, values, name):
         remedy = "convert them, for example with astype(str)"
         if issubclass(cls, COLLECTIONS):
             remedy = "a row must have one, as events.explode makes it"
-            if name == "exclude":
-                remedy = "of pairs make a table, as pd.DataFrame(exclude, columns=['user', 'item'])"
         raise TypeError(f"Ids in {name} must be strings or numbers, got {cls.__name__}: {remedy}.")
     if len(set(kinds.values())) > 1:
         examples = {kinds[type(value)]: value for value in values}

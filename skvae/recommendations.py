@@ -12,7 +12,7 @@ from .ids import Ids, columns_of, item_index, rows_of
 from .matrix import as_csr, count_interactions
 from .merging import matrix_of
 from .ranking import recommend, steps_and_model
-from .tables import frame_of, is_table
+from .tables import check_no_row, frame_of, is_table
 
 
 def check_same_items(model, encoder):
@@ -73,6 +73,8 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
         of_users = _cells_of_users(exclude, asked, encoder)
         excluded = of_users if excluded is None else excluded + of_users
     elif exclude is not None:
+        if isinstance(exclude, (list, tuple)) and len(exclude):
+            check_no_row(exclude[0], exclude, {"user": encoder.user, "item": encoder.item}, "exclude")
         allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
         candidates = np.setdiff1d(allowed, _known_columns(exclude, "exclude", encoder))
     items, scores = recommend(model, X, k, exclude_seen=exclude_seen, exclude=excluded, candidates=candidates)

@@ -6,7 +6,6 @@ A rule is a function of (name, value) that raises, as those of `skvae.parameters
 import functools
 import inspect
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import fields
 from typing import NamedTuple
@@ -176,7 +175,8 @@ def _is_finite_array(values, _):
 
 
 def _is_finite(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = type(value) in (int, float) or isinstance(value, (np.integer, np.floating))
+    return is_number and math.isfinite(value)
 
 
 # -- rules

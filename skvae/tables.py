@@ -104,7 +104,7 @@ def tables_of(events, names):
         n_tables = 0
         for table in events:
             n_tables += 1
-            _check_no_row(table, events, names)
+            check_no_row(table, events, names)
             yield table
         if not n_tables and not isinstance(events, Iterator):
             raise ValueError(f"events is an empty {type(events).__name__}: pass a table, which may have no rows.")
@@ -117,14 +117,29 @@ def tables_of(events, names):
         yield events
 
 
-def _check_no_row(table, events, names):
-    """Raise where what stands for a table is a row of one: of a database's cursor, say, or of a CSV reader."""
+def check_no_row(table, tables, names, name="events"):
+    """Raise where what stands for a table is a row of one: of a database's cursor, say, or of a CSV reader.
+
+    Parameters
+    ----------
+    table : object
+        The first of tables.
+    tables : iterable
+    names : dict of str to str
+        Role -> name of a column that a table would have.
+    name : str, default="events"
+        What the error calls tables.
+
+    Raises
+    ------
+    TypeError
+    """
     cells = list(table.values() if isinstance(table, Mapping) else table) if isinstance(table, ROWS) else []
     if cells and all(isinstance(cell, (str, bytes)) or not isinstance(cell, Iterable) for cell in cells):
         columns = "" if isinstance(table, Mapping) else f", columns={list(names.values())}"
         raise TypeError(
-            f"events is a {type(events).__name__} of rows, such as {table!r}: make a table of them, as "
-            f"pd.DataFrame(events{columns})."
+            f"{name} is a {type(tables).__name__} of rows, such as {table!r}: make a table of them, as "
+            f"pd.DataFrame({name}{columns})."
         )
 
 

@@ -341,10 +341,10 @@ def test_a_matrix_of_users_has_their_rows_in_this_order_and_empty_ones_for_those
 
 
 def test_pairs_to_exclude_and_columns_without_names_are_told_of_a_table():
-    events = pd.DataFrame({"user": ["a", "a", "b"], "item": ["x", "y", "x"]})
-    encoder = InteractionEncoder()
+    events = pd.DataFrame({"u": ["a", "a", "b"], "i": ["x", "y", "x"]})
+    encoder = InteractionEncoder(user="u", item="i")
     model = PopularityRecommender().fit(encoder.fit_transform(events))
-    with pytest.raises(TypeError, match=r"Ids in exclude .* got tuple: of pairs make a table, as pd.DataFrame"):
+    with pytest.raises(TypeError, match=r"exclude is a list of rows, .* pd.DataFrame\(exclude, columns=\[.u., .i"):
         encoder.recommend(model, events, exclude=[("b", "y")])
     with pytest.raises(ValueError, match=r"Name its columns, such as events.rename\(columns=\{0: .user., 1"):
         InteractionEncoder().fit(pd.DataFrame([["a", "x"]]))
@@ -755,6 +755,7 @@ RATED = {"weight": "rating", "binary": False}
         ({"rating": [1.0, -2.5]}, RATED, "^Column 'rating' has negative weights, the lowest is -2.5"),
         ({"rating": ["1", "good"]}, RATED, "^Column 'rating' must hold numbers: could not convert.*'good'"),
         ({"rating": ["1", "1,5"]}, RATED, '^Column .rating. must hold numbers: .* decimal=","'),
+        ({"rating": ["1", "good, bad"]}, RATED, r"^Column .rating. must hold numbers: .*'good, bad'\)?\.$"),
         ({"user": [], "item": [], "rating": []}, {}, "^events has no rows"),
         ({"rating": [0.0, 0.0]}, RATED, "^No user is left with"),
     ],
