@@ -21,6 +21,7 @@ import torch
 from runners.common import EpochEnd
 
 import skvae
+from skvae.core.item_products import MULTIPLE_OF_ITEMS
 
 # name -> estimator, width of its item matrices
 ESTIMATORS = {"Mult-VAE 600-200-600": (skvae.MultVAERecommender, 600), "Mult-DAE 200": (skvae.MultDAERecommender, 200)}
@@ -147,6 +148,8 @@ def estimator(name, precision, batch_size, n_epochs, args):
 def time_of_products(n_users, width, n_items, precision, device):
     """Seconds of the three products of an update with an item matrix, alone."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if precision == "bfloat16" and device.startswith("cuda"):
+        n_items += -n_items % MULTIPLE_OF_ITEMS  # as an update takes them
     shapes = (n_users, width), (n_items, width), (n_users, n_items)
     hidden, weight, logits = (torch.randn(shape, device=device).to(dtype) for shape in shapes)
     n_times = 50 if device.startswith("cuda") else 3

@@ -20,7 +20,7 @@ from sklearn.utils import check_scalar, gen_batches
 
 from .core.user_warnings import warn_user
 from .matrix import as_csr, count_users
-from .ranked_items import as_ranked, first_k, unit_vectors
+from .ranked_item_checks import as_ranked, first_k, unit_vectors
 
 # Floats of summed item vectors held at once, 16 MB
 FLOATS_PER_BLOCK = 2**21

@@ -9,7 +9,7 @@ from .ids import IdNumbers, columns_of, distinct_ids, ids_at, joined_ids, rows_o
 from .matrix import item_indices
 from .merging import MERGES, Gatherer, as_float32, interactions, k_core, matrix_of
 from .parameters import check_parameters, flag, integer, number, optional, piece
-from .recommendations import check_same_items, recommended_table, rows_or_empty
+from .recommended_tables import check_same_items, recommended_table, rows_or_empty
 from .recommender import API_PAGE
 from .tables import check_names
 

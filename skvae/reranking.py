@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
-from .ranked_items import first_k, unit_vectors
+from .ranked_item_checks import first_k, unit_vectors
 
 
 def rerank(items, scores, item_vectors, k=None, *, relevance_weight=0.7):

@@ -13,7 +13,7 @@ from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, hide_in_b
 from .matrix import as_csr, row_sliceable, take_rows
 from .matrix_checks import check_same_cells, is_matrix, shape_of
 from .metrics import METRICS
-from .ranked_items import MOST_RANKS
+from .ranked_item_checks import MOST_RANKS
 from .ranking import recommend
 
 # By which models are compared where nothing else is asked for: score, early stopping, weights of a blend

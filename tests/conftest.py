@@ -27,6 +27,7 @@ from skvae import (
     RecVAERecommender,
 )
 from skvae.core.initialization import xavier
+from skvae.core.updates import ReplayedUpdates
 from skvae.datasets import make_interactions
 from skvae.recommender import BaseRecommender
 
@@ -50,6 +51,12 @@ RECOMMENDERS = {"popularity": PopularityRecommender(), **LINEAR, **AUTOENCODERS,
 def estimator(request):
     """Mult-VAE and Mult-DAE at small sizes, not fitted."""
     return clone(request.param)
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """No update is replayed by a GPU, which calls nothing that a test could count."""
+    monkeypatch.setattr(ReplayedUpdates, "_record", lambda self: None)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
+import torch
 import torch.distributed as dist
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -274,7 +275,8 @@ def take_part(group, rank):
 
 
 def main():
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    can_fork = sys.platform == "linux" and not torch.cuda.is_available()
+    context = multiprocessing.get_context("fork" if can_fork else "spawn")
     clone(VAE).set_params(max_iter=1).fit(X, X_val=X_VAL)  # what is imported late, once for all of them
     for group, (size, _) in GROUPS.items():
         processes = [context.Process(target=take_part, args=(group, rank)) for rank in range(size)]

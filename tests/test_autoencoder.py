@@ -356,7 +356,7 @@ def test_early_stopping_is_on_by_itself_where_enough_users_can_be_held_out(estim
 
 def test_the_best_epoch_is_restored_and_its_score_is_that_of_the_model(estimator, X):
     fold_in, held_out = fold_in_split(X[400:])
-    estimator.set_params(learning_rate=0.03, max_iter=20, early_stopping=False)
+    estimator.set_params(learning_rate=0.1, max_iter=20, early_stopping=False)
     model = estimator.fit(X[:400], X_val=(fold_in, held_out))
     assert model.n_iter_ == 20
     assert model.best_iter_ < 20

@@ -22,6 +22,8 @@ from skvae.core import checkpoint, state_file
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
+
 
 class Killed(BaseException):
     """Of a fit, at once: nothing catches it."""

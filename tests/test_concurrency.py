@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
+import torch
 from conftest import AUTOENCODERS, LINEAR, RECOMMENDERS, ROOT, first_half, same_weights, widened
 from sklearn.base import clone
 
@@ -130,7 +131,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")
+@pytest.mark.skipif(not hasattr(os, "fork") or torch.cuda.is_available(), reason="cannot be forked")
 def test_processes_of_every_kind_give_the_answers_of_one_without_any(X, tmp_path):
     models = {name: clone(model).fit(X[:300]) for name, model in RECOMMENDERS.items()}
     path, script = tmp_path / "models.joblib", tmp_path / "script.py"

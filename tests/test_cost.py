@@ -25,6 +25,7 @@ from skvae import (
     memory,
 )
 from skvae.core import item_regression, probe
+from skvae.core.item_products import BYTES_OF_TILE
 
 AUTOENCODERS = {
     "vae": MultVAERecommender(8, hidden_layer_sizes=(16,), max_iter=1, random_state=0),
@@ -129,7 +130,8 @@ def test_an_update_by_some_of_the_items_takes_less_than_one_by_all():
     assert bytes_of(sampled, n_items=100_000) < bytes_of(exact, n_items=100_000)
 
 
-def test_tiles_bound_what_a_batch_takes():
+def test_tiles_bound_what_a_batch_takes(monkeypatch):
+    monkeypatch.setattr("skvae.core.item_products.BYTES_OF_TILE_OF_GPU", BYTES_OF_TILE)
     batches = [MultDAERecommender(8, batch_size=n, n_sampled_items=None) for n in (1000, 20_000)]
     phases = [estimate_cost(model, 40_000, 100_000, 10**6, probe=False).phases["updates"] for model in batches]
     whole, tiles = (parts["logits of a batch"] for parts in phases)

@@ -1,11 +1,14 @@
 """What a GPU alone can show; the other tests run on one too where there is one."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 import skvae
-from skvae.core import updates
+from skvae.core import gpu_sums, item_products, updates
+from skvae.core.likelihoods import LIKELIHOODS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -42,6 +45,60 @@ def test_replayed_updates_are_those_made_one_by_one(cls, precision, X, monkeypat
     np.testing.assert_allclose(replayed.loss_curve_, one_by_one.loss_curve_, rtol=1e-4)
     differences = replayed.decision_function(X) - one_by_one.decision_function(X)
     assert np.abs(differences).mean() < 1e-2
+
+
+@pytest.mark.parametrize("width", [1, 8, 100, 600])
+@pytest.mark.parametrize("mean_length", [0, 2, 60])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_sums_of_rows_are_those_of_torch(mean_length, width, dtype):
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(0, 2 * mean_length + 1, (301,), generator=generator)
+    lengths[7] += 1000  # one is long, and some are empty
+    rows, n = torch.randn(50, width, generator=generator), int(lengths.sum())
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)]).to(dtype)
+    indices, weights = torch.randint(0, 50, (n,), generator=generator), torch.rand(n, generator=generator)
+    arguments = [tensor.cuda() for tensor in (indices, rows, offsets, weights)]
+    expected = item_products._sum_by_torch(indices, rows.double(), offsets.long(), weights.double())
+    for kernel in (item_products._sum_of_rows, gpu_sums.sum_of_rows):
+        torch.testing.assert_close(kernel(*arguments).cpu(), expected.float(), atol=2e-5, rtol=1e-5)
+    assert item_products._kernel(torch.device("cuda", 0)) is gpu_sums.sum_of_rows
+
+
+def test_without_a_compiler_the_sums_are_torch_s(X, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(gpu_sums, "sum_of_rows", fail)
+    assert not gpu_sums.can_sum("cuda")
+    monkeypatch.undo()
+    kernel = fitted(skvae.MultVAERecommender, X)
+    monkeypatch.setattr(item_products, "_kernel", lambda device: item_products._sum_by_torch)
+    plain = fitted(skvae.MultVAERecommender, X)
+    np.testing.assert_allclose(kernel.loss_curve_, plain.loss_curve_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_items", [80, 81])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_rows_of_no_item_change_nothing(likelihood, n_items, X, monkeypatch):
+    X = X[:, :n_items] if n_items <= X.shape[1] else np.pad(X.toarray(), ((0, 0), (0, n_items - X.shape[1])))
+    padded = fitted(skvae.MultDAERecommender, X, precision="bfloat16", likelihood=likelihood, n_components=12)
+    for name in ("MULTIPLE_OF_ITEMS", "MULTIPLE_OF_WIDTH"):
+        monkeypatch.setattr(item_products, name, 1)
+    plain = fitted(skvae.MultDAERecommender, X, precision="bfloat16", likelihood=likelihood, n_components=12)
+    np.testing.assert_allclose(padded.loss_curve_, plain.loss_curve_, rtol=1e-3)
+    differences = padded.decision_function(X) - plain.decision_function(X)
+    assert np.abs(differences).mean() < 2e-2
+
+
+def test_threads_that_fit_at_once_get_what_each_gets_alone(X):
+    def scores(seed):
+        model = fitted(skvae.MultVAERecommender, X, random_state=seed, max_iter=10)
+        return model.decision_function(X)
+
+    with ThreadPoolExecutor(4) as threads:
+        at_once = list(threads.map(scores, range(8)))
+    for seed in range(8):
+        np.testing.assert_allclose(at_once[seed], scores(seed), atol=1e-3)
 
 
 def test_a_fit_is_the_same_again(X):

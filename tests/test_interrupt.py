@@ -18,7 +18,7 @@ from skvae.core.optimizer import Adam
 
 N_BATCHES = 4  # updates an epoch: 400 users in batches of 100
 
-pytestmark = pytest.mark.usefixtures("python_s_own_handler")
+pytestmark = pytest.mark.usefixtures("python_s_own_handler", "one_by_one")
 
 
 class Interrupted(Multinomial):

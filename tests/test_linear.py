@@ -122,7 +122,8 @@ def test_items_that_nobody_has_together_have_no_weight_and_where_all_scores_are_
     checkerboard = np.kron(np.ones((5, 3)), np.eye(2))  # even users have the even items
     model = EASERecommender(l2_regularization=1).fit(checkerboard)
     assert not model.weights_[::2, 1::2].any()
-    assert model.recommend([[1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0]], k=2)[0].tolist() == [[2, 4], [1, 5]]
+    items, _ = model.recommend([[1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0]], k=2)
+    assert np.sort(items).tolist() == [[2, 4], [1, 5]]  # whose scores are the same but for rounding
     # items 6 and 7 are had alone, if at all
     rows = [[0, 0, 0, 1, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, 0]]
     model.fit(np.vstack([np.pad(checkerboard, ((0, 0), (0, 2))), rows]))

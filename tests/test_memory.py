@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+import torch
 
 from skvae import EASERecommender
 from skvae.datasets import make_interactions
@@ -52,6 +53,7 @@ MODELS = {
 }
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the libraries of a GPU take more")
 @pytest.mark.parametrize(
     ("model", "fit"), [("vae", True), ("dae", True), ("dae", False), ("vae", False)],
     ids=["vae fit", "dae fit", "dae recommend", "vae recommend"],

@@ -146,6 +146,11 @@ def test_extreme_data_get_the_scores_of_the_formulas_in_double(name, kind):
         with pytest.raises(ValueError, match="too small beside the values of X"):
             model.fit(X)
         return
+    is_trained = name in AUTOENCODERS or "blend" in name
+    if torch.cuda.is_available() and "1e30" in kind and is_trained:  # whose gradients Adam squares in float32
+        with pytest.raises(ValueError, match="scale down the largest values of X"):
+            model.fit(X)
+        return
     users, tolerance = X.toarray().astype(np.float64), ROUNDING_OF_BLENDS if "blend" in name else ROUNDING
     exact = exact_scores(model.fit(X), users)
     assert_near(model.decision_function(X), exact, tolerance)

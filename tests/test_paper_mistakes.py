@@ -164,7 +164,8 @@ def test_11_empty_rows_stay_finite_in_training_and_after(estimator, X):
 
 def test_12_recommend_never_scores_all_users_at_once(estimator, X, monkeypatch):
     """The memory itself is measured in test_memory.py."""
-    monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", 200 * 40)
+    for name in ("SCORES_PER_BLOCK", "SCORES_PER_BLOCK_OF_GPU"):
+        monkeypatch.setattr(f"skvae.ranking.{name}", 200 * 40)
     model, sizes = estimator.fit(X), []
     for kind, name in ((type(model), "decision_function"), (Inference, "scores")):
         monkeypatch.setattr(kind, name, _noting(sizes, getattr(kind, name)))

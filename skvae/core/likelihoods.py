@@ -3,12 +3,14 @@
 A likelihood has ``log_prob(logits, batch)``, one value a user, and ``mean(logits)``; it may have
 ``intercept(rows)``, the logits that a training begins with. One that ``takes_item_weights`` can be
 given some of the items, which stand for all of them by ``batch.item_weights``. One that ``takes_unknown``
-leaves an item of value 0 in the batch out, as neither had nor not had. One with ``tile`` can be given all
-of them a tile at a time (see `Multinomial`). The built-in ones never build a dense target: what a user has
-not interacted with enters through the logits alone. With ``residuals`` they write the gradient into the
-logits, but for a factor of each user that the products with the item matrix take care of.
+leaves an item of value 0 in the batch out, as neither had nor not had; the built-in ones do so by its
+``logit_of_unknown``. One with ``tile`` can be given all of them a tile at a time (see `Multinomial`). The
+built-in ones never build a dense target: what a user has not interacted with enters through the logits
+alone. With ``residuals`` they write the gradient into the logits, but for a factor of each user that the
+products with the item matrix take care of.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,10 +36,16 @@ class _LogProb(torch.autograd.Function):
         return ctx.residuals.mul_(scale[:, None]), None, None
 
 
-def _leave_unknown_out(logits, batch, value):
-    """Set the logits of what has the value 0 in the batch to one that adds nothing to log_prob, nor to its gradient."""
+def logit_of_unknown(likelihood, dtype):
+    """The logit of an item that adds nothing to log_prob, nor to its gradient; finite in its dtype."""
+    return max(likelihood.logit_of_unknown, torch.finfo(dtype).min)
+
+
+def _leave_unknown_out(likelihood, logits, batch):
+    """Let what has the value 0 in the batch add nothing to log_prob, nor to its gradient."""
     known = batch.values > 0  # which no GPU is waited for
-    logits[batch.users, batch.items] = logits[batch.users, batch.items].where(known, value)
+    logit = logit_of_unknown(likelihood, logits.dtype)
+    logits[batch.users, batch.items] = logits[batch.users, batch.items].where(known, logit)
 
 
 def _at_least_single(tensor):
@@ -112,12 +120,13 @@ class Multinomial(_ByResiduals):
     """x_u ~ Multinomial(N_u, softmax(f_u)); the values are counts, a 5 weighs five 1s."""
 
     takes_bfloat16 = takes_item_weights = takes_unknown = True
+    logit_of_unknown = -math.inf
 
     def residuals(self, logits, batch):
         """sum_i x_ui log softmax(f_u)_i; its gradient is -N_u (softmax(f_u)_i - x_ui / N_u)."""
         if batch.item_weights is not None:
             logits += batch.item_weights.log()
-        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
+        _leave_unknown_out(self, logits, batch)
         probabilities = torch.softmax(logits, -1, out=logits)
         positives = _at_least_single(probabilities[batch.users, batch.items])
         # a probability that underflows, in float32 that of a logit 87 below the highest, counts as the least one
@@ -133,7 +142,7 @@ class Multinomial(_ByResiduals):
 
     def tile(self, logits, batch):
         """Of some of the items: sum_i x_ui f_ui, sum_i x_ui and log sum_i exp f_ui, each of shape (n_users,)."""
-        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
+        _leave_unknown_out(self, logits, batch)
         observed = batch.sum_per_user(batch.values * logits[batch.users, batch.items])
         return observed, batch.sum_per_user(batch.values), logits.logsumexp(-1)
 
@@ -149,7 +158,7 @@ class Multinomial(_ByResiduals):
     def gradient_of_tile(self, logits, batch, tiles, grad):
         """Gradient of log_prob times ``grad`` in the logits of a tile, which it overwrites."""
         _, totals, log_normalizer = tiles
-        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
+        _leave_unknown_out(self, logits, batch)
         buffer = logits.sub_(log_normalizer[:, None]).exp_().mul_(-(grad * totals)[:, None])
         positives = buffer[batch.users, batch.items]
         return _with(buffer, batch, positives + grad[batch.users] * batch.values)
@@ -165,10 +174,11 @@ class Logistic(_SumOverItems):
     """1[x_ui > 0] ~ Bernoulli(sigmoid(f_ui)), independently."""
 
     takes_bfloat16 = takes_item_weights = takes_unknown = True
+    logit_of_unknown = -math.inf
 
     def residuals(self, logits, batch):
         """sum_i t_ui f_ui - softplus(f_ui), t = 1[x > 0]; its gradient is -(s(f_ui) - t_ui)."""
-        _leave_unknown_out(logits, batch, torch.finfo(logits.dtype).min)
+        _leave_unknown_out(self, logits, batch)
         had, positives = batch.values > 0, _at_least_single(logits[batch.users, batch.items])
         log_prob = batch.sum_per_user(positives.where(had, 0)) - _sum_of_items(F.softplus(logits), batch)
         residuals = _with(_weighted(logits.sigmoid_(), batch), batch, positives.sigmoid() - had.to(positives.dtype))
@@ -192,13 +202,14 @@ class Gaussian(_SumOverItems):
     """
 
     takes_bfloat16 = takes_item_weights = takes_unknown = True
+    logit_of_unknown = 0.0
 
     def __init__(self, alpha=10.0):
         self.alpha = alpha
 
     def residuals(self, logits, batch):
         """-sum_i c_ui / 2 (x_ui - f_ui)^2; its gradient is -f_ui where x_ui = 0, and alpha (x_ui - f_ui) elsewhere."""
-        _leave_unknown_out(logits, batch, 0)
+        _leave_unknown_out(self, logits, batch)
         positives = _at_least_single(logits[batch.users, batch.items])
         differences = batch.values - positives
         observed = batch.sum_per_user(self.alpha * differences.square() - positives.square())
@@ -219,14 +230,14 @@ class Gaussian(_SumOverItems):
 LIKELIHOODS: dict[str, Any] = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}
 
 
-def has_part(likelihood, name):
-    """Whether a likelihood has a method that goes with its log_prob; not where a subclass replaced log_prob alone."""
+def has_part(likelihood, name, beside="log_prob"):
+    """Whether a likelihood has what goes with its log_prob, or ``beside``; not where a subclass replaced that alone."""
     classes = type(likelihood).__mro__
 
     def place(of_name):
         return next((i for i, cls in enumerate(classes) if of_name in vars(cls)), len(classes))
 
-    return hasattr(likelihood, name) and place(name) <= place("log_prob")
+    return hasattr(likelihood, name) and place(name) <= place(beside)
 
 
 def takes_bfloat16(likelihood):

@@ -58,14 +58,21 @@ class Graph:
     def register_generator_state(self, generator):
         pass
 
-    def capture_begin(self, capture_error_mode):
-        Graph.now = self
-
-    def capture_end(self):
-        Graph.now = None
-
     def replay(self):
         self.update()
+
+
+class Recording:
+    """In place of `torch.cuda.graph`."""
+
+    def __init__(self, graph, stream, capture_error_mode):
+        self.graph = graph
+
+    def __enter__(self):
+        Graph.now = self.graph
+
+    def __exit__(self, *error):
+        Graph.now = None
 
 
 class Recorder(updates.ReplayedUpdates):
@@ -98,6 +105,7 @@ def test_what_is_replayed_is_the_same_updates(waits, rows, monkeypatch):
             assert state is self
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", Recording)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
