@@ -61,15 +61,10 @@ def write(args, about, users):
         columns |= {"item": items[places], "score": scores[places]}
         for name, ids in {"user": user_ids, "item": item_ids}.items():
             if ids is not None:
-                columns[name] = as_column(ids[columns[name]], ids)
+                columns[name] = ids.take(columns[name])
         table = pa.table(columns, metadata={"about": about})
         pq.write_table(table, path.with_suffix(".part"))
         os.replace(path.with_suffix(".part"), path)
-
-
-def as_column(ids, known):
-    """Of the type that all files have, also where there are no ids."""
-    return pa.array(ids, type=pa.array(known[:1]).type)
 
 
 @functools.cache
@@ -100,7 +95,15 @@ def opened(interactions, model, users):
             "the matrix that the encoder's fit_transform gave, or pass the ids of its "
             "rows by --users."
         )
-    return X, user_ids, item_ids, loaded
+    return X, in_arrow(user_ids, "User"), in_arrow(item_ids, "Item"), loaded
+
+
+def in_arrow(ids, whose):
+    """Of the type that all files have, which is that of all ids."""
+    try:
+        return None if ids is None else pa.array(ids)
+    except (pa.ArrowException, OverflowError) as error:
+        raise SystemExit(f"{whose} ids have no type in Parquet: {error}") from error
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from .parameters import (
     share,
 )
 from .ranking import users_per_block
-from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
+from .recommender import BaseRecommender, ItemsMixin, all_or_nothing, as_it_is
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 
@@ -447,7 +447,8 @@ class _BlockScorer:
     """Scores of checked blocks of users, on the device of a fitted model."""
 
     def __init__(self, estimator):
-        self.estimator, self.inference = estimator, _inference_of(estimator)
+        self.estimator = as_it_is(estimator)
+        self.inference = _inference_of(self.estimator)
         self.device = self.inference.device
 
     def scores(self, X):

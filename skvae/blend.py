@@ -21,8 +21,8 @@ from .model_selection import hold_out_users
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
-from .ranking import item_scores, top_k, users_per_block
-from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
+from .ranking import ScoresOfArrays, item_scores, top_k, users_per_block
+from .recommender import BaseRecommender, ItemsMixin, all_or_nothing, as_it_is
 from .scoring import VALIDATION_METRIC, metric_functions
 
 # Steps of a line search over weights
@@ -245,12 +245,23 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             Higher is better; the items in X included.
         """
         check_is_fitted(self)
-        X = self._check_interactions(X, reset=False)
-        weights, members = _weighted_members(self)
+        model = as_it_is(self)
+        X = model._check_interactions(X, reset=False)
+        weights, members = _weighted_members(model)
         normalize, scores = _normalizer(self.normalization), np.empty(X.shape, np.float32)
         for block in _blocks(X):
             scores[block] = _weighted_sum(weights, _normalized_scores(members, normalize, X[block]))
         return scores
+
+    def block_scorer(self):
+        """What `skvae.recommend` ranks by: the members of now for all users, whatever add_items changes meanwhile.
+
+        Returns
+        -------
+        object
+            With ``scores(X)``, a float32 tensor of shape (n_users, n_items), and its ``device``.
+        """
+        return ScoresOfArrays(as_it_is(self))
 
     @property
     def named_estimators_(self):
@@ -334,10 +345,14 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         return _weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
     def _widen(self, n_items):
+        members = {id(member): member for member in self.estimators_}.values()
+        wide = [as_it_is(member).add_items(n_items) for member in members]
         with ExitStack() as undoing:
-            for member in {id(member): member for member in self.estimators_}.values():
+            for member in members:
                 undoing.enter_context(all_or_nothing(member))
-                member.add_items(n_items)
+            for member, its in zip(members, wide, strict=True):  # at once, for those who read them meanwhile
+                del its._read_from
+                member.__dict__ = vars(its)
 
 
 def _check_no_checkpoint(parameters, processes):

@@ -58,8 +58,8 @@ class Evaluation:
 
     @property
     def n_users(self):
-        """Users counted, int."""
-        return len(next(iter(self._counted().values())))
+        """Users counted by any metric, int."""
+        return int(np.count_nonzero(self._is_scored()))
 
     @property
     def n_left_out(self):
@@ -90,7 +90,7 @@ class Evaluation:
             Where X has another number of users, or no user has a score.
         """
         check_scalar(n_groups, "n_groups", numbers.Integral, min_val=1)
-        scored = ~np.isnan(next(iter(self.per_user.values())))
+        scored = self._is_scored()
         sizes = count_interactions(X)
         if len(sizes) != len(scored):
             raise ValueError(
@@ -140,11 +140,15 @@ class Evaluation:
                 'to_frame needs pandas: pip install "skvae[tables]". Without it there are mean and standard_error.'
             ) from error
         columns = {"mean": self.mean, "standard_error": self.standard_error}
-        return pd.DataFrame(columns).assign(n_users=self.n_users)
+        return pd.DataFrame(columns | {"n_users": {name: len(scores) for name, scores in self._counted().items()}})
 
     def _of(self, users):
         evaluated = self.evaluated and self.evaluated | {"users": _digest_of(users)}
         return Evaluation({name: scores[users] for name, scores in self.per_user.items()}, evaluated)
+
+    def _is_scored(self):
+        """Which users have a score, bool array; one of your own may leave out more of them than the others do."""
+        return ~np.isnan([*self.per_user.values()]).all(axis=0)
 
     def _counted(self):
         return {name: scores[~np.isnan(scores)] for name, scores in self.per_user.items()}

@@ -38,8 +38,8 @@ class Events(NamedTuple):
     Parameters
     ----------
     users, items : Ids
-    weights : float64 array of shape (n_events,), or None
-        None where each event weighs 1.
+    weights : float array of shape (n_events,), or None
+        Floats of less than 64 bits are as they were. None where each event weighs 1.
     timestamps : int64 or float64 array of shape (n_events,), or None
         Of dates and durations microseconds.
     kind_of_times : str or None
@@ -193,7 +193,7 @@ def _weights(values, name):
     weights = _finite(values, name, "numbers")
     if (weights < 0).any():
         raise ValueError(f"Column {name!r} has negative weights, the lowest is {weights.min():g}.")
-    return weights
+    return values if values.dtype.kind == "f" else weights
 
 
 def _finite(values, name, what):

@@ -404,10 +404,26 @@ def _constants(n_items, k):
 
 
 def _write(onnx, model, path, is_large):
-    """Write beside the path, check what was written, and rename."""
+    """Write beside the path, check what was written, and rename; a second file, of weights, gets a name not in use."""
+    path = Path(os.path.realpath(path))
+    before = _file_of_weights(onnx, path)
+    data = next(name for end in ("data", "2.data") if (name := f"{path.name}.{end}") != before)
     with written_whole(path) as part:
-        data = part.name + ".data"
         onnx.save_model(model, part, save_as_external_data=is_large, location=data if is_large else None)
         onnx.checker.check_model(part, full_check=True)
         if is_large:
-            os.replace(part.with_name(data), part.parent.with_name(data))
+            with part.with_name(data).open("r+b") as file:
+                os.fsync(file.fileno())
+            os.replace(part.with_name(data), path.with_name(data))
+    if before is not None:  # as long as the old graph was there it was needed
+        path.with_name(before).unlink(missing_ok=True)
+
+
+def _file_of_weights(onnx, path):
+    """Name of the second file of an export that is there, None where there is none."""
+    try:
+        weights = onnx.load(path, load_external_data=False).graph.initializer
+    except Exception:  # nothing, or something else
+        return None
+    names = {entry.value for tensor in weights for entry in tensor.external_data if entry.key == "location"}
+    return next((name for name in names if name.startswith(f"{path.name}.")), None)

@@ -136,14 +136,18 @@ def without_cells(X, cells):
         values = np.asarray(X).copy()
         values[rows, columns] = 0
         return values
-    parts = [np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[name]).copy() for i, name in enumerate(names)]
-    for i in np.unique(columns):
-        parts[i][rows[columns == i]] = 0
-    if hasattr(X, "iloc"):
-        table = type(X)(dict(enumerate(parts)), index=X.index).astype(dict(enumerate(X.dtypes)))
-        return table.set_axis(X.columns, axis=1)
-    make = getattr(X, "from_pydict", type(X))  # of pyarrow, or of polars
-    return make(dict(zip(names, parts, strict=True)), schema=X.schema)
+    if hasattr(X, "sparse") and all(dtype.fill_value == 0 for dtype in X.dtypes):  # of pandas
+        stored, n_columns = X.sparse.to_coo(), np.int64(X.shape[1])
+        stored.data = stored.data * ~np.isin(stored.row * n_columns + stored.col, rows * n_columns + columns)
+        table = type(X).sparse.from_spmatrix(stored, index=X.index)
+    else:
+        parts = [np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[name]).copy() for i, name in enumerate(names)]
+        for i in np.unique(columns):
+            parts[i][rows[columns == i]] = 0
+        if not hasattr(X, "iloc"):  # of pyarrow, or of polars
+            return getattr(X, "from_pydict", type(X))(dict(zip(names, parts, strict=True)), schema=X.schema)
+        table = type(X)(dict(enumerate(parts)), index=X.index)
+    return table.astype(dict(enumerate(X.dtypes))).set_axis(X.columns, axis=1)
 
 
 def check_hiding(held_out_fraction, min_interactions, random_state):
@@ -217,6 +221,10 @@ def _from_moment(at, times):
         moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
     elif isinstance(at, bool) or not isinstance(at, numbers.Real):
         raise TypeError(f"at must be a number in the unit of timestamps, or a date, got {at!r}.")
+    if times.dtype.kind == "m" or (times.dtype.kind == "M" and moment is at):
+        raise TypeError(
+            f"at={at!r} cannot be compared with timestamps of {times.dtype}: pass a date, or make them numbers."
+        )
     hidden = times >= moment
     if hidden.all() or not hidden.any():
         first, last = times.min(), times.max()

@@ -124,6 +124,16 @@ def open_interactions(path):
     """
     folder = Path(path)
     meta = _read_meta(folder)
+    while True:
+        try:
+            return _opened(folder, meta)
+        except (FileNotFoundError, ValueError):
+            before, meta = meta, _read_meta(folder)
+            if meta == before:
+                raise  # else it was saved meanwhile
+
+
+def _opened(folder, meta):
     if not meta.save:
         raise ValueError(f"Cannot open {str(folder)!r}: its first save did not finish. Save the matrix again.")
     data, indices, indptr = (_mapped(folder, meta, name) for name in DTYPES)

@@ -39,11 +39,12 @@ class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
             Higher is better; the items in X included.
         """
         check_is_fitted(self)
-        X = self._check_interactions(X, reset=False)
-        n_weighted = len(self.weights_)
-        weighted = (X if n_weighted == X.shape[1] else X[:, :n_weighted]) @ self.weights_
+        model = as_it_is(self)
+        X = model._check_interactions(X, reset=False)
+        n_weighted = len(model.weights_)
+        weighted = (X if n_weighted == X.shape[1] else X[:, :n_weighted]) @ model.weights_
         _check_finite(weighted, X)
-        weighted[~weighted.any(axis=1)] = getattr(self, "item_counts_", 0)  # a model of a file from before it had any
+        weighted[~weighted.any(axis=1)] = getattr(model, "item_counts_", 0)  # a model of a file from before it had any
         if n_weighted == X.shape[1]:
             return weighted
         scores = np.full(X.shape, -np.inf, np.float32)

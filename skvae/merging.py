@@ -202,6 +202,8 @@ class Gatherer:
         if weights is None and self.names.weight is not None:
             weights = np.full(len(rows), max(1.0, self.threshold or 0))
             self._lacks_weights |= len(rows) > 0
+        elif weights is not None:
+            weights = _in_double(weights, self.threshold)
         if not self.timed:
             timestamps = None
         elif timestamps is None:
@@ -316,6 +318,14 @@ def renumbered(cells, user_places, item_places):
     columns = columns if item_places is None else item_places[columns]
     pairs = rows << ITEM_BITS | columns
     return cells._replace(pairs=pairs).taken(np.argsort(pairs, kind="stable"))
+
+
+def _in_double(weights, threshold):
+    """Weights in float64; what is the threshold in their own precision is the threshold, as 4.6 in float32."""
+    doubled = weights.astype(np.float64)
+    if threshold is not None and weights.dtype != doubled.dtype:
+        doubled[weights == weights.dtype.type(threshold)] = threshold
+    return doubled
 
 
 def interactions(cells, threshold):

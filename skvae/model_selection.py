@@ -383,6 +383,7 @@ def _n_users(name, size, n_available, of=None):
     if not 0 < n < n_available:
         raise ValueError(
             f"{name}={size} should be a share or number of users that is at least one user and leaves some for "
-            f"training, of the {n_available} users that have enough interactions and no other use."
+            f"training, of the {n_available} users that have enough interactions and no other use. UserShuffleSplit "
+            "has two parts instead of three."
         )
     return n

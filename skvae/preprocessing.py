@@ -50,7 +50,7 @@ class InteractionEncoder(BaseEstimator):
     item : str, default="item"
         Name of the column with the ids of items.
     weight : str, default=None
-        Name of the column with ratings, counts, ...; None: each event weighs 1.
+        Name of the column with ratings, counts, ..., which needs threshold or binary=False; None: each event weighs 1.
     timestamp : str, default=None
         Name of the column with numbers, dates or durations. Dates become microseconds since 1970
         in UTC, durations microseconds.
@@ -490,8 +490,8 @@ class InteractionEncoder(BaseEstimator):
         check_parameters(self, CHECKS)
         if self.weight is not None and self.binary and self.threshold is None:
             raise ValueError(
-                f"weight={self.weight!r} has no effect with binary=True and threshold=None: set threshold, such as 1 "
-                "for a column of 0 and 1, or binary=False for the weights themselves."
+                f"weight={self.weight!r} needs threshold or binary=False: threshold=0 makes every weight above 0 an "
+                "interaction, 4 those from 4 on; binary=False keeps the weights themselves."
             )
         if self.duplicates == "last" and self.timestamp is None:
             raise ValueError('duplicates="last" needs timestamp, the name of the column that says which is last.')

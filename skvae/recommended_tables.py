@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils import check_scalar
 
 from .events import Names, read_events, read_ids
 from .ids import Ids, columns_of, item_index, rows_of
@@ -33,9 +34,12 @@ def check_same_items(model, encoder):
         return
     remedy = "recommend with the encoder that made the matrix of its fit."
     if n_fitted < n_items:
+        added = "fit the model again on the matrix of encoder.transform"
+        if hasattr(model, "add_items"):
+            added = f"model.add_items({n_items - n_fitted}) adds them to the model"
         remedy = (
             "where a split dropped columns, encoder.keep_items(split.items) drops the same; where encoder.partial_fit "
-            f"added new items, model.add_items({n_items - n_fitted}) adds them to an autoencoder."
+            f"added new items, {added}."
         )
     raise ValueError(f"{type(model).__name__} was fitted on {n_fitted} items, the encoder has {n_items}: {remedy}")
 
@@ -77,6 +81,8 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
             check_no_row(exclude[0], exclude, {"user": encoder.user, "item": encoder.item}, "exclude")
         allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
         candidates = np.setdiff1d(allowed, _known_columns(exclude, "exclude", encoder))
+    check_scalar(k, "k", (int, np.integer), min_val=1)
+    k = min(int(k), len(encoder.item_ids_))  # a table has no row for what is not left
     items, scores = recommend(model, X, k, exclude_seen=exclude_seen, exclude=excluded, candidates=candidates)
     is_item = items >= 0
     event_rows = found.first_events if users is None else None

@@ -335,6 +335,9 @@ def all_or_nothing(estimator):
         raise
 
 
+MOST_READS = 1000  # of a blend whose members another thread is exchanging for wider ones, which takes microseconds
+
+
 def as_it_is(estimator):
     """The model of now, for a call that reads it more than once while another thread may change it.
 
@@ -345,10 +348,18 @@ def as_it_is(estimator):
     Returns
     -------
     BaseRecommender
-        Of the same arrays; it has the estimator as ``_read_from``.
+        Of the same arrays, and so are the members of a blend; it has the estimator as ``_read_from``.
     """
-    same = object.__new__(type(estimator))
-    same.__dict__.update(estimator.__dict__, _read_from=estimator)
+    read_from = vars(estimator).get("_read_from", estimator)
+    for _ in range(MOST_READS):
+        same = object.__new__(type(estimator))
+        same.__dict__.update(estimator.__dict__, _read_from=read_from)
+        members = [as_it_is(m) if isinstance(m, BaseRecommender) else m for m in vars(same).get("estimators_", ())]
+        if members:
+            same.estimators_ = members
+        widths = {getattr(model, "n_features_in_", None) for model in (same, *members)}
+        if len(widths - {None}) <= 1:
+            break
     return same
 
 

@@ -199,8 +199,11 @@ class _Writer:
                 f"{where} is an array of {array.dtype} and {array.ndim} dimensions, which skvae.save cannot hold: it "
                 "takes numbers and booleans of one dimension or more; strings as objects, by astype(object)."
             )
-        self.arrays[where] = array
-        return where
+        name = where
+        while name in self.arrays:  # of another value, as the part "b" of a dict "a" and a value "a.b"
+            name += "'"
+        self.arrays[name] = array
+        return name
 
     def _of_objects(self, array, where):
         types = list(OBJECTS)

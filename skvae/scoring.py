@@ -154,7 +154,7 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     check_min_value(min_value)
     fold_in, relevant = row_sliceable(fold_in), as_csr(held_out, "held_out")
     check_same_cells(relevant, fold_in, "held_out", "fold_in")
-    relevant.data = (relevant.data > min_value).astype(np.int8)
+    relevant.data = (relevant.data > float(min_value)).astype(np.int8)  # in the precision of the values
     if not isinstance(metrics, Mapping):
         k = min(k, max(relevant.shape[1], MOST_RANKS_BEYOND_THE_ITEMS))
     # only users who hide something are worth ranking

@@ -194,7 +194,7 @@ def _batches(dataset, names):
     is_parquet = isinstance(getattr(dataset, "format", None), ds.ParquetFileFormat)
     options = {"fragment_scan_options": ds.ParquetFragmentScanOptions(page_checksum_verification=True)}
     batches: list[pa.RecordBatch] = []
-    n_rows = 0
+    n_rows = n_read = 0
     for batch in dataset.to_batches(
         columns=names if {*names} <= {*dataset.schema.names} else None,
         batch_size=ROWS_PER_BATCH,
@@ -202,12 +202,14 @@ def _batches(dataset, names):
         fragment_readahead=1,
         **options if is_parquet else {},
     ):
-        batches, n_rows = [*batches, batch], n_rows + batch.num_rows
+        batches, n_rows, n_read = [*batches, batch], n_rows + batch.num_rows, n_read + 1
         if n_rows >= ROWS_PER_BATCH // 2:
             yield pa.Table.from_batches(batches)
             batches, n_rows = [], 0
     if batches:
         yield pa.Table.from_batches(batches)
+    elif not n_read:
+        yield dataset.schema.empty_table()
 
 
 def read_columns(table, names, *, name="events", optional=(), ids=()):

@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from conftest import AUTOENCODERS, LINEAR, RECOMMENDERS, ROOT, first_half, same_weights, widened
 from sklearn.base import clone
 
-from skvae import ranking
+from skvae import BlendRecommender, linear, ranking
+from skvae.recommender import as_it_is
 
 N_THREADS = 32
 METHODS = ("recommend", "decision_function", "transform", "score", "score_samples", "similar_items", "explain")
@@ -230,3 +232,51 @@ def test_fits_in_threads_beside_each_other_are_those_of_one_thread(X):
     fitted = together(len(models), lambda number: clone(models[number]).fit(first_half(X)))
     for model, in_thread in zip(models, fitted, strict=True):
         assert same_weights(clone(model).fit(first_half(X)), in_thread)
+
+
+def test_a_call_that_began_before_add_items_ends_with_the_model_of_then(X):
+    for name, model in RECOMMENDERS.items():
+        model = clone(model).fit(X[:300])
+        if not hasattr(model, "add_items") or not hasattr(model, "block_scorer"):
+            continue
+        expected, scorer = model.decision_function(X[:20]), model.block_scorer()
+        model.add_items(1)
+        np.testing.assert_allclose(scorer.scores(X[:20]).numpy(), expected, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_a_linear_model_reads_one_model_for_one_answer(X, monkeypatch):
+    model, check = clone(LINEAR["linear"]).fit(X[:100]), linear._check_finite
+    users = sp.csr_array(X[:3] * np.array([[1], [0], [1]]))  # one has nothing, whom popularity answers
+    before = model.decision_function(users)
+
+    def meanwhile(*arguments):
+        check(*arguments)
+        model.partial_fit(X[100:])
+
+    monkeypatch.setattr(linear, "_check_finite", meanwhile)
+    assert np.array_equal(model.decision_function(users), before)
+
+
+def test_readers_of_a_blend_beside_add_items_get_one_width(X):
+    blend = BlendRecommender([(name, LINEAR["ease"]) for name in "abc"], weights=[1, 1, 1]).fit(X[:100])
+    widths, errors, is_over = set(), [], threading.Event()
+
+    def read():
+        while not is_over.is_set():
+            try:
+                widths.add(blend.similar_items([0])[0].shape)
+                model = as_it_is(blend)
+                assert {member.n_features_in_ for member in model.estimators_} == {model.n_features_in_}
+            except Exception as error:
+                errors.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for _ in range(50):
+        blend.add_items(1)
+    is_over.set()
+    for reader in readers:
+        reader.join()
+    assert not errors
+    assert widths == {(1, 10)}

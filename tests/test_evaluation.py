@@ -4,6 +4,7 @@ import itertools
 import pickle
 import re
 import sys
+import warnings
 from functools import partial
 
 import numpy as np
@@ -332,3 +333,20 @@ def test_users_of_a_model_are_known_where_all_of_them_were_stored(model, more, s
 
 def test_users_with_the_same_items_are_one():  # a warning would be an error
     evaluate(PopularityRecommender().fit(np.ones((5, 10))), np.ones((8, 10)))
+
+
+def test_each_metric_counts_its_own_users_whichever_comes_first():
+    def half(held_out, items, per_user):
+        return np.where(np.arange(len(items)) % 2, np.nan, 1.0)
+
+    def none(held_out, items, per_user):
+        return np.full(len(items), np.nan)
+
+    metrics = {"ndcg": ndcg_at_k, "half": half, "none": none}
+    n_users = {"ndcg": 34, "half": 17, "none": 0}
+    for names in itertools.permutations(metrics):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nobody
+            evaluation = evaluate(MODEL, X[46:], {name: metrics[name] for name in names})
+            assert evaluation.to_frame()["n_users"].to_dict() == n_users
+        assert (evaluation.n_users, evaluation.n_left_out) == (34, 0)

@@ -1,6 +1,7 @@
 """What an ONNX file recommends is what the estimator recommends. The runtime is ONNX Runtime, the oracle recommend."""
 
 import ast
+import os
 import re
 import sys
 from pathlib import Path
@@ -269,11 +270,30 @@ def test_the_file_says_what_it_is(model, tmp_path):
 
 def test_weights_beyond_the_limit_of_a_file_are_written_beside_it(model, X, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "MAX_BYTES_IN_FILE", 1000)
-    for _ in range(2):  # the second replaces the first
+    for data in ("model.onnx.data", "model.onnx.2.data", "model.onnx.data"):  # each replaces the one before
         to_onnx(model, tmp_path / "model.onnx", k=20)
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]
+        assert {p.name for p in tmp_path.iterdir()} == {"model.onnx", data}
+        _assert_same(model, X, _recommend(tmp_path / "model.onnx", X))
     assert (tmp_path / "model.onnx").stat().st_size < 20_000
-    _assert_same(model, X, _recommend(tmp_path / "model.onnx", X))
+    monkeypatch.undo()
+    to_onnx(model, tmp_path / "model.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_failure_leaves_the_weights_that_were_beside_a_file(X, tmp_path, monkeypatch):
+    def fail_at_last(part, path, replace=os.replace):
+        if str(path).endswith(".onnx"):
+            raise OSError("no space left")
+        replace(part, path)
+
+    monkeypatch.setattr(export, "MAX_BYTES_IN_FILE", 1000)
+    first, second = (EASERecommender(l2_regularization=l2).fit(X) for l2 in (1, 1e6))
+    to_onnx(first, tmp_path / "model.onnx", k=20)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail_at_last)
+        with pytest.raises(OSError, match="no space"):
+            to_onnx(second, tmp_path / "model.onnx", k=20)
+    _assert_same(first, X, _recommend(tmp_path / "model.onnx", X))
 
 
 def test_a_failure_leaves_the_file_that_was_there(model, tmp_path, monkeypatch):

@@ -382,3 +382,17 @@ def test_no_call_holds_a_copy_of_a_mapped_matrix(name, tmp_path, monkeypatch):
     finally:
         tracemalloc.stop()
     assert 0 < peak < X.data.nbytes / 2
+
+
+def test_who_opens_a_folder_while_it_is_saved_gets_the_old_or_the_new_matrix(X, path, monkeypatch):
+    save_interactions(X, path)
+    read, before = interactions._read_meta, interactions._read_meta(path)
+    save_interactions(X[:7], path)  # after the other one has read what was there
+    answers = iter([before])
+    monkeypatch.setattr(interactions, "_read_meta", lambda folder: next(answers, None) or read(folder))
+    assert open_interactions(path).shape == (7, X.shape[1])
+    answers = iter([before])
+    for file in path.glob("indptr.*"):
+        file.unlink()
+    with pytest.raises(ValueError, match="which is damaged"):
+        open_interactions(path)

@@ -1,6 +1,7 @@
 """The laws of the splits: what is hidden of a user, and which users are for testing."""
 
 import datetime
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -584,8 +585,21 @@ def test_a_split_at_a_moment_trains_on_nothing_of_later_or_of_test_users():
         ({"timestamps": DAYS, "at": "15.02.2018"}, ValueError, "at='15.02.2018' is no date: write it as in"),
         ({"timestamps": TIMES, "at": [3]}, TypeError, "at must be a number"),
         ({"timestamps": TIMES, "at": True}, TypeError, "at must be a number"),
+        ({"timestamps": DAYS, "at": 5}, TypeError, "at=5 cannot be compared with timestamps of datetime64"),
+        ({"timestamps": DAYS - DAYS.min(), "at": "2018-01-01"}, TypeError, "with timestamps of timedelta64"),
     ],
-    ids=["no times", "before all", "nan", "another unit", "after all", "no date", "list", "bool"],
+    ids=[
+        "no times",
+        "before all",
+        "nan",
+        "another unit",
+        "after all",
+        "no date",
+        "list",
+        "bool",
+        "number",
+        "durations",
+    ],
 )
 def test_a_moment_that_cuts_nothing_raises(kwargs, error, message):
     for split in (fold_in_split, strong_generalization_split):
@@ -626,3 +640,20 @@ def test_a_moment_in_words_may_have_a_zone():
 def test_a_split_shows_its_shapes():
     split = strong_generalization_split(make_interactions(n_users=100, n_items=50, random_state=0))
     assert repr(split) == "UserSplit of shapes train: (80, 50), validation: (10, 50), test: (10, 50), items: (50,)"
+
+
+def test_items_of_a_sparse_dataframe_are_hidden_in_the_memory_of_what_is_stored():
+    stored = sp.random_array((3000, 600), density=0.01, rng=0, format="csr", dtype=np.float32)
+    frame = pd.DataFrame.sparse.from_spmatrix(stored).rename(columns=lambda i: f"item {i % 599}")  # two of one name
+    fold_in, held_out = fold_in_split(stored)
+    tracemalloc.start()
+    try:
+        table, of_table = fold_in_split(frame)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < stored.shape[0] * stored.shape[1] * 4  # one dense matrix
+    assert (of_table != held_out).nnz == 0
+    assert table.dtypes.equals(frame.dtypes)
+    assert table.columns.equals(frame.columns)
+    assert (sp.csr_array(table.sparse.to_coo()) != fold_in).nnz == 0

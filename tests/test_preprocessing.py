@@ -801,7 +801,7 @@ def test_what_is_wrong_with_arrays_is_said_in_one_sentence(events, error, senten
         ({"binary": "yes"}, TypeError, "binary must be an instance of"),
         ({"duplicates": "first"}, ValueError, "duplicates must be one of error, last, max, sum, got 'first'"),
         ({"handle_unknown": "drop"}, ValueError, "handle_unknown must be one of error, ignore, warn, got 'drop'"),
-        ({"weight": "rating"}, ValueError, "weight='rating' has no effect with binary=True and threshold=None"),
+        ({"weight": "rating"}, ValueError, "weight='rating' needs threshold or binary=False"),
         ({"duplicates": "last"}, ValueError, 'duplicates="last" needs timestamp'),
         ({"item": "score"}, ValueError, "item='score' is the name of a column that recommend adds: rename that of ev"),
         ({"user": "rank"}, ValueError, "user='rank' is .*, for example to 'user_rank', and use InteractionEncoder"),
@@ -885,3 +885,37 @@ def test_a_missing_weight_may_be_added_or_done_without():
     encoder = InteractionEncoder(weight="w", binary=False).fit(([1], [2], [3.0]))
     with pytest.raises(ValueError, match=r'InteractionEncoder\(weight="..."\), or .* events.assign\(w=...\)'):
         encoder.transform(pd.DataFrame({"user": [1], "item": [2]}))
+
+
+@pytest.mark.parametrize("duplicates", ["sum", "max", "last"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, "Float32"])
+def test_a_weight_of_exactly_the_threshold_counts_in_every_precision(dtype, duplicates):
+    table = pd.DataFrame(
+        {"user": list("aabbc"), "item": list("xyxyx"), "weight": [4.6, 5, 4.5, 5, 4.6], "time": range(5)}
+    )
+    table["weight"] = table["weight"].astype(dtype)
+    encoder = InteractionEncoder(weight="weight", timestamp="time", threshold=4.6, duplicates=duplicates)
+    assert encoder.fit_transform(table).nnz == (table["weight"] >= 4.6).sum() == 4
+
+
+def test_more_items_than_there_are_make_no_larger_table():
+    events = events_of()
+    encoder = InteractionEncoder()
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    expected = encoder.recommend(model, events, k=12)
+    for k in (10**9, np.uint8(255)):
+        pd.testing.assert_frame_equal(encoder.recommend(model, events, k=k), expected)
+    with pytest.raises(ValueError, match="k == 0"):
+        encoder.recommend(model, events, k=0)
+
+
+def test_a_data_set_without_rows_is_an_empty_table_of_events():
+    events = events_of()
+    encoder = InteractionEncoder()
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    schema = pa.table({"user": [1], "item": ["i1"]}).schema
+    for nothing in (ds.dataset([], schema=schema), ds.dataset(schema.empty_table())):
+        table = encoder.recommend(model, nothing, 1, users=[1, 9])
+        assert table.column("user").to_pylist() == [1, 9]
+        with pytest.raises(ValueError, match="events has no rows"):
+            InteractionEncoder().fit(nothing)

@@ -1,5 +1,7 @@
 """examples/recommend_to_parquet.py: the whole population, in files, from where a run was cut short."""
 
+import decimal
+
 import numpy as np
 import pytest
 from conftest import load_script
@@ -112,3 +114,18 @@ def test_a_run_goes_on_where_the_last_one_ended_and_begins_anew_with_another_mod
     skvae.append_interactions(X[:1], tmp_path / "X")
     assert len(run("--users-per-file", "300", "-k", "3")) == 2
     assert len(written) == 1 + len(files) + 2
+
+
+def test_ids_have_the_type_of_all_of_them(run, tmp_path):
+    def saved(items):
+        encoder = skvae.InteractionEncoder()
+        X = encoder.fit_transform((list("aab"), items))
+        skvae.save((encoder, skvae.PopularityRecommender().fit(X)), tmp_path / "model")
+        skvae.save_interactions(X, tmp_path / "X")
+
+    saved([decimal.Decimal("1.5"), decimal.Decimal("10.25"), decimal.Decimal("1.5")])
+    (path,) = run("-k", "2", "--users", "encoder")
+    assert pq.read_table(path).column("item").to_pylist() == [decimal.Decimal("10.25")]
+    saved([1, 2**70, 1])
+    with pytest.raises(SystemExit, match="Item ids have no type in Parquet"):
+        run("-k", "2", "--users", "encoder")

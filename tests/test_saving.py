@@ -681,3 +681,13 @@ def test_what_is_unknown_in_a_file_of_other_versions_names_these(files, tmp_path
 def test_functions_that_a_file_may_name_do_nothing_but_compute():
     for name, function in FUNCTIONS.items():
         assert function is getattr(np, name, None) or function.__module__.startswith("skvae.")
+
+
+def test_names_with_dots_are_no_others(small, tmp_path):
+    values = {"a.b": np.arange(3), "a": {"b": np.arange(4.0), "types": np.array(["x"], object)}, "a.types": np.ones(1)}
+    skvae.save(values | {"model": clone(SMALL_DAE).fit(small)}, tmp_path / "model")
+    loaded = skvae.load(tmp_path / "model")
+    assert np.array_equal(loaded["a.b"], np.arange(3))
+    assert np.array_equal(loaded["a"]["b"], np.arange(4.0))
+    assert loaded["a"]["types"].tolist() == ["x"]
+    assert loaded["a.types"].tolist() == [1]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import socket
+import uuid
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -269,3 +270,18 @@ def test_two_workers_answer_the_benchmark_which_asks_once_for_each_visitor(path,
 def test_the_benchmark_counts_every_second():
     row = benchmark.summary(2, 4, 2.0, [0.001 * n for n in range(1, 102)])
     assert row == [2, 4, "50", "51.0", "96.0", "100.0"]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "items", "message"),
+    [
+        (InteractionEncoder(), [uuid.UUID(int=i) for i in range(5)], "ids of type UUID, which JSON does not have"),
+        (InteractionEncoder(), [b"\xff", b"a", b"b"], "ids of type bytes"),
+        (InteractionEncoder(threshold=2), ["a", "a", "b", "b"], "asks for 2 events of a user with an item"),
+    ],
+)
+def test_what_visitors_cannot_ask_for_is_not_served(encoder, items, message, tmp_path):
+    X = encoder.fit_transform(([0] * len(items), items))
+    skvae.save((encoder, EASERecommender().fit(X)), tmp_path / "model.skvae")
+    with pytest.raises(ValueError, match=message):
+        serve.create_app(tmp_path / "model.skvae")

@@ -67,6 +67,8 @@ def _multiplies_bfloat16(device):
 
 def tensor_of(array):
     """A tensor on the memory of an array, which may be read-only: nothing must write to it then."""
+    if min(array.strides, default=0) < 0:
+        array = array.copy()  # torch has no such strides: from_dlpack ends the process
     try:
         return torch.from_dlpack(array)
     except BufferError:  # older versions of torch take no read-only arrays, and from_numpy warns of them

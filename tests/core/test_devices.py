@@ -30,3 +30,9 @@ def test_tensor_keeps_a_map_open(monkeypatch, tmp_path):
     np.save(tmp_path / "array.npy", np.arange(100_000))
     tensor = tensor_of(np.load(tmp_path / "array.npy", mmap_mode="r"))
     assert tensor.sum() == 99_999 * 50_000  # the only name of the map is gone
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 3)])
+def test_an_array_in_reversed_order_gives_its_values(shape):
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)[::-1]
+    assert np.array_equal(tensor_of(array).numpy(), array)  # it ended the process
