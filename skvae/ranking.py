@@ -29,9 +29,9 @@ from .core.devices import tensor_of
 from .matrix import as_csr, item_indices, row_sliceable, take_rows
 from .matrix_checks import check_columns_of_model, check_same_cells, column_names
 
-# Scores held at once, 16 MB of float32: with 20 000 items 64 MB took half as long again, since
-# blocks of that size are fresh pages each time, and 8 MB are too few users for a product in bfloat16.
-SCORES_PER_BLOCK = 2**22
+# Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
+# blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
+SCORES_PER_BLOCK = 2**21
 SCORES_PER_BLOCK_OF_GPU = 2**26  # 256 MB; a GPU needs work enough at a time to be worth a call
 # Fewer users than that take as much time for reading all weights as for multiplying by them: items come in tiles then.
 FEWEST_USERS_PER_BLOCK, USERS_PER_TILE = 32, 128

@@ -354,11 +354,11 @@ def as_it_is(estimator):
     for _ in range(MOST_READS):
         same = object.__new__(type(estimator))
         same.__dict__.update(estimator.__dict__, _read_from=read_from)
-        members = [as_it_is(m) if isinstance(m, BaseRecommender) else m for m in vars(same).get("estimators_", ())]
-        if members:
-            same.estimators_ = members
-        widths = {getattr(model, "n_features_in_", None) for model in (same, *members)}
-        if len(widths - {None}) <= 1:
+        if "estimators_" not in vars(same):
+            return same
+        same.estimators_ = [as_it_is(m) if isinstance(m, BaseRecommender) else m for m in same.estimators_]
+        own = [model for model in (same, *same.estimators_) if isinstance(model, BaseRecommender)]
+        if len({model.n_features_in_ for model in own}) == 1:
             break
     return same
 
