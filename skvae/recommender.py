@@ -358,7 +358,7 @@ def as_it_is(estimator):
             return same
         same.estimators_ = [as_it_is(m) if isinstance(m, BaseRecommender) else m for m in same.estimators_]
         own = [model for model in (same, *same.estimators_) if isinstance(model, BaseRecommender)]
-        if len({model.n_features_in_ for model in own}) == 1:
+        if len({model.n_features_in_ for model in own if hasattr(model, "n_features_in_")}) == 1:
             break
     return same
 
