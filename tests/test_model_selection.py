@@ -643,7 +643,7 @@ def test_a_split_shows_its_shapes():
 
 
 def test_items_of_a_sparse_dataframe_are_hidden_in_the_memory_of_what_is_stored():
-    stored = sp.random_array((3000, 600), density=0.01, rng=0, format="csr", dtype=np.float32)
+    stored = make_interactions(3000, 600, density=0.01, random_state=0)
     frame = pd.DataFrame.sparse.from_spmatrix(stored).rename(columns=lambda i: f"item {i % 599}")  # two of one name
     fold_in, held_out = fold_in_split(stored)
     tracemalloc.start()
