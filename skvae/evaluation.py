@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import html
+import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,8 +46,8 @@ class Evaluation:
 
     @property
     def mean(self):
-        """Mean over the users counted, dict of str to float."""
-        return {name: float(np.mean(scores)) for name, scores in self._counted().items()}
+        """Mean over the users counted, dict of str to float; NaN of nobody."""
+        return {name: float(np.mean(scores)) if len(scores) else math.nan for name, scores in self._counted().items()}
 
     @property
     def standard_error(self):

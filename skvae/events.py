@@ -193,7 +193,7 @@ def _weights(values, name):
     weights = _finite(values, name, "numbers")
     if (weights < 0).any():
         raise ValueError(f"Column {name!r} has negative weights, the lowest is {weights.min():g}.")
-    return values if values.dtype.kind == "f" else weights
+    return values if values.dtype in (np.float16, np.float32) else weights
 
 
 def _finite(values, name, what):

@@ -406,8 +406,9 @@ def _constants(n_items, k):
 def _write(onnx, model, path, is_large):
     """Write beside the path, check what was written, and rename; a second file, of weights, gets a name not in use."""
     path = Path(os.path.realpath(path))
-    before = _file_of_weights(onnx, path)
-    data = next(name for end in ("data", "2.data") if (name := f"{path.name}.{end}") != before)
+    names = [f"{path.name}.data", f"{path.name}.2.data"]
+    before = _file_of_weights(onnx, path) if any(path.with_name(name).exists() for name in names) else None
+    data = next(name for name in names if name != before)
     with written_whole(path) as part:
         onnx.save_model(model, part, save_as_external_data=is_large, location=data if is_large else None)
         onnx.checker.check_model(part, full_check=True)
@@ -420,10 +421,10 @@ def _write(onnx, model, path, is_large):
 
 
 def _file_of_weights(onnx, path):
-    """Name of the second file of an export that is there, None where there is none."""
+    """Name of the second file of an export that is there, None where it has none."""
     try:
         weights = onnx.load(path, load_external_data=False).graph.initializer
-    except Exception:  # nothing, or something else
+    except Exception:  # it is something else
         return None
     names = {entry.value for tensor in weights for entry in tensor.external_data if entry.key == "location"}
     return next((name for name in names if name.startswith(f"{path.name}.")), None)

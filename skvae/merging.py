@@ -322,8 +322,10 @@ def renumbered(cells, user_places, item_places):
 
 def _in_double(weights, threshold):
     """Weights in float64; what is the threshold in their own precision is the threshold, as 4.6 in float32."""
+    if weights.dtype == np.float64:
+        return weights
     doubled = weights.astype(np.float64)
-    if threshold is not None and weights.dtype != doubled.dtype:
+    if threshold is not None:
         doubled[weights == weights.dtype.type(threshold)] = threshold
     return doubled
 

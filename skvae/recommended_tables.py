@@ -1,12 +1,12 @@
 """Recommendations to the users of a table, as a table of the kind that came in."""
 
+import numbers
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_scalar
 
 from .events import Names, read_events, read_ids
 from .ids import Ids, columns_of, item_index, rows_of
@@ -81,8 +81,8 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
             check_no_row(exclude[0], exclude, {"user": encoder.user, "item": encoder.item}, "exclude")
         allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
         candidates = np.setdiff1d(allowed, _known_columns(exclude, "exclude", encoder))
-    check_scalar(k, "k", (int, np.integer), min_val=1)
-    k = min(int(k), len(encoder.item_ids_))  # a table has no row for what is not left
+    if isinstance(k, numbers.Integral):
+        k = min(int(k), len(encoder.item_ids_))  # a table has no row for what is not left
     items, scores = recommend(model, X, k, exclude_seen=exclude_seen, exclude=excluded, candidates=candidates)
     is_item = items >= 0
     event_rows = found.first_events if users is None else None

@@ -276,7 +276,8 @@ def _half(weight):
 
 def _as_factor(hidden, factor):
     """In the precision and with the columns of what it is multiplied by."""
-    return F.pad(hidden.to(factor.dtype), (0, factor.shape[1] - hidden.shape[1]))
+    hidden, n_more = hidden.to(factor.dtype), factor.shape[1] - hidden.shape[1]
+    return F.pad(hidden, (0, n_more)) if n_more else hidden
 
 
 def _takes_no_item(likelihood):
