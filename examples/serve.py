@@ -115,13 +115,13 @@ def check_servable(encoder, path):
     kinds = {type(item).__name__ for item in encoder.item_ids_.tolist()}
     if not kinds <= {"int", "float", "str", "bool"}:
         raise ValueError(
-            f"{path} has item ids of type {' and '.join(sorted(kinds))}, which JSON does not "
-            "have: fit the encoder on strings or integers."
+            f"{path} has item ids of type {' and '.join(sorted(kinds))}, which JSON does "
+            "not have: fit the encoder on strings or integers."
         )
     if encoder.weight is None and (encoder.threshold or 0) > 1:
         raise ValueError(
-            f"The encoder of {path} asks for {encoder.threshold:g} events of a user with an "
-            "item, and a visitor's list has each item once: fit one without threshold."
+            f"The encoder of {path} asks for {encoder.threshold:g} events of a user with "
+            "an item, and a visitor's list has each item once: fit one without threshold."
         )
 
 

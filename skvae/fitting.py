@@ -324,7 +324,8 @@ def _warn_below_final(estimator, parameters, rows):
     if end < schedule.final:
         warn_user(
             f"beta will end at {end:.3g}, below its final {schedule.final:.3g}: the schedule takes more than the "
-            f'{n_updates} updates of this fit. Use total_anneal_steps="auto", fewer steps, or more epochs.',
+            f"{n_updates} updates of this fit. Use a shorter schedule, for the linear one with fewer "
+            'total_anneal_steps or "auto", or more epochs.',
             ConvergenceWarning,
         )
 

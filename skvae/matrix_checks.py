@@ -183,6 +183,33 @@ def check_columns_of_fit(model, matrix, table, name):
         _check_same_columns(column_names(table), list(fitted), name, "X has", f"{name}[X.columns]")
 
 
+def names_with_added(model, names, n_items):
+    """Names of a model's columns, and after them those of added ones.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    names : array of str of shape (n_items,)
+    n_items : int
+
+    Returns
+    -------
+    array of str of shape (n_features_in_ + n_items,)
+
+    Raises
+    ------
+    ValueError
+        Where the model has no names, or these are not so many new ones.
+    """
+    fitted, added = getattr(model, "feature_names_in_", None), np.ravel(names).tolist()
+    if fitted is None:
+        raise ValueError(f"{type(model).__name__} has no names of its other columns: leave out names={names!r}.")
+    every = [*fitted, *added]
+    if len(added) != n_items or len(set(every)) < len(every) or not all(isinstance(name, str) for name in added):
+        raise ValueError(f"names must be {n_items} strings that no other column is called, got {names!r}.")
+    return np.array(every, dtype=object)
+
+
 def check_no_table_of_events(X):
     """Raise where a table has few columns, and among them one of users and one of items.
 

@@ -164,6 +164,8 @@ def piece(table, *methods, otherwise=""):
 
     def check(name, value):
         is_piece = bool(methods) and not isinstance(value, str) and all(hasattr(value, method) for method in methods)
+        if is_piece and isinstance(value, type):
+            raise TypeError(f"{name} must be an object, got the class {value.__name__}: write {value.__name__}(...).")
         if is_piece:
             return value
         if isinstance(value, str) and value in table:

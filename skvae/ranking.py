@@ -22,12 +22,12 @@ from collections.abc import Set
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import _num_samples
 
 from .core.devices import tensor_of
 from .matrix import as_csr, item_indices, row_sliceable, take_rows
 from .matrix_checks import check_columns_of_model, check_same_cells, column_names
+from .parameters import integer
 
 # Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
 # blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
@@ -93,7 +93,7 @@ def top_k(scores, k):
     >>> scores
     array([[ 2. ,  2. ,  0.5, -inf]])
     """
-    check_scalar(k, "k", (int, np.integer), min_val=1)
+    k = integer(1)("k", k)
     scores = np.asarray(scores)
     if scores.ndim != 2:
         raise ValueError(f"scores must be of shape (n_users, n_items), got {scores.ndim} dimension(s).")
@@ -213,7 +213,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     >>> items.shape
     (3, 5)
     """
-    check_scalar(k, "k", (int, np.integer), min_val=1)
+    k = integer(1)("k", k)
     _check_scores_items(model)
     X = row_sliceable(X)
     n_users, n_items = X.shape
@@ -260,6 +260,10 @@ def _check_scores_items(model):
     try:
         _ = model.decision_function
     except AttributeError as error:
+        if getattr(model, "refit", True) is False:
+            raise TypeError(
+                f"{type(model).__name__} has no model, for refit=False: pass one that was fitted with its best_params_."
+            ) from error
         raise TypeError(
             f"{type(model).__name__} has no decision_function(X), which gives a score of every item: see Models of "
             "other libraries in the documentation."

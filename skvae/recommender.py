@@ -1,7 +1,6 @@
 """What every recommender of skvae shares: recommend, predict, score and explain from a decision_function."""
 
 import inspect
-import numbers
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -35,10 +34,11 @@ from .matrix_checks import (
     is_matrix,
     is_pair,
     most_are_fitted,
+    names_with_added,
     warn_of_validation,
 )
 from .model_selection import warn_of_no_validation
-from .parameters import flag
+from .parameters import flag, integer
 from .ranking import recommend, top_k, users_per_block
 from .scoring import VALIDATION_METRIC, score_pairs
 
@@ -184,7 +184,7 @@ class BaseRecommender(BaseEstimator):
         True
         """
         check_is_fitted(self)
-        check_scalar(k, "k", numbers.Integral, min_val=1)
+        k = integer(1)("k", k)
         X = self._check_interactions(X, reset=False)
         return explanations(as_it_is(self), X, items, k)
 
@@ -271,9 +271,10 @@ class BaseRecommender(BaseEstimator):
             n_more = 0 if reset else checked.shape[1] - self.n_features_in_
             if n_more <= 0 or not hasattr(self, "add_items"):
                 raise
+            names = f", names=X.columns[-{n_more}:]" if hasattr(self, "feature_names_in_") and column_names(X) else ""
             raise ValueError(
-                f"{str(error).rstrip()} Where the last columns are new items, add_items({n_more}) gives a fitted model "
-                "columns for them."
+                f"{str(error).rstrip()}\nWhere the last columns are new items, add_items({n_more}{names}) gives a "
+                "fitted model columns for them."
             ) from error
         return checked
 
@@ -380,12 +381,12 @@ class ItemsMixin:
     _item_similarity: Callable
     _widen: Callable
 
-    def add_items(self, n_items):
+    def add_items(self, n_items, *, names=None):
         """Append columns for new items to a fitted model, without a refit.
 
         Until the next training an added item scores -inf, is recommended to nobody and is similar to nothing. Scores
         of the others stay what they were for users who have none of the added items, in linear models for everyone;
-        where blocks of users get smaller, to rounding. The names of a DataFrame's columns are dropped.
+        where blocks of users get smaller, to rounding.
 
         - Autoencoders: `partial_fit`, or fit with warm_start, trains all added items. They begin with what the users
           who have them say: a bias by their number, and vectors near those of the other items of these users. So they
@@ -397,6 +398,8 @@ class ItemsMixin:
         ----------
         n_items : int
             Columns to append, at least 1.
+        names : array of str of shape (n_items,), default=None
+            Their names, where the model was fitted on a DataFrame. Without them the other columns lose theirs.
 
         Returns
         -------
@@ -405,7 +408,7 @@ class ItemsMixin:
         Raises
         ------
         ValueError, TypeError
-            Where n_items is below 1 or no int.
+            Where n_items is below 1 or no int, or names are not n_items new ones.
 
         Examples
         --------
@@ -417,11 +420,14 @@ class ItemsMixin:
         (100, 30)
         """
         check_is_fitted(self)
-        check_scalar(n_items, "n_items", numbers.Integral, min_val=1)
+        n_items = integer(1)("n_items", n_items)
+        names = None if names is None else names_with_added(self, names, n_items)
         with all_or_nothing(self):
-            self._widen(int(n_items))
-            self.n_features_in_ += int(n_items)
+            self._widen(n_items)
+            self.n_features_in_ += n_items
             self.__dict__.pop("feature_names_in_", None)
+            if names is not None:
+                self.feature_names_in_ = names
         return self
 
     def similar_items(self, items, k=10):
@@ -449,7 +455,7 @@ class ItemsMixin:
             Where k is below 1, or items are out of range.
         """
         check_is_fitted(self)
-        check_scalar(k, "k", numbers.Integral, min_val=1)
+        k = integer(1)("k", k)
         items = item_indices(items, "items", self.n_features_in_)
         similar, similarities = np.empty((len(items), k), np.int64), np.empty((len(items), k), np.float32)
         step, model = users_per_block(self.n_features_in_), as_it_is(self)

@@ -31,7 +31,7 @@ ARROWS = {
     "merging": {"core", "events", "ids"},
     "datasets": {"core"},
     "parameters": set(),
-    "ranking": {"core", "matrix", "matrix_checks"},
+    "ranking": {"core", "matrix", "matrix_checks", "parameters"},
     "hiding": {"core", "matrix", "matrix_checks"},
     "interactions": {"core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics.pairwise import cosine_similarity
 
+import skvae
 from skvae import MultDAERecommender, MultVAERecommender, fitting, fold_in_split
 from skvae.core.architecture import Architecture
 from skvae.core.batches import UserRows
@@ -579,9 +580,23 @@ def test_added_items_can_be_trained_by_partial_fit_and_by_a_warm_start(estimator
     assert (np.abs(model.weights_["decoder.item_weight"][190:]).sum(1) > 0).all()
 
 
-def test_names_of_columns_go_where_items_are_added(estimator, X):
+def test_added_items_have_the_names_given_and_without_any_all_names_go(estimator, X, tmp_path):
     frame = pd.DataFrame(X.toarray()).rename(columns=str)
-    assert not hasattr(estimator.fit(frame).add_items(1), "feature_names_in_")
+    model = estimator.fit(frame.iloc[:, :198])
+    for names, n in ((["198"], 2), ("198", 2), (["198", "0"], 2), (["198", "198"], 2), ([198, 199], 2), (None, 0)):
+        with pytest.raises(ValueError, match=r"names must be 2 strings that no other column is called|must be >= 1"):
+            model.add_items(n, names=names)
+    with pytest.raises(ValueError, match=r"- 199\nWhere the last .*, add_items\(2, names=X.columns\[-2:\]\) gives"):
+        model.predict(frame)
+    model.add_items(2, names=frame.columns[-2:]).partial_fit(frame)
+    skvae.save(model, tmp_path / "model")
+    for each in (model, skvae.load(tmp_path / "model")):
+        assert each.feature_names_in_.tolist() == frame.columns.tolist()
+        with pytest.raises(ValueError, match="must be in the same order"):
+            each.predict(frame[frame.columns[::-1]])
+    assert not hasattr(model.add_items(1), "feature_names_in_")
+    with pytest.raises(ValueError, match=r"has no names of its other columns: leave out names=\['new'\]"):
+        model.add_items(1, names=["new"])
 
 
 def test_similar_items_have_the_highest_cosine(estimator, X):

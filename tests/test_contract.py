@@ -37,6 +37,7 @@ from skvae import (
     recommend,
     top_k,
 )
+from skvae.core.likelihoods import Multinomial
 
 CHANGES = {
     "with early stopping": {"early_stopping": True},
@@ -597,6 +598,7 @@ AUTOENCODER_ERRORS = [
     ({"activation": "gelu"}, ValueError, "activation must be one of identity, relu"),
     ({"likelihood": "poisson"}, ValueError, "likelihood must be one of gaussian, logistic, multinomial, or an"),
     ({"likelihood": 3}, ValueError, "likelihood must be one of"),
+    ({"likelihood": Multinomial}, TypeError, r"likelihood must be an object, got the class Multinomial: write Mul.*\("),
     ({"dropout": 1.0}, ValueError, "dropout == 1.0, must be < 1"),
     ({"dropout": -0.1}, ValueError, "dropout == -0.1, must be >= 0"),
     ({"dropout": "half"}, TypeError, "dropout must be an instance of float"),
@@ -756,7 +758,7 @@ def test_more_items_than_the_model_has_are_told_of_add_items(estimator, X):
     for name in {*CALLS, "partial_fit"} & set(dir(model)) if hasattr(model, "add_items") else ():
         for more in (X, wider):
             with pytest.raises(
-                ValueError, match=r"expecting 198 .* Where the last columns are new items, add_items\(2\)"
+                ValueError, match=r"expecting 198 .*\nWhere the last columns are new items, add_items\(2\)"
             ):
                 _call(model, name, more)
 

@@ -101,7 +101,8 @@ def test_a_prior_of_ones_own_is_passed_as_an_object_and_read(X):
 def test_an_explicit_schedule_that_ends_below_the_cap_is_warned_of(X):
     small = {"hidden_layer_sizes": (), "anneal_cap": 0.2, "max_iter": 3, "early_stopping": False}
     with pytest.warns(
-        ConvergenceWarning, match=r"beta will end at 0.000235, below its final 0.2: .* than the 48 updates"
+        ConvergenceWarning,
+        match=r"beta will end at 0.000235, below its final 0.2: .* than the 48 updates .* a shorter schedule",
     ):
         MultVAERecommender(4, total_anneal_steps=200_000, **small).fit(X)
     MultVAERecommender(4, total_anneal_steps=20, **small).fit(X)

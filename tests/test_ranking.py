@@ -103,6 +103,10 @@ def test_a_bad_k_raises_with_its_value(k, error, sentence):
         recommend(Linear(np.eye(3)), np.eye(3), k)
 
 
+def test_true_as_k_is_one_item():
+    assert recommend(Linear(np.eye(3)), np.eye(3), True)[0].shape == top_k(np.eye(3), True)[0].shape == (3, 1)
+
+
 def test_top_k_raises_on_scores_of_another_dimension():
     with pytest.raises(ValueError, match=r"scores must be of shape \(n_users, n_items\), got 1 dimension"):
         top_k(np.ones(3), 1)
@@ -332,9 +336,10 @@ def test_a_boolean_mask_alone_is_told_of_flatnonzero_and_a_number_alone_of_a_lis
 
 def test_a_model_without_scores_is_told_of_what_it_needs():
     search = GridSearchCV(PopularityRecommender(), {"store_user_hashes": [True]}, scoring=ndcg_scorer, refit=False)
-    for model in (object(), (1, 2), search):
+    without_scores = r"decision_function\(X\)"
+    for model, lacks in ((object(), without_scores), ((1, 2), without_scores), (search, "model, for refit=False: ")):
         for call in (recommend, evaluate, ndcg_scorer):
-            with pytest.raises(TypeError, match=rf"^{type(model).__name__} has no decision_function\(X\)"):
+            with pytest.raises(TypeError, match=rf"^{type(model).__name__} has no {lacks}"):
                 call(model, sp.csr_array(X))
     with pytest.raises(TypeError, match=r"the class PopularityRecommender: pass a fitted one"):
         recommend(PopularityRecommender, X)
