@@ -352,7 +352,10 @@ def test_the_size_of_a_block_changes_nothing(X, monkeypatch):
     monkeypatch.setattr(matrix, "ENTRIES_PER_BLOCK", 37)
     assert len(matrix.row_blocks(X)) > 100
     for one, other in zip(expected, answers(), strict=True):
-        np.testing.assert_array_equal(one, other)
+        if np.asarray(one).dtype.kind == "f":  # the order of a sum is that of the processor's vectors
+            np.testing.assert_allclose(one, other, rtol=1e-14)
+        else:
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", ["fit", "partial_fit", "recommend", "evaluate", "score", "split", "popularity"])
