@@ -310,9 +310,11 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         """The (name, estimator) pairs, of which the default ones get what is given."""
         if self.estimators is not None:
             return self.estimators
-        shared = {"random_state": random_state, "verbose": verbose, "store_user_hashes": store_user_hashes}
-        autoencoders = [("dae", MultDAERecommender(**shared)), ("vae", MultVAERecommender(**shared))]
-        return [("linear", LinearRecommender(store_user_hashes=store_user_hashes)), *autoencoders]
+        shared = {"verbose": verbose, "store_user_hashes": store_user_hashes}
+        autoencoders = [("dae", MultDAERecommender), ("vae", MultVAERecommender)]
+        return [("linear", LinearRecommender(**shared))] + [
+            (name, model(random_state=random_state, **shared)) for name, model in autoencoders
+        ]
 
     def _checked_parameters(self):
         """Parameters that passed their checks, and the (name, estimator) pairs."""

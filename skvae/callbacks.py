@@ -124,6 +124,65 @@ def as_one_task(fit, group=lambda: ALONE):
     return fit_as_one_task
 
 
+class InverseMonitor:
+    """The inverses of a linear model, each a task of the fit, with a line before it where asked for.
+
+    Parameters
+    ----------
+    estimator : linear model
+    solve : callable
+        (gram, squares, setting) -> B, by one inverse.
+    n_inverses : int
+        Planned.
+    context : callback context
+        Of the fit.
+    processes : Alone or ProcessGroup
+    """
+
+    def __init__(self, estimator, solve, n_inverses, context, processes):
+        self.estimator, self.solve, self.context, self.processes = estimator, solve, context, processes
+        self.n_begun, self.n_inverses = 0, n_inverses
+
+    def __call__(self, gram, squares, setting):
+        """B of a setting.
+
+        Parameters
+        ----------
+        gram, squares, setting :
+            As ``solve`` takes them.
+
+        Returns
+        -------
+        float32 array of shape (n_items, n_items), or None
+        """
+        self.n_begun += 1
+        of_inverse = [(name, value) for name, value in setting._asdict().items() if name != "item_exponent"]
+        numbers = "  ".join(f"{name} {value:.3g}" for name, value in of_inverse)
+        self._print(f"inverse {self.n_begun}/{self.n_inverses}  {numbers}")
+        with self.processes.agreed():
+            task = self.context.subcontext(task_name="inverse")
+            task.call_on_fit_task_begin(estimator=self.estimator)
+        weights = self.solve(gram, squares, setting)
+        with self.processes.agreed():
+            task.call_on_fit_task_end(estimator=self.estimator)
+        return weights
+
+    def has_chosen(self, score):
+        """Print where asked to how good the setting of the last inverse is.
+
+        Parameters
+        ----------
+        score : float or None
+            On validation users; None where nobody was held out.
+        """
+        if score is not None:
+            self._print(f"the best of these  {VALIDATION_METRIC} {score:.4f}")
+
+    def _print(self, text):
+        if self.estimator.verbose and self.processes.is_first:
+            print(f"[{type(self.estimator).__name__}] {text}")
+
+
 class EpochMonitor(Monitor):
     """Calls scikit-learn's callbacks around each epoch, and prints a line after it where asked to.
 

@@ -12,14 +12,13 @@ from .core.devices import memory_of, resolve
 from .core.item_regression import device_for
 from .core.probe import copy_rate, inverse_rate, product_rate
 from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
-from .linear_search import L2_REGULARIZATIONS, OTHERS, UNVALIDATED, VALIDATION_FRACTION
+from .linear_search import UNVALIDATED, given_by, n_inverses
 from .memory import (
     ADVICE_FOR_LINEAR,
     COPY_OF_USERS,
     FLOAT,
     Memory,
     Size,
-    is_searched,
     of_checks,
     of_linear,
     of_users,
@@ -223,26 +222,15 @@ def _product_rate(plan, n_users, width):
 
 def _of_linear(model, size, probe, refit):
     parameters = check_parameters(model, LINEAR_CHECKS if isinstance(model, LinearRecommender) else EASE_CHECKS)
-    n_inverses = _n_inverses(parameters, size)
+    n_tried = n_inverses(given_by(parameters), size.n_users, size.n_users)
     if refit and isinstance(model, LinearRecommender):
         parameters = SimpleNamespace(**vars(parameters) | UNVALIDATED._asdict())
-        n_inverses = 1
+        n_tried = 1
     seconds = {}
     if probe:
         one = OF_AN_INVERSE * size.n_items**3 / inverse_rate(device_for(parameters.device, size.n_items))
-        seconds = {"an inverse": one} | ({f"{n_inverses} inverses": n_inverses * one} if n_inverses > 1 else {})
+        seconds = {"an inverse": one} | ({f"{n_tried} inverses": n_tried * one} if n_tried > 1 else {})
     return _Estimate(of_linear(parameters, size), seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR)
-
-
-def _n_inverses(parameters, size):
-    """Of a fit: one of each setting that is tried, and one for all users."""
-    if not is_searched(parameters) or not n_held_out(size.n_users, size.n_users, VALIDATION_FRACTION):
-        return 1
-    tried = {
-        (other if parameters.dropout == "auto" else None, exponent if parameters.user_exponent == "auto" else None)
-        for other, exponent in (*OTHERS, (UNVALIDATED.dropout, UNVALIDATED.user_exponent))
-    }
-    return (len(L2_REGULARIZATIONS) if parameters.l2_regularization == "auto" else 1) + len(tried)
 
 
 def _of_popularity(model, size, probe, refit):

@@ -5,14 +5,15 @@ from functools import partial
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .callbacks import CallbackSupportMixin, as_one_task
+from .callbacks import CallbackSupportMixin, InverseMonitor, as_one_task, callback_context, with_callbacks
 from .core.devices import check_device
 from .core.item_regression import Gram, device_for, item_regression
 from .core.processes import process_group
 from .fit_identity import identity_of
-from .linear_search import Setting, chosen, item_counts, item_powers, item_squares
+from .linear_search import Setting, chosen, given_by, item_counts, item_powers, item_squares, n_inverses
 from .memory import check_linear
-from .parameters import check_parameters, flag, number
+from .model_selection import MIN_INTERACTIONS, count_interactions
+from .parameters import check_parameters, flag, integer, number
 from .ranking import ScoresOfArrays
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing, as_it_is
 
@@ -219,6 +220,8 @@ class LinearRecommender(_ItemWeights):
         model without it, fit with False, or ``del model.gram_``.
     device : str, default="auto"
         As in `EASERecommender`.
+    verbose : int, default=0
+        1 prints a line before each inverse, and the numbers that were chosen.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
@@ -307,6 +310,7 @@ class LinearRecommender(_ItemWeights):
         diagonal="zero",
         keep_gram=False,
         device="auto",
+        verbose=0,
         store_user_hashes=True,
     ):
         self.l2_regularization = l2_regularization
@@ -316,9 +320,10 @@ class LinearRecommender(_ItemWeights):
         self.diagonal = diagonal
         self.keep_gram = keep_gram
         self.device = device
+        self.verbose = verbose
         self.store_user_hashes = store_user_hashes
 
-    @partial(as_one_task, group=process_group)
+    @with_callbacks
     def fit(self, X, y=None):
         """Choose what is "auto", and solve for the weights between items.
 
@@ -346,21 +351,28 @@ class LinearRecommender(_ItemWeights):
             parameters = check_parameters(self, LINEAR_CHECKS)
             candidate, X = self._checked_anew(X, y)
             check_linear(self, parameters, X)
+            given = given_by(parameters)
+            counts = count_interactions(X)
+            planned = n_inverses(given, len(counts), np.count_nonzero(counts >= MIN_INTERACTIONS))
+            context = callback_context(self, processes, max_subtasks=planned)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
-            given = Setting(
-                parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent
-            )
+            with processes.agreed():
+                context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
-            setting, score = chosen(X, given, solve, processes)
+            inverses = InverseMonitor(self, solve, planned, context, processes)
+            setting, score = chosen(X, given, inverses, processes)
+            inverses.has_chosen(score)
             gram, counts, squares = Gram(X, setting.user_exponent, None, processes), item_counts(X), item_squares(X)
             if parameters.keep_gram:
                 gram = Gram(X[:0], kept=gram.dense(np.float32), processes=processes)
-            self.weights_ = _item_weighted(solve(gram, squares, setting), counts, setting)
+            self.weights_ = _item_weighted(inverses(gram, squares, setting), counts, setting)
             self.item_counts_, self.item_squares_, self.best_validation_score_ = counts, squares, score
             self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_ = setting
             if parameters.keep_gram:
                 self.gram_ = gram.kept
+            with processes.agreed():
+                context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
     def partial_fit(self, X, y=None):
@@ -471,5 +483,6 @@ LINEAR_CHECKS = {
     "item_exponent": number(minimum=0, maximum=1, auto=True),
     "diagonal": _bound,
     "keep_gram": flag,
+    "verbose": integer(0),
     "device": check_device,
 }

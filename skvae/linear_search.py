@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from .core.item_regression import Gram, users_weighted
 from .hiding import hide_items
-from .model_selection import hold_out_users
+from .model_selection import hold_out_users, n_held_out
 from .scoring import mean_validation_score
 
 VALIDATION_FRACTION = 0.1
@@ -72,6 +72,43 @@ def chosen(X, given, solve, processes):
     best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
     best = best_of(best._replace(dropout=dropout, user_exponent=exponent) for dropout, exponent in OTHERS)
     return _absolute(best, given, X), scores[best]
+
+
+def given_by(parameters):
+    """What a linear model got for its numbers; 0 for those that EASE^R has not.
+
+    Parameters
+    ----------
+    parameters : SimpleNamespace
+        Its parameters, checked.
+
+    Returns
+    -------
+    Setting
+    """
+    if not hasattr(parameters, "dropout"):
+        return Setting(parameters.l2_regularization, 0.0, 0.0, 0.0)
+    return Setting(parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent)
+
+
+def n_inverses(given, n_users, n_able):
+    """Inverses that a fit takes: one of each setting that is tried, and one for all users.
+
+    Parameters
+    ----------
+    given : Setting
+    n_users, n_able : int
+        Users of X, and those of them that can hide an item.
+
+    Returns
+    -------
+    int
+    """
+    if "auto" not in given or not n_held_out(n_users, n_able, VALIDATION_FRACTION):
+        return 1
+    of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
+    tried = {_filled(given, Setting(0.0, *pair, item_exponent=0.0)) for pair in (of_first, *OTHERS)}
+    return (len(L2_REGULARIZATIONS) if given.l2_regularization == "auto" else 1) + len(tried)
 
 
 def item_counts(X):

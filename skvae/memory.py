@@ -12,9 +12,8 @@ import numpy as np
 from .core.devices import memory_of, resolve
 from .core.inversion import ROWS_OF_LAPACK, ROWS_PER_PRODUCT
 from .core.item_regression import ITEMS_PER_BLOCK
-from .linear_search import VALIDATION_FRACTION
+from .linear_search import given_by, n_inverses
 from .matrix import ENTRIES_PER_BLOCK
-from .model_selection import n_held_out
 
 FLOAT = 4
 BYTES_PER_INTERACTION_CHECKED = 32  # of a block of them
@@ -196,7 +195,7 @@ def of_linear(parameters, size):
     n_items, matrix = size.n_items, FLOAT * size.n_items**2
     kept = {"Gram matrix": matrix} if getattr(parameters, "keep_gram", False) else {}
     throughout = of_users(parameters, size) | {"weights": matrix}
-    if is_searched(parameters) and n_held_out(size.n_users, size.n_users, VALIDATION_FRACTION):
+    if n_inverses(given_by(parameters), size.n_users, size.n_users) > 1:
         throughout[COPY_OF_USERS] = size.n_bytes
     # the users once more, by user and by item; a block of the product, sparse and dense
     block = (12 + FLOAT) * min(ITEMS_PER_BLOCK, n_items) * n_items
@@ -210,21 +209,6 @@ def of_linear(parameters, size):
         "inverse": kept | {"parts of the inverse": copied},
     }
     return Memory(throughout, phases, matrix + sum(kept.values()))
-
-
-def is_searched(parameters):
-    """Whether the fit of a linear model chooses a parameter.
-
-    Parameters
-    ----------
-    parameters : SimpleNamespace
-
-    Returns
-    -------
-    bool
-    """
-    names = ("l2_regularization", "dropout", "user_exponent", "item_exponent")
-    return "auto" in [getattr(parameters, name, None) for name in names]
 
 
 def _rows_at_once(n_items):

@@ -61,9 +61,10 @@ ARROWS = {
         "tables",
     },
     "popularity": {"callbacks", "matrix", "recommender"},
-    "linear": {"callbacks", "fit_identity", "core", "linear_search", "memory", "parameters", "ranking", "recommender"},
+    "linear": {"callbacks", "fit_identity", "core", "linear_search", "memory", "parameters", "ranking", "recommender"}
+    | {"model_selection"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
-    "memory": {"core", "linear_search", "matrix", "model_selection"},
+    "memory": {"core", "linear_search", "matrix"},
     "autoencoder_memory": {"auto_parameters", "core", "memory", "model_selection", "ranking"},
     "fit_identity": {"core"},
     "blend_normalizations": set(),
@@ -289,7 +290,7 @@ def test_every_parameter_is_documented_in_the_order_of_the_signature(estimator):
 
 
 # rooms whose functions read an estimator's parameters, under the names "estimator" and "parameters"
-READERS = {"autoencoder": ["fitting", "callbacks", "autoencoder"]}
+READERS = {"autoencoder": ["fitting", "callbacks", "autoencoder"], "linear": ["linear_search", "callbacks"]}
 
 
 def _read_by(node, *owners):

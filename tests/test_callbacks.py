@@ -9,7 +9,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skvae import RankingScorer, UserKFold, ndcg_scorer
+from skvae import LinearRecommender, RankingScorer, UserKFold, ndcg_scorer
+from skvae.datasets import make_interactions
 
 callback = pytest.importorskip("sklearn.callback")
 
@@ -129,3 +130,19 @@ def test_a_callback_of_a_blend_hears_of_each_member(X):
         "MultDAERecommender"
     ) == len(fits) // 2
     assert not any("callback" in attribute for member in blend.estimators_ for attribute in vars(member))
+
+
+def test_a_linear_model_tells_of_each_inverse_and_prints_a_line_for_it(X, capsys):
+    tasks = Tasks()
+    model = LinearRecommender(verbose=1).set_callbacks(tasks).fit(make_interactions(n_users=600, n_items=30))
+    fit, inverse = (
+        tuple((what, "LinearRecommender", task) for what in ("begin", "end")) for task in ("fit", "inverse")
+    )
+    assert tasks.told == [fit[0], *inverse * 8, fit[1]]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("[LinearRecommender] inverse 1/8  l2_regularization ")
+    assert lines[7] == f"[LinearRecommender] the best of these  ndcg@100 {model.best_validation_score_:.4f}"
+    assert lines[8].startswith("[LinearRecommender] inverse 8/8  ")
+    model.fit(X[:20])
+    assert len(tasks.told) == len(lines) * 2 + 4
+    assert capsys.readouterr().out.startswith("[LinearRecommender] inverse 1/1  l2_regularization ")
