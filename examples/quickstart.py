@@ -299,6 +299,11 @@ def user_item_matrix(table, min_rating=None, path=None):
                 f"no value in column {column!r}. "
                 "Fill or drop them."
             )
+        if isinstance(table[column].iloc[0], (list, np.ndarray)):
+            raise DataError(
+                f"{path} cannot be used: column {column!r} holds lists. "
+                "Make a row of each of their elements, as with DataFrame.explode."
+            )
     if min_rating is not None:
         table = table[find_ratings(table, path) >= min_rating]
     encoder = skvae.InteractionEncoder(min_user_interactions=MIN_INTERACTIONS)
@@ -326,6 +331,8 @@ def find_ratings(table, path):
             f"{path} has no column 'rating', its columns are: "
             f"{', '.join(table.columns)}. --min-rating needs it."
         )
+    if pd.api.types.is_datetime64_any_dtype(table["rating"]):
+        raise DataError(f"{path} cannot be used: column 'rating' holds dates.")
     ratings = pd.to_numeric(table["rating"], errors="coerce").astype(float)
     wrong = table["rating"][~np.isfinite(ratings)]
     if len(wrong):

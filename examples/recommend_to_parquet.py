@@ -16,7 +16,6 @@ and matrix it is of: files of others are removed.
 """
 
 import argparse
-import functools
 import os
 from pathlib import Path
 
@@ -47,14 +46,17 @@ def main(arguments=None):
             path.unlink()
     firsts = range(0, n_users, args.users_per_file)
     parts = [slice(first, first + args.users_per_file) for first in firsts]
-    parallel = joblib.Parallel(args.jobs)
-    parallel(joblib.delayed(write)(args, about, users) for users in parts)
+    n_jobs = joblib.effective_n_jobs(args.jobs)
+    shares = [parts[job::n_jobs] for job in range(n_jobs)]
+    joblib.Parallel(n_jobs)(joblib.delayed(write)(args, about, some) for some in shares)
 
 
-def write(args, about, users):
-    path = args.recommendations / f"{users.start:012d}.parquet"
-    if not path.exists():
-        X, user_ids, item_ids, model = opened(args.interactions, args.model, args.users)
+def write(args, about, parts):
+    X, user_ids, item_ids, model = opened(args.interactions, args.model, args.users)
+    for users in parts:
+        path = args.recommendations / f"{users.start:012d}.parquet"
+        if path.exists():
+            continue
         items, scores = skvae.recommend(model, X[users], args.k)
         places = rows, ranks = np.nonzero(items >= 0)  # -1 where fewer than k are left
         columns = {"user": rows + users.start, "rank": ranks + 1}
@@ -67,7 +69,6 @@ def write(args, about, users):
         os.replace(path.with_suffix(".part"), path)
 
 
-@functools.cache
 def opened(interactions, model, users):
     """The matrix, ids of its rows and columns or None, and the model."""
     X, loaded = skvae.open_interactions(interactions), skvae.load(model, mmap_mode="r")

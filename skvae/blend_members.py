@@ -75,6 +75,9 @@ def check_members(blend, pairs):
         raise TypeError(f"estimators must be a list of (name, estimator) pairs, got {pairs!r}.")
     if not kept_members(pairs):
         raise ValueError(f"estimators holds no member to blend, got {pairs!r}: name at least one.")
+    for name, _ in pairs:
+        if not isinstance(name, str):
+            raise TypeError(f"Names of members must be strings, got {name!r}.")
     blend._validate_names([name for name, _ in pairs])
     for name, member in pairs:
         if member != "drop" and not hasattr(member, "decision_function"):

@@ -4,7 +4,8 @@ import numpy as np
 
 # Largest scores of a user whose squares, and those of their differences, float32 holds: 1e-45 to 3e38
 SQUARED_IN_FLOAT32 = 1e-10, 1e15
-ROUNDING = 1e-6  # of the largest score: what deviates by less are equal scores that were summed in another order
+# Of the largest score in float32: what deviates by less are equal scores that were summed in another order
+ROUNDING = 1e-6
 
 
 def standardized(scores, seen):
@@ -40,7 +41,7 @@ def standardized(scores, seen):
     with np.errstate(over="ignore"):  # of what is not counted
         squares = np.square(scores)
     deviation = np.sqrt(np.sum(squares, axis=1, keepdims=True, where=counted) / n_counted)
-    spread_by_rounding = ROUNDING * largest
+    spread_by_rounding = ROUNDING * (np.finfo(scores.dtype).eps / np.finfo(np.float32).eps) * largest
     scores /= np.where(deviation > spread_by_rounding, deviation, np.where(largest > 0, largest, 1))
     return scores
 

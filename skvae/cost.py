@@ -97,10 +97,17 @@ class Cost:
         lines += [_line("at the peak", self.total_bytes), _line("the model", self.model_bytes)]
         if self.available_bytes < float("inf"):
             lines.append(_line("available", self.available_bytes))
-        lines += [f"{what:<40}{seconds:>10,.3g} s" for what, seconds in self.seconds.items()]
+        lines += [f"{what:<40}{_duration(seconds):>13}" for what, seconds in self.seconds.items()]
         return "\n".join([*lines, *([f"Too much: {self.advice}."] if self.advice else [])])
 
     __repr__ = __str__
+
+
+def _duration(seconds):
+    for unit, size in (("days", 86_400), ("hours", 3600), ("min", 60)):
+        if seconds >= 3 * size:
+            return f"{seconds / size:,.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def _line(what, n_bytes):
@@ -129,8 +136,8 @@ def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
     Raises
     ------
     ValueError, TypeError
-        Where a size is no int of at least 1, a parameter of the model is out of range, or the model, or a member of
-        it, is none of skvae.
+        Where a size is no int of at least 1, or there are more interactions than cells, where a parameter of the model
+        is out of range, or the model, or a member of it, is none of skvae.
 
     Examples
     --------
@@ -143,6 +150,8 @@ def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
     """
     sizes = {"n_users": n_users, "n_items": n_items, "n_interactions": n_interactions}
     size = Size(*(integer(1)(name, n) for name, n in sizes.items()))
+    if n_interactions > n_users * n_items:
+        raise ValueError(f"n_interactions == {n_interactions}, more than {n_users} users x {n_items} items have.")
     estimate = _estimate(model, size, probe)
     memory, available = estimate.memory, memory_of(estimate.device)
     return Cost(

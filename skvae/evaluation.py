@@ -155,6 +155,8 @@ class Evaluation:
         return {name: scores[~np.isnan(scores)] for name, scores in self.per_user.items()}
 
     def __sub__(self, other):
+        if not isinstance(other, Evaluation):
+            return NotImplemented
         for name in self.per_user:
             mine, others = self.per_user[name], other.per_user.get(name)
             if others is None or not np.array_equal(np.isnan(mine), np.isnan(others)):

@@ -188,6 +188,8 @@ def _any_is(types, classes):
 
 
 def _weights(values, name):
+    if values.dtype == object and _all_are(_types(values), (np.float16, np.float32)):
+        values = values.astype(np.float32)
     if _any_is(_types(values), DATES + DURATIONS):
         raise ValueError(f"Column {name!r} must hold numbers, got times: convert it, as with .dt.total_seconds().")
     weights = _finite(values, name, "numbers")

@@ -15,6 +15,7 @@ from .blend_normalizations import ROUNDING, SQUARED_IN_FLOAT32
 from .core.architecture import ACTIVATIONS
 from .core.files import check_place, written_whole
 from .linear import EASERecommender, LinearRecommender
+from .parameters import flag
 from .popularity import PopularityRecommender
 
 # Bytes of weights in one file: protobuf reads no message of 2 GiB, and the graph takes a few kB.
@@ -224,6 +225,7 @@ def to_onnx(estimator, path, *, k=10, exclude_seen=True):
     onnx = _import_onnx()
     path = Path(path)
     _check(estimator, path, k)
+    exclude_seen = flag("exclude_seen", exclude_seen)
     scoring = _scoring(estimator, "model")
     ranked = "Where (is_seen, minus_infinity, model_scores)" if exclude_seen else "Identity (model_scores)"
     model = onnx.parser.parse_model(MODEL.format(k=k, scoring=scoring.text, ranked=ranked))
@@ -279,7 +281,7 @@ def _writer(estimator):
         raise TypeError(
             "estimator must be a MultVAERecommender or MultDAERecommender, a linear model, a PopularityRecommender or "
             f"a blend of these, got {type(estimator).__name__}: of a Pipeline or a search pass the fitted recommender "
-            "inside, such as search.best_estimator_."
+            "inside, as pipeline[-1] of search.best_estimator_, and to the graph what pipeline[:-1].transform(X) gives."
         )
     return WRITERS[function]
 

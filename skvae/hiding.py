@@ -1,22 +1,17 @@
 """Which of a user's items are hidden: the one rule for score, scorers, early stopping, evaluate and pictures."""
 
-import datetime
 import numbers
-from contextlib import suppress
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
 from .core.user_warnings import warn_user
-from .matrix import as_csr, count_interactions, intact, row_blocks, row_sliceable, take_rows
+from .matrix import as_csr, count_interactions, row_blocks, row_sliceable, take_rows
 from .matrix_checks import check_columns_of_model, check_same_cells, column_names, is_matrix, shape_of
+from .timestamps import are_from, times_of_entries
 
 MIN_INTERACTIONS = 5
-TIMES_OF_ENCODER = (
-    " InteractionEncoder.timestamps(events) has the rows of fit_transform(events), and with "
-    "users=encoder.user_ids_of(events) those of transform(events)."
-)
 HELD_OUT_FRACTION = 0.2
 
 
@@ -88,11 +83,11 @@ def fold_in_split(
     """
     check_hiding(held_out_fraction, min_interactions, random_state)
     interactions = as_csr(X)
-    times = None if timestamps is None else _checked_times(interactions, timestamps, X)
+    times = None if timestamps is None else times_of_entries(interactions, timestamps, X)
     if at is None:
         hidden = _hidden(interactions, held_out_fraction, min_interactions, random_state, times)
     else:
-        hidden = _from_moment(at, times)
+        hidden = are_from(at, times)
     if sp.issparse(X):
         return type(X)(entries(interactions, ~hidden)), type(X)(entries(interactions, hidden))
     held_out = entries(interactions, hidden)
@@ -194,79 +189,11 @@ def interactions_needed(held_out_fraction, min_interactions):
     (5, 3)
     """
     if isinstance(held_out_fraction, numbers.Integral):
-        return max(held_out_fraction + 1, min_interactions)
+        return max(int(held_out_fraction) + 1, int(min_interactions))
     needed = int(min(1 / held_out_fraction, 2.0**53))
     while held_out_fraction * needed < 1 and needed < 2**53:
         needed += 1
     return max(needed, min_interactions)
-
-
-def _checked_times(interactions, timestamps, X):
-    """The timestamp of each entry of X, of shape (nnz,), of timestamps that have the cells of X."""
-    timestamps = (intact if sp.issparse(timestamps) else row_sliceable)(timestamps, "timestamps")
-    check_same_cells(timestamps, X, "timestamps", remedy=TIMES_OF_ENCODER)
-    return _times_of(interactions, timestamps)
-
-
-def _from_moment(at, times):
-    """Which entries are of a moment or later, bool (nnz,)."""
-    if times is None:
-        raise ValueError(f"at={at!r} cuts by time: pass timestamps too.")
-    moment = at
-    if isinstance(at, (str, datetime.date, np.datetime64)):
-        try:
-            moment = np.datetime64(_without_zone(at), "us")
-        except ValueError as error:
-            raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
-        moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
-    elif isinstance(at, bool) or not isinstance(at, numbers.Real):
-        raise TypeError(f"at must be a number in the unit of timestamps, or a date, got {at!r}.")
-    if times.dtype.kind == "m" or (times.dtype.kind == "M" and moment is at):
-        raise TypeError(
-            f"at={at!r} cannot be compared with timestamps of {times.dtype}: pass a date, or make them numbers."
-        )
-    hidden = times >= moment
-    if hidden.all() or not hidden.any():
-        first, last = times.min(), times.max()
-        if moment is not at and times.dtype.kind != "M" and max(abs(first), abs(last)) < 2**63:
-            first, last = (f"{time} ({np.datetime64(int(time), 'us').astype('M8[s]')})" for time in (first, last))
-        raise ValueError(
-            f"at={at!r} is not between the first and the last of the timestamps, {first} and {last}: a date is "
-            "compared as microseconds since 1970, a number as it is."
-        )
-    return hidden
-
-
-def _without_zone(at):
-    """A moment in UTC, without its zone."""
-    if isinstance(at, str):
-        with suppress(ValueError):  # NumPy reads other forms, such as a year and a month
-            at = datetime.datetime.fromisoformat(at)
-    return at.astimezone(datetime.UTC).replace(tzinfo=None) if getattr(at, "tzinfo", None) else at
-
-
-def _times_of(X, timestamps):
-    """The timestamp of each entry of X, of shape (nnz,)."""
-    users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
-    if sp.issparse(timestamps):
-        stored = sp.coo_array(timestamps)
-        cells = stored.row.astype(np.int64) * X.shape[1] + stored.col
-        order = np.argsort(cells)
-        wanted = users * X.shape[1] + X.indices
-        first, last = (np.searchsorted(cells, wanted, side, sorter=order) for side in ("left", "right"))
-        if (last - first != 1).any():
-            raise ValueError(
-                f"timestamps does not store exactly one value for {np.count_nonzero(last - first != 1)} of the "
-                f"{len(wanted)} interactions of X: store each once, a time of 0 too."
-            )
-        times = stored.data[order[first]]
-    else:
-        times = np.asarray(timestamps)[users, X.indices]
-    if times.dtype.kind not in "biufmM":
-        raise ValueError(f"timestamps must hold numbers or datetimes, got the dtype {times.dtype}.")
-    if not np.isfinite(times).all():
-        raise ValueError("timestamps must be finite for each interaction of X.")
-    return times
 
 
 def _hidden(X, held_out_fraction, min_interactions, seed, times):
@@ -274,8 +201,8 @@ def _hidden(X, held_out_fraction, min_interactions, seed, times):
     hidden = np.empty(X.nnz, bool)
     for block in row_blocks(X):
         part = slice(X.indptr[block.start], X.indptr[block.stop])
-        times_of_block = None if times is None else times[part]
-        hidden[part] = _hidden_of_block(X[block], held_out_fraction, min_interactions, seed, times_of_block)
+        of_block = None if times is None else times[part]
+        hidden[part] = _hidden_of_block(X[block], held_out_fraction, min_interactions, seed, of_block)
     return hidden
 
 
@@ -288,9 +215,8 @@ def _hidden_of_block(X, held_out_fraction, min_interactions, seed, times):
     latest_first = np.zeros(X.nnz, np.int8) if times is None else -np.unique(times, return_inverse=True)[1]
     draws = _mix(_item_hashes(X.shape[1], seed)[X.indices] ^ _mix(user_hashes(X, seed))[users])
     order = np.lexsort((draws, latest_first, users))
-    ranks = np.arange(X.nnz) - X.indptr[users]
     hidden = np.empty(X.nnz, bool)
-    hidden[order] = ranks < n_hidden[users]
+    hidden[order] = np.arange(X.nnz) - X.indptr[users] < n_hidden[users]
     return hidden
 
 

@@ -448,6 +448,8 @@ def ids_at(ids, indices, name):
     ValueError
         Where an index is out of range or not an integer.
     """
+    if np.ma.is_masked(indices):
+        raise ValueError(f"Indices of {name}s must not be masked: fill them, with -1 for none, as indices.filled(-1).")
     try:
         indices = np.asarray(indices)
     except ValueError as error:

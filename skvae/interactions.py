@@ -188,6 +188,8 @@ def _make(folder):
         raise FileNotFoundError(
             f"path is {str(folder)!r}, but there is no folder {str(folder.parent)!r}: make it first."
         )
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"path is {str(folder)!r}, a file: interactions need a folder of their own.")
     folder.mkdir(exist_ok=True)
     if not any(folder.iterdir()):
         _write_meta(folder, _Meta())

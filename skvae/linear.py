@@ -9,15 +9,16 @@ from .callbacks import CallbackSupportMixin, InverseMonitor, as_one_task, callba
 from .core.devices import check_device
 from .core.item_regression import Gram, device_for, item_regression
 from .core.processes import process_group
+from .core.user_warnings import warn_user
 from .fit_identity import identity_of
-from .linear_search import Setting, chosen, given_by, item_counts, item_powers, item_squares, n_inverses
+from .linear_search import Setting, chosen, given_by, inverses_of_fit, item_counts, item_powers, item_squares
 from .memory import check_linear
-from .model_selection import MIN_INTERACTIONS, count_interactions
 from .parameters import check_parameters, flag, integer, number
 from .ranking import ScoresOfArrays
 from .recommender import BaseRecommender, ItemsMixin, all_or_nothing, as_it_is
 
 LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
+SMALLEST_SCORE = 1e-34  # of what is far below, as weaker scores are, float32 has few digits or none
 
 
 class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
@@ -70,6 +71,16 @@ class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
 
     def _widen(self, n_items):
         """Nothing: what is beyond the weights is an added item."""
+
+
+def _warn_of_small_values(weights, X):
+    """Warn where scores, values times weights, may be so small that float32 has nothing for them but 0."""
+    largest = float(X.data.max()) * float(weights.max())
+    if largest < SMALLEST_SCORE and np.diff(X.indptr).max() > 1:
+        warn_user(
+            f"The largest value of X is {X.data.max():.3g}, with which scores are below what float32 holds, and items "
+            "are recommended by their numbers of users: multiply X by a constant that brings values near 1."
+        )
 
 
 def _check_finite(scores, X):
@@ -172,6 +183,7 @@ class EASERecommender(_ItemWeights):
             if weights is None:
                 raise _too_small(parameters.l2_regularization)
             self.weights_, self.item_counts_ = weights, item_counts(X)
+            _warn_of_small_values(weights, X)
         return self
 
 
@@ -352,8 +364,7 @@ class LinearRecommender(_ItemWeights):
             candidate, X = self._checked_anew(X, y)
             check_linear(self, parameters, X)
             given = given_by(parameters)
-            counts = count_interactions(X)
-            planned = n_inverses(given, len(counts), np.count_nonzero(counts >= MIN_INTERACTIONS))
+            planned = inverses_of_fit(given, X)
             context = callback_context(self, processes, max_subtasks=planned)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
@@ -371,6 +382,7 @@ class LinearRecommender(_ItemWeights):
             self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_ = setting
             if parameters.keep_gram:
                 self.gram_ = gram.kept
+            _warn_of_small_values(self.weights_, X)
             with processes.agreed():
                 context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from .core.item_regression import Gram, users_weighted
 from .hiding import hide_items
-from .model_selection import hold_out_users, n_held_out
+from .model_selection import MIN_INTERACTIONS, count_interactions, hold_out_users, n_held_out
 from .scoring import mean_validation_score
 
 VALIDATION_FRACTION = 0.1
@@ -89,6 +89,22 @@ def given_by(parameters):
     if not hasattr(parameters, "dropout"):
         return Setting(parameters.l2_regularization, 0.0, 0.0, 0.0)
     return Setting(parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent)
+
+
+def inverses_of_fit(given, X):
+    """What `n_inverses` gives of a matrix.
+
+    Parameters
+    ----------
+    given : Setting
+    X : csr_array of shape (n_users, n_items)
+
+    Returns
+    -------
+    int
+    """
+    counts = count_interactions(X)
+    return n_inverses(given, len(counts), np.count_nonzero(counts >= MIN_INTERACTIONS))
 
 
 def n_inverses(given, n_users, n_able):

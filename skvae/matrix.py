@@ -12,7 +12,7 @@ from collections.abc import Set
 import numpy as np
 import scipy.sparse as sp
 
-from .matrix_checks import check_no_pair, column_names
+from .matrix_checks import check_no_pair, check_not_masked, column_names
 
 ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
 
@@ -462,6 +462,7 @@ def item_indices(indices, name, n_items):
     """
     if isinstance(indices, Set):
         raise ValueError(f"{name} must be a list or array of item indices, got a set, which has no order.")
+    check_not_masked(indices, name)
     try:
         indices = np.asarray(indices)
     except ValueError:

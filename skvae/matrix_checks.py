@@ -58,6 +58,23 @@ def shape_of(X):
         return (len(X), None)
 
 
+def check_not_masked(values, name):
+    """Raise where part of an array is masked, which says that it is not there.
+
+    Parameters
+    ----------
+    values : object
+    name : str
+        What the error calls it.
+
+    Raises
+    ------
+    ValueError
+    """
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} must not be masked in part: drop what is masked, or fill it, as with .filled(...).")
+
+
 def is_matrix(y):
     """Whether a y is a held-out matrix, and not labels or None, which a search passes on.
 
@@ -137,6 +154,50 @@ def check_same_cells(matrix, X, name, beside="X", remedy=""):
         )
 
 
+def column_labels(table):
+    """Names of a table's columns that are no strings, such as the numbers of items, as strings.
+
+    scikit-learn remembers and compares names that are strings alone.
+
+    Parameters
+    ----------
+    table : sparse matrix, array or DataFrame
+
+    Returns
+    -------
+    array of str, or None
+        None where there are none, or these are strings, or 0, 1, 2 and so on, as pandas numbers what has no names.
+    """
+    names = column_names(table)
+    if names is None or any(isinstance(name, str) for name in names) or names == list(range(len(names))):
+        return None
+    return np.array([str(name) for name in names], dtype=object)
+
+
+def check_same_names(model, names_of, labels, name="X"):
+    """Raise where columns are not called as those that a model was fitted with, where both have names.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    names_of : array of str, or None
+        To compare with ``feature_names_in_``.
+    labels : array of str, or None
+        To compare with the model's `column_labels`.
+    name : str, default="X"
+        What the error calls the table.
+
+    Raises
+    ------
+    ValueError
+    """
+    has = f"{type(model).__name__} was fitted with"
+    for given, attribute in ((names_of, "feature_names_in_"), (labels, "_column_labels")):
+        fitted = getattr(model, attribute, None)
+        if given is not None and fitted is not None:
+            _check_same_columns(list(given), list(fitted), name, has, f"{name}[{', '.join(fitted[:2])}, ...]")
+
+
 def check_columns_of_model(model, table, name):
     """Raise where a table does not have the columns that a model was fitted with, in the same order.
 
@@ -157,6 +218,7 @@ def check_columns_of_model(model, table, name):
     if fitted is not None:
         has = f"{type(model).__name__} was fitted with"
         _check_same_columns(column_names(table), list(fitted), name, has, f"{name}[model.feature_names_in_]")
+    check_same_names(model, None, column_labels(table), name)
 
 
 def check_columns_of_fit(model, matrix, table, name):
@@ -181,6 +243,7 @@ def check_columns_of_fit(model, matrix, table, name):
     fitted = getattr(model, "feature_names_in_", None)
     if fitted is not None:
         _check_same_columns(column_names(table), list(fitted), name, "X has", f"{name}[X.columns]")
+    check_same_names(model, None, column_labels(table), name)
 
 
 def names_with_added(model, names, n_items):

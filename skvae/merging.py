@@ -186,8 +186,8 @@ class Gatherer:
             With "error".
         """
         message = (
-            f"{self.n_unknown} of {self.n_events} events are of {len(self.unknown_ids)} items that fit did not keep, "
-            f"such as {min(self.unknown_ids)!r}"
+            f"{self.n_unknown} of {self.n_events} events are of items that the encoder does not have, "
+            f"{len(self.unknown_ids)} different ones, such as {min(self.unknown_ids)!r}"
         )
         if handle_unknown == "error":
             raise ValueError(f'{message}: drop them, or use handle_unknown="ignore".')

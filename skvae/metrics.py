@@ -11,15 +11,14 @@ all users together spread over the items; `novelty_at_k`, `popularity_at_k` and 
 are means over users, as the ranking metrics are.
 """
 
-import numbers
-
 import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_scalar, gen_batches
+from sklearn.utils import gen_batches
 
 from .core.user_warnings import warn_user
 from .matrix import as_csr, count_users
+from .parameters import flag, integer
 from .ranked_item_checks import as_ranked, first_k, unit_vectors
 
 # Floats of summed item vectors held at once, 16 MB
@@ -430,7 +429,7 @@ def _relevant_keys(held_out):
 
 def _exposures(items, n_items, k):
     """How many users have each item among their first k, int array (n_items,)."""
-    check_scalar(n_items, "n_items", numbers.Integral, min_val=1)
+    n_items = integer(1)("n_items", n_items)
     items = first_k(items, n_items, k)
     return np.bincount(items[items >= 0], minlength=n_items)
 
@@ -461,7 +460,7 @@ def _result(gains, most, n_relevant, per_user, needed="a held-out item"):
     scores = np.full(len(n_relevant), np.nan)
     scored = n_relevant > 0
     np.divide(gains, most, out=scores, where=scored)
-    if per_user:
+    if flag("per_user", per_user):
         return scores
     if not scored.any():
         warn_user(f"No user has {needed}: the metric is NaN.", UndefinedMetricWarning)

@@ -276,6 +276,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
                 f"kl_schedule is an object of your own, which does not use anneal_cap={cap!r} and "
                 f'total_anneal_steps={steps!r}: leave both "auto", or use kl_schedule="linear".'
             )
+        if not isinstance(parameters.kl_schedule, str):
+            number(minimum=0)("kl_schedule.final", parameters.kl_schedule.final)
+            number(minimum=0)("kl_schedule.weight(0)", parameters.kl_schedule.weight(0))
         return parameters
 
     def _architecture(self, parameters):

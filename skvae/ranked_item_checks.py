@@ -6,6 +6,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_scalar
 
 from .matrix import as_csr, dense_values
+from .matrix_checks import check_not_masked
 
 MOST_RANKS = 2**31 - 1
 
@@ -24,8 +25,9 @@ def as_ranked(items):
     Raises
     ------
     ValueError
-        Where it has another number of dimensions, or does not hold integers.
+        Where it has another number of dimensions, or does not hold integers, or some are masked.
     """
+    check_not_masked(items, "items")
     try:
         items = np.asarray(items)
     except ValueError:  # lists of different lengths
@@ -58,7 +60,7 @@ def first_k(items, n_items, k=None):
     """
     items = as_ranked(items)
     n_ranks = items.shape[1]
-    k = check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1, max_val=MOST_RANKS)
+    k = int(check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1, max_val=MOST_RANKS))
     if n_ranks < min(k, n_items):
         raise ValueError(f"items holds {n_ranks} ranks per user, k={k} needs more: recommend at least k items.")
     items = items[:, :k]
@@ -89,5 +91,11 @@ def unit_vectors(item_vectors):
             f"{str(error).partition(',')[0]}: they are finite numbers in two dimensions, with a row for each item and "
             "a column for each of its features, such as pandas.get_dummies makes of genres."
         ) from error
-    vectors = normalize(vectors.astype(np.float64))
-    return sp.csr_array(vectors) if sp.issparse(vectors) else vectors
+    vectors = vectors.astype(np.float64)
+    largest = abs(vectors).max(axis=1)  # whose squares may leave float64, and normalize takes 1e-16 for nothing
+    largest = largest.toarray() if sp.issparse(largest) else largest
+    largest[largest == 0] = 1
+    if not sp.issparse(vectors):
+        return normalize(vectors / largest[:, None])
+    vectors.data /= np.repeat(largest, np.diff(vectors.indptr))
+    return sp.csr_array(normalize(vectors))

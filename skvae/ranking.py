@@ -26,8 +26,8 @@ from sklearn.utils.validation import _num_samples
 
 from .core.devices import tensor_of
 from .matrix import as_csr, item_indices, row_sliceable, take_rows
-from .matrix_checks import check_columns_of_model, check_same_cells, column_names
-from .parameters import integer
+from .matrix_checks import check_columns_of_model, check_not_masked, check_same_cells, column_names
+from .parameters import flag, integer
 
 # Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
 # blocks of that size are fresh pages each time, and 1 MB is too few users for the matrix product.
@@ -66,8 +66,8 @@ def top_k(scores, k):
 
     Parameters
     ----------
-    scores : array of shape (n_users, n_items), float
-        Higher is better; not modified.
+    scores : array of shape (n_users, n_items)
+        Real numbers, higher is better; not modified.
     k : int
         At least 1; may exceed n_items.
 
@@ -76,12 +76,14 @@ def top_k(scores, k):
     items : int64 array of shape (n_users, k)
         Item indices, -1 where none is left.
     scores : float array of shape (n_users, k)
-        In the dtype of ``scores``.
+        In the dtype of ``scores``; of integers float64.
 
     Raises
     ------
     ValueError
-        Where a score is NaN, or k is below 1.
+        Where a score is NaN or masked, or k is below 1.
+    TypeError
+        Where scores are no real numbers.
 
     Examples
     --------
@@ -94,41 +96,52 @@ def top_k(scores, k):
     array([[ 2. ,  2. ,  0.5, -inf]])
     """
     k = integer(1)("k", k)
-    scores = np.asarray(scores)
+    scores = _real_numbers(scores)
     if scores.ndim != 2:
         raise ValueError(f"scores must be of shape (n_users, n_items), got {scores.ndim} dimension(s).")
-    if not np.issubdtype(scores.dtype, np.floating):
-        scores = scores.astype(np.float64)  # integers above 2**24 are equal in float32
-    items, best = np.empty((len(scores), k), np.int64), np.empty((len(scores), k), scores.dtype)
     tile = slice(0, scores.shape[1]), tensor_of(np.ascontiguousarray(scores))
-    _write_top_k([tile] if scores.size else [], items, best)
-    return items, best
+    return _top_k_of_tiles([tile], len(scores), k)
 
 
-def _write_top_k(tiles, items, best):
-    """Write what `top_k` returns of scores that come as (slice of items, tensor), in the order of the items."""
-    items[:], best[:] = -1, -np.inf
+def _real_numbers(scores):
+    """Scores as an array of a type that torch can rank, in which they have the same order."""
+    check_not_masked(scores, "scores")
+    scores = np.asarray(scores.toarray() if sp.issparse(scores) else scores)
+    if scores.dtype.kind == "c":
+        raise TypeError(f"scores must be real numbers, got {scores.dtype}.")
+    if scores.dtype.kind in "iu" and scores.dtype != np.uint64:
+        return scores.astype(np.int64)
+    is_known = scores.dtype.kind == "f" and scores.dtype.itemsize <= 8
+    return scores.astype(scores.dtype.newbyteorder("=") if is_known else np.float64, copy=False)
+
+
+def _top_k_of_tiles(tiles, n_users, k, name="scores"):
+    """What `top_k` returns, of scores that come as (slice of items, tensor), in the order of the items."""
     before: tuple = ()  # values and items that are the best so far
     for tile, scores in tiles:
-        if not scores.shape[1]:
+        if not scores.numel():
+            before = before or (scores[:, :0], scores[:, :0].long())
             continue
-        values, ranked = _top_k(scores, min(items.shape[1], scores.shape[1]))
+        values, ranked = _top_k(scores, min(k, scores.shape[1]), name)
         ranked = ranked + tile.start
         if before:  # of equal scores those before have the lower items
             values, ranked = (torch.cat(pair, 1) for pair in zip(before, (values, ranked), strict=True))
-            values, order = _top_k(values, min(items.shape[1], tile.stop))
+            values, order = _top_k(values, min(k, tile.stop), name)
             ranked = ranked.gather(1, order)
         before = values, ranked
-    for whole, part in zip((best, items), before, strict=False):
-        whole[:, : part.shape[1]] = part.numpy(force=True)
+    values, ranked = (part.numpy(force=True) for part in before)
+    values = values.astype(np.float64 if values.dtype.kind == "i" else values.dtype, copy=False)
+    items, best = np.full((n_users, k), -1, np.int64), np.full((n_users, k), -np.inf, values.dtype)
+    items[:, : ranked.shape[1]], best[:, : ranked.shape[1]] = ranked, values
     items[best == -np.inf] = -1
+    return items, best
 
 
-def _top_k(scores, k):
+def _top_k(scores, k, name):
     """torch.topk with ties in index order; one place more than k shows a tie at the k-th."""
     values, items = _top_k_of_groups(scores, min(k + 1, scores.shape[1]))
     if values[:, 0].isnan().any():
-        raise ValueError("scores must not contain NaN.")
+        raise ValueError(f"{name} must not contain NaN.")
     equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -torch.inf)
     tied = torch.nonzero(equal.any(1)).flatten()
     values, items = values[:, :k], items[:, :k]
@@ -194,7 +207,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     items : int64 array of shape (n_users, k)
         Best first; -1 where fewer than k items are left.
     scores : float32 array of shape (n_users, k)
-        -inf where items is -1.
+        -inf where items is -1. Of a model that gives float64 or integers float64.
 
     Raises
     ------
@@ -219,6 +232,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     n_users, n_items = X.shape
     excluded = _excluded_cells(model, exclude, X)
     blocked = _blocked_items(candidates, None if excluded is not None else exclude, n_items)
+    exclude_seen = flag("exclude_seen", exclude_seen)
     items = np.empty((n_users, k), np.int64)
     scores = np.empty((n_users, k), np.float32)
     scorer = _block_scorer(model)
@@ -229,12 +243,14 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
         seen = as_csr(rows)
         cells = ([seen] if exclude_seen else []) + ([] if excluded is None else [excluded[block]])
         tiles = _masked(_tiles(scorer, rows, n_items, width), cells, blocked)
-        _write_top_k(tiles, items[block], scores[block])
+        items[block], best = _top_k_of_tiles(tiles, block.stop - first, k, f"scores of {type(model).__name__}")
+        scores = scores.astype(np.promote_types(scores.dtype, best.dtype), copy=False)
+        scores[block] = best
     return items, scores
 
 
 def steps_and_model(model):
-    """The steps of a Pipeline before its model, and the model; of a search those of its best estimator.
+    """The steps of Pipelines before the model in them, and the model; of a search those of its best estimator.
 
     Parameters
     ----------
@@ -246,12 +262,20 @@ def steps_and_model(model):
         None where there are none.
     model : fitted estimator
     """
-    from sklearn.pipeline import Pipeline  # as slow to import as half of skvae
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.pipeline import Pipeline, make_pipeline  # as slow to import as half of skvae
 
-    model = getattr(model, "best_estimator_", model)
-    if not isinstance(model, Pipeline):
-        return None, model
-    return model[:-1] or None, model[-1]
+    steps: list = []
+    while True:
+        if isinstance(model, FrozenEstimator):
+            model = model.estimator
+        elif isinstance(model, Pipeline):
+            steps += [model[:-1]] if len(model) > 1 else []
+            model = model[-1]
+        elif hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        else:
+            return make_pipeline(*steps) if steps else None, model
 
 
 def _check_scores_items(model):
@@ -311,7 +335,7 @@ class ScoresOfArrays:
 
         Returns
         -------
-        float32 tensor of shape (n_users, n_items)
+        tensor of shape (n_users, n_items)
         """
         return torch.from_numpy(item_scores(self.model, X))
 
@@ -331,16 +355,18 @@ def item_scores(model, X):
 
     Returns
     -------
-    float32 array of shape (n_users, n_items)
-        A copy: the scores may be the model's own.
+    float32 or float64 array of shape (n_users, n_items)
+        A copy: the scores may be the model's own. float64 where they are not exact in float32.
 
     Raises
     ------
     ValueError
-        Where the scores have another shape.
+        Where the scores have another shape, or some are masked.
+    TypeError
+        Where they are no real numbers.
     """
-    scores = model.decision_function(X)
-    scores = np.array(scores.toarray() if sp.issparse(scores) else scores, np.float32, order="C")
+    scores = _real_numbers(model.decision_function(X))
+    scores = np.array(scores, np.float32 if scores.dtype in (np.float16, np.float32) else np.float64, order="C")
     if scores.shape != (_num_samples(X), X.shape[1]):
         raise ValueError(
             f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of "

@@ -1,6 +1,7 @@
 """Recommendations to the users of a table, as a table of the kind that came in."""
 
 import numbers
+from collections.abc import Set
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -31,6 +32,7 @@ def check_same_items(model, encoder):
     """
     n_fitted, n_items = getattr(model, "n_features_in_", None), len(encoder.item_ids_)
     if n_fitted is None or n_fitted == n_items:
+        _check_no_other_order(model, encoder)
         return
     remedy = "recommend with the encoder that made the matrix of its fit."
     if n_fitted < n_items:
@@ -62,7 +64,7 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
     -------
     DataFrame, or dict of str to array
     """
-    if found.lacks_weights:
+    if found.lacks_weights and X.nnz:
         _check_events_count(encoder, model, X)
     excluded = None
     if exclude_seen and X.nnz < len(found.cells.pairs):  # of some, the weight is too low
@@ -95,13 +97,26 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
     return table_like(found.table, result, encoder.user, encoder.item, item_index(encoder))
 
 
+def _check_no_other_order(model, encoder):
+    """Raise where a column of the table that a model was fitted on is called as the item of another column."""
+    names = getattr(model, "feature_names_in_", getattr(model, "_column_labels", None))
+    columns = {} if names is None else {str(id): column for column, id in enumerate(encoder.item_ids_.tolist())}
+    for column, name in enumerate(() if names is None else names):
+        if columns.get(name, column) != column:
+            raise ValueError(
+                f"{type(model).__name__} was fitted on a table with {name!r} in column {column}, which is the "
+                f"encoder's column {columns[name]}: fit it on the columns encoder.item_ids_, in this order."
+            )
+
+
 def _check_events_count(encoder, model, X):
     """Raise where the steps before a model drop the events of users, since these weigh 1 for want of a weight."""
     steps, recommender = steps_and_model(model)
-    if steps is None or not X.nnz:
-        return
     users = X[count_interactions(X) > 0]
-    n_lost = np.count_nonzero(count_interactions(as_csr(steps.transform(users))) == 0)
+    left = users if steps is None else as_csr(steps.transform(users))
+    n_lost = np.count_nonzero(count_interactions(left) == 0)
+    for member in getattr(recommender, "estimators_", ()):  # of a blend
+        _check_events_count(encoder, member, left)
     if n_lost:
         raise ValueError(
             f"events has no column {encoder.weight!r}, so that an event weighs 1, and of {n_lost} of {users.shape[0]} "
@@ -127,7 +142,7 @@ def rows_or_empty(X, rows):
 
 
 def _known_columns(item_ids, name, encoder):
-    columns = columns_of(read_ids(item_ids, name), encoder)
+    columns = columns_of(read_ids(list(item_ids) if isinstance(item_ids, Set) else item_ids, name), encoder)
     return columns[columns >= 0]
 
 
@@ -246,6 +261,8 @@ def _objects_as_series(column, objects):
     library, values = column.implementation, objects.tolist()
     data = objects if library.is_pandas_like() else values
     attempts = [partial(nw.new_series, column.name, data, backend=library)]
+    if library.is_pandas():  # which has strings of pyarrow by itself, and no half characters in these
+        attempts.append(partial(library.to_native_namespace().Series, data, name=column.name, dtype=object))
     if library.is_polars():
         polars = library.to_native_namespace()
         attempts += [

@@ -29,7 +29,9 @@ from .matrix_checks import (
     check_no_matrix_as_y,
     check_no_table_of_events,
     check_same_cells,
+    check_same_names,
     check_trainable,
+    column_labels,
     column_names,
     is_matrix,
     is_pair,
@@ -221,7 +223,7 @@ class BaseRecommender(BaseEstimator):
     def _checked_anew(self, X, y=None):
         """A stand-in for this estimator, without its model, that knows columns and users of X, and X checked."""
         stored = hasattr(self, "store_user_hashes") and flag("store_user_hashes", self.store_user_hashes)
-        candidate, model = object.__new__(type(self)), {self._model, *self._beside_model}
+        candidate, model = object.__new__(type(self)), {self._model, *self._beside_model, "_column_labels"}
         candidate.__dict__.update((name, value) for name, value in vars(self).items() if name not in model)
         X = candidate._check_interactions(X, reset=True, y=y)
         candidate._user_hashes = np.unique(user_hashes(X)) if stored else None
@@ -233,9 +235,10 @@ class BaseRecommender(BaseEstimator):
         for name in () if keep_model else (self._model, *self._beside_model):
             self.__dict__.pop(name, None)
         if keep_model:
+            check_same_names(self, *(vars(candidate).get(name) for name in ("feature_names_in_", "_column_labels")))
             candidate._user_hashes = _all_hashes(self, candidate._user_hashes)
         with all_or_nothing(self):
-            for name in ("n_features_in_", "feature_names_in_", "_user_hashes"):
+            for name in ("n_features_in_", "feature_names_in_", "_column_labels", "_user_hashes"):
                 self.__dict__.pop(name, None)
                 if name in vars(candidate):
                     setattr(self, name, vars(candidate)[name])
@@ -276,6 +279,11 @@ class BaseRecommender(BaseEstimator):
                 f"{str(error).rstrip()}\nWhere the last columns are new items, add_items({n_more}{names}) gives a "
                 "fitted model columns for them."
             ) from error
+        labels = column_labels(X)
+        if not reset:
+            check_same_names(self, None, labels)
+        elif labels is not None:
+            self._column_labels = labels
         return checked
 
     def _validation_pair(self, X_val):
@@ -425,7 +433,8 @@ class ItemsMixin:
         with all_or_nothing(self):
             self._widen(n_items)
             self.n_features_in_ += n_items
-            self.__dict__.pop("feature_names_in_", None)
+            for kind in ("feature_names_in_", "_column_labels"):
+                self.__dict__.pop(kind, None)
             if names is not None:
                 self.feature_names_in_ = names
         return self

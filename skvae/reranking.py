@@ -4,8 +4,9 @@ import numbers
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_scalar
 
+from .matrix_checks import check_not_masked
+from .parameters import number
 from .ranked_item_checks import first_k, unit_vectors
 
 
@@ -30,7 +31,8 @@ def rerank(items, scores, item_vectors, k=None, *, relevance_weight=0.7):
     item_vectors : sparse matrix or array of shape (n_items, n_features)
         What describes each item, one row per item: genres, an embedding, or the transposed training matrix ``X.T``,
         not X, whose rows are users. With ``X.T`` items are similar that the same users have. A vector of zeros is
-        similar to nothing.
+        similar to nothing. Of one category per item each is represented once, and the rest is by score, since an item
+        is as similar to the chosen ones as to the most similar of them.
     k : int, default=None
         Items to choose for each user; None: all n_ranks, in a new order.
     relevance_weight : float, default=0.7
@@ -62,11 +64,11 @@ def rerank(items, scores, item_vectors, k=None, *, relevance_weight=0.7):
     >>> rerank([[0, 1, 2]], [[3.0, 2.9, 2.0]], genres, k=2, relevance_weight=0.5)
     (array([[0, 2]]), array([[3., 2.]]))
     """
-    check_scalar(relevance_weight, "relevance_weight", numbers.Real, min_val=0, max_val=1)
+    relevance_weight = number(minimum=0, maximum=1)("relevance_weight", relevance_weight)
     vectors = unit_vectors(item_vectors)
     items = first_k(items, vectors.shape[0])
     scores = _checked_scores(scores, items)
-    k = check_scalar(items.shape[1] if k is None else k, "k", numbers.Integral, min_val=1, max_val=items.shape[1])
+    k = number(numbers.Integral, 1, items.shape[1])("k", items.shape[1] if k is None else k)
     chosen = np.full((len(items), k), -1), np.full((len(items), k), -np.inf, scores.dtype)
     for user, is_listed in enumerate(items >= 0):
         listed, relevance = items[user, is_listed], scores[user, is_listed]
@@ -76,6 +78,7 @@ def rerank(items, scores, item_vectors, k=None, *, relevance_weight=0.7):
 
 
 def _checked_scores(scores, items):
+    check_not_masked(scores, "scores")
     scores = np.asarray(scores)
     if scores.shape != items.shape:
         raise ValueError(

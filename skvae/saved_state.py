@@ -39,7 +39,8 @@ PIECES = {piece.__name__: piece for table in (LIKELIHOODS, PRIORS, SCHEDULES) fo
 FUNCTIONS = {function.__name__: function for function in (*INITIALIZATIONS.values(), *NORMALIZATIONS.values())}
 FUNCTIONS |= {name: getattr(np, name) for name in ("log1p", "expm1", "log2", "exp2", "sqrt", "square", "sign")}
 # Attributes that a fitted model may have or not
-OPTIONAL = {"_sklearn_output_config", "_user_hashes", "best_iter_", "feature_names_in_", "gram_", "idf_", "target_"}
+OPTIONAL = {"_column_labels", "_sklearn_output_config", "_user_hashes"}
+OPTIONAL |= {"best_iter_", "feature_names_in_", "gram_", "idf_", "target_"}
 # What a later fit alone would use: optimizer, callbacks, requests to a routing Pipeline or search
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
 # Parameters that say something of the machine that fitted, and have these values in a file
@@ -240,7 +241,7 @@ def _of_any(model):
 
 
 def _of_recommender(model):
-    return _of_any(model) | {"_user_hashes": _hashes}
+    return _of_any(model) | {"_user_hashes": _hashes, "_column_labels": _names(_n_items(model))}
 
 
 def _of_popularity(model):

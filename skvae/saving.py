@@ -182,7 +182,10 @@ class _Writer:
             return self._nodes(value, where)
         if type(value) is tuple:
             return {"tuple": self._nodes(value, where)}
-        if type(value) is dict and all(type(name) is str for name in value):
+        if type(value) is dict:
+            strange = [name for name in value if type(name) is not str]
+            if strange:
+                raise _refusal(where, f"a dict with the key {strange[0]!r}, which is no string")
             return {"dict": {name: self.node(part, f"{where}.{name}") for name, part in value.items()}}
         if isinstance(value, np.ndarray):
             return self._of_objects(value, where) if value.dtype == object else {"array": self._array(value, where)}

@@ -163,6 +163,7 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     for first in range(0, len(users), USERS_PER_BLOCK):
         rows = users[first : first + USERS_PER_BLOCK]
         items, _ = recommend(model, take_rows(fold_in, rows), k, exclude_seen=exclude_seen)
+        items.flags.writeable = False  # each metric gets the same
         for name, function in functions.items():
             scores[name][rows] = _one_each(function(relevant[rows], items, per_user=True), len(rows), name)
     return scores

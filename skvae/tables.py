@@ -275,8 +275,7 @@ def read_list(values, name):
     if isinstance(values, Mapping) and any(value is not None for value in values.values()):
         raise TypeError(f"{name} must be an array or a list of ids, got {type(values).__name__} with values.")
     array = _array(values, name)
-    if isinstance(array, Instants):
-        array = array.values
+    array = array.values if isinstance(array, Instants) else array
     if array.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}.")
     n_missing = _count_missing(array)
@@ -345,6 +344,8 @@ def _frame_columns(frame, names, table, optional, ids):
             elif {*missing} <= {"weight", "timestamp"}:
                 added = ", ".join(f"{names[role]}=..." for role in missing)
                 remedy = f"{remedy[:-1]}, or add what is missing, as events.assign({added})."
+            if any(index := getattr(getattr(frame.to_native(), "index", None), "names", ())):
+                remedy = f"Its index has {_listed(index)}: make columns of it, as events.reset_index()."
         else:
             remedy = "Rename " + " and ".join(f"that of {role}s to {names[role]!r}" for role in missing) + "."
         raise ValueError(
@@ -387,8 +388,9 @@ def _array(column, name):
         column = column.to_pylist()  # NumPy would get floats from pyarrow where an integer is missing
     if hasattr(column, "__array__"):
         return _filled(np.asarray(column))
-    if isinstance(column, (str, bytes)) or not hasattr(column, "__iter__"):
-        raise TypeError(f"{name} must be an array or a list, got {column!r}.")
+    if isinstance(column, (str, bytes, set, frozenset)) or not hasattr(column, "__iter__"):
+        got = "a set, which has no order" if isinstance(column, (set, frozenset)) else repr(column)
+        raise TypeError(f"{name} must be an array or a list, got {got}.")
     return np.fromiter(column, object)  # NumPy itself would make strings of numbers beside strings
 
 

@@ -630,3 +630,13 @@ def test_validation_users_that_are_none_are_said_by_name(estimator, X):
         estimator.fit(X, X_val=X[:0])
     with pytest.raises(ValueError, match=r"^X_val has 3 parts: pass one matrix, or a pair"):
         estimator.fit(X, X_val=(X, X, X))
+
+
+def test_a_warm_start_on_a_table_with_its_columns_in_another_order_is_refused(estimator, X):
+    for names in ([f"i{item}" for item in range(200)], range(1000, 1200)):
+        frame = pd.DataFrame(X.toarray(), columns=names)
+        model = clone(estimator).set_params(warm_start=True).fit(frame)
+        before = model.decision_function(frame[:5])
+        with pytest.raises(ValueError, match=r"^X has the column 'i?1*199' where .* was fitted with 'i?1*0+'"):
+            model.fit(frame[frame.columns[::-1]])
+        np.testing.assert_array_equal(model.decision_function(frame[:5]), before)

@@ -253,3 +253,11 @@ def test_the_number_of_items_is_a_positive_integer(name):
         CATALOGUE[name]([[-1]], 0)
     with pytest.raises(TypeError, match="n_items must be an instance of int, not"):
         CATALOGUE[name]([[0]], np.ones((3, 3)))
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 1e-320])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_diversity_does_not_depend_on_the_lengths_of_vectors(scale, container):
+    vectors = np.array([[1.0, 1, 0], [1, 0, 0], [0, 0, 0]])
+    expected = diversity_at_k([[0, 1, 2]], vectors)
+    assert diversity_at_k([[0, 1, 2]], container(scale * vectors)) == pytest.approx(expected)

@@ -531,3 +531,8 @@ def test_a_member_that_is_there_twice_is_widened_once(members, many):
     blend = BlendRecommender([("one", twice), ("two", twice)], prefit=True, weights=[1, 2]).fit(many)
     assert blend.add_items(2).decision_function(widened(many, 2)).shape == (900, 102)
     assert twice.n_features_in_ == 102
+
+
+def test_names_of_members_are_strings(many):
+    with pytest.raises(TypeError, match="Names of members must be strings, got 1"):
+        BlendRecommender([(1, EASERecommender())]).fit(many)

@@ -434,6 +434,31 @@ def test_a_ctrl_c_before_the_first_minute_writes_what_there_is(users, path, monk
     assert_same_model(model.set_params(checkpoint=None), expected)
 
 
+@pytest.mark.usefixtures("python_s_own_handler")
+@pytest.mark.parametrize("kind", [SMALL_RECVAE, SMALL_VAE, SMALL_DAE], ids=lambda kind: type(kind).__name__)
+def test_a_ctrl_c_while_an_epoch_is_validated_writes_what_there_is(kind, users, path, monkeypatch):
+    score, n_scored = fitting.validation_score, [0]
+    estimator = clone(kind).set_params(early_stopping=True, max_iter=6, n_iter_no_change=6)
+    expected = clone(estimator).fit(users[:100], X_val=users[100:])
+
+    def interrupted(*args):
+        n_scored[0] += 1
+        if n_scored[0] == 3:
+            signal.raise_signal(signal.SIGINT)
+        return score(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "SECONDS", 60)
+        patch.setattr(fitting, "validation_score", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="is fitted"):
+            clone(estimator).set_params(checkpoint=path).fit(users[:100], X_val=users[100:])
+        assert os.listdir(path.parent) == [path.name]
+        n_finished = n_scored[0]
+        model = clone(estimator).set_params(checkpoint=path).fit(users[:100], X_val=users[100:])
+    assert n_scored[0] == expected.n_iter_ > n_finished
+    assert_same_model(model.set_params(checkpoint=None), expected)
+
+
 # -- in a folder
 
 

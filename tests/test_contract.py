@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 from types import SimpleNamespace
 
 import cloudpickle
@@ -751,6 +752,21 @@ def test_another_number_of_items_is_refused_everywhere(estimator, X):
         for X_val, name in ((X[:, :100], "X_val"), ((X, X[:, :100]), r"X_val\[1\]")):
             with pytest.raises(ValueError, match=f"^{name} has 100 columns, X has 200: they must be the same"):
                 estimator.fit(X, X_val=X_val)
+
+
+def test_columns_that_are_numbers_of_items_are_compared(estimator, X, tmp_path):
+    table = pd.DataFrame(X.toarray(), columns=np.arange(1000, 1200))
+    model = clone(estimator).fit(table)
+    skvae.save(model, tmp_path / "model")
+    for fitted in (model, skvae.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
+        for other in (table[table.columns[::-1]], table.set_axis(range(500, 700), axis=1)):
+            for call in (fitted.recommend, partial(evaluate, fitted), getattr(fitted, "partial_fit", fitted.predict)):
+                with pytest.raises(
+                    ValueError, match=r"^X has the column '\d+' where .* was fitted with '1000' \(column 0"
+                ):
+                    call(other)
+        np.testing.assert_array_equal(fitted.predict(table), fitted.predict(X))
+    assert not hasattr(clone(model).fit(X), "_column_labels")
 
 
 def test_more_items_than_the_model_has_are_told_of_add_items(estimator, X):

@@ -1,6 +1,7 @@
 """What a fit will take, before it runs: laws between sizes, and what fits resolve and hold."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -273,3 +274,14 @@ def test_fitted_members_of_a_blend_take_nothing_more(X):
 def test_a_class_is_no_recommender():
     with pytest.raises(TypeError, match=r"got the class MultDAERecommender: pass MultDAERecommender\(\)"):
         estimate_cost(MultDAERecommender, 10, 10, 10)
+
+
+def test_more_interactions_than_cells_are_refused():
+    with pytest.raises(ValueError, match="n_interactions == 101, more than 10 users x 10 items have"):
+        estimate_cost(EASERecommender(), 10, 10, 101)
+
+
+def test_long_times_are_told_in_longer_units():
+    cost = estimate_cost(EASERecommender(), 10, 10, 100, probe=False)
+    for seconds, text in ((9.5, "9.5 s"), (900, "15 min"), (36_000, "10 hours"), (5e6, "57.9 days")):
+        assert str(replace(cost, seconds={"an inverse": seconds})).splitlines()[-1].endswith(f" {text}")

@@ -348,3 +348,16 @@ def test_each_metric_counts_its_own_users_whichever_comes_first():
         assert evaluation.to_frame()["n_users"].to_dict() == n_users
         assert np.isnan(evaluation.mean["none"])
         assert (evaluation.n_users, evaluation.n_left_out) == (34, 0)
+
+
+def test_a_metric_cannot_change_the_items_of_the_others(X):
+    def in_place(held_out, items, per_user):
+        items.sort(axis=1)
+
+    with pytest.raises(ValueError, match="read-only"):
+        evaluate(PopularityRecommender().fit(X[:400]), X[400:], {"in place": in_place, "ndcg": ndcg_at_k})
+
+
+def test_only_an_evaluation_is_subtracted(X):
+    with pytest.raises(TypeError, match="unsupported operand"):
+        evaluate(PopularityRecommender().fit(X[:400]), X[400:]) - 0

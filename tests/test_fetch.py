@@ -649,3 +649,26 @@ def test_the_small_movielens_of_this_repository_can_be_read_in_the_official_form
     assert [movielens.genre_names[place] for place in np.flatnonzero(movielens.item_genres[toy_story])] == [
         "Adventure", "Animation", "Children", "Comedy", "Fantasy",
     ]  # fmt: skip
+
+
+def test_genres_of_100k_are_told_by_their_numbers(tmp_path):
+    folder = write_folder(tmp_path, "100k")
+    expected = fetch_movielens("100k", path=folder)
+    genres = next(folder.rglob("u.genre"))
+    genres.write_bytes(b"\n".join(reversed(genres.read_bytes().split())))
+    np.testing.assert_array_equal(fetch_movielens("100k", path=folder).item_genres, expected.item_genres)
+    genres.write_text("unknown|0\nWar|2\n")
+    with pytest.raises(ValueError, match=r"u.genre must number its genres from 0 on, each once, got \[0, 2\]"):
+        fetch_movielens("100k", path=folder)
+
+
+def test_a_line_of_100k_without_a_bar_is_named(tmp_path):
+    folder = write_folder(tmp_path, "100k")
+    next(folder.rglob("u.item")).write_text("1\n")
+    with pytest.raises(ValueError, match="line 1 is '1'"):
+        fetch_movielens("100k", path=folder)
+
+
+def test_a_list_of_variants_is_refused():
+    with pytest.raises(ValueError, match="variant must be one of"):
+        fetch_movielens(["1m"])

@@ -399,3 +399,9 @@ def test_who_opens_a_folder_while_it_is_saved_gets_the_old_or_the_new_matrix(X, 
         file.unlink()
     with pytest.raises(ValueError, match="which is damaged"):
         open_interactions(path)
+
+
+def test_a_file_where_a_folder_should_be_is_named(X, tmp_path):
+    (tmp_path / "X").write_text("")
+    with pytest.raises(FileExistsError, match="a file: interactions need a folder of their own"):
+        save_interactions(X, tmp_path / "X")

@@ -528,3 +528,12 @@ def test_a_fit_and_a_refit_hold_one_matrix_and_the_one_that_is_kept(keep_gram, n
     finally:
         tracemalloc.stop()
     assert n_matrices <= peak / model.weights_.nbytes < n_matrices + 0.5
+
+
+@pytest.mark.parametrize("model", [EASERecommender(), LinearRecommender()])
+def test_values_with_which_scores_leave_float32_are_warned_of(model):
+    X = make_interactions(n_users=300, n_items=30, random_state=0).astype(np.float64)
+    scale = 1e-16 if isinstance(model, EASERecommender) else 1e-36
+    with pytest.warns(UserWarning, match="scores are below what float32 holds"):
+        model.fit(X * scale)
+    model.fit(X * 1e-6)

@@ -500,7 +500,7 @@ def test_times_of_an_entry_that_is_stored_twice_are_not_summed():
 
 
 @pytest.mark.parametrize(
-    "stamps", [np.full(X.shape, "2024-01-01"), np.full(X.shape, None), pd.DataFrame(np.full(X.shape, "x"))]
+    "stamps", [np.full(X.shape, "2024-01-01"), np.full(X.shape, 1j, object), pd.DataFrame(np.full(X.shape, "x"))]
 )
 def test_times_that_are_no_numbers_or_datetimes_raise(stamps):
     with pytest.raises(ValueError, match="timestamps must hold numbers or datetimes, got the dtype"):
@@ -657,3 +657,41 @@ def test_items_of_a_sparse_dataframe_are_hidden_in_the_memory_of_what_is_stored(
     assert table.dtypes.equals(frame.dtypes)
     assert table.columns.equals(frame.columns)
     assert (sp.csr_array(table.sparse.to_coo()) != fold_in).nnz == 0
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda T: T.astype("Int64"),
+        lambda T: T.astype("int64[pyarrow]"),
+        lambda T: T.to_numpy().astype(object),
+        lambda T: T.apply(pd.to_datetime, unit="s", utc=True),
+        lambda T: T.apply(pd.to_datetime, unit="s").astype("timestamp[ns][pyarrow]"),
+        lambda T: T.astype("Int64").mask(dense(X) == 0),
+        lambda T: T.apply(pd.to_datetime, unit="s", utc=True).mask(dense(X) == 0),
+    ],
+    ids=["Int64", "arrow", "objects", "zoned", "dates of arrow", "missing beside X", "missing dates beside X"],
+)
+def test_times_of_pandas_other_types_hide_the_same(convert):
+    table = pd.DataFrame(np.random.default_rng(0).integers(1, 10**6, X.shape))
+    expected = fold_in_split(X, timestamps=table)[1]
+    found = fold_in_split(X, timestamps=convert(table))[1]
+    np.testing.assert_array_equal(dense(found), dense(expected))
+
+
+def test_a_missing_time_of_an_interaction_raises():
+    table = pd.DataFrame(np.ones(X.shape)).astype("Int64").mask(dense(X) > 0)
+    with pytest.raises(ValueError, match="timestamps must be finite for each interaction of X"):
+        fold_in_split(X, timestamps=table)
+
+
+@pytest.mark.parametrize("n", [np.uint8(255), np.int8(127), np.int64(255)])
+def test_a_small_integer_as_the_number_of_items_to_hide_does_not_wrap(n):
+    ones = np.ones((2, int(n) + 5))
+    assert fold_in_split(ones, held_out_fraction=n)[1].sum(axis=1).tolist() == [int(n)] * 2
+    assert not fold_in_split(ones[:, : int(n)], held_out_fraction=n)[1].sum()
+
+
+def test_a_size_that_is_nan_is_refused():
+    with pytest.raises(ValueError, match="test_size and train_size must be numbers or None"):
+        next(UserShuffleSplit(test_size=float("nan")).split(X))

@@ -3,6 +3,7 @@
 import math
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from skvae.blend import NORMALIZATIONS
 from skvae.core.annealing import SCHEDULES
 from skvae.core.architecture import ACTIVATIONS, Activation
 from skvae.core.initialization import INITIALIZATIONS, xavier
-from skvae.core.likelihoods import LIKELIHOODS
+from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.core.objectives import KL_WEIGHTINGS, TARGETS
 from skvae.core.priors import PRIORS
 from skvae.export import to_onnx
@@ -175,3 +176,42 @@ def test_a_schedule_of_ones_own_takes_no_parameters_of_the_linear_one(X):
     assert own.fit(X).beta_curve_[-1] == pytest.approx(0.1)
     with pytest.raises(ValueError, match=r"does not use anneal_cap=0.3 and total_anneal_steps='auto'"):
         own.set_params(anneal_cap=0.3).fit(X)
+
+
+class PerComponent:
+    """A prior that forgets the sum over the components."""
+
+    def log_prob(self, code):
+        return -code.square()
+
+
+class PerCell(Multinomial):
+    def log_prob(self, logits, batch):
+        return logits.log_softmax(-1) * batch.to_dense()
+
+
+class Total(Multinomial):
+    def log_prob(self, logits, batch):
+        return (logits.log_softmax(-1) * batch.to_dense()).sum()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "method"),
+    [
+        ({"prior": PerComponent()}, "PerComponent.log_prob"),
+        ({"likelihood": PerCell()}, "PerCell.log_prob"),
+        ({"likelihood": Total()}, "Total.log_prob"),
+    ],
+    ids=["prior", "per cell", "total"],
+)
+def test_a_piece_that_does_not_give_one_value_for_each_user_is_named(parameters, method, X):
+    model = clone(SMALL_VAE).set_params(n_components=32, batch_size=32, early_stopping=False, **parameters)
+    with pytest.raises(ValueError, match=rf"{method} gave values of shape \(.*\) for 32 users: it must give one for"):
+        model.fit(X[:320])
+
+
+@pytest.mark.parametrize("weight", [None, "much", -1.0])
+def test_a_schedule_that_gives_no_weight_is_refused(weight, X):
+    schedule = SimpleNamespace(weight=lambda update: weight, final=1.0)
+    with pytest.raises((TypeError, ValueError), match=r"kl_schedule.weight\(0\)"):
+        clone(SMALL_VAE).set_params(kl_schedule=schedule, anneal_cap="auto", total_anneal_steps="auto").fit(X)

@@ -2,6 +2,7 @@
 
 import builtins
 import pickle
+import warnings
 
 import joblib
 import narwhals as nw
@@ -16,6 +17,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
@@ -247,11 +249,13 @@ def test_users_never_seen_are_rows_and_one_without_known_items_is_an_empty_row()
 def test_events_of_unknown_items_are_counted_in_one_warning_or_raise():
     encoder = InteractionEncoder().fit((["a", "b"], ["x", "y"]))
     events = (["a", "a", "a", "a"], ["x", "v", "w", "w"])
-    with pytest.warns(UserWarning, match=r"^3 of 4 events are of 2 items that fit did not keep, such as 'v'") as record:
+    with pytest.warns(
+        UserWarning, match=r"^3 of 4 events are of items that .* does not have, 2 different ones, such as 'v'"
+    ) as record:
         X = encoder.transform(events)
     assert len(record) == 1
     np.testing.assert_array_equal(X.toarray(), [[1, 0]])
-    with pytest.raises(ValueError, match="3 of 4 events are of 2 items"):
+    with pytest.raises(ValueError, match=r"3 of 4 events are of items that .* have, 2 different ones"):
         encoder.set_params(handle_unknown="error").transform(events)
 
 
@@ -919,3 +923,71 @@ def test_a_data_set_without_rows_is_an_empty_table_of_events():
         assert table.column("user").to_pylist() == [1, 9]
         with pytest.raises(ValueError, match="events has no rows"):
             InteractionEncoder().fit(nothing)
+
+
+# -- models around the encoder
+
+
+def test_a_step_that_drops_events_without_weights_is_seen_wherever_it_is():
+    encoder = InteractionEncoder(weight="weight", binary=False)
+    events = pd.DataFrame(columns_of()).assign(weight=5.0)
+    X, step = encoder.fit_transform(events), Binarizer(threshold=3.5)
+    flat = make_pipeline(step, EASERecommender()).fit(X)
+    for model in (
+        flat,
+        make_pipeline("passthrough", make_pipeline(step, EASERecommender())).fit(X),
+        FrozenEstimator(flat),
+        skvae.BlendRecommender([("flat", make_pipeline(step, EASERecommender()))], weights=[1]).fit(X),
+    ):
+        with pytest.raises(ValueError, match="the steps before EASERecommender leave no interaction"):
+            encoder.recommend(model, events[["user", "item"]], k=2)
+        assert len(encoder.recommend(model, events, k=2))
+
+
+def test_a_model_of_the_encoder_s_items_in_another_order_is_refused():
+    events = pd.DataFrame(columns_of())[["user", "item"]]
+    for encoder in (InteractionEncoder(), InteractionEncoder(item="user", user="item")):
+        table = pd.DataFrame(encoder.fit_transform(events).toarray(), columns=encoder.item_ids_)
+        with pytest.raises(ValueError, match=r"in column 0, which is the encoder's column \d+: fit it on the columns"):
+            encoder.recommend(EASERecommender().fit(table[table.columns[::-1]]), events)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            assert len(encoder.recommend(EASERecommender().fit(table), events, k=1, exclude_seen=False)) == len(table)
+
+
+def test_sets_are_refused_where_there_is_an_order_and_taken_where_there_is_none():
+    events = (["ann", "bob", "cy"], ["x", "y", "z"])
+    encoder = InteractionEncoder().fit(events)
+    for call in (
+        lambda: encoder.transform(events, users={"ann", "bob"}),
+        lambda: encoder.fit_transform(({"ann", "bob", "cy"}, ["x", "y", "z"])),
+        lambda: encoder.item_indices(frozenset("xyz")),
+    ):
+        with pytest.raises(TypeError, match="must be an array or a list, got a set, which has no order"):
+            call()
+    model = PopularityRecommender().fit(encoder.transform(events))
+    found = encoder.recommend(model, events, candidates={"x", "y"}, exclude={"y"})
+    assert {*found["item"].tolist()} == {"x"}
+
+
+def test_weights_of_float32_are_the_threshold_in_every_container():
+    weights = np.array([4.6, 5], np.float32)
+    encoder = InteractionEncoder(weight="weight", threshold=4.6)
+    for column in (weights, list(weights), pd.Series(list(weights), dtype=object)):
+        assert encoder.fit_transform(([1, 2], ["a", "b"], column)).nnz == 2
+
+
+def test_ids_in_the_index_of_a_table_are_told_of_reset_index():
+    events = pd.DataFrame(columns_of()).set_index(["user", "item"])
+    for table in (events, events[[]]):
+        with pytest.raises(
+            ValueError, match=r"Its index has user, item: make columns of it, as events.reset_index\(\)"
+        ):
+            InteractionEncoder().fit(table)
+
+
+def test_half_characters_in_a_column_of_objects_come_back():
+    events = pd.DataFrame({"user": [1, 1, 2], "item": pd.Series(["x", "\ud800", "x"], dtype=object)})
+    encoder = InteractionEncoder()
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    assert encoder.recommend(model, events, k=1)["item"].tolist() == ["\ud800"]

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Binarizer, FunctionTransformer
 
-from skvae import PopularityRecommender, UserKFold, evaluate, ndcg_scorer, recommend, top_k
+from skvae import BlendRecommender, PopularityRecommender, UserKFold, evaluate, ndcg_scorer, recommend, top_k
 from skvae.datasets import make_interactions
 
 LAYOUTS = {
@@ -272,7 +272,7 @@ def test_tiles_of_items_give_what_all_items_at_once_give(monkeypatch, n_users, w
 def test_a_score_that_is_nan_in_a_later_tile_raises(monkeypatch):
     monkeypatch.setattr("skvae.ranking.USERS_PER_TILE", 4)
     monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", 4 * 5)
-    with pytest.raises(ValueError, match="scores must not contain NaN"):
+    with pytest.raises(ValueError, match="scores of Tiled must not contain NaN"):
         recommend(Tiled(WEIGHTS, bias=np.where(np.arange(12) == 11, np.nan, 0)), X, 3)
 
 
@@ -351,7 +351,7 @@ def test_an_exclude_of_another_shape_raises():
 
 
 def test_scores_that_are_nan_raise():
-    with pytest.raises(ValueError, match="scores must not contain NaN"):
+    with pytest.raises(ValueError, match="scores of Linear must not contain NaN"):
         recommend(Linear(WEIGHTS, bias=np.nan), X, 3)
 
 
@@ -406,3 +406,63 @@ def test_what_each_user_may_not_get_is_a_matrix(exclude):
         recommend(PopularityRecommender().fit(X), X[:2], exclude=exclude)
     with pytest.raises(ValueError, match=r"candidates must be a one-dimensional array of item indices[^:]*\.$"):
         recommend(PopularityRecommender().fit(X), X[:2], candidates=exclude)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        1_700_000_000 + np.arange(30),
+        np.arange(1, 31) * 1e-60,
+        np.arange(1, 31) * 1e39,
+        -np.arange(30, 0, -1) * 1e39,
+        np.arange(1, 31).astype(">f8"),
+        np.arange(1, 31).astype("g"),
+        np.arange(1, 31).astype(np.float16),
+        2**40 + np.arange(30).astype(np.uint64),
+    ],
+    ids=lambda scores: f"{scores.dtype.str} {scores[0]:.3g}",
+)
+def test_scores_of_other_models_are_ranked_in_their_own_precision(scores):
+    best = np.arange(29, 24, -1)
+    nobody, model = sp.csr_array((2, 30)), Linear(np.zeros((30, 30)))
+    model.decision_function = lambda X: np.broadcast_to(scores, X.shape)
+    items, found = recommend(model, nobody, 5)
+    np.testing.assert_array_equal(items, [best, best])
+    np.testing.assert_array_equal(found, np.array([scores[best]] * 2, found.dtype))
+    np.testing.assert_array_equal(top_k(scores[None], 5)[0], [best])
+    blend = BlendRecommender([("only", model)], weights=[1], prefit=True).fit(make_interactions(n_items=30))
+    np.testing.assert_array_equal(blend.recommend(nobody, 5)[0], [best, best])
+    held_out = sp.csr_array((np.ones(2), ([0, 1], [29, 29])), shape=(2, 30))
+    assert evaluate(model, nobody, "mrr@5", y=held_out).mean["mrr@5"] == 1
+
+
+def test_integers_that_float64_does_not_tell_apart_are_ranked():
+    assert top_k(np.array([[2**60, 2**60 + 1, 2**60]]), 2)[0].tolist() == [[1, 0]]
+
+
+def test_scores_are_real_numbers_and_not_masked():
+    scores = np.ma.masked_array([[0.1, 0.9, 0.5]], [[0, 1, 0]])
+    model = Linear(np.eye(3))
+    for wrong, error, sentence in (
+        (scores, ValueError, "scores must not be masked"),
+        (1j * scores, ValueError, "masked"),
+    ):
+        model.decision_function = lambda X, wrong=wrong: wrong
+        for call in (lambda wrong=wrong: top_k(wrong, 1), lambda: recommend(model, np.eye(3)[:1], 1)):
+            with pytest.raises(error, match=sentence):
+                call()
+    with pytest.raises(TypeError, match="scores must be real numbers, got complex128"):
+        top_k(np.array([[1j, 2]]), 1)
+    np.testing.assert_array_equal(top_k(sp.csr_array([[1.0, 3, 2]]), 1)[0], [[1]])
+
+
+def test_masked_indices_are_refused():
+    with pytest.raises(ValueError, match="candidates must not be masked in part"):
+        recommend(Linear(WEIGHTS), X, 2, candidates=np.ma.masked_array([1, 2, 3], [0, 1, 1]))
+
+
+@pytest.mark.parametrize("wrong", ["False", None, 0.0])
+def test_exclude_seen_is_a_bool(wrong):
+    for call in (recommend, evaluate):
+        with pytest.raises(TypeError, match="exclude_seen must be an instance of"):
+            call(Linear(WEIGHTS), sp.csr_array(X), exclude_seen=wrong)

@@ -1,10 +1,14 @@
 """examples/recommend_to_parquet.py: the whole population, in files, from where a run was cut short."""
 
 import decimal
+import io
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from conftest import load_script
+from conftest import ROOT, load_script
 
 import skvae
 
@@ -18,7 +22,6 @@ def run(X, tmp_path):
     script = load_script("examples/recommend_to_parquet.py")
 
     def run(*options):
-        script.opened.cache_clear()
         paths = [str(tmp_path / name) for name in ("model", "X", "recommendations")]
         script.main([*paths, "--users-per-file", "120", *options])
         return sorted((tmp_path / "recommendations").glob("*.parquet"))
@@ -36,6 +39,18 @@ def test_the_files_hold_what_recommend_gives_and_no_place_without_an_item(run, X
     table = pd.concat(map(pd.read_parquet, run("-k", "195")), ignore_index=True)
     assert len(table) < 500 * 195
     pd.testing.assert_frame_equal(table, pd.DataFrame(expected(X, 195)))
+
+
+def test_the_script_writes_the_same_in_two_processes(run, X, tmp_path):
+    expected_tables = [path.read_bytes() for path in run()]
+    shutil.rmtree(tmp_path / "recommendations")
+    paths = [tmp_path / name for name in ("model", "X", "recommendations")]
+    script = ROOT / "examples" / "recommend_to_parquet.py"
+    subprocess.run([sys.executable, script, *paths, "--users-per-file", "120", "--jobs", "2"], check=True, timeout=240)
+    tables = map(pd.read_parquet, sorted((tmp_path / "recommendations").glob("*.parquet")))
+    wanted = [pd.read_parquet(io.BytesIO(content)) for content in expected_tables]
+    for table, expected_table in zip(tables, wanted, strict=True):
+        pd.testing.assert_frame_equal(table, expected_table)
 
 
 def test_with_an_encoder_the_files_hold_its_ids(run, X, tmp_path):

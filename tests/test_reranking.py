@@ -100,3 +100,12 @@ def test_what_does_not_describe_items_is_said_of_items(vectors, what):
         ValueError, match=rf"^item_vectors {what}: .*a row for each item .*get_dummies makes of genres\.$"
     ):
         rerank([[0, 1, 2]], [[3.0, 2.0, 1.0]], vectors)
+
+
+def test_a_weight_that_is_no_number_and_masked_scores_are_refused():
+    with pytest.raises(ValueError, match="relevance_weight must be finite"):
+        rerank([[0, 1]], [[2.0, 1.0]], np.eye(2), relevance_weight=float("nan"))
+    with pytest.raises(ValueError, match="scores must not be masked in part"):
+        rerank([[0, 1]], np.ma.masked_array([[2.0, 1.0]], [[1, 0]]), np.eye(2))
+    with pytest.raises(ValueError, match="items must not be masked in part"):
+        rerank(np.ma.masked_array([[0, 1]], [[1, 0]]), [[2.0, 1.0]], np.eye(2))

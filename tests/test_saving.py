@@ -5,6 +5,7 @@ import decimal
 import hashlib
 import json
 import os
+import stat
 import tracemalloc
 import uuid
 import warnings
@@ -691,3 +692,17 @@ def test_names_with_dots_are_no_others(small, tmp_path):
     assert np.array_equal(loaded["a"]["b"], np.arange(4.0))
     assert loaded["a"]["types"].tolist() == ["x"]
     assert loaded["a.types"].tolist() == [1]
+
+
+def test_a_key_that_is_no_string_is_named(small, tmp_path):
+    with pytest.raises(TypeError, match="model is a dict with the key 1, which is no string"):
+        skvae.save({1: skvae.PopularityRecommender().fit(small)}, tmp_path / "model")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_a_file_that_is_written_over_keeps_its_mode(small, tmp_path):
+    model = skvae.PopularityRecommender().fit(small)
+    skvae.save(model, tmp_path / "model")
+    (tmp_path / "model").chmod(0o664)
+    skvae.save(model, tmp_path / "model")
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o664

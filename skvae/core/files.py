@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -65,6 +66,8 @@ def written_whole(path):
     with tempfile.TemporaryDirectory(prefix=".skvae-", dir=path.parent) as folder:
         part = Path(folder) / path.name
         yield part
+        with contextlib.suppress(OSError):  # there is no other, or its mode is not ours to give
+            part.chmod(stat.S_IMODE(path.stat().st_mode))
         with part.open("r+b") as file:
             os.fsync(file.fileno())
         os.replace(part, path)

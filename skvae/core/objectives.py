@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from .item_products import FLOAT32
-from .priors import kl_divergence
+from .priors import kl_divergence, one_for_each_user
 
 
 def _constant(beta, batch):
@@ -191,5 +191,7 @@ def _frozen(network):
 
 def _log_prob(network, code, batch, products):
     """log p(x|z) of each user."""
-    decoder = network.decoder
-    return products.log_prob(decoder.hidden(code), decoder.item_weight, decoder.item_bias, network.likelihood, batch)
+    decoder, likelihood = network.decoder, network.likelihood
+    hidden = decoder.hidden(code)
+    log_prob = products.log_prob(hidden, decoder.item_weight, decoder.item_bias, likelihood, batch)
+    return one_for_each_user(log_prob, len(hidden), likelihood, "log_prob")

@@ -161,7 +161,9 @@ class Training:
             "average": self._average and self._average.state(),
             "best_weights": self._best_weights,
             "history": vars(self.history),
-            "position": vars(self._position) | {"objective": self.objective.state()},
+            # between two epochs there is no pass under way
+            "position": vars(self._position)
+            | {"objective": None if self._position.order is None else self.objective.state()},
         }
 
     def go_on(self, snapshot):
@@ -188,7 +190,8 @@ class Training:
             (network, products) -> float, called after each epoch; higher is better.
         monitor : Monitor or None
         checkpoint : Checkpoint or None
-            Gets a snapshot after an update, where it is due or a Ctrl-C has arrived.
+            Gets a snapshot after an update, where it is due or a Ctrl-C has arrived, and where one arrives later,
+            after the epoch.
 
         Returns
         -------
@@ -229,9 +232,13 @@ class Training:
             score = None if validate is None else validate(self.network, self.products)
             self._record(loss, beta, score)
             stopped = self.processes.by_first(monitor.epoch_ends, self.history)
-            interrupts.check()
         settings = self.settings
-        return stopped or is_out_of_patience(self.history, settings.patience, settings.schedule.final)
+        is_last = stopped or is_out_of_patience(self.history, settings.patience, settings.schedule.final)
+        with self.processes.agreed():
+            if interrupts.has_arrived and not is_last and len(self.history.losses) < settings.n_epochs:
+                checkpoint.write(self.snapshot())
+            interrupts.pass_on()
+        return is_last
 
     def _update_all(self, interrupts, checkpoint):
         """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""

@@ -72,19 +72,23 @@ def _movies_of_dat(files):
 
 def _movies_of_100k(files):
     """Movie id -> title and genres, from u.item, which has a flag for each line of u.genre."""
-    names, movies = [], {}
+    numbered, movies = {}, {}
     with open_table(files, "u.genre", "latin-1") as file:
         for number, line in _numbered(file):
-            if not re.fullmatch(r"[^|]+\|\d+", line):
+            if not re.fullmatch(r"[^|]+\|\d{1,3}", line):
                 raise line_error(number, line, "a genre and its number")
-            names.append(line.partition("|")[0])
+            name, _, flag = line.partition("|")
+            numbered[int(flag)] = name
+    if sorted(numbered) != [*range(len(numbered))]:
+        raise ValueError(f"u.genre must number its genres from 0 on, each once, got {sorted(numbered)}.")
+    names = [numbered[flag] for flag in range(len(numbered))]
     with open_table(files, "u.item", "latin-1") as file:
         for number, line in _numbered(file):
-            movie, title, *others = line.split("|")
-            flags = others[3:]
-            if len(flags) != len(names) or not _is_id(movie) or not set(flags) <= {"0", "1"}:
+            movie, *others = line.split("|")
+            flags = others[4:]
+            if not others or len(flags) != len(names) or not _is_id(movie) or not set(flags) <= {"0", "1"}:
                 raise line_error(number, line, f"{MOVIE}, as a 0 or 1 for each of {len(names)}")
-            movies[int(movie)] = title, [name for name, flag in zip(names, flags, strict=True) if flag == "1"]
+            movies[int(movie)] = others[0], [name for name, flag in zip(names, flags, strict=True) if flag == "1"]
     return movies
 
 
@@ -213,7 +217,7 @@ def fetch_movielens(
     >>> movielens.data.shape  # doctest: +SKIP
     (6040, 3706)
     """
-    if variant not in RELEASES:
+    if not isinstance(variant, str) or variant not in RELEASES:
         raise ValueError(f"variant must be one of {', '.join(RELEASES)}, got {variant!r}.")
     release = RELEASES[variant]
     if path is None:

@@ -1,0 +1,129 @@
+"""Timestamps of the interactions of a matrix: read from a second one, and compared with a moment."""
+
+import datetime
+import numbers
+from contextlib import suppress
+
+import numpy as np
+import scipy.sparse as sp
+
+from .matrix import intact, row_sliceable
+from .matrix_checks import check_same_cells
+
+TIMES_OF_ENCODER = (
+    " InteractionEncoder.timestamps(events) has the rows of fit_transform(events), and with "
+    "users=encoder.user_ids_of(events) those of transform(events)."
+)
+NOT_FINITE = "timestamps must be finite for each interaction of X."
+
+
+def times_of_entries(interactions, timestamps, X):
+    """The timestamp of each interaction.
+
+    Parameters
+    ----------
+    interactions : csr_array of shape (n_users, n_items)
+        Of X.
+    timestamps : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        Numbers or datetimes; ignored where X has no interaction.
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+    Returns
+    -------
+    array of shape (nnz,)
+        Numbers, datetimes or durations.
+
+    Raises
+    ------
+    ValueError
+        Where the two have different shapes, columns or rows, or an interaction has no time, or several.
+    """
+    timestamps = (intact if sp.issparse(timestamps) else row_sliceable)(timestamps, "timestamps")
+    check_same_cells(timestamps, X, "timestamps", remedy=TIMES_OF_ENCODER)
+    return _times_of(interactions, timestamps)
+
+
+def are_from(at, times):
+    """Which times are those of a moment or later.
+
+    Parameters
+    ----------
+    at : number, datetime, numpy.datetime64 or str
+    times : array of shape (n,), or None
+        As `times_of_entries` gives them.
+
+    Returns
+    -------
+    bool array of shape (n,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where there are no times, or at cannot be compared with them, or is not between the first and the last.
+    """
+    if times is None:
+        raise ValueError(f"at={at!r} cuts by time: pass timestamps too.")
+    moment = at
+    if isinstance(at, (str, datetime.date, np.datetime64)):
+        try:
+            moment = np.datetime64(_without_zone(at), "us")
+        except ValueError as error:
+            raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
+        moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
+    elif isinstance(at, bool) or not isinstance(at, numbers.Real):
+        raise TypeError(f"at must be a number in the unit of timestamps, or a date, got {at!r}.")
+    if times.dtype.kind == "m" or (times.dtype.kind == "M" and moment is at):
+        raise TypeError(
+            f"at={at!r} cannot be compared with timestamps of {times.dtype}: pass a date, or make them numbers."
+        )
+    hidden = times >= moment
+    if hidden.all() or not hidden.any():
+        first, last = times.min(), times.max()
+        if moment is not at and times.dtype.kind != "M" and max(abs(first), abs(last)) < 2**63:
+            first, last = (f"{time} ({np.datetime64(int(time), 'us').astype('M8[s]')})" for time in (first, last))
+        raise ValueError(
+            f"at={at!r} is not between the first and the last of the timestamps, {first} and {last}: a date is "
+            "compared as microseconds since 1970, a number as it is."
+        )
+    return hidden
+
+
+def _without_zone(at):
+    """A moment in UTC, without its zone."""
+    if isinstance(at, str):
+        with suppress(ValueError):  # NumPy reads other forms, such as a year and a month
+            at = datetime.datetime.fromisoformat(at)
+    return at.astimezone(datetime.UTC).replace(tzinfo=None) if getattr(at, "tzinfo", None) else at
+
+
+def _times_of(X, timestamps):
+    """The timestamp of each entry of X, of shape (nnz,)."""
+    users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    if sp.issparse(timestamps):
+        stored = sp.coo_array(timestamps)
+        cells = stored.row.astype(np.int64) * X.shape[1] + stored.col
+        order = np.argsort(cells)
+        wanted = users * X.shape[1] + X.indices
+        first, last = (np.searchsorted(cells, wanted, side, sorter=order) for side in ("left", "right"))
+        if (last - first != 1).any():
+            raise ValueError(
+                f"timestamps does not store exactly one value for {np.count_nonzero(last - first != 1)} of the "
+                f"{len(wanted)} interactions of X: store each once, a time of 0 too."
+            )
+        times = stored.data[order[first]]
+    else:
+        times = np.asarray(timestamps)[users, X.indices]
+    if times.dtype.kind == "O":
+        times = _plain(times)
+    if times.dtype.kind not in "biufmM":
+        raise ValueError(f"timestamps must hold numbers or datetimes, got the dtype {times.dtype}.")
+    if not np.isfinite(times).all():
+        raise ValueError(NOT_FINITE)
+    return times
+
+
+def _plain(times):
+    """Objects, as pandas has what may be missing and datetimes with a zone, in a type of NumPy."""
+    if not all(time is not None and type(time).__name__ != "NAType" and time == time for time in times):
+        raise ValueError(NOT_FINITE)
+    return np.array([np.datetime64(_without_zone(time), "us") if hasattr(time, "tzinfo") else time for time in times])
