@@ -49,7 +49,7 @@ WARNED = {
     "score": ("the score is NaN", lambda: EASERecommender().fit(X).score(SHORT)),
     "evaluate": ("was fitted on most users", lambda: evaluate(EASERecommender().fit(X), X)),
     "metric": ("the metric is NaN", lambda: metrics.ndcg_at_k(sp.csr_array((1, 3)), [[1, 2]])),
-    "unknown items": ("fit did not keep", lambda: InteractionEncoder().fit(FIRST).transform(OTHER)),
+    "unknown items": ("that the encoder does not have", lambda: InteractionEncoder().fit(FIRST).transform(OTHER)),
     "groups": ("groups parameter is ignored", lambda: list(UserKFold(2).split(X, groups=[1]))),
 }
 
