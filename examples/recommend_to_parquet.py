@@ -46,17 +46,21 @@ def main(arguments=None):
             path.unlink()
     firsts = range(0, n_users, args.users_per_file)
     parts = [slice(first, first + args.users_per_file) for first in firsts]
-    n_jobs = joblib.effective_n_jobs(args.jobs)
-    shares = [parts[job::n_jobs] for job in range(n_jobs)]
-    joblib.Parallel(n_jobs)(joblib.delayed(write)(args, about, some) for some in shares)
+    parts = [users for users in parts if not path_of(args, users).exists()]
+    n_jobs = min(joblib.effective_n_jobs(args.jobs), len(parts))
+    if n_jobs:
+        shares = [parts[job::n_jobs] for job in range(n_jobs)]
+        joblib.Parallel(n_jobs)(joblib.delayed(write)(args, about, s) for s in shares)
+
+
+def path_of(args, users):
+    return args.recommendations / f"{users.start:012d}.parquet"
 
 
 def write(args, about, parts):
     X, user_ids, item_ids, model = opened(args.interactions, args.model, args.users)
     for users in parts:
-        path = args.recommendations / f"{users.start:012d}.parquet"
-        if path.exists():
-            continue
+        path = path_of(args, users)
         items, scores = skvae.recommend(model, X[users], args.k)
         places = rows, ranks = np.nonzero(items >= 0)  # -1 where fewer than k are left
         columns = {"user": rows + users.start, "rank": ranks + 1}

@@ -184,7 +184,7 @@ class BaseAutoencoder(
             check_autoencoder(self, parameters, X)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:
-                fitting.check_goes_on(self, parameters, X, "warm_start=True")
+                fitting.check_goes_on(self, parameters, X, "warm_start=True", candidate)
             validation = None if X_val is None else candidate._validation_pair(X_val)
         fitting.check_same(self, parameters, X, validation, processes, goes_on=is_warm)
         with ExitStack() as stack:

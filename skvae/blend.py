@@ -62,9 +62,9 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         users, as said below.
     normalization : {"standard", "none"} or callable, default="standard"
         What makes the members' scores comparable for each user: standard, as said above, or none
-        for members on the same scale. Or a function of (scores, seen), a float32 array of shape
-        (n_users, n_items), which it may overwrite, and the row and column numbers of what the
-        users have; it returns such an array.
+        for members on the same scale. Or a function of (scores, seen), an array of shape
+        (n_users, n_items), float32 or of another library's member float64, which it may
+        overwrite, and the row and column numbers of what the users have; it returns such an array.
     validation_fraction : float, default=0.1
         Share of the users with at least 5 interactions on whom "auto" learns the weights, where
         fit gets no X_val; 10 000 users at the most.
@@ -215,7 +215,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             if validation is not None and isinstance(self.weights, str):
                 learned_from = kept_members(members), _normalizer(parameters.normalization), *validation
                 weights, score = processes.by_first(_learned_weights, *learned_from)
-            weights = weights / weights.sum()
+            weights = weights / weights.max()  # of which the sum stays finite
+            weights /= weights.sum()
             if verbose and score is not None:
                 names = [name for name, member in members if member != "drop"]
                 learned = "  ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
@@ -242,15 +243,17 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         Returns
         -------
         float32 array of shape (n_users, n_items)
-            Higher is better; the items in X included.
+            Higher is better; the items in X included. float64 where a member of another library gives it.
         """
         check_is_fitted(self)
         model = as_it_is(self)
         X = model._check_interactions(X, reset=False)
         weights, members = _weighted_members(model)
-        normalize, scores = _normalizer(self.normalization), np.empty(X.shape, np.float32)
+        normalize, scores = _normalizer(self.normalization), np.empty((0, X.shape[1]), np.float32)
         for block in _blocks(X):
-            scores[block] = _weighted_sum(weights, _normalized_scores(members, normalize, X[block]))
+            part = _weighted_sum(weights, _normalized_scores(members, normalize, X[block]))
+            scores = scores if len(scores) else np.empty(X.shape, part.dtype)
+            scores[block] = part
         return scores
 
     def block_scorer(self):

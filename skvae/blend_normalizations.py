@@ -13,13 +13,13 @@ def standardized(scores, seen):
 
     Parameters
     ----------
-    scores : float32 array of shape (n_users, n_items)
+    scores : float32 or float64 array of shape (n_users, n_items)
     seen : pair of int arrays
         Row and column numbers of what the users have.
 
     Returns
     -------
-    float32 array of shape (n_users, n_items)
+    array of shape (n_users, n_items)
     """
     finite = np.isfinite(scores)
     counted = finite.copy()
@@ -51,12 +51,12 @@ def unchanged(scores, seen):
 
     Parameters
     ----------
-    scores : float32 array of shape (n_users, n_items)
+    scores : float32 or float64 array of shape (n_users, n_items)
     seen : pair of int arrays
 
     Returns
     -------
-    float32 array of shape (n_users, n_items)
+    array of shape (n_users, n_items)
     """
     return scores
 

@@ -156,9 +156,8 @@ class InverseMonitor:
         float32 array of shape (n_items, n_items), or None
         """
         self.n_begun += 1
-        of_inverse = [(name, value) for name, value in setting._asdict().items() if name != "item_exponent"]
-        numbers = "  ".join(f"{name} {value:.3g}" for name, value in of_inverse)
-        self._print(f"inverse {self.n_begun}/{self.n_inverses}  {numbers}")
+        of_inverse = {name: value for name, value in setting._asdict().items() if name != "item_exponent"}
+        self._print(f"inverse {self.n_begun}/{self.n_inverses}", of_inverse)
         with self.processes.agreed():
             task = self.context.subcontext(task_name="inverse")
             task.call_on_fit_task_begin(estimator=self.estimator)
@@ -167,20 +166,22 @@ class InverseMonitor:
             task.call_on_fit_task_end(estimator=self.estimator)
         return weights
 
-    def has_chosen(self, score):
-        """Print where asked to how good the setting of the last inverse is.
+    def has_chosen(self, setting, score):
+        """Print where asked to what was chosen, and how good that is.
 
         Parameters
         ----------
+        setting : Setting
         score : float or None
             On validation users; None where nobody was held out.
         """
         if score is not None:
-            self._print(f"the best of these  {VALIDATION_METRIC} {score:.4f}")
+            self._print(f"chosen, {VALIDATION_METRIC} {score:.4f}", setting._asdict())
 
-    def _print(self, text):
+    def _print(self, text, numbers):
         if self.estimator.verbose and self.processes.is_first:
-            print(f"[{type(self.estimator).__name__}] {text}")
+            told = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+            print(f"[{type(self.estimator).__name__}] {text}  {told}")
 
 
 class EpochMonitor(Monitor):

@@ -150,7 +150,7 @@ def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
     """
     sizes = {"n_users": n_users, "n_items": n_items, "n_interactions": n_interactions}
     size = Size(*(integer(1)(name, n) for name, n in sizes.items()))
-    if n_interactions > n_users * n_items:
+    if size.n_interactions > size.n_users * size.n_items:
         raise ValueError(f"n_interactions == {n_interactions}, more than {n_users} users x {n_items} items have.")
     estimate = _estimate(model, size, probe)
     memory, available = estimate.memory, memory_of(estimate.device)

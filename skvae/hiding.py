@@ -6,9 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
+from .columns import check_columns_of_model, check_same_cells, column_names, shape_of
 from .core.user_warnings import warn_user
 from .matrix import as_csr, count_interactions, row_blocks, row_sliceable, take_rows
-from .matrix_checks import check_columns_of_model, check_same_cells, column_names, is_matrix, shape_of
+from .matrix_checks import is_matrix
 from .timestamps import are_from, times_of_entries
 
 MIN_INTERACTIONS = 5

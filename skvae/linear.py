@@ -78,8 +78,8 @@ def _warn_of_small_values(weights, X):
     largest = float(X.data.max()) * float(weights.max())
     if largest < SMALLEST_SCORE and np.diff(X.indptr).max() > 1:
         warn_user(
-            f"The largest value of X is {X.data.max():.3g}, with which scores are below what float32 holds, and items "
-            "are recommended by their numbers of users: multiply X by a constant that brings values near 1."
+            f"The largest value of X is {X.data.max():.3g}, and scores are below what float32 holds, so that items are "
+            "ranked by their users: bring values near 1 by a constant, or lower l2_regularization."
         )
 
 
@@ -373,7 +373,7 @@ class LinearRecommender(_ItemWeights):
             solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
             inverses = InverseMonitor(self, solve, planned, context, processes)
             setting, score = chosen(X, given, inverses, processes)
-            inverses.has_chosen(score)
+            inverses.has_chosen(setting, score)
             gram, counts, squares = Gram(X, setting.user_exponent, None, processes), item_counts(X), item_squares(X)
             if parameters.keep_gram:
                 gram = Gram(X[:0], kept=gram.dense(np.float32), processes=processes)

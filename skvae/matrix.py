@@ -12,7 +12,8 @@ from collections.abc import Set
 import numpy as np
 import scipy.sparse as sp
 
-from .matrix_checks import check_no_pair, check_not_masked, column_names
+from .columns import column_names
+from .matrix_checks import check_no_pair, check_not_masked
 
 ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
 

@@ -1,9 +1,10 @@
-"""Whether a matrix is what it is taken for: the same columns and rows beside X, and no table of events."""
+"""Whether a matrix is what it is taken for: no pair, no table of events, no ids among its values."""
 
 import re
 
 import numpy as np
 
+from .columns import column_names, shape_of
 from .core.user_warnings import warn_user
 
 # Of the largest value. Below, autoencoders learn nothing beyond popularity: NDCG@20 .153 from 1e-4 on down, .35 from
@@ -17,45 +18,6 @@ FEWEST_ROWS_OF_IDS = 10
 MOST_COLUMNS_OF_EVENTS = 10
 USER_COLUMN = re.compile(r"(user|customer|client|visitor|member|reader|listener|account|session)s?[ _-]?(id|idx)?")
 ITEM_COLUMN = re.compile(r"(item|movie|film|product|article|song|track|artist|book|game|video|sku)s?[ _-]?(id|idx)?")
-
-
-def column_names(X):
-    """Names of a table's columns, of pandas, polars or pyarrow.
-
-    Parameters
-    ----------
-    X : sparse matrix, array, list or DataFrame
-
-    Returns
-    -------
-    list or None
-        None of what is no table.
-    """
-    if not hasattr(X, "shape"):
-        return None
-    names = getattr(X, "column_names", None)  # of pyarrow, whose columns are values
-    names = getattr(X, "columns", None) if names is None else names
-    return None if names is None else list(names)
-
-
-def shape_of(X):
-    """Shape of what may be a matrix, or one label for each user.
-
-    Parameters
-    ----------
-    X : object
-
-    Returns
-    -------
-    tuple of int
-        Empty for what has no shape. Of lists of different lengths the second is None.
-    """
-    if hasattr(X, "shape"):
-        return tuple(X.shape)
-    try:
-        return np.shape(X)
-    except ValueError:
-        return (len(X), None)
 
 
 def check_not_masked(values, name):
@@ -124,153 +86,6 @@ def check_no_pair(X, name):
             "temporal split, pass the fold-in as X and the held-out items as y, as in evaluate(model, fold_in, "
             "y=held_out)."
         )
-
-
-def check_same_cells(matrix, X, name, beside="X", remedy=""):
-    """Raise where a matrix beside X does not have its shape and, where both are tables, its columns and rows.
-
-    Parameters
-    ----------
-    matrix, X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    name, beside : str
-        What the error calls the two, such as "y" and "X".
-    remedy : str, default=""
-        A sentence that follows where their shapes differ.
-
-    Raises
-    ------
-    ValueError
-    """
-    if shape_of(matrix) != shape_of(X):
-        raise ValueError(
-            f"{name} has shape {shape_of(matrix)}, {beside} has {shape_of(X)}: they must be the same.{remedy}"
-        )
-    _check_same_columns(column_names(matrix), column_names(X), name, f"{beside} has", f"{name}[{beside}.columns]")
-    labels, others = (_row_labels(table) for table in (matrix, X))
-    if labels is not None and others is not None and labels != others and set(labels) == set(others):
-        raise ValueError(
-            f"{name} has the rows of {beside} in another order: a user must be in the same row of both, as in "
-            f"{name}.loc[{beside}.index]."
-        )
-
-
-def column_labels(table):
-    """Names of a table's columns that are no strings, such as the numbers of items, as strings.
-
-    scikit-learn remembers and compares names that are strings alone.
-
-    Parameters
-    ----------
-    table : sparse matrix, array or DataFrame
-
-    Returns
-    -------
-    array of str, or None
-        None where there are none, or these are strings, or 0, 1, 2 and so on, as pandas numbers what has no names.
-    """
-    names = column_names(table)
-    if names is None or any(isinstance(name, str) for name in names) or names == list(range(len(names))):
-        return None
-    return np.array([str(name) for name in names], dtype=object)
-
-
-def check_same_names(model, names_of, labels, name="X"):
-    """Raise where columns are not called as those that a model was fitted with, where both have names.
-
-    Parameters
-    ----------
-    model : fitted estimator
-    names_of : array of str, or None
-        To compare with ``feature_names_in_``.
-    labels : array of str, or None
-        To compare with the model's `column_labels`.
-    name : str, default="X"
-        What the error calls the table.
-
-    Raises
-    ------
-    ValueError
-    """
-    has = f"{type(model).__name__} was fitted with"
-    for given, attribute in ((names_of, "feature_names_in_"), (labels, "_column_labels")):
-        fitted = getattr(model, attribute, None)
-        if given is not None and fitted is not None:
-            _check_same_columns(list(given), list(fitted), name, has, f"{name}[{', '.join(fitted[:2])}, ...]")
-
-
-def check_columns_of_model(model, table, name):
-    """Raise where a table does not have the columns that a model was fitted with, in the same order.
-
-    Parameters
-    ----------
-    model : fitted estimator
-        Without ``feature_names_in_`` nothing is compared.
-    table : sparse matrix, array or DataFrame
-        Without names nothing is compared.
-    name : str
-        What the error calls the table.
-
-    Raises
-    ------
-    ValueError
-    """
-    fitted = getattr(model, "feature_names_in_", None)
-    if fitted is not None:
-        has = f"{type(model).__name__} was fitted with"
-        _check_same_columns(column_names(table), list(fitted), name, has, f"{name}[model.feature_names_in_]")
-    check_same_names(model, None, column_labels(table), name)
-
-
-def check_columns_of_fit(model, matrix, table, name):
-    """Raise where a matrix beside the X of a fit does not have its columns.
-
-    Parameters
-    ----------
-    model : estimator
-        With ``n_features_in_`` and, of a table, ``feature_names_in_`` of X.
-    matrix : csr_array of shape (n_users, n_items)
-        What was read of the table.
-    table : sparse matrix, array or DataFrame
-    name : str
-        What the error calls it.
-
-    Raises
-    ------
-    ValueError
-    """
-    if matrix.shape[1] != model.n_features_in_:
-        raise ValueError(f"{name} has {matrix.shape[1]} columns, X has {model.n_features_in_}: they must be the same.")
-    fitted = getattr(model, "feature_names_in_", None)
-    if fitted is not None:
-        _check_same_columns(column_names(table), list(fitted), name, "X has", f"{name}[X.columns]")
-    check_same_names(model, None, column_labels(table), name)
-
-
-def names_with_added(model, names, n_items):
-    """Names of a model's columns, and after them those of added ones.
-
-    Parameters
-    ----------
-    model : fitted estimator
-    names : array of str of shape (n_items,)
-    n_items : int
-
-    Returns
-    -------
-    array of str of shape (n_features_in_ + n_items,)
-
-    Raises
-    ------
-    ValueError
-        Where the model has no names, or these are not so many new ones.
-    """
-    fitted, added = getattr(model, "feature_names_in_", None), np.ravel(names).tolist()
-    if fitted is None:
-        raise ValueError(f"{type(model).__name__} has no names of its other columns: leave out names={names!r}.")
-    every = [*fitted, *added]
-    if len(added) != n_items or len(set(every)) < len(every) or not all(isinstance(name, str) for name in added):
-        raise ValueError(f"names must be {n_items} strings that no other column is called, got {names!r}.")
-    return np.array(every, dtype=object)
 
 
 def check_no_table_of_events(X):
@@ -462,25 +277,3 @@ def check_no_matrix_as_y(y, X):
 
 def _first_like(pattern, names):
     return next((name for name in names if pattern.fullmatch(name.lower())), None)
-
-
-def _check_same_columns(names, expected, name, has, remedy):
-    if names is None or expected is None or names == expected:
-        return
-    if len(names) != len(expected):
-        raise ValueError(f"{name} has {len(names)} columns, {has} {len(expected)}: they must be the same.")
-    place, got, wanted = next(
-        (i, *pair) for i, pair in enumerate(zip(names, expected, strict=True)) if len({*pair}) > 1
-    )
-    raise ValueError(
-        f"{name} has the column {got!r} where {has} {wanted!r} (column {place}): they must have the same columns in "
-        f"the same order, as in {remedy}."
-    )
-
-
-def _row_labels(table):
-    """Labels of a DataFrame's rows; None of what has none, or is numbered from 0 by default."""
-    index = getattr(table, "index", None) if column_names(table) is not None else None
-    if index is None or (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1):
-        return None
-    return index.tolist()

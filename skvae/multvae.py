@@ -60,7 +60,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         kl_weighting="per_user" .005, as in RecVAE.
     total_anneal_steps : int, float or "auto", default="auto"
         T of the linear schedule. From 1 on: updates (the paper: 200 000); below 1: a share of the
-        planned updates, max_iter epochs of them; 0: beta = anneal_cap throughout; "auto":
+        planned updates, max_iter epochs of them (until version 0.3 a float of 1 or more too,
+        with a warning; a warm start keeps the updates that a share came to); 0: beta = anneal_cap
+        throughout; "auto":
         the cap is reached at a tenth of the planned updates, whatever the size of the data (the
         paper's number would end at beta = .012 on a set like ML-1M).
     initialization : {"ease", "svd", "xavier", "auto"} or callable, default="auto"
@@ -304,7 +306,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
         cap = auto_parameters.anneal_cap(parameters.anneal_cap, parameters.kl_weighting, interactions_per_user)
         steps = parameters.total_anneal_steps
-        if hasattr(self, "weights_") and not isinstance(steps, int):  # those of the updates that were planned first
+        if (
+            hasattr(self, "weights_") and steps != 0 and not isinstance(steps, int)
+        ):  # those of the updates that were planned first
             steps = self.total_anneal_steps_
         elif steps == "auto":
             steps = auto_parameters.total_anneal_steps(cap, planned_updates)

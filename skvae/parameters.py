@@ -210,6 +210,8 @@ def path(name, value):
     path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not path or not isinstance(path, str):
         raise TypeError(f'{name} must be a path such as "night.npz", or None, got {value!r}.')
+    if path.startswith("~"):
+        raise ValueError(f"{name} is {path!r}, in which nothing stands for ~: pass os.path.expanduser({path!r}).")
     return path
 
 

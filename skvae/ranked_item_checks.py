@@ -92,6 +92,8 @@ def unit_vectors(item_vectors):
             "a column for each of its features, such as pandas.get_dummies makes of genres."
         ) from error
     vectors = vectors.astype(np.float64)
+    if not vectors.shape[1]:
+        return normalize(vectors)  # raises
     largest = abs(vectors).max(axis=1)  # whose squares may leave float64, and normalize takes 1e-16 for nothing
     largest = largest.toarray() if sp.issparse(largest) else largest
     largest[largest == 0] = 1

@@ -24,9 +24,10 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils.validation import _num_samples
 
+from .columns import check_columns_of_model, check_same_cells, column_names
 from .core.devices import tensor_of
 from .matrix import as_csr, item_indices, row_sliceable, take_rows
-from .matrix_checks import check_columns_of_model, check_not_masked, check_same_cells, column_names
+from .matrix_checks import check_not_masked
 from .parameters import flag, integer
 
 # Scores held at once, 8 MB of float32: with 20 000 items 64 MB took half as long again, since
@@ -104,10 +105,10 @@ def top_k(scores, k):
 
 
 def _real_numbers(scores):
-    """Scores as an array of a type that torch can rank, in which they have the same order."""
+    """Scores as an array of a type that torch can rank, in which they have the same order, uint64 to rounding."""
     check_not_masked(scores, "scores")
     scores = np.asarray(scores.toarray() if sp.issparse(scores) else scores)
-    if scores.dtype.kind == "c":
+    if scores.dtype.kind not in "biufO":
         raise TypeError(f"scores must be real numbers, got {scores.dtype}.")
     if scores.dtype.kind in "iu" and scores.dtype != np.uint64:
         return scores.astype(np.int64)
@@ -207,7 +208,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     items : int64 array of shape (n_users, k)
         Best first; -1 where fewer than k items are left.
     scores : float32 array of shape (n_users, k)
-        -inf where items is -1. Of a model that gives float64 or integers float64.
+        -inf where items is -1. float64 of a model that gives other numbers than float32 or float16.
 
     Raises
     ------
@@ -226,13 +227,12 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     >>> items.shape
     (3, 5)
     """
-    k = integer(1)("k", k)
+    k, exclude_seen = integer(1)("k", k), flag("exclude_seen", exclude_seen)
     _check_scores_items(model)
     X = row_sliceable(X)
     n_users, n_items = X.shape
     excluded = _excluded_cells(model, exclude, X)
     blocked = _blocked_items(candidates, None if excluded is not None else exclude, n_items)
-    exclude_seen = flag("exclude_seen", exclude_seen)
     items = np.empty((n_users, k), np.int64)
     scores = np.empty((n_users, k), np.float32)
     scorer = _block_scorer(model)
@@ -244,7 +244,8 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
         cells = ([seen] if exclude_seen else []) + ([] if excluded is None else [excluded[block]])
         tiles = _masked(_tiles(scorer, rows, n_items, width), cells, blocked)
         items[block], best = _top_k_of_tiles(tiles, block.stop - first, k, f"scores of {type(model).__name__}")
-        scores = scores.astype(np.promote_types(scores.dtype, best.dtype), copy=False)
+        if not first:
+            scores = np.empty((n_users, k), best.dtype)
         scores[block] = best
     return items, scores
 
@@ -356,7 +357,7 @@ def item_scores(model, X):
     Returns
     -------
     float32 or float64 array of shape (n_users, n_items)
-        A copy: the scores may be the model's own. float64 where they are not exact in float32.
+        A copy: the scores may be the model's own. float64 of all but float32 and float16.
 
     Raises
     ------

@@ -100,8 +100,10 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
 def _check_no_other_order(model, encoder):
     """Raise where a column of the table that a model was fitted on is called as the item of another column."""
     names = getattr(model, "feature_names_in_", getattr(model, "_column_labels", None))
-    columns = {} if names is None else {str(id): column for column, id in enumerate(encoder.item_ids_.tolist())}
-    for column, name in enumerate(() if names is None else names):
+    if names is None or np.array_equal(names, encoder.item_ids_):
+        return
+    columns = {str(id): column for column, id in enumerate(encoder.item_ids_.tolist())}
+    for column, name in enumerate(names):
         if columns.get(name, column) != column:
             raise ValueError(
                 f"{type(model).__name__} was fitted on a table with {name!r} in column {column}, which is the "
@@ -115,14 +117,15 @@ def _check_events_count(encoder, model, X):
     users = X[count_interactions(X) > 0]
     left = users if steps is None else as_csr(steps.transform(users))
     n_lost = np.count_nonzero(count_interactions(left) == 0)
-    for member in getattr(recommender, "estimators_", ()):  # of a blend
-        _check_events_count(encoder, member, left)
     if n_lost:
         raise ValueError(
             f"events has no column {encoder.weight!r}, so that an event weighs 1, and of {n_lost} of {users.shape[0]} "
             f"users the steps before {type(recommender).__name__} leave no interaction: add the column, or let the "
             "encoder compare with the threshold, as InteractionEncoder(threshold=...), instead of a step."
         )
+    for member in getattr(recommender, "_named_members", {}).values():  # of a blend
+        if member != "drop":
+            _check_events_count(encoder, member, left)
 
 
 def rows_or_empty(X, rows):

@@ -13,6 +13,14 @@ from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .columns import (
+    check_columns_of_fit,
+    check_same_cells,
+    check_same_labels,
+    column_labels,
+    column_names,
+    names_with_added,
+)
 from .core.user_warnings import warn_user
 from .explanations import explanations
 from .hiding import (
@@ -25,18 +33,12 @@ from .hiding import (
 )
 from .matrix import as_float32, item_indices
 from .matrix_checks import (
-    check_columns_of_fit,
     check_no_matrix_as_y,
     check_no_table_of_events,
-    check_same_cells,
-    check_same_names,
     check_trainable,
-    column_labels,
-    column_names,
     is_matrix,
     is_pair,
     most_are_fitted,
-    names_with_added,
     warn_of_validation,
 )
 from .model_selection import warn_of_no_validation
@@ -235,7 +237,6 @@ class BaseRecommender(BaseEstimator):
         for name in () if keep_model else (self._model, *self._beside_model):
             self.__dict__.pop(name, None)
         if keep_model:
-            check_same_names(self, *(vars(candidate).get(name) for name in ("feature_names_in_", "_column_labels")))
             candidate._user_hashes = _all_hashes(self, candidate._user_hashes)
         with all_or_nothing(self):
             for name in ("n_features_in_", "feature_names_in_", "_column_labels", "_user_hashes"):
@@ -274,15 +275,15 @@ class BaseRecommender(BaseEstimator):
             n_more = 0 if reset else checked.shape[1] - self.n_features_in_
             if n_more <= 0 or not hasattr(self, "add_items"):
                 raise
-            names = f", names=X.columns[-{n_more}:]" if hasattr(self, "feature_names_in_") and column_names(X) else ""
+            has_names = hasattr(self, "feature_names_in_") or hasattr(self, "_column_labels")
+            names = f", names=X.columns[-{n_more}:]" if has_names and column_names(X) else ""
             raise ValueError(
                 f"{str(error).rstrip()}\nWhere the last columns are new items, add_items({n_more}{names}) gives a "
                 "fitted model columns for them."
             ) from error
-        labels = column_labels(X)
         if not reset:
-            check_same_names(self, None, labels)
-        elif labels is not None:
+            check_same_labels(self, X, name)
+        elif (labels := column_labels(X)) is not None:
             self._column_labels = labels
         return checked
 
@@ -406,8 +407,9 @@ class ItemsMixin:
         ----------
         n_items : int
             Columns to append, at least 1.
-        names : array of str of shape (n_items,), default=None
-            Their names, where the model was fitted on a DataFrame. Without them the other columns lose theirs.
+        names : array of shape (n_items,), default=None
+            What the columns are called, where the model was fitted on a DataFrame. Without them the other columns lose
+            their names.
 
         Returns
         -------
@@ -429,14 +431,13 @@ class ItemsMixin:
         """
         check_is_fitted(self)
         n_items = integer(1)("n_items", n_items)
-        names = None if names is None else names_with_added(self, names, n_items)
+        named = {} if names is None else names_with_added(self, names, n_items)
         with all_or_nothing(self):
             self._widen(n_items)
             self.n_features_in_ += n_items
             for kind in ("feature_names_in_", "_column_labels"):
                 self.__dict__.pop(kind, None)
-            if names is not None:
-                self.feature_names_in_ = names
+            self.__dict__.update(named)
         return self
 
     def similar_items(self, items, k=10):

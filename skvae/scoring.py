@@ -9,9 +9,10 @@ from functools import partial
 import numpy as np
 from sklearn.utils import check_scalar
 
+from .columns import check_same_cells, shape_of
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, hide_in_blocks, why_nobody_is_scored
 from .matrix import as_csr, row_sliceable, take_rows
-from .matrix_checks import check_same_cells, is_matrix, shape_of
+from .matrix_checks import is_matrix
 from .metrics import METRICS
 from .ranked_item_checks import MOST_RANKS
 from .ranking import recommend
@@ -163,9 +164,8 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     for first in range(0, len(users), USERS_PER_BLOCK):
         rows = users[first : first + USERS_PER_BLOCK]
         items, _ = recommend(model, take_rows(fold_in, rows), k, exclude_seen=exclude_seen)
-        items.flags.writeable = False  # each metric gets the same
         for name, function in functions.items():
-            scores[name][rows] = _one_each(function(relevant[rows], items, per_user=True), len(rows), name)
+            scores[name][rows] = _one_each(function(relevant[rows], items.copy(), per_user=True), len(rows), name)
     return scores
 
 

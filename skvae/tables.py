@@ -335,7 +335,6 @@ def _frame_columns(frame, names, table, optional, ids):
     present = {role: name for role, name in names.items() if name in frame.columns}
     missing = [role for role in names if role not in present and role not in optional]
     if missing:
-        plural = "s" if len(missing) > 1 else ""
         if table == "events":
             remedy = "Say InteractionEncoder(" + ", ".join(f'{role}="..."' for role in missing) + ")."
             if len(frame.columns) <= MOST_NAMES and not any(isinstance(name, str) for name in frame.columns):
@@ -344,14 +343,13 @@ def _frame_columns(frame, names, table, optional, ids):
             elif {*missing} <= {"weight", "timestamp"}:
                 added = ", ".join(f"{names[role]}=..." for role in missing)
                 remedy = f"{remedy[:-1]}, or add what is missing, as events.assign({added})."
-            if any(index := getattr(getattr(frame.to_native(), "index", None), "names", ())):
+            index = getattr(getattr(frame.to_native(), "index", None), "names", ())
+            if {*index} & {names[role] for role in missing}:
                 remedy = f"Its index has {_listed(index)}: make columns of it, as events.reset_index()."
         else:
             remedy = "Rename " + " and ".join(f"that of {role}s to {names[role]!r}" for role in missing) + "."
-        raise ValueError(
-            f"{table} has no column{plural} {' and '.join(repr(names[role]) for role in missing)}, its columns are: "
-            f"{_listed(frame.columns)}. {remedy}"
-        )
+        lacking = ("s " if len(missing) > 1 else " ") + " and ".join(repr(names[role]) for role in missing)
+        raise ValueError(f"{table} has no column{lacking}, its columns are: {_listed(frame.columns)}. {remedy}")
     columns = {role: frame.get_column(name) for role, name in present.items()}
     return {role: (_strings(s) if role in ids else None) or _series_values(s) for role, s in columns.items()}
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 import numpy as np
 import scipy.sparse as sp
 
+from .columns import check_same_cells
 from .matrix import intact, row_sliceable
-from .matrix_checks import check_same_cells
 
 TIMES_OF_ENCODER = (
     " InteractionEncoder.timestamps(events) has the rows of fit_transform(events), and with "
@@ -126,4 +126,6 @@ def _plain(times):
     """Objects, as pandas has what may be missing and datetimes with a zone, in a type of NumPy."""
     if not all(time is not None and type(time).__name__ != "NAType" and time == time for time in times):
         raise ValueError(NOT_FINITE)
-    return np.array([np.datetime64(_without_zone(time), "us") if hasattr(time, "tzinfo") else time for time in times])
+    return np.array(
+        [np.datetime64(_without_zone(time), "us") if isinstance(time, datetime.date) else time for time in times]
+    )

@@ -536,3 +536,8 @@ def test_a_member_that_is_there_twice_is_widened_once(members, many):
 def test_names_of_members_are_strings(many):
     with pytest.raises(TypeError, match="Names of members must be strings, got 1"):
         BlendRecommender([(1, EASERecommender())]).fit(many)
+
+
+def test_only_the_ratios_of_weights_matter_however_large_they_are(many):
+    pairs = [("ease", EASERecommender()), ("popularity", PopularityRecommender())]
+    assert BlendRecommender(pairs, weights=[1e308, 1e308]).fit(many).weights_.tolist() == [0.5, 0.5]

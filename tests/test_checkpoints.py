@@ -389,6 +389,8 @@ def test_what_is_no_path_is_said(users, value):
     for estimator in (DAE, SMALL_BLEND):
         with pytest.raises(TypeError, match="checkpoint must be a path"):
             clone(estimator).set_params(checkpoint=value).fit(users)
+        with pytest.raises(ValueError, match=r"nothing stands for ~: pass os.path.expanduser\('~/fits/'\)"):
+            clone(estimator).set_params(checkpoint="~/fits/").fit(users)
 
 
 def test_a_fit_that_diverges_leaves_no_checkpoint_and_one_that_fails_does(users, path, monkeypatch):

@@ -766,7 +766,22 @@ def test_columns_that_are_numbers_of_items_are_compared(estimator, X, tmp_path):
                 ):
                     call(other)
         np.testing.assert_array_equal(fitted.predict(table), fitted.predict(X))
+        assert (fitted.predict(table.set_axis(np.arange(1000.0, 1200), axis=1)) == fitted.predict(X)).all()
     assert not hasattr(clone(model).fit(X), "_column_labels")
+    numbered, mixed = pd.DataFrame(X.toarray()), pd.DataFrame(X.toarray())[[*range(1, 200), 0]]
+    for fitted_on, other in ((numbered, mixed), (mixed, numbered)):
+        with pytest.raises(ValueError, match=r"^X has the column '[01]' where .* was fitted with '[01]'"):
+            clone(estimator).fit(fitted_on).predict(other)
+    lacking = table.set_axis([pd.NA, *range(199)], axis=1)
+    assert (clone(estimator).fit(lacking).predict(lacking) == fitted.predict(X)).all()
+    if hasattr(model, "add_items"):
+        wide = table.assign(new=1).rename(columns={"new": 7})
+        with pytest.raises(ValueError, match=r"add_items\(1, names=X.columns\[-1:\]\)"):
+            model.predict(wide)
+        for names in (["7"], [1000], [7, 8]):
+            with pytest.raises(ValueError, match="names must be 1 labels like the others"):
+                model.add_items(1, names=names)
+        model.add_items(1, names=wide.columns[-1:]).predict(wide)
 
 
 def test_more_items_than_the_model_has_are_told_of_add_items(estimator, X):

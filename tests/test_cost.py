@@ -279,6 +279,7 @@ def test_a_class_is_no_recommender():
 def test_more_interactions_than_cells_are_refused():
     with pytest.raises(ValueError, match="n_interactions == 101, more than 10 users x 10 items have"):
         estimate_cost(EASERecommender(), 10, 10, 101)
+    estimate_cost(EASERecommender(), np.int32(100_000), np.int32(30_000), 10**7, probe=False)
 
 
 def test_long_times_are_told_in_longer_units():

@@ -23,10 +23,11 @@ from sklearn.base import clone
 
 import skvae
 from skvae import EASERecommender, MultDAERecommender, PopularityRecommender, RankingScorer, evaluate, recommend
+from skvae.columns import check_same_cells
 from skvae.datasets import make_interactions
 from skvae.hiding import fold_in_split, hide_items
 from skvae.matrix import as_csr, as_float32, count_interactions, count_users, row_sliceable, take_rows
-from skvae.matrix_checks import check_no_matrix_as_y, check_same_cells, check_scale
+from skvae.matrix_checks import check_no_matrix_as_y, check_scale
 from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
 from skvae.model_selection import eligible_users, hold_out_users
 from skvae.scoring import score_users

@@ -667,13 +667,14 @@ def test_items_of_a_sparse_dataframe_are_hidden_in_the_memory_of_what_is_stored(
         lambda T: T.to_numpy().astype(object),
         lambda T: T.apply(pd.to_datetime, unit="s", utc=True),
         lambda T: T.apply(pd.to_datetime, unit="s").astype("timestamp[ns][pyarrow]"),
+        lambda T: T.apply(lambda column: pd.to_datetime(column, unit="D").dt.date),
         lambda T: T.astype("Int64").mask(dense(X) == 0),
         lambda T: T.apply(pd.to_datetime, unit="s", utc=True).mask(dense(X) == 0),
     ],
-    ids=["Int64", "arrow", "objects", "zoned", "dates of arrow", "missing beside X", "missing dates beside X"],
+    ids=["Int64", "arrow", "objects", "zoned", "dates of arrow", "dates", "missing beside X", "missing dates beside X"],
 )
 def test_times_of_pandas_other_types_hide_the_same(convert):
-    table = pd.DataFrame(np.random.default_rng(0).integers(1, 10**6, X.shape))
+    table = pd.DataFrame(np.random.default_rng(0).integers(1, 10**5, X.shape))
     expected = fold_in_split(X, timestamps=table)[1]
     found = fold_in_split(X, timestamps=convert(table))[1]
     np.testing.assert_array_equal(dense(found), dense(expected))

@@ -942,6 +942,9 @@ def test_a_step_that_drops_events_without_weights_is_seen_wherever_it_is():
         with pytest.raises(ValueError, match="the steps before EASERecommender leave no interaction"):
             encoder.recommend(model, events[["user", "item"]], k=2)
         assert len(encoder.recommend(model, events, k=2))
+    blend = skvae.BlendRecommender([("flat", make_pipeline(Binarizer(), EASERecommender()))], weights=[1])
+    with pytest.raises(ValueError, match="the steps before BlendRecommender leave no interaction"):
+        encoder.recommend(make_pipeline(step, blend).fit(X), events[["user", "item"]])
 
 
 def test_a_model_of_the_encoder_s_items_in_another_order_is_refused():

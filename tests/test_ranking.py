@@ -430,8 +430,9 @@ def test_scores_of_other_models_are_ranked_in_their_own_precision(scores):
     np.testing.assert_array_equal(items, [best, best])
     np.testing.assert_array_equal(found, np.array([scores[best]] * 2, found.dtype))
     np.testing.assert_array_equal(top_k(scores[None], 5)[0], [best])
-    blend = BlendRecommender([("only", model)], weights=[1], prefit=True).fit(make_interactions(n_items=30))
-    np.testing.assert_array_equal(blend.recommend(nobody, 5)[0], [best, best])
+    for normalization in ("standard", "none"):
+        blend = BlendRecommender([("only", model)], weights=[1], prefit=True, normalization=normalization)
+        np.testing.assert_array_equal(blend.fit(make_interactions(n_items=30)).recommend(nobody, 5)[0], [best, best])
     held_out = sp.csr_array((np.ones(2), ([0, 1], [29, 29])), shape=(2, 30))
     assert evaluate(model, nobody, "mrr@5", y=held_out).mean["mrr@5"] == 1
 
@@ -451,8 +452,9 @@ def test_scores_are_real_numbers_and_not_masked():
         for call in (lambda wrong=wrong: top_k(wrong, 1), lambda: recommend(model, np.eye(3)[:1], 1)):
             with pytest.raises(error, match=sentence):
                 call()
-    with pytest.raises(TypeError, match="scores must be real numbers, got complex128"):
-        top_k(np.array([[1j, 2]]), 1)
+    for others in (np.array([[1j, 2]]), np.array([["2", "3"]]), np.array([["2024-01-01"]], "M8[s]")):
+        with pytest.raises(TypeError, match="scores must be real numbers, got"):
+            top_k(others, 1)
     np.testing.assert_array_equal(top_k(sp.csr_array([[1.0, 3, 2]]), 1)[0], [[1]])
 
 

@@ -66,10 +66,10 @@ def written_whole(path):
     with tempfile.TemporaryDirectory(prefix=".skvae-", dir=path.parent) as folder:
         part = Path(folder) / path.name
         yield part
-        with contextlib.suppress(OSError):  # there is no other, or its mode is not ours to give
-            part.chmod(stat.S_IMODE(path.stat().st_mode))
         with part.open("r+b") as file:
             os.fsync(file.fileno())
+        with contextlib.suppress(OSError):  # there is no other, or its mode is not ours to give
+            part.chmod(stat.S_IMODE(path.stat().st_mode))
         os.replace(part, path)
     if os.name == "posix":  # a renaming is on disk once its folder is
         descriptor = os.open(path.parent, os.O_RDONLY)

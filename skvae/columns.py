@@ -1,0 +1,255 @@
+"""What a table's columns and rows are called, and whether two tables, or a table and a model, agree in that."""
+
+import numpy as np
+
+
+def column_names(X):
+    """Names of a table's columns, of pandas, polars or pyarrow.
+
+    Parameters
+    ----------
+    X : sparse matrix, array, list or DataFrame
+
+    Returns
+    -------
+    list or None
+        None of what is no table.
+    """
+    if not hasattr(X, "shape"):
+        return None
+    names = getattr(X, "column_names", None)  # of pyarrow, whose columns are values
+    names = getattr(X, "columns", None) if names is None else names
+    return None if names is None else list(names)
+
+
+def shape_of(X):
+    """Shape of what may be a matrix, or one label for each user.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    tuple of int
+        Empty for what has no shape. Of lists of different lengths the second is None.
+    """
+    if hasattr(X, "shape"):
+        return tuple(X.shape)
+    try:
+        return np.shape(X)
+    except ValueError:
+        return (len(X), None)
+
+
+def check_same_cells(matrix, X, name, beside="X", remedy=""):
+    """Raise where a matrix beside X does not have its shape and, where both are tables, its columns and rows.
+
+    Parameters
+    ----------
+    matrix, X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    name, beside : str
+        What the error calls the two, such as "y" and "X".
+    remedy : str, default=""
+        A sentence that follows where their shapes differ.
+
+    Raises
+    ------
+    ValueError
+    """
+    if shape_of(matrix) != shape_of(X):
+        raise ValueError(
+            f"{name} has shape {shape_of(matrix)}, {beside} has {shape_of(X)}: they must be the same.{remedy}"
+        )
+    _check_same_columns(column_names(matrix), column_names(X), name, f"{beside} has", f"{name}[{beside}.columns]")
+    labels, others = (_row_labels(table) for table in (matrix, X))
+    if labels is not None and others is not None and labels != others and set(labels) == set(others):
+        raise ValueError(
+            f"{name} has the rows of {beside} in another order: a user must be in the same row of both, as in "
+            f"{name}.loc[{beside}.index]."
+        )
+
+
+def check_columns_of_model(model, table, name):
+    """Raise where a table does not have the columns that a model was fitted with, in the same order.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        Without ``feature_names_in_`` nothing is compared.
+    table : sparse matrix, array or DataFrame
+        Without names nothing is compared.
+    name : str
+        What the error calls the table.
+
+    Raises
+    ------
+    ValueError
+    """
+    fitted = getattr(model, "feature_names_in_", None)
+    if fitted is not None:
+        has = f"{type(model).__name__} was fitted with"
+        _check_same_columns(column_names(table), list(fitted), name, has, f"{name}[model.feature_names_in_]")
+    check_same_labels(model, table, name)
+
+
+def check_columns_of_fit(model, matrix, table, name):
+    """Raise where a matrix beside the X of a fit does not have its columns.
+
+    Parameters
+    ----------
+    model : estimator
+        With ``n_features_in_`` and, of a table, ``feature_names_in_`` of X.
+    matrix : csr_array of shape (n_users, n_items)
+        What was read of the table.
+    table : sparse matrix, array or DataFrame
+    name : str
+        What the error calls it.
+
+    Raises
+    ------
+    ValueError
+    """
+    if matrix.shape[1] != model.n_features_in_:
+        raise ValueError(f"{name} has {matrix.shape[1]} columns, X has {model.n_features_in_}: they must be the same.")
+    fitted = getattr(model, "feature_names_in_", None)
+    if fitted is not None:
+        _check_same_columns(column_names(table), list(fitted), name, "X has", f"{name}[X.columns]")
+    check_same_labels(model, table, name)
+
+
+def _check_same_columns(names, expected, name, has, remedy):
+    if names is None or expected is None or names == expected:
+        return
+    if len(names) != len(expected):
+        raise ValueError(f"{name} has {len(names)} columns, {has} {len(expected)}: they must be the same.")
+    place, got, wanted = next(
+        (i, *pair) for i, pair in enumerate(zip(names, expected, strict=True)) if len({*pair}) > 1
+    )
+    raise ValueError(
+        f"{name} has the column {got!r} where {has} {wanted!r} (column {place}): they must have the same columns in "
+        f"the same order, as in {remedy}."
+    )
+
+
+def _row_labels(table):
+    """Labels of a DataFrame's rows; None of what has none, or is numbered from 0 by default."""
+    index = getattr(table, "index", None) if column_names(table) is not None else None
+    if index is None or (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1):
+        return None
+    return index.tolist()
+
+
+def column_labels(table):
+    """Names of a table's columns that are no strings, such as the numbers of items, as strings.
+
+    scikit-learn remembers and compares names that are strings alone.
+
+    Parameters
+    ----------
+    table : sparse matrix, array or DataFrame
+
+    Returns
+    -------
+    array of str, or None
+        None where there are none, or these are strings, or 0, 1, 2 and so on, as pandas numbers what has no names.
+    """
+    labels = _labels(table)
+    return None if labels is None or labels == _numbered(labels) else np.array(labels, dtype=object)
+
+
+def _labels(table):
+    names = column_names(table)
+    if names is None or any(isinstance(name, str) for name in names):
+        return None
+    # one id that is missing makes floats of all others
+    return [str(int(name)) if isinstance(name, float) and name.is_integer() else str(name) for name in names]
+
+
+def _numbered(labels):
+    return [str(column) for column in range(len(labels))]
+
+
+def check_same_labels(model, table, name="X"):
+    """Raise where columns whose names are no strings are called otherwise than those that a model was fitted with.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        With its `column_labels`, where it has any.
+    table : sparse matrix, array or DataFrame
+    name : str, default="X"
+        What the error calls it.
+
+    Raises
+    ------
+    ValueError
+    """
+    labels = _labels(table)
+    if labels is None or hasattr(model, "feature_names_in_"):
+        return
+    numbered, fitted = _numbered(labels), list(getattr(model, "_column_labels", ()))
+    # 0, 1, 2 and so on are no names but beside others of the same
+    if labels == numbered if not fitted else labels == numbered and {*fitted} != {*numbered}:
+        return
+    if fitted or {*labels} == {*numbered}:
+        _check_same_labels(model, labels, fitted or numbered, name)
+
+
+def _check_same_labels(model, labels, fitted, name):
+    remedy = f"{name}[[{', '.join(fitted[:2])}, ...]]"
+    _check_same_columns(labels, fitted, name, f"{type(model).__name__} was fitted with", remedy)
+
+
+def check_same_names(model, candidate):
+    """Raise where two fits of an estimator have columns of other names, where both have names.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    candidate : estimator
+        That knows the columns of a further X.
+
+    Raises
+    ------
+    ValueError
+    """
+    names, now = (getattr(one, "feature_names_in_", None) for one in (model, candidate))
+    if names is not None and now is not None:
+        has = f"{type(model).__name__} was fitted with"
+        _check_same_columns(list(now), list(names), "X", has, "X[model.feature_names_in_]")
+    labels, now = (getattr(one, "_column_labels", None) for one in (model, candidate))
+    if labels is not None and now is not None:
+        _check_same_labels(model, list(now), list(labels), "X")
+
+
+def names_with_added(model, names, n_items):
+    """Names of a model's columns, and after them those of added ones.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    names : array of shape (n_items,)
+    n_items : int
+
+    Returns
+    -------
+    dict of str to array of str of shape (n_features_in_ + n_items,)
+        The attribute that holds them -> names.
+
+    Raises
+    ------
+    ValueError
+        Where the model has no names, or these are not so many new ones of their kind.
+    """
+    kind = next((name for name in ("feature_names_in_", "_column_labels") if hasattr(model, name)), None)
+    if kind is None:
+        raise ValueError(f"{type(model).__name__} has no names of its other columns: leave out names={names!r}.")
+    added = np.ravel(names).tolist()
+    are_strings = [isinstance(name, str) for name in added]
+    is_right = all(are_strings) if kind == "feature_names_in_" else not any(are_strings)
+    every = [*getattr(model, kind), *map(str, added)]
+    if len(added) != n_items or len(set(every)) < len(every) or not is_right:
+        kinds = "strings" if kind == "feature_names_in_" else "labels like the others"
+        raise ValueError(f"names must be {n_items} {kinds} that no other column is called, got {names!r}.")
+    return {kind: np.array(every, dtype=object)}
