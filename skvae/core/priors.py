@@ -95,8 +95,8 @@ def kl_divergence(prior, mean, log_variance, code):
     """
     if hasattr(prior, "kl_divergence"):
         return one_for_each_user(prior.kl_divergence(mean, log_variance), len(mean), prior, "kl_divergence")
-    log_prob = one_for_each_user(prior.log_prob(code), len(code), prior, "log_prob")
-    return posterior_log_prob(code, mean, log_variance) - log_prob
+    posterior = posterior_log_prob(code, mean, log_variance)
+    return posterior - one_for_each_user(prior.log_prob(code), len(code), prior, "log_prob")
 
 
 def one_for_each_user(values, n_users, piece, method):
