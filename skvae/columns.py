@@ -115,7 +115,6 @@ def check_columns_of_fit(model, matrix, table, name):
     fitted = getattr(model, "feature_names_in_", None)
     if fitted is not None:
         _check_same_columns(column_names(table), list(fitted), name, "X has", f"{name}[X.columns]")
-    check_same_labels(model, table, name)
 
 
 def _check_same_columns(names, expected, name, has, remedy):
@@ -162,8 +161,12 @@ def _labels(table):
     names = column_names(table)
     if names is None or any(isinstance(name, str) for name in names):
         return None
+    return [*map(_label, names)]
+
+
+def _label(name):
     # one id that is missing makes floats of all others
-    return [str(int(name)) if isinstance(name, float) and name.is_integer() else str(name) for name in names]
+    return str(int(name)) if isinstance(name, float) and name.is_integer() else str(name)
 
 
 def _numbered(labels):
@@ -188,12 +191,11 @@ def check_same_labels(model, table, name="X"):
     labels = _labels(table)
     if labels is None or hasattr(model, "feature_names_in_"):
         return
-    numbered, fitted = _numbered(labels), list(getattr(model, "_column_labels", ()))
-    # 0, 1, 2 and so on are no names but beside others of the same
-    if labels == numbered if not fitted else labels == numbered and {*fitted} != {*numbered}:
-        return
-    if fitted or {*labels} == {*numbered}:
-        _check_same_labels(model, labels, fitted or numbered, name)
+    numbered = _numbered(labels)
+    fitted = list(getattr(model, "_column_labels", numbered))
+    # 0, 1, 2 and so on are names only beside the same numbers in another order
+    if numbered not in (labels, fitted) or {*labels} == {*fitted}:
+        _check_same_labels(model, labels, fitted, name)
 
 
 def _check_same_labels(model, labels, fitted, name):
@@ -248,7 +250,7 @@ def names_with_added(model, names, n_items):
     added = np.ravel(names).tolist()
     are_strings = [isinstance(name, str) for name in added]
     is_right = all(are_strings) if kind == "feature_names_in_" else not any(are_strings)
-    every = [*getattr(model, kind), *map(str, added)]
+    every = [*getattr(model, kind), *map(_label, added)]
     if len(added) != n_items or len(set(every)) < len(every) or not is_right:
         kinds = "strings" if kind == "feature_names_in_" else "labels like the others"
         raise ValueError(f"names must be {n_items} {kinds} that no other column is called, got {names!r}.")

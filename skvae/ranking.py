@@ -234,7 +234,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     excluded = _excluded_cells(model, exclude, X)
     blocked = _blocked_items(candidates, None if excluded is not None else exclude, n_items)
     items = np.empty((n_users, k), np.int64)
-    scores = np.empty((n_users, k), np.float32)
+    scores = np.empty((0, k), np.float32)
     scorer = _block_scorer(model)
     step, width = _tile_shape(scorer, n_items)
     for first in range(0, n_users, step):

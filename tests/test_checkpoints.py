@@ -415,16 +415,23 @@ def test_after_a_ctrl_c_the_checkpoint_stays_and_the_same_fit_goes_on(users, pat
     assert_same_model(model.set_params(checkpoint=None), expected)
 
 
+def with_a_ctrl_c(function, n_calls):
+    """A function with a Ctrl-C in its n-th call, and a list of how often it was called."""
+    called = [0]
+
+    def interrupted(*arguments):
+        called[0] += 1
+        if called[0] == n_calls:
+            signal.raise_signal(signal.SIGINT)
+        return function(*arguments)
+
+    return interrupted, called
+
+
 @pytest.mark.usefixtures("python_s_own_handler")
 def test_a_ctrl_c_before_the_first_minute_writes_what_there_is(users, path, monkeypatch):
-    step, n_steps, expected = Adam.step, [0], clone(DAE).fit(users)
-
-    def interrupted(*args):
-        n_steps[0] += 1
-        if n_steps[0] == 8:
-            signal.raise_signal(signal.SIGINT)
-        return step(*args)
-
+    expected = clone(DAE).fit(users)
+    interrupted, n_steps = with_a_ctrl_c(Adam.step, 8)
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SECONDS", 60)
         patch.setattr(Adam, "step", interrupted)
@@ -439,16 +446,9 @@ def test_a_ctrl_c_before_the_first_minute_writes_what_there_is(users, path, monk
 @pytest.mark.usefixtures("python_s_own_handler")
 @pytest.mark.parametrize("kind", [SMALL_RECVAE, SMALL_VAE, SMALL_DAE], ids=lambda kind: type(kind).__name__)
 def test_a_ctrl_c_while_an_epoch_is_validated_writes_what_there_is(kind, users, path, monkeypatch):
-    score, n_scored = fitting.validation_score, [0]
+    interrupted, n_scored = with_a_ctrl_c(fitting.validation_score, 3)
     estimator = clone(kind).set_params(early_stopping=True, max_iter=6, n_iter_no_change=6)
     expected = clone(estimator).fit(users[:100], X_val=users[100:])
-
-    def interrupted(*args):
-        n_scored[0] += 1
-        if n_scored[0] == 3:
-            signal.raise_signal(signal.SIGINT)
-        return score(*args)
-
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SECONDS", 60)
         patch.setattr(fitting, "validation_score", interrupted)

@@ -781,7 +781,7 @@ def test_columns_that_are_numbers_of_items_are_compared(estimator, X, tmp_path):
         for names in (["7"], [1000], [7, 8]):
             with pytest.raises(ValueError, match="names must be 1 labels like the others"):
                 model.add_items(1, names=names)
-        model.add_items(1, names=wide.columns[-1:]).predict(wide)
+        model.add_items(1, names=np.array([7.0])).predict(wide)
 
 
 def test_more_items_than_the_model_has_are_told_of_add_items(estimator, X):
