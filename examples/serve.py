@@ -12,7 +12,9 @@ weights. Needs the extra ``serve``.
 answers one {"items": ["jam", ...], "scores": [1.93, ...], "unknown": ["gin"]} for each
 visitor, best first, without the visitor's own items. Items are the encoder's ids; without
 an encoder, the names of the columns that fit got, or their numbers. Unknown items count
-for nothing. A request that cannot be answered gets 413 or 422, and one sentence.
+for nothing. "candidates": [...] names the only items that may come, such as those in
+stock, "exclude": [...] those that may not, and "exclude_seen": false lets the visitor's
+own come. A request that cannot be answered gets 413 or 422, and one sentence.
 """
 
 import argparse
@@ -60,6 +62,9 @@ class Query(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
     visitors: Annotated[list[list[Item]], Field(min_length=1, max_length=MAX_VISITORS)]
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
+    candidates: list[Item] | None = None
+    exclude: list[Item] | None = None
+    exclude_seen: bool = True
 
 
 class Answer(BaseModel):
@@ -157,17 +162,25 @@ def create_app(path=None):
                 raise HTTPException(499, "The client has left.")
             return await run_in_threadpool(answer, query)
 
-    def answer(query):
-        distinct = map(dict.fromkeys, query.visitors)
-        visitors = [np.fromiter(items, object) for items in distinct]
+    def known_and_unknown(items, place):
+        items = np.fromiter(dict.fromkeys(items), object)
         try:
-            unknown = [items[encoder.item_indices(items) < 0] for items in visitors]
+            is_known = encoder.item_indices(items) >= 0
         except (TypeError, ValueError) as error:  # ids of another kind than the encoder's
-            raise HTTPException(422, f"visitors: {error}") from error
+            raise HTTPException(422, f"{place}: {error}") from error
+        return items[is_known], items[~is_known]
+
+    def answer(query):
+        split = [known_and_unknown(items, "visitors") for items in query.visitors]
+        visitors, unknown = zip(*split, strict=True)
+        options = {"exclude_seen": query.exclude_seen}
+        for place in ("candidates", "exclude"):
+            if (items := getattr(query, place)) is not None:
+                options[place], _ = known_and_unknown(items, place)
         users = np.arange(len(visitors))
         rows = np.repeat(users, [len(items) for items in visitors])
         events = rows, np.concatenate(visitors)
-        table = encoder.recommend(model, events, query.k, users=users)
+        table = encoder.recommend(model, events, query.k, users=users, **options)
         begins = np.searchsorted(table[encoder.user], users[1:])
         best = (np.split(table[name], begins) for name in (encoder.item, "score"))
         answers = [

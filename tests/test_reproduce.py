@@ -288,10 +288,10 @@ def test_on_gowalla_what_the_first_fit_chooses_the_second_takes_over(tmp_path, m
     for name in gowalla.MODELS:
         fits.evaluate(name, test)
     record = json.loads((tmp_path / "blend.json").read_text())
-    assert list(record["weights"]) == ["edlae-dan", "mult-vae", "mult-dae-default"]
+    assert list(record["weights"]) == ["linear-chosen", "mult-vae", "mult-dae-default"]
     blend = fits.second("blend")
     np.testing.assert_allclose(blend.weights_, list(record["weights"].values()))
-    assert blend.named_estimators_["edlae-dan"].n_features_in_ == 80
+    assert blend.named_estimators_["linear-chosen"].n_features_in_ == 80
     assert blend.named_estimators_["mult-vae"].n_iter_ == fits.chosen("mult-vae")["epochs"]
     evaluation = skvae.evaluate(blend, kept, gowalla.METRICS, y=test)
     assert record["mean"] == pytest.approx(evaluation.mean)

@@ -106,6 +106,34 @@ def test_a_visitor_with_almost_everything_gets_what_is_left(client, model):
     assert none == {"items": [], "scores": [], "unknown": []}
 
 
+def test_a_request_names_the_items_that_may_come(client, model, X):
+    visitor, limits = [3, 7, 11], {"candidates": [11, 150, 3, 40, 900], "exclude": [40, -1]}
+    row = np.zeros((1, 200), np.float32)
+    row[0, visitor] = 1
+    for options, columns in [
+        (limits, [150]),
+        (limits | {"exclude_seen": False}, [3, 11, 150]),
+        ({"candidates": []}, []),
+        ({"exclude": list(range(198)), "exclude_seen": False}, [198, 199]),
+        ({"candidates": None, "exclude": None}, [item for item in range(200) if item not in visitor]),
+    ]:
+        (answer,) = _ask(client, [visitor], k=200, **options)
+        scores = model.decision_function(row)[0, columns]
+        order = np.lexsort((columns, -scores))
+        assert answer["items"] == np.array(columns, int)[order].tolist()
+        np.testing.assert_allclose(answer["scores"], scores[order], rtol=1e-5)
+
+
+@pytest.mark.parametrize("place", ["candidates", "exclude"])
+def test_items_of_another_kind_are_refused_wherever_they_stand(client, place):
+    assert _refused(client, {"visitors": [[3]], place: ["tea"]}).startswith(f"{place}: Item ids are")
+    assert (
+        _refused(client, {"visitors": [[3]], place: [True]})
+        == f"{place}.0: an item must be a string or a finite number."
+    )
+    assert _refused(client, {"visitors": [[3]], place: 3}).startswith(f"{place}: ")
+
+
 def test_unknown_items_are_listed_and_count_for_nothing(client):
     known, with_others = _ask(client, [[3, 7], [3, 200, -1, 7, 10**30, 1.5]])
     assert with_others == known | {"unknown": [200, -1, 10**30, 1.5]}
