@@ -179,12 +179,13 @@ class BaseAutoencoder(
         processes = process_group()
         with processes.agreed():
             parameters = self._checked_parameters()
-            candidate, X = self._checked_anew(X, y)
+            table = X
+            candidate, X = self._checked_anew(table, y)
             check_scale(X)
             check_autoencoder(self, parameters, X)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:
-                fitting.check_goes_on(self, parameters, X, "warm_start=True", candidate)
+                fitting.check_goes_on(self, parameters, X, "warm_start=True", table)
             validation = None if X_val is None else candidate._validation_pair(X_val)
         fitting.check_same(self, parameters, X, validation, processes, goes_on=is_warm)
         with ExitStack() as stack:

@@ -10,7 +10,7 @@ from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .blend_members import check_members, fit_members, for_refit, kept_members
+from .blend_members import check_columns, check_members, fit_members, for_refit, kept_members
 from .blend_normalizations import NORMALIZATIONS
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
@@ -199,6 +199,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         with processes.agreed():
             parameters, pairs = self._checked_parameters()
             _check_no_checkpoint(parameters, processes)
+            check_columns(self, pairs, X)
             candidate, X = self._checked_anew(X, y)
             if parameters.prefit:
                 candidate._user_hashes = None  # nobody is trained on

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from .columns import check_columns_of_members
 from .core.checkpoint import kept
 from .core.state_file import is_plain
 from .ranking import item_scores
@@ -91,6 +92,25 @@ def check_members(blend, pairs):
             raise TypeError(
                 f"The member {name!r}, {member!r}, has no fit: fit it in its own way, and pass it with prefit=True."
             )
+
+
+def check_columns(blend, pairs, table):
+    """Raise where members that are fitted already know other columns than the table of a blend's fit.
+
+    Parameters
+    ----------
+    blend : BlendRecommender
+    pairs : list of (str, estimator)
+    table : sparse matrix, array or DataFrame of shape (n_users, n_items)
+
+    Raises
+    ------
+    ValueError
+    """
+    members = {name: member for name, member in pairs if member != "drop"}
+    if not blend.prefit:  # what a clone still knows is frozen
+        members = {name: clone(member) for name, member in members.items() if hasattr(member, "get_params")}
+    check_columns_of_members(members, table)
 
 
 def kept_members(pairs):

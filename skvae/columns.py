@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .wrappers import steps_and_model
+
 
 def column_names(X):
     """Names of a table's columns, of pandas, polars or pyarrow.
@@ -90,7 +92,55 @@ def check_columns_of_model(model, table, name):
     if fitted is not None:
         has = f"{type(model).__name__} was fitted with"
         _check_same_columns(column_names(table), list(fitted), name, has, f"{name}[model.feature_names_in_]")
-    check_same_labels(model, table, name)
+    check_same_labels(_alone(model), table, name)
+
+
+def _alone(model):
+    """The model without what is around it, where its columns are those of what is around it."""
+    steps, alone = steps_and_model(model)
+    return alone if steps is None else model
+
+
+def names_of_model(model):
+    """What the columns of the table were called that a model was fitted on.
+
+    Parameters
+    ----------
+    model : fitted estimator
+
+    Returns
+    -------
+    list of str, or None
+        None of a matrix, and of a table whose columns are numbered as pandas numbers them.
+    """
+    names = getattr(model, "feature_names_in_", getattr(_alone(model), "_column_labels", None))
+    return None if names is None else list(names)
+
+
+def check_columns_of_members(members, table):
+    """Raise where fitted members of a blend were fitted on other columns than its table, or than each other.
+
+    Parameters
+    ----------
+    members : dict of str to fitted estimator
+    table : sparse matrix, array or DataFrame of shape (n_users, n_items)
+        What the blend is fitted on.
+
+    Raises
+    ------
+    ValueError
+    """
+    named = {}
+    for name, member in members.items():
+        if (getattr(member, "n_features_in_", None),) != shape_of(table)[1:]:
+            continue
+        check_columns_of_model(member, table, "X")
+        if (names := names_of_model(member)) is None:
+            continue
+        named[name] = names
+        first = next(iter(named))
+        remedy = f"{first}.fit(X) of the table that {name} was fitted on"
+        _check_same_columns(names, named[first], f"The member {name}", f"{first} has", remedy)
 
 
 def check_columns_of_fit(model, matrix, table, name):
@@ -161,10 +211,21 @@ def _labels(table):
     names = column_names(table)
     if names is None or any(isinstance(name, str) for name in names):
         return None
-    return [*map(_label, names)]
+    return [*map(label, names)]
 
 
-def _label(name):
+def label(name):
+    """The name of a column that is no string, as a string.
+
+    Parameters
+    ----------
+    name : object
+
+    Returns
+    -------
+    str
+        A whole number has no decimals.
+    """
     # one id that is missing makes floats of all others
     return str(int(name)) if isinstance(name, float) and name.is_integer() else str(name)
 
@@ -195,34 +256,8 @@ def check_same_labels(model, table, name="X"):
     fitted = list(getattr(model, "_column_labels", numbered))
     # 0, 1, 2 and so on are names only beside the same numbers in another order
     if numbered not in (labels, fitted) or {*labels} == {*fitted}:
-        _check_same_labels(model, labels, fitted, name)
-
-
-def _check_same_labels(model, labels, fitted, name):
-    remedy = f"{name}[[{', '.join(fitted[:2])}, ...]]"
-    _check_same_columns(labels, fitted, name, f"{type(model).__name__} was fitted with", remedy)
-
-
-def check_same_names(model, candidate):
-    """Raise where two fits of an estimator have columns of other names, where both have names.
-
-    Parameters
-    ----------
-    model : fitted estimator
-    candidate : estimator
-        That knows the columns of a further X.
-
-    Raises
-    ------
-    ValueError
-    """
-    names, now = (getattr(one, "feature_names_in_", None) for one in (model, candidate))
-    if names is not None and now is not None:
-        has = f"{type(model).__name__} was fitted with"
-        _check_same_columns(list(now), list(names), "X", has, "X[model.feature_names_in_]")
-    labels, now = (getattr(one, "_column_labels", None) for one in (model, candidate))
-    if labels is not None and now is not None:
-        _check_same_labels(model, list(now), list(labels), "X")
+        remedy = f"{name}[[{', '.join(fitted[:2])}, ...]]"
+        _check_same_columns(labels, fitted, name, f"{type(model).__name__} was fitted with", remedy)
 
 
 def names_with_added(model, names, n_items):
@@ -250,7 +285,7 @@ def names_with_added(model, names, n_items):
     added = np.ravel(names).tolist()
     are_strings = [isinstance(name, str) for name in added]
     is_right = all(are_strings) if kind == "feature_names_in_" else not any(are_strings)
-    every = [*getattr(model, kind), *map(_label, added)]
+    every = [*getattr(model, kind), *map(label, added)]
     if len(added) != n_items or len(set(every)) < len(every) or not is_right:
         kinds = "strings" if kind == "feature_names_in_" else "labels like the others"
         raise ValueError(f"names must be {n_items} {kinds} that no other column is called, got {names!r}.")

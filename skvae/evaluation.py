@@ -16,8 +16,8 @@ from .core.user_warnings import warn_user
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix, most_are_fitted
-from .ranking import steps_and_model
 from .scoring import check_min_value, listed_metrics, score_pairs
+from .wrappers import steps_and_model
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 
 from . import auto_parameters
 from .callbacks import EpochMonitor, NoCallbacks
-from .columns import check_same_names
+from .columns import check_columns_of_model
 from .core.architecture import to_numpy
 from .core.batches import UserRows
 from .core.checkpoint import NoCheckpoint
@@ -213,7 +213,7 @@ def checkpoint_for(estimator, parameters, X, X_val, processes):
     return checkpoint_of(parameters.checkpoint, estimator, X, X_val, **others)
 
 
-def check_goes_on(estimator, parameters, X, call, candidate=None):
+def check_goes_on(estimator, parameters, X, call, table=None):
     """Raise where a training cannot go on from the fitted network: of other items, or of other parts.
 
     Parameters
@@ -225,8 +225,8 @@ def check_goes_on(estimator, parameters, X, call, candidate=None):
     X : csr_array of shape (n_users, n_items)
     call : {"partial_fit", "warm_start=True"}
         What goes on.
-    candidate : autoencoder, default=None
-        That knows the names of the columns of X, where these are still to be compared.
+    table : sparse matrix, array or DataFrame, default=None
+        What X was read from, where the names of its columns are still to be compared.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def check_goes_on(estimator, parameters, X, call, candidate=None):
             f"{call} goes on from a model of {n_items} items, X has {X.shape[1]}: pass the same items, add new ones by "
             f"add_items, or {afresh}."
         )
-    check_same_names(estimator, candidate)
+    check_columns_of_model(estimator, table, "X")
     changed = estimator.architecture_.differences(estimator._architecture(parameters))
     if changed:
         raise ValueError(

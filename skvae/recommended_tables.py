@@ -9,12 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from .columns import label, names_of_model
 from .events import Names, read_events, read_ids
 from .ids import Ids, columns_of, item_index, rows_of
 from .matrix import as_csr, count_interactions
 from .merging import matrix_of
-from .ranking import recommend, steps_and_model
+from .ranking import recommend
 from .tables import check_no_row, frame_of, is_table
+from .wrappers import steps_and_model
 
 
 def check_same_items(model, encoder):
@@ -99,10 +101,14 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
 
 def _check_no_other_order(model, encoder):
     """Raise where a column of the table that a model was fitted on is called as the item of another column."""
-    names = getattr(model, "feature_names_in_", getattr(model, "_column_labels", None))
+    steps, alone = steps_and_model(model)
+    for member in getattr(alone, "_named_members", {}).values() if steps is None else ():  # of a blend
+        if member != "drop":
+            _check_no_other_order(member, encoder)
+    names = names_of_model(model)
     if names is None or np.array_equal(names, encoder.item_ids_):
         return
-    columns = {str(id): column for column, id in enumerate(encoder.item_ids_.tolist())}
+    columns = {label(id): column for column, id in enumerate(encoder.item_ids_.tolist())}
     for column, name in enumerate(names):
         if columns.get(name, column) != column:
             raise ValueError(

@@ -21,7 +21,8 @@ ARROWS = {
     "auto_parameters": set(),
     "core": set(),
     "tables": set(),
-    "columns": set(),
+    "wrappers": set(),
+    "columns": {"wrappers"},
     "matrix": {"columns", "matrix_checks"},
     "matrix_checks": {"columns", "core"},
     "metrics": {"core", "matrix", "parameters", "ranked_item_checks"},
@@ -38,7 +39,7 @@ ARROWS = {
     "interactions": {"core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "ranked_item_checks", "ranking"},
-    "evaluation": {"core", "hiding", "matrix", "matrix_checks", "ranking", "scoring"},
+    "evaluation": {"core", "hiding", "matrix", "matrix_checks", "scoring", "wrappers"},
     "explanations": {"matrix", "ranking"},
     "recommender": {
         "core",
@@ -52,7 +53,7 @@ ARROWS = {
         "ranking",
         "scoring",
     },
-    "recommended_tables": {"events", "ids", "matrix", "merging", "ranking", "tables"},
+    "recommended_tables": {"columns", "events", "ids", "matrix", "merging", "ranking", "tables", "wrappers"},
     "preprocessing": {
         "events",
         "ids",
@@ -70,7 +71,7 @@ ARROWS = {
     "autoencoder_memory": {"auto_parameters", "core", "memory", "model_selection", "ranking"},
     "fit_identity": {"core"},
     "blend_normalizations": set(),
-    "blend_members": {"core", "ranking", "recommender"},
+    "blend_members": {"columns", "core", "ranking", "recommender"},
     "blend": {"blend_members", "callbacks", "fit_identity", "core", "hiding", "linear", "model_selection"}
     | {"multdae", "multvae", "blend_normalizations"}
     | {"parameters", "ranking", "recommender", "scoring"},

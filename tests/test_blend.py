@@ -9,6 +9,7 @@ from functools import partial
 from unittest import SkipTest
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from conftest import Scores, first_half, same_weights, widened
@@ -541,3 +542,26 @@ def test_names_of_members_are_strings(many):
 def test_only_the_ratios_of_weights_matter_however_large_they_are(many):
     pairs = [("ease", EASERecommender()), ("popularity", PopularityRecommender())]
     assert BlendRecommender(pairs, weights=[1e308, 1e308]).fit(many).weights_.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("names", [[f"i{item}" for item in range(20)], range(100, 120), range(20)], ids=str)
+@pytest.mark.parametrize(
+    "wrap", [lambda model: model, FrozenEstimator, make_pipeline], ids=["member", "frozen", "pipeline"]
+)
+def test_a_member_that_was_fitted_on_other_columns_is_refused(X, names, wrap):
+    table = pd.DataFrame(X[:, :20].toarray(), columns=names)
+    other = table[table.columns[::-1]]
+    of_table, of_other = (wrap(EASERecommender().fit(columns)) for columns in (table, other))
+    of_table, of_other = (m.fit(x) if wrap is make_pipeline else m for m, x in [(of_table, table), (of_other, other)])
+    alone, refused = {"prefit": True, "weights": [1]}, r"has the column '.+' where .+ '.+' \(column 0\): they must have"
+    with pytest.raises(ValueError, match=rf"^X {refused}"):
+        BlendRecommender([("one", of_table)], **alone).fit(other)
+    if wrap is FrozenEstimator:
+        with pytest.raises(ValueError, match=rf"^X {refused}"):
+            BlendRecommender([("one", make_pipeline(of_table))], weights=[1]).fit(other)
+    if names != range(20):  # which are names beside other tables alone
+        with pytest.raises(ValueError, match=rf"^The member two {refused}"):
+            BlendRecommender([("one", of_table), ("two", of_other)], prefit=True, weights=[1, 1]).fit(X[:, :20])
+    blend = BlendRecommender([("one", of_table)], **alone).fit(table)
+    np.testing.assert_array_equal(blend.recommend(table, 3)[0], recommend(of_table, table, 3)[0])
+    BlendRecommender([("one", EASERecommender().fit(table))], weights=[1]).fit(other)  # a clone of it is fitted

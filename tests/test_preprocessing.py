@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
@@ -947,15 +948,30 @@ def test_a_step_that_drops_events_without_weights_is_seen_wherever_it_is():
         encoder.recommend(make_pipeline(step, blend).fit(X), events[["user", "item"]])
 
 
-def test_a_model_of_the_encoder_s_items_in_another_order_is_refused():
-    events = pd.DataFrame(columns_of())[["user", "item"]]
-    for encoder in (InteractionEncoder(), InteractionEncoder(item="user", user="item")):
+def _searched(model):
+    return GridSearchCV(model, {"l2_regularization": [1.0]}, scoring=lambda *_: 0.0, cv=skvae.UserKFold(2))
+
+
+@pytest.mark.parametrize("wrap", [clone, make_pipeline, _searched], ids=["alone", "pipeline", "search"])
+def test_a_model_of_the_encoder_s_items_in_another_order_is_refused(wrap):
+    of_strings = pd.DataFrame(columns_of())[["user", "item"]]
+    of_floats = of_strings.assign(user=of_strings["user"].astype(float))
+    for encoder, events in [
+        (InteractionEncoder(), of_strings),
+        (InteractionEncoder(item="user", user="item"), of_strings),
+        (InteractionEncoder(item="user", user="item"), of_floats),
+    ]:
         table = pd.DataFrame(encoder.fit_transform(events).toarray(), columns=encoder.item_ids_)
+        permuted = table[table.columns[::-1]]
         with pytest.raises(ValueError, match=r"in column 0, which is the encoder's column \d+: fit it on the columns"):
-            encoder.recommend(EASERecommender().fit(table[table.columns[::-1]]), events)
+            encoder.recommend(wrap(EASERecommender().fit(permuted)).fit(permuted), events)
+        blend = skvae.BlendRecommender([("ease", wrap(EASERecommender()).fit(permuted))], prefit=True, weights=[1])
+        with pytest.raises(ValueError, match=r"in column 0, which is the encoder's column \d+: fit it on the columns"):
+            encoder.recommend(blend.fit(permuted.to_numpy()), events)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "X does not have valid feature names")
-            assert len(encoder.recommend(EASERecommender().fit(table), events, k=1, exclude_seen=False)) == len(table)
+            model = wrap(EASERecommender().fit(table)).fit(table)
+            assert len(encoder.recommend(model, events, k=1, exclude_seen=False)) == len(table)
 
 
 def test_sets_are_refused_where_there_is_an_order_and_taken_where_there_is_none():
