@@ -3,7 +3,6 @@
 import numbers
 from collections.abc import Callable
 from contextlib import ExitStack
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,15 +14,13 @@ from . import fitting
 from .autoencoder_memory import check_autoencoder
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
-from .core.devices import PRECISIONS, check_device, is_half_precision, is_present, resolve, tensor_of
-from .core.inference import Inference
+from .core.devices import PRECISIONS, check_device, tensor_of
 from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated
-from .core.item_products import ItemProducts
 from .core.likelihoods import LIKELIHOODS, takes_item_weights
 from .core.objectives import TARGETS
 from .core.processes import process_group
-from .core.user_warnings import warn_user
+from .inferences import BlockScorer, forget_inference, inference_and_users, inference_of
 from .matrix_checks import check_holds_interactions, check_scale
 from .parameters import (
     check_parameters,
@@ -38,8 +35,7 @@ from .parameters import (
     piece,
     share,
 )
-from .ranking import users_per_block
-from .recommender import BaseRecommender, ItemsMixin, all_or_nothing, as_it_is
+from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 
@@ -122,9 +118,8 @@ class VectorsMixin:
             As wide as `item_vectors`. The products are the scores of ``decision_function``, to rounding, which with
             precision="bfloat16" is coarse.
         """
-        check_is_fitted(self)
-        inference = _inference_of(self)
-        codes = inference.codes(self._check_interactions(X, reset=False))
+        inference, X = inference_and_users(self, X)
+        codes = inference.codes(X)
         with isolated(), torch.inference_mode():
             hidden = inference.network.decoder.hidden(tensor_of(codes).to(inference.device))
         return np.column_stack([hidden.numpy(force=True), np.ones(len(codes), np.float32)])
@@ -194,7 +189,7 @@ class BaseAutoencoder(
                 context = callback_context(self, processes, max_subtasks=parameters.max_iter)
             stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
             if not is_warm:
-                _inferences.pop(self, None)  # it holds the weights of before
+                forget_inference(self)  # which holds the weights of before
             hold_out = X_val is None
             history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, hold_out=hold_out)
         fitting.pass_on(history, self)
@@ -252,8 +247,8 @@ class BaseAutoencoder(
         float32 array of shape (n_users, n_items)
             Logits, higher is better; the items in X included.
         """
-        check_is_fitted(self)
-        return _inference_of(self).decision_function(self._check_interactions(X, reset=False))
+        inference, X = inference_and_users(self, X)
+        return inference.decision_function(X)
 
     def transform(self, X):
         """Code of each user: the posterior mean of the VAE, the code of the DAE.
@@ -266,8 +261,8 @@ class BaseAutoencoder(
         -------
         float32 array of shape (n_users, n_components)
         """
-        check_is_fitted(self)
-        return _inference_of(self).codes(self._check_interactions(X, reset=False))
+        inference, X = inference_and_users(self, X)
+        return inference.codes(X)
 
     def inverse_transform(self, X):
         """What the likelihood expects of each item, given codes.
@@ -296,7 +291,7 @@ class BaseAutoencoder(
                 f"The codes have {codes.shape[1]} columns, {type(self).__name__} has "
                 f"{self._n_features_out} components: pass what transform returned."
             )
-        return _inference_of(self).item_means(codes)
+        return inference_of(self).item_means(codes)
 
     def score_samples(self, X, *, n_draws=10):
         """Log-likelihood of each user's interactions, or its lower bound.
@@ -316,11 +311,10 @@ class BaseAutoencoder(
         -------
         float64 array of shape (n_users,)
         """
-        check_is_fitted(self)
-        X = self._check_interactions(X, reset=False)
+        inference, X = inference_and_users(self, X)
         check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
         noise = np.random.default_rng(self._seed).standard_normal((n_draws, self._n_features_out), np.float32)
-        return _inference_of(self).log_likelihood(X, noise)
+        return inference.log_likelihood(X, noise)
 
     def block_scorer(self):
         """What `skvae.recommend` ranks by instead of ``decision_function``: the same scores, left on the device.
@@ -332,7 +326,7 @@ class BaseAutoencoder(
             ``scores_of_items(X)``, a function from a slice of the items to their part of it.
         """
         check_is_fitted(self)
-        return _BlockScorer(self)
+        return BlockScorer(self)
 
     def _checked_parameters(self):
         parameters = check_parameters(self, self._checks)
@@ -399,8 +393,6 @@ class BaseAutoencoder(
 class PosteriorMixin:
     """``posterior`` and ``sample_posterior`` of an autoencoder whose code is a distribution."""
 
-    _check_interactions: Callable
-
     def posterior(self, X):
         """Mean and standard deviation of q(z|x), the distribution of each user's code.
 
@@ -414,8 +406,8 @@ class PosteriorMixin:
             What `transform` returns.
         standard_deviation : float32 array of shape (n_users, n_components)
         """
-        check_is_fitted(self)
-        return _inference_of(self).posterior(self._check_interactions(X, reset=False))
+        inference, X = inference_and_users(self, X)
+        return inference.posterior(X)
 
     def sample_posterior(self, X, n_draws=1, *, random_state=None):
         """Draw codes of each user from q(z|x).
@@ -442,53 +434,6 @@ def _check_can_drop(dropout, likelihood):
     if not (dropout and getattr(likelihood, "takes_unknown", False)):
         lacking = "a likelihood that says takes_unknown = True" if dropout else "dropout above 0"
         raise ValueError(f'target="dropped" needs {lacking}: use target="all", or "auto".')
-
-
-class _BlockScorer:
-    """Scores of checked blocks of users, on the device of a fitted model."""
-
-    def __init__(self, estimator):
-        self.estimator = as_it_is(estimator)
-        self.inference = _inference_of(self.estimator)
-        self.device = self.inference.device
-
-    def scores(self, X):
-        return self.inference.scores(self.estimator._check_interactions(X, reset=False))
-
-    def scores_of_items(self, X):
-        return self.inference.scores_of_items(self.estimator._check_interactions(X, reset=False))
-
-
-# Fitted estimator -> (its weights_, device, precision, inference): inference writes nothing to the estimator
-_inferences: WeakKeyDictionary = WeakKeyDictionary()
-
-
-def _inference_of(estimator):
-    """The network around the weights of an estimator, on the device of inference, made once per device."""
-    weights, device, precision = estimator.weights_, _inference_device(estimator), estimator.precision
-    owners = estimator, vars(estimator).get("_read_from", estimator)
-    for owner in owners:
-        cached = _inferences.get(owner)
-        if cached is not None and cached[0] is weights and cached[1:3] == (device, precision):
-            return cached[3]
-    with isolated():
-        network = estimator.architecture_.build_with(weights).requires_grad_(False).to(device)
-        products = ItemProducts.for_inference(network.decoder, is_half_precision(precision, device))
-    inference = Inference(network, products, users_per_block(len(weights["decoder.item_bias"]), device))
-    for owner in owners:
-        if owner.weights_ is weights:  # not where it was trained on meanwhile
-            _inferences[owner] = weights, device, precision, inference
-    return inference
-
-
-def _inference_device(estimator):
-    if not is_present(estimator.device):
-        warn_user(
-            f'device="{estimator.device}" is not present on this machine: {type(estimator).__name__} answers on '
-            'the CPU. set_params(device="cpu") silences this warning.'
-        )
-        return torch.device("cpu")
-    return resolve(estimator.device)
 
 
 def _of_format_1(state):

@@ -1,7 +1,6 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
 import warnings
-from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,19 +21,19 @@ from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
 from .ranking import ScoresOfArrays, item_scores, top_k, users_per_block
-from .recommender import BaseRecommender, ItemsMixin, all_or_nothing, as_it_is
+from .recommender import BaseRecommender, ItemsMixin, as_it_is
 from .scoring import VALIDATION_METRIC, metric_functions
 
 # Steps of a line search over weights
 LINE = np.linspace(0, 1, 21)
 
 
-def _members_have(method):
-    """Whether each member has the method, else an AttributeError that names one without it."""
+def _members_have(method, by=None):
+    """Whether each member has the method, and what it is done by, else an AttributeError that names one without it."""
 
     def check(blend):
         for name, member in blend._pairs():
-            if member != "drop" and not hasattr(member, method):
+            if member != "drop" and not hasattr(member, by or method):
                 raise AttributeError(f"This blend has no {method}, since its member {name!r}, {member!r}, has none.")
         return True
 
@@ -141,7 +140,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
     _beside_model = ("estimators_", "_named_members")
     similar_items = available_if(_members_have("similar_items"))(ItemsMixin.similar_items)
-    add_items = available_if(_members_have("add_items"))(ItemsMixin.add_items)
+    add_items = available_if(_members_have("add_items", by="_wider"))(ItemsMixin.add_items)
 
     def __init__(
         self,
@@ -350,15 +349,9 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         normalize, own = _normalizer(self.normalization), (np.arange(len(items)), items)
         return _weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
-    def _widen(self, n_items):
-        members = {id(member): member for member in self.estimators_}.values()
-        wide = [as_it_is(member).add_items(n_items) for member in members]
-        with ExitStack() as undoing:
-            for member in members:
-                undoing.enter_context(all_or_nothing(member))
-            for member, its in zip(members, wide, strict=True):  # at once, for those who read them meanwhile
-                del its._read_from
-                member.__dict__ = vars(its)
+    def _wider(self, n_items, names):
+        members = [pair for member in self.estimators_ for pair in member._wider(n_items, names)]
+        return [*{id(member): (member, state) for member, state in members}.values(), *super()._wider(n_items, names)]
 
 
 def _check_no_checkpoint(parameters, processes):

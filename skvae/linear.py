@@ -69,9 +69,6 @@ class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
         similarities[is_weighted, :n_weighted] = self.weights_[items[is_weighted]]
         return similarities
 
-    def _widen(self, n_items):
-        """Nothing: what is beyond the weights is an added item."""
-
 
 def _warn_of_small_values(weights, X):
     """Warn where scores, values times weights, may be so small that float32 has nothing for them but 0."""

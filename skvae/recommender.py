@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -382,13 +382,12 @@ def _all_hashes(estimator, hashes):
 class ItemsMixin:
     """``similar_items`` and ``add_items``.
 
-    For ``_item_similarity(items)``, of shape (len(items), n_items), -inf where there is none, and ``_widen(n_items)``,
-    which does what a model needs for more columns.
+    For ``_item_similarity(items)``, of shape (len(items), n_items), -inf where there is none. One whose arrays have to
+    grow with the columns has ``_widen(n_items)``, which is called on a copy.
     """
 
     n_features_in_: int
     _item_similarity: Callable
-    _widen: Callable
 
     def add_items(self, n_items, *, names=None):
         """Append columns for new items to a fitted model, without a refit.
@@ -431,14 +430,31 @@ class ItemsMixin:
         """
         check_is_fitted(self)
         n_items = integer(1)("n_items", n_items)
-        named = {} if names is None else names_with_added(self, names, n_items)
-        with all_or_nothing(self):
-            self._widen(n_items)
-            self.n_features_in_ += n_items
-            for kind in ("feature_names_in_", "_column_labels"):
-                self.__dict__.pop(kind, None)
-            self.__dict__.update(named)
+        if names is not None:
+            names_with_added(self, names, n_items)
+        wider = self._wider(n_items, names)
+        with ExitStack() as undoing:
+            for estimator, _ in wider:
+                undoing.enter_context(all_or_nothing(estimator))
+            for estimator, state in wider:  # each at once, for those who read it meanwhile
+                estimator.__dict__ = state
         return self
+
+    def _widen(self, n_items):
+        """Nothing in most: what is beyond the arrays is an added item."""
+
+    def _wider(self, n_items, names):
+        """The estimators to widen, this one the last, each with its attributes of then."""
+        wide = object.__new__(type(self))
+        wide.__dict__.update(vars(self))
+        wide._widen(n_items)
+        wide.n_features_in_ += n_items
+        kinds = {"feature_names_in_", "_column_labels"} & vars(wide).keys()
+        for kind in kinds:
+            del wide.__dict__[kind]
+        if kinds and names is not None:
+            wide.__dict__.update(names_with_added(self, names, n_items))
+        return [(self, vars(wide))]
 
     def similar_items(self, items, k=10):
         """The k items that are most like each of the given ones, never the item itself.

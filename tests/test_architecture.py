@@ -87,7 +87,8 @@ ARROWS = {
         "ranking",
         "scoring",
     },
-    "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "matrix_checks", "parameters", "ranking"}
+    "inferences": {"core", "ranking", "recommender"},
+    "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "inferences", "matrix_checks", "parameters"}
     | {"recommender"},
     "multvae": {"auto_parameters", "autoencoder", "core", "parameters"},
     "multdae": {"auto_parameters", "autoencoder", "core"},

@@ -36,9 +36,11 @@ from skvae import (
     UserShuffleSplit,
     evaluate,
     fold_in_split,
+    load,
     ndcg_scorer,
     ranking,
     recommend,
+    save,
 )
 from skvae import blend as blend_module
 from skvae.datasets import make_interactions
@@ -565,3 +567,47 @@ def test_a_member_that_was_fitted_on_other_columns_is_refused(X, names, wrap):
     blend = BlendRecommender([("one", of_table)], **alone).fit(table)
     np.testing.assert_array_equal(blend.recommend(table, 3)[0], recommend(of_table, table, 3)[0])
     BlendRecommender([("one", EASERecommender().fit(table))], weights=[1]).fit(other)  # a clone of it is fitted
+
+
+@pytest.mark.parametrize("prefit", [True, False])
+def test_add_items_reaches_members_of_members_and_frozen_ones(X, prefit, tmp_path):
+    table = pd.DataFrame(X.toarray(), columns=[f"i{item}" for item in range(X.shape[1])])
+    one, two, three = (EASERecommender(l2_regularization=l2).fit(table) for l2 in (1, 5, 9))
+    shared = {"prefit": prefit, "weights": [1, 1]}
+    inner = BlendRecommender([("one", one), ("two", two)], **shared).fit(table)
+    outer = BlendRecommender([("inner", inner), ("three", FrozenEstimator(three))], **shared).fit(table)
+    expected = outer.recommend(table, 5)
+    assert outer.add_items(2, names=["new", "newer"]) is outer
+    wide = table.assign(new=0, newer=0)
+    for answer, before in zip(outer.recommend(wide, 5), expected, strict=True):
+        np.testing.assert_allclose(answer, before, rtol=1e-5)
+    inner = outer.named_estimators_["inner"]
+    models = [
+        outer,
+        inner,
+        three,
+        *inner.estimators_,
+        *inner.named_estimators_.values(),
+        *([one, two] if prefit else []),
+    ]
+    assert {model.n_features_in_ for model in models} == {X.shape[1] + 2}
+    if prefit:
+        assert one.feature_names_in_[-2:].tolist() == ["new", "newer"]
+        assert np.array_equal(
+            one.recommend(wide, 5)[0], EASERecommender(l2_regularization=1).fit(table).recommend(table, 5)[0]
+        )
+    save(inner, tmp_path / "inner.skvae")
+    assert load(tmp_path / "inner.skvae").recommend(wide if prefit else wide.to_numpy(), 5)[0].shape == (len(table), 5)
+
+
+def test_items_are_not_added_where_a_member_adds_them_in_its_own_way(X):
+    class Foreign:
+        def decision_function(self, X):
+            return np.ones(X.shape)
+
+        def add_items(self, n_items):
+            raise AssertionError
+
+    ease = EASERecommender().fit(X)
+    blend = BlendRecommender([("ease", ease), ("own", Foreign())], weights=[1, 1], prefit=True).fit(X)
+    assert not hasattr(blend, "add_items")

@@ -16,7 +16,7 @@ from conftest import AUTOENCODERS, LINEAR, RECOMMENDERS, ROOT, first_half, same_
 from sklearn.base import clone
 
 from skvae import BlendRecommender, linear, ranking
-from skvae.recommender import as_it_is
+from skvae.recommender import BaseRecommender, as_it_is
 
 N_THREADS = 32
 METHODS = ("recommend", "decision_function", "transform", "score", "score_samples", "similar_items", "explain")
@@ -242,6 +242,27 @@ def test_a_call_that_began_before_add_items_ends_with_the_model_of_then(X):
         expected, scorer = model.decision_function(X[:20]), model.block_scorer()
         model.add_items(1)
         np.testing.assert_allclose(scorer.scores(X[:20]).numpy(), expected, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("method", ["recommend", "decision_function", "transform", "score_samples", "posterior"])
+@pytest.mark.parametrize("name", RECOMMENDERS)
+def test_items_added_while_rows_are_checked_are_not_seen_by_the_call(name, method, X, monkeypatch):
+    if not (hasattr(RECOMMENDERS[name], method) and hasattr(RECOMMENDERS[name], "add_items")):
+        pytest.skip("has no such method")
+    model, check = clone(RECOMMENDERS[name]).fit(X[:300]), BaseRecommender._check_interactions
+    expected, is_added = getattr(model, method)(X[:20]), []
+
+    def check_and_add(self, *args, **kwargs):
+        checked = check(self, *args, **kwargs)
+        if not is_added:
+            is_added.append(model.add_items(1))
+        return checked
+
+    monkeypatch.setattr(BaseRecommender, "_check_interactions", check_and_add)
+    answer = getattr(model, method)(X[:20])
+    assert is_added
+    for got, wanted in zip(answer, expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_a_linear_model_reads_one_model_for_one_answer(X, monkeypatch):
