@@ -17,7 +17,7 @@ from .core.architecture import ACTIVATIONS, Architecture, widened
 from .core.devices import PRECISIONS, check_device, tensor_of
 from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated
-from .core.likelihoods import LIKELIHOODS, takes_item_weights
+from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.objectives import TARGETS
 from .core.processes import process_group
 from .inferences import BlockScorer, forget_inference, inference_and_users, inference_of
@@ -431,7 +431,7 @@ class PosteriorMixin:
 
 def _check_can_drop(dropout, likelihood):
     """Raise where nothing is dropped, or the likelihood cannot leave out what is not."""
-    if not (dropout and getattr(likelihood, "takes_unknown", False)):
+    if not (dropout and takes_unknown(likelihood)):
         lacking = "a likelihood that says takes_unknown = True" if dropout else "dropout above 0"
         raise ValueError(f'target="dropped" needs {lacking}: use target="all", or "auto".')
 

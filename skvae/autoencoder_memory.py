@@ -18,6 +18,7 @@ from .core.initialization import (
 )
 from .core.item_products import BYTES_PER_COLUMN, ItemProducts, tile_size
 from .core.likelihoods import Gaussian, Logistic, Multinomial, takes_item_weights
+from .core.pieces import has_part
 from .memory import FLOAT, Memory, Size, check, gibibytes, of_checks, of_users
 from .model_selection import n_held_out
 from .ranking import users_per_block as users_per_block_of_scores
@@ -136,7 +137,7 @@ def of_autoencoder(estimator, parameters, size):
     """
     plan = plan_of(estimator, parameters, size)
     network, n_items, is_validated = plan.network, size.n_items, plan.validated.n_users > 0
-    weights, has_previous = bytes_of(network), hasattr(getattr(network, "prior", None), "given")
+    weights, has_previous = bytes_of(network), has_part(getattr(network, "prior", None), "given")
     throughout = of_users(parameters, size) | {"weights": weights}
     throughout["numbers of users"] = BYTES_PER_USER * size.n_users
     if is_validated:

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from .core.architecture import to_numpy
-from .core.processes import ALONE
+from .core.processes import process_group
 from .core.training import Monitor
 from .scoring import VALIDATION_METRIC
 
@@ -95,14 +95,12 @@ def callback_context(estimator, processes, **task):
     return estimator._init_callback_context(**task) if processes.is_first else NoCallbacks()
 
 
-def as_one_task(fit, group=lambda: ALONE):
+def as_one_task(fit):
     """A fit without parts that tells callbacks of its beginning and its end.
 
     Parameters
     ----------
     fit : method of (self, X, y=None) of an estimator with CallbackSupportMixin
-    group : callable, default=lambda: ALONE
-        Returns the processes that fit together.
 
     Returns
     -------
@@ -112,7 +110,7 @@ def as_one_task(fit, group=lambda: ALONE):
     @with_callbacks
     @functools.wraps(fit)
     def fit_as_one_task(self, X, y=None):
-        processes = group()
+        processes = process_group()
         with processes.agreed():
             context = callback_context(self, processes)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)

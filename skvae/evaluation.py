@@ -285,7 +285,7 @@ def evaluate(
 def _warn_of_fitted_users(model, X, y, scored):
     """Warn where most of the users with a held-out item are users that the model was fitted on."""
     steps, model = steps_and_model(model)
-    if not hasattr(model, "was_fitted_on") or (steps and y is not None):
+    if not hasattr(model, "_were_fitted") or (steps and y is not None):  # a recommender of ours
         return
     hashes, fitted = [], []
     for users in [X] if y is None else _together(as_csr(X), as_csr(y)):

@@ -27,7 +27,7 @@ from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS, begin_items
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
-from .core.likelihoods import LIKELIHOODS, takes_item_weights
+from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.state_file import checksum
 from .core.training import DivergenceError, Settings, Training
 from .core.user_warnings import warn_user
@@ -124,6 +124,8 @@ def partial_fit(estimator, parameters, X, processes):
         rows = UserRows(X, device=resolve(parameters.device))
         if hasattr(estimator, "weights_"):
             network = _fitted_network(estimator, rows)
+            if estimator._training_state is not None:  # of a fit that averaged: the averages are the model
+                estimator._training_state = estimator._training_state | {"last_weights": None}
         else:
             network = _begin(estimator, parameters, rows, processes)
             estimator.early_stopping_ = False
@@ -294,7 +296,9 @@ def _resolve_auto(estimator, parameters, rows, network):
     estimator.batch_size_ = auto_parameters.batch_size(parameters.batch_size, n_users)
     estimator.n_iter_no_change_ = auto_parameters.n_iter_no_change(parameters.n_iter_no_change, n_interactions)
     if hasattr(parameters, "target"):
-        is_multinomial = isinstance(network.likelihood, LIKELIHOODS["multinomial"])
+        is_multinomial = isinstance(network.likelihood, LIKELIHOODS["multinomial"]) and takes_unknown(
+            network.likelihood
+        )
         about = parameters.dropout, is_multinomial, n_interactions / n_users
         estimator.target_ = auto_parameters.target(parameters.target, *about)
     if hasattr(estimator, "_resolve_schedule"):

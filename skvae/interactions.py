@@ -208,8 +208,10 @@ def _writing(folder):
         _remove_rest(folder)
         yield _read_meta(folder)
     finally:
-        _remove_rest(folder)
-        lock.release()
+        try:
+            _remove_rest(folder)
+        finally:
+            lock.release()
 
 
 def _remove_rest(folder):

@@ -144,7 +144,7 @@ class EASERecommender(_ItemWeights):
         self.device = device
         self.store_user_hashes = store_user_hashes
 
-    @partial(as_one_task, group=process_group)
+    @as_one_task
     def fit(self, X, y=None):
         """Solve for the weights between items.
 

@@ -88,7 +88,7 @@ def hold_out_users(X, fraction, *, required=False):
     """
     counts = count_interactions(X)
     users = np.flatnonzero(counts >= MIN_INTERACTIONS)
-    n_validated = n_held_out(len(counts), len(users), fraction, required=required)
+    n_validated = n_held_out(np.count_nonzero(counts), len(users), fraction, required=required)
     validated = np.sort(check_random_state(0).permutation(users)[:n_validated])
     trained = np.ones(len(counts), bool)
     trained[validated] = False
@@ -101,7 +101,7 @@ def n_held_out(n_users, n_able, fraction, *, required=False):
     Parameters
     ----------
     n_users, n_able : int
-        Users of X, and those of them that can hide an item.
+        Users of X who have an item, and those of them that can hide one.
     fraction, required :
         As there.
 

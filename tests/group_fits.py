@@ -150,7 +150,8 @@ def stopped():
     calls: list = []
     nothing = dict.fromkeys(("setup", "teardown", "on_fit_task_begin"), lambda estimator, context: None)
     callback = SimpleNamespace(**nothing, on_fit_task_end=end)
-    skvae.EASERecommender().set_callbacks(callback).fit(X)
+    for estimator in (skvae.EASERecommender(), skvae.PopularityRecommender()):
+        estimator.set_callbacks(callback).fit(X)
     return clone(VAE).set_callbacks(callback).fit(X).set_callbacks(), calls
 
 

@@ -423,6 +423,21 @@ def test_early_stopping_waits_for_the_cap_of_beta_and_then_for_its_patience(X):
     assert dae.n_iter_ == dae.best_iter_ + 4
 
 
+def test_the_only_user_with_items_is_trained_on(estimator):
+    one = np.zeros((3, 8), np.float32)
+    one[1, :6] = 1
+    with pytest.warns(UserWarning, match="is fitted without validation"):
+        model = estimator.set_params(early_stopping=True).fit(one)
+    assert model.n_iter_ == 5
+
+
+def test_partial_fit_goes_on_from_the_averages_of_a_warm_fit(estimator, X):
+    model = estimator.set_params(warm_start=True, averaging_epochs=2, learning_rate=0.01).fit(X)
+    before = model.weights_["decoder.item_weight"].copy()
+    model.set_params(learning_rate=1e-12).partial_fit(X)
+    np.testing.assert_allclose(model.weights_["decoder.item_weight"], before, atol=1e-5)
+
+
 def test_validation_users_are_not_trained_on(estimator, X):
     model = estimator.set_params(early_stopping=True).fit(X)
     assert model.n_updates_ == model.n_iter_ * _n_updates(model, 450)

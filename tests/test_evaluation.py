@@ -5,6 +5,7 @@ import pickle
 import re
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -328,6 +329,12 @@ def test_users_of_a_model_are_known_where_all_of_them_were_stored(model, more, s
     model = clone(model).set_params(store_user_hashes=stored[0]).fit(FITTED[:20])
     getattr(model.set_params(store_user_hashes=stored[1]), more)(FITTED[20:40])
     assert not hasattr(model, "was_fitted_on")
+
+
+def test_a_method_of_that_name_of_another_library_is_not_asked():
+    model = SimpleNamespace(decision_function=lambda X: np.ones(X.shape), was_fitted_on=None)
+    ours = PopularityRecommender().fit(np.ones((2, FITTED.shape[1])))
+    assert evaluate(model, FITTED).n_users == evaluate(ours, FITTED).n_users
 
 
 def test_users_with_the_same_items_are_one():  # a warning would be an error

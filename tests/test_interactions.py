@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -186,6 +187,17 @@ def test_one_writes_at_a_time(X, path, mapped):
             write(X, path)
     lock.release()
     assert_equal(open_interactions(path), X)
+
+
+def test_who_fails_to_clean_up_lets_others_write(X, path, monkeypatch):
+    save_interactions(X, path)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.unlink", mock.Mock(side_effect=OSError(5, "Input/output error")))
+        with pytest.raises(OSError, match="Input/output error") as kept:
+            save_interactions(X, path)
+    append_interactions(X, path)
+    assert open_interactions(path).shape[0] == 2 * X.shape[0]
+    assert kept.value.__traceback__  # with which a REPL would have kept the lock
 
 
 # -- what is no such folder

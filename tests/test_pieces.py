@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_DAE, SMALL_RECVAE, SMALL_VAE
+from conftest import SMALL_DAE, SMALL_RECVAE, SMALL_VAE, same_weights
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
@@ -20,7 +20,7 @@ from skvae.core.architecture import ACTIVATIONS, Activation
 from skvae.core.initialization import INITIALIZATIONS, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.core.objectives import KL_WEIGHTINGS, TARGETS
-from skvae.core.priors import PRIORS
+from skvae.core.priors import PRIORS, CompositePrior, StandardNormal
 from skvae.export import to_onnx
 from skvae.metrics import METRICS
 
@@ -110,6 +110,74 @@ def test_a_piece_of_ones_own_trains_answers_is_searched_and_saved(estimator, par
         refit="hit@1",
     )
     assert np.isfinite(search.fit(X).cv_results_["mean_test_hit@1"]).all()
+
+
+class WideNormal:
+    def log_prob(self, code):
+        return torch.distributions.Normal(0.0, 3.0).log_prob(code).sum(-1)
+
+
+class OfStandard(StandardNormal):
+    log_prob = WideNormal.log_prob
+
+
+class OfComposite(CompositePrior):
+    log_prob = WideNormal.log_prob
+
+
+@pytest.mark.parametrize("subclass", [OfStandard, OfComposite])
+def test_a_prior_that_replaces_log_prob_is_trained_by_its_own(subclass, X):
+    alone, inherited = (clone(SMALL_VAE).set_params(prior=prior).fit(X) for prior in (WideNormal(), subclass()))
+    assert same_weights(alone, inherited)
+
+
+class LogProbOfMultinomial:
+    def log_prob(self, logits, batch):
+        return (logits.log_softmax(-1) * batch.to_dense()).sum(-1)
+
+    def mean(self, logits):
+        return logits.softmax(-1)
+
+    def intercept(self, rows):
+        return Multinomial().intercept(rows)
+
+
+class OfMultinomial(Multinomial):
+    log_prob, mean, intercept = map(vars(LogProbOfMultinomial).get, ("log_prob", "mean", "intercept"))
+
+
+class ByResiduals(Multinomial):
+    def residuals(self, logits, batch):
+        return super().residuals(logits, batch)
+
+
+def test_a_likelihood_that_replaces_log_prob_says_itself_what_it_can(X):
+    alone, inherited = (
+        clone(SMALL_DAE).set_params(likelihood=likelihood).fit(X)
+        for likelihood in (LogProbOfMultinomial(), OfMultinomial())
+    )
+    assert alone.target_ == inherited.target_ == "all"
+    assert same_weights(alone, inherited)
+    for likelihood in (OfMultinomial(), ByResiduals()):
+        with pytest.raises(ValueError, match="needs a likelihood with takes_item_weights = True"):
+            clone(SMALL_DAE).set_params(likelihood=likelihood, n_sampled_items=5).fit(X)
+        likelihood.takes_item_weights = True
+        clone(SMALL_DAE).set_params(likelihood=likelihood, n_sampled_items=5, max_iter=1).fit(X)
+
+
+class Falling:
+    final = 0.1
+
+    def weight(self, update):
+        return max(self.final, 1 - 0.01 * update)
+
+
+def test_early_stopping_waits_for_a_schedule_that_falls(X):
+    model = clone(SMALL_VAE).set_params(kl_schedule=Falling(), max_iter=60, learning_rate=0.02, n_iter_no_change=2)
+    model.set_params(batch_size=40).fit(X[:400], X_val=X[400:])
+    at_final = next(i for i, beta in enumerate(model.beta_curve_, start=1) if beta == 0.1)
+    assert model.n_iter_ == max(at_final - 1, model.best_iter_) + 2
+    assert model.n_iter_ < 60
 
 
 ROWS = [

@@ -110,7 +110,7 @@ def test_the_first_process_alone_prints(of_processes):
 def test_the_first_process_calls_the_callbacks_and_all_stop(of_processes):
     pytest.importorskip("sklearn.callback")
     models, (calls, *others) = zip(*of_processes, strict=True)
-    assert calls == ["fit", "epoch", "epoch", "fit"]  # of EASE and of Mult-VAE
+    assert calls == ["fit", "fit", "epoch", "epoch", "fit"]  # of EASE, popularity and Mult-VAE
     assert not any(others)
     assert {model.n_iter_ for model in models} == {2}
     assert_same_everywhere(models)

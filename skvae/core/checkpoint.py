@@ -72,14 +72,16 @@ class Checkpoint(NoCheckpoint):
     def __init__(self, path, identity):
         self.identity = json.loads(json.dumps(identity))  # as it will be read: lists for tuples
         self.path = os.path.abspath(path)
-        if path.endswith(os.sep) or os.path.isdir(path):
-            os.makedirs(path, exist_ok=True)
+        self._has_folder = path.endswith(os.sep) or os.path.isdir(path)
+        if self._has_folder:
             kind, *_ = identity.values()
             self.path = os.path.join(self.path, f"{kind}-{state_file.checksum(identity)}.npz")
         self._lock = Lock(f"{self.path}.lock")
 
     def __enter__(self):
         try:
+            if self._has_folder:
+                os.makedirs(os.path.dirname(self.path), exist_ok=True)
             self._lock.acquire()
         except BlockingIOError as holder:
             raise ValueError(

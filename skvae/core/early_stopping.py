@@ -1,5 +1,7 @@
 """When a training stops early, and which of its epochs is the best."""
 
+from itertools import pairwise
+
 
 def is_best(score, history):
     """Whether a new epoch with this score is better than all before, the weights at the beginning included.
@@ -12,11 +14,12 @@ def is_best(score, history):
 def is_out_of_patience(history, patience, final_beta):
     """Whether the best epoch is further back than the patience allows, a number of epochs or None.
 
-    The patience counts from where beta was at its final value: before that the objective still changes, and the score
-    with it.
+    The patience counts from where beta reached its final value, from below or from above: before that the objective
+    still changes, and the score with it.
     """
     if patience is None or not history.validation_scores:
         return False
     epoch = len(history.losses)
-    first = next((i for i, beta in enumerate(history.betas) if beta >= final_beta), epoch)
+    steps = enumerate(pairwise([*history.betas[:1], *history.betas]))
+    first = next((i for i, (before, beta) in steps if min(before, beta) <= final_beta <= max(before, beta)), epoch)
     return epoch - max(history.best_epoch, first) >= patience

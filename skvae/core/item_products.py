@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from .likelihoods import has_part, logit_of_unknown, takes_bfloat16
+from .likelihoods import logit_of_unknown, takes_bfloat16
+from .pieces import has_part
 
 
 def accumulate(matrix, items, rows):

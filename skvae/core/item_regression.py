@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from .devices import free_bytes, memory_of, resolve
-from .inversion import invert
+from .inversion import ROWS_OF_LAPACK, invert
 from .processes import ALONE
 
 # Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 12 bytes an entry,
@@ -189,7 +189,7 @@ def users_weighted(users, exponent):
 
 
 def device_for(name, n_items):
-    """Where to invert; "auto" is a GPU only with memory to spare for the matrix and half as much beside it.
+    """Where to invert; "auto" is a GPU only with memory to spare for what `invert` holds.
 
     Parameters
     ----------
@@ -201,4 +201,5 @@ def device_for(name, n_items):
     torch.device
     """
     device = resolve(name)
-    return resolve("cpu") if name == "auto" and free_bytes(device) < 6 * n_items**2 else device
+    n_matrices = 3 if n_items <= ROWS_OF_LAPACK else 1.5
+    return resolve("cpu") if name == "auto" and free_bytes(device) < n_matrices * 4 * n_items**2 else device

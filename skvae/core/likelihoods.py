@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from .pieces import has_part
+
 USERS_PER_BLOCK = 4096  # whose interactions are counted at once
 
 
@@ -230,21 +232,21 @@ class Gaussian(_SumOverItems):
 LIKELIHOODS: dict[str, Any] = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}
 
 
-def has_part(likelihood, name, beside="log_prob"):
-    """Whether a likelihood has what goes with its log_prob, or ``beside``; not where a subclass replaced that alone."""
-    classes = type(likelihood).__mro__
-
-    def place(of_name):
-        return next((i for i, cls in enumerate(classes) if of_name in vars(cls)), len(classes))
-
-    return hasattr(likelihood, name) and place(name) <= place(beside)
-
-
 def takes_bfloat16(likelihood):
     """Whether a likelihood says that it can be given logits in bfloat16."""
-    return getattr(likelihood, "takes_bfloat16", False)
+    return _says(likelihood, "takes_bfloat16")
 
 
 def takes_item_weights(likelihood):
     """Whether a likelihood, or the class of one, says that some of the items may stand for all by their weights."""
-    return getattr(likelihood, "takes_item_weights", False)
+    return _says(likelihood, "takes_item_weights")
+
+
+def takes_unknown(likelihood):
+    """Whether a likelihood says that it leaves items out that are in the batch with the value 0."""
+    return _says(likelihood, "takes_unknown")
+
+
+def _says(likelihood, name):
+    of_its_own = all(has_part(likelihood, name, beside=method) for method in ("log_prob", "residuals"))
+    return of_its_own and getattr(likelihood, name)

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from .item_products import FLOAT32
-from .priors import kl_divergence, one_for_each_user
+from .pieces import has_part, one_for_each_user
+from .priors import kl_divergence
 
 
 def _constant(beta, batch):
@@ -101,7 +102,7 @@ class NegativeELBO:
     @property
     def can_replay(self):
         """Whether all updates of a training do the same with the same tensors: no new one in each epoch."""
-        return not hasattr(self.network.prior, "given")
+        return not has_part(self.network.prior, "given")
 
     def passes(self):
         """Yield at the beginning of each pass over the users that an epoch makes."""
@@ -128,7 +129,7 @@ class NegativeELBO:
         return batch.mean_of_users(kl - log_prob)
 
     def _keep_encoder(self):
-        if hasattr(self.network.prior, "given"):
+        if has_part(self.network.prior, "given"):
             self.previous_encoder = None  # or there would be two of them for a moment
             self.previous_encoder = copy.deepcopy(self.network.encoder).requires_grad_(False)
 
@@ -136,7 +137,7 @@ class NegativeELBO:
     def _prior(self, inputs):
         """p(z), or p(z|x) of a prior that wants the posterior of before."""
         prior = self.network.prior
-        if not hasattr(prior, "given"):
+        if not has_part(prior, "given"):
             return prior
         return prior.given(*self.previous_encoder(inputs).chunk(2, -1))
 

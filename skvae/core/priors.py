@@ -8,6 +8,8 @@ import math
 
 import torch
 
+from .pieces import has_part, one_for_each_user
+
 
 class StandardNormal:
     """z ~ Normal(0, I), the prior of Liang et al. (WWW 2018), equation 1."""
@@ -93,39 +95,10 @@ def kl_divergence(prior, mean, log_variance, code):
     -------
     tensor of shape (n_users,)
     """
-    if hasattr(prior, "kl_divergence"):
+    if has_part(prior, "kl_divergence"):
         return one_for_each_user(prior.kl_divergence(mean, log_variance), len(mean), prior, "kl_divergence")
     posterior = posterior_log_prob(code, mean, log_variance)
     return posterior - one_for_each_user(prior.log_prob(code), len(code), prior, "log_prob")
-
-
-def one_for_each_user(values, n_users, piece, method):
-    """What a likelihood or a prior gave, checked: values of another shape would be broadcast to a wrong loss.
-
-    Parameters
-    ----------
-    values : tensor
-    n_users : int
-    piece : object
-        That gave them.
-    method : str
-        By which.
-
-    Returns
-    -------
-    tensor of shape (n_users,)
-
-    Raises
-    ------
-    ValueError
-    """
-    shape = tuple(getattr(values, "shape", ()))
-    if shape != (n_users,):
-        raise ValueError(
-            f"{type(piece).__name__}.{method} gave values of shape {shape} for {n_users} users: it must give one for "
-            "each, a tensor of shape (n_users,), such as a sum over the last dimension."
-        )
-    return values
 
 
 PRIORS = {"standard_normal": StandardNormal, "composite": CompositePrior}

@@ -16,12 +16,16 @@ DAE = skvae.MultDAERecommender(6, max_iter=3, batch_size=40, precision="bfloat16
 
 
 class OwnLogProb(Multinomial):
+    takes_bfloat16 = takes_item_weights = takes_unknown = True
+
     def log_prob(self, logits, batch):
         assert logits.shape[1] == X.shape[1]
         return (logits.float().log_softmax(-1) * batch.to_dense()).sum(-1)
 
 
 class OwnResiduals(Multinomial):
+    takes_bfloat16 = takes_item_weights = takes_unknown = True
+
     def residuals(self, logits, batch):
         assert logits.shape[1] == X.shape[1]
         return super().residuals(logits, batch)

@@ -1,0 +1,55 @@
+"""What is asked of a piece of a model, a likelihood or a prior, that anybody may have written."""
+
+
+def has_part(piece, name, beside="log_prob"):
+    """Whether a piece has a method or an attribute that still says something about another one, such as log_prob.
+
+    A subclass that replaces the other one alone inherits parts that belong to the method of before: these do not count.
+
+    Parameters
+    ----------
+    piece : object, or its class
+    name : str
+    beside : str, default="log_prob"
+        The other one.
+
+    Returns
+    -------
+    bool
+    """
+    is_class = isinstance(piece, type)
+    places = [*([] if is_class else [piece]), *(piece if is_class else type(piece)).__mro__]
+
+    def place(of_name):
+        return next((i for i, one in enumerate(places) if of_name in getattr(one, "__dict__", ())), len(places))
+
+    return hasattr(piece, name) and place(name) <= place(beside)
+
+
+def one_for_each_user(values, n_users, piece, method):
+    """What a likelihood or a prior gave, checked: values of another shape would be broadcast to a wrong loss.
+
+    Parameters
+    ----------
+    values : tensor
+    n_users : int
+    piece : object
+        That gave them.
+    method : str
+        By which.
+
+    Returns
+    -------
+    tensor of shape (n_users,)
+
+    Raises
+    ------
+    ValueError
+    """
+    shape = tuple(getattr(values, "shape", ()))
+    if shape != (n_users,):
+        raise ValueError(
+            f"{type(piece).__name__}.{method} gave values of shape {shape} for {n_users} users: it must give one for "
+            "each, a tensor of shape (n_users,), such as a sum over the last dimension."
+        )
+    return values
