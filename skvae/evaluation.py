@@ -1,6 +1,5 @@
 """Evaluating a fitted model on users it never saw, with standard errors."""
 
-import functools
 import hashlib
 import html
 import math
@@ -13,10 +12,11 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from .core.user_warnings import warn_user
+from .fit_identity import described
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix, most_are_fitted
-from .scoring import check_min_value, listed_metrics, score_pairs
+from .scoring import check_min_value, is_above, listed_metrics, score_pairs
 from .wrappers import steps_and_model
 
 
@@ -285,7 +285,8 @@ def evaluate(
 def _warn_of_fitted_users(model, X, y, scored):
     """Warn where most of the users with a held-out item are users that the model was fitted on."""
     steps, model = steps_and_model(model)
-    if not hasattr(model, "_were_fitted") or (steps and y is not None):  # a recommender of ours
+    is_ours = hasattr(model, "was_fitted_on") and hasattr(model, "_were_fitted")
+    if not is_ours or (steps and y is not None):
         return
     hashes, fitted = [], []
     for users in [X] if y is None else _together(as_csr(X), as_csr(y)):
@@ -322,7 +323,7 @@ class _Watched:
         for fold_in, held_out in self.pairs:
             relevant = as_csr(held_out)
             self.n_hidden.append(np.diff(relevant.indptr))
-            relevant.data = relevant.data > self.min_value
+            relevant.data = is_above(relevant.data, self.min_value)
             self.fold_in.append(user_hashes(as_csr(fold_in)))
             self.relevant.append(user_hashes(as_csr(relevant)))
             self.n_items = held_out.shape[1]
@@ -343,19 +344,9 @@ def _settings(metrics, exclude_seen):
     by_name = metrics if isinstance(metrics, Mapping) else {}
     return {
         "exclude_seen": str(bool(exclude_seen)),
-        **{f"metric {name}": _name_of(by_name[name]) if name in by_name else name for name in names},
+        **{f"metric {name}": str(described(by_name[name])) if name in by_name else name for name in names},
     }
 
 
 def _digest_of(integers):
     return hashlib.blake2b(integers.astype("<i8"), digest_size=16).hexdigest()
-
-
-def _name_of(function):
-    """Where a function is defined, and what is set of its arguments as far as that has a name."""
-    if isinstance(function, functools.partial):
-        arguments = dict(enumerate(function.args)) | function.keywords
-        plain = {name: value for name, value in arguments.items() if isinstance(value, (str, numbers.Number))}
-        return f"{_name_of(function.func)} {sorted(map(str, plain.items()))}"
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"

@@ -188,14 +188,12 @@ def _any_is(types, classes):
 
 
 def _weights(values, name):
-    if values.dtype == object and _all_are(_types(values), (np.float16, np.float32)):
-        values = values.astype(np.float32)
     if _any_is(_types(values), DATES + DURATIONS):
         raise ValueError(f"Column {name!r} must hold numbers, got times: convert it, as with .dt.total_seconds().")
     weights = _finite(values, name, "numbers")
     if (weights < 0).any():
         raise ValueError(f"Column {name!r} has negative weights, the lowest is {weights.min():g}.")
-    return values if values.dtype in (np.float16, np.float32) else weights
+    return weights.astype(np.float16) if _all_are(_types(values), np.float16) else weights
 
 
 def _finite(values, name, what):

@@ -1,6 +1,7 @@
 """The checkpoint of a fit: what tells the fit from any other, in words that an error can say."""
 
 import functools
+from types import CellType, CodeType, MethodType
 
 import numpy as np
 import scipy.sparse as sp
@@ -53,11 +54,22 @@ def identity_of(estimator, X, X_val, **others):
     parameters = estimator.get_params(deep=True) | others
     kept = {name: value for name, value in parameters.items() if name.split("__")[-1] not in WITHOUT_EFFECT}
     data = {"X": X, "X_val": X_val}
-    return {"estimator": type(estimator).__name__} | _described(kept | data)
+    return {"estimator": type(estimator).__name__} | described(kept | data)
 
 
-def _described(value, depth=0):
-    """A parameter, or data, in json: equal for what is equal, in another process too."""
+def described(value, depth=0):
+    """A parameter, or data, in json: equal for what is equal, in another process too.
+
+    Parameters
+    ----------
+    value : object
+    depth : int, default=0
+        Of an object in attributes of objects.
+
+    Returns
+    -------
+    json
+    """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
@@ -71,18 +83,45 @@ def _described(value, depth=0):
     if isinstance(value, (set, frozenset)):
         return sorted(map(str, value))
     if isinstance(value, (list, tuple)):
-        return [_described(part, depth) for part in value]
+        return [described(part, depth) for part in value]
     if isinstance(value, dict):
-        return {str(key): _described(part, depth) for key, part in value.items()}
+        return {str(key): described(part, depth) for key, part in value.items()}
     if isinstance(value, functools.partial):
-        return _described(["partial", value.func, value.args, value.keywords], depth)
+        return described(["partial", value.func, value.args, value.keywords], depth)
     name = getattr(value, "__qualname__", None)
+    if isinstance(value, MethodType):
+        return described([value.__func__, value.__self__], depth)
     if name is not None:  # a function or class
-        return f"{value.__module__}.{name}"
+        return _described_function(value, depth) if hasattr(value, "__code__") else f"{value.__module__}.{name}"
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "get_params") or depth == MAX_DEPTH:  # the parameters have a name of their own
         return kind
-    return [kind, _described(getattr(value, "__dict__", {}), depth + 1)]
+    return [kind, described(getattr(value, "__dict__", {}), depth + 1)]
+
+
+def _described_function(function, depth):
+    """The name of a function; where others may have it, what the function does and knows as well."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    if "<" not in name and function.__module__ != "__main__":
+        return name
+    knows = _known_by(function)
+    return [name, checksum(_content(function.__code__)), described(knows, depth + 1) if depth < MAX_DEPTH else ""]
+
+
+def _known_by(function):
+    """What a function was made with besides its code: its defaults, and names of where it stands."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    full = {name: cell.cell_contents for name, cell in cells.items() if cell != CellType()}
+    return function.__defaults__, function.__kwdefaults__, full
+
+
+def _content(code):
+    constants = [_content(part) if isinstance(part, CodeType) else _constant(part) for part in code.co_consts]
+    return [code.co_code.hex(), list(code.co_names), constants]
+
+
+def _constant(value):
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
 
 
 def _described_array(array):

@@ -171,7 +171,7 @@ class _Meta:
 
     def with_users(self, X):
         """The same, and further users."""
-        n_items = X.shape[1] if self.n_users == 0 else self.n_items
+        n_items = self.n_items or X.shape[1]  # 0 as long as nothing is saved
         if X.shape[1] != n_items:
             raise ValueError(f"X has {X.shape[1]} items, and the users before have {n_items}: they must be the same.")
         if max(self.nnz + X.nnz, n_items) > MOST:

@@ -321,12 +321,10 @@ def renumbered(cells, user_places, item_places):
 
 
 def _in_double(weights, threshold):
-    """Weights in float64; what is the threshold in their own precision is the threshold, as 4.6 in float32."""
-    if weights.dtype == np.float64:
-        return weights
+    """Weights in float64; what the threshold is in float32, as 4.6 is stored there, is the threshold."""
     doubled = weights.astype(np.float64)
-    if threshold is not None:
-        doubled[weights == weights.dtype.type(threshold)] = threshold
+    if threshold is not None and not float(threshold).is_integer():
+        doubled[np.isin(doubled, [np.float32(threshold), weights.dtype.type(threshold)])] = threshold
     return doubled
 
 

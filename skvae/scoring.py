@@ -155,7 +155,7 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     check_min_value(min_value)
     fold_in, relevant = row_sliceable(fold_in), as_csr(held_out, "held_out")
     check_same_cells(relevant, fold_in, "held_out", "fold_in")
-    relevant.data = (relevant.data > float(min_value)).astype(np.int8)  # in the precision of the values
+    relevant.data = is_above(relevant.data, min_value).astype(np.int8)
     if not isinstance(metrics, Mapping):
         k = min(k, max(relevant.shape[1], MOST_RANKS_BEYOND_THE_ITEMS))
     # only users who hide something are worth ranking
@@ -212,6 +212,24 @@ def score_pairs(model, pairs, metrics, *, min_value=0.0, exclude_seen=True):
         for fold_in, held_out in pairs
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def is_above(values, min_value):
+    """Which values are above min_value; what min_value is in float32, as 3.7 is stored there, is not.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+    min_value : float
+
+    Returns
+    -------
+    bool array of shape (n,)
+    """
+    min_value = float(min_value)
+    if np.isfinite(min_value) and not min_value.is_integer():  # which are below 2**53
+        min_value = max(min_value, float(np.float32(min_value)))
+    return values > np.float64(min_value)  # or it would be rounded to float32
 
 
 def check_min_value(min_value):

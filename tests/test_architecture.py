@@ -39,7 +39,7 @@ ARROWS = {
     "interactions": {"core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "ranked_item_checks", "ranking"},
-    "evaluation": {"core", "hiding", "matrix", "matrix_checks", "scoring", "wrappers"},
+    "evaluation": {"core", "fit_identity", "hiding", "matrix", "matrix_checks", "scoring", "wrappers"},
     "explanations": {"matrix", "ranking"},
     "recommender": {
         "core",

@@ -19,6 +19,7 @@ from sklearn.preprocessing import Binarizer
 
 from skvae import BlendRecommender, EASERecommender, UserKFold, fitting, ndcg_scorer
 from skvae.core import checkpoint, state_file
+from skvae.core.initialization import xavier
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
 
@@ -613,3 +614,18 @@ def test_a_process_that_is_killed_while_it_writes_leaves_what_the_next_one_goes_
     run = subprocess.run(command, cwd=ROOT / "benchmarks", env=environment, capture_output=True, text=True, check=True)
     assert "'kills': 6, 'within the writing': 2, " in run.stdout
     assert "'differing': 0, " in run.stdout
+
+
+def test_a_function_of_the_same_name_is_another_fit(users, tmp_path):
+    def scaled(factor):
+        def initialization(network, rows, generator):
+            xavier(network, rows, generator)
+            network.decoder.item_weight.data *= factor
+
+        return initialization
+
+    model = clone(DAE).set_params(checkpoint=tmp_path / "night.npz")
+    assert killed(lambda: clone(model).set_params(initialization=scaled(2)).fit(users), 2)
+    with pytest.raises(ValueError, match="initialization"):
+        clone(model).set_params(initialization=scaled(3)).fit(users)
+    clone(model).set_params(initialization=scaled(2)).fit(users)

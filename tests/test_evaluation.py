@@ -8,6 +8,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
@@ -370,3 +371,49 @@ def test_a_metric_does_not_change_the_items_of_the_others(X):
 def test_only_an_evaluation_is_subtracted(X):
     with pytest.raises(TypeError, match="unsupported operand"):
         evaluate(PopularityRecommender().fit(X[:400]), X[400:]) - 0
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, pd.DataFrame, "one column", np.float64])
+def test_min_value_is_one_number_in_every_container(container):
+    def of_users(X):
+        return pd.DataFrame(X).astype({0: float}) if container == "one column" else container(X)
+
+    def n_users(values, **parameters):
+        pair = (of_users(part.toarray() * values) for part in fold_in_split(X[20:]))
+        return evaluate(model, next(pair), "recall@5", y=next(pair), **parameters).n_users
+
+    X = make_interactions(n_users=160, n_items=20, random_state=0)
+    model, stored = PopularityRecommender().fit(X[:20]), np.float32(3.7)
+    n_hidden = np.count_nonzero(fold_in_split(X[20:])[1].toarray(), axis=0)
+    is_most = np.arange(20) == n_hidden.argmax()
+    assert n_users(np.where(is_most, np.float32(3.8), stored), min_value=3.7) == n_hidden.max() > 0
+    with pytest.raises(ValueError, match=r"above min_value=3\.7"):
+        n_users(stored, min_value=3.7)
+    assert n_users(2.0**24 + 4, min_value=2**24 + 3) == n_users(1.0)
+
+
+METRICS_OF_MANY_KINDS = [
+    lambda k: lambda held_out, items, per_user: recall_at_k(held_out, items, k=k, per_user=per_user),
+    lambda k: partial(recall_at_k, k=k),
+    lambda k: Recall(k),
+    lambda k: Recall(k).__call__,
+    lambda k: eval(f"lambda held_out, items, per_user: recall_at_k(held_out, items, k={k}, per_user=per_user)"),
+]
+
+
+class Recall:
+    def __init__(self, k):
+        self.k = k
+
+    def __call__(self, held_out, items, per_user):
+        return recall_at_k(held_out, items, k=self.k, per_user=per_user)
+
+
+@pytest.mark.parametrize("metric_at", METRICS_OF_MANY_KINDS, ids=["closure", "partial", "object", "method", "lambda"])
+def test_a_difference_of_metrics_that_do_not_compute_the_same_is_refused(metric_at):
+    X = make_interactions(n_users=80, n_items=40, random_state=0)
+    model = PopularityRecommender().fit(X[:20])
+    at_5, again, at_20 = (evaluate(model, X[20:], {"recall": metric_at(k)}) for k in (5, 5, 20))
+    assert (at_5 - again).mean == {"recall": 0}
+    with pytest.raises(ValueError, match="differ in their metric recall"):
+        at_5 - at_20

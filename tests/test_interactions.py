@@ -179,6 +179,14 @@ def test_a_first_save_that_fails_can_be_made_again(X, path):
     assert_equal(open_interactions(path), X)
 
 
+def test_a_matrix_without_users_has_its_items_already(X, path):
+    save_interactions(X[:0], path)
+    with pytest.raises(ValueError, match=r"X has 3 items, and the users before have 200: they must be the same"):
+        append_interactions(X[:5, :3], path)
+    append_interactions(X[:5], path)
+    assert_equal(open_interactions(path), X[:5])
+
+
 def test_one_writes_at_a_time(X, path, mapped):
     lock = Lock(path / "lock")
     lock.acquire()

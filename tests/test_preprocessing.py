@@ -974,6 +974,35 @@ def test_a_model_of_the_encoder_s_items_in_another_order_is_refused(wrap):
             assert len(encoder.recommend(model, events, k=1, exclude_seen=False)) == len(table)
 
 
+@pytest.mark.parametrize(
+    "as_weights",
+    [
+        lambda w: w,
+        lambda w: w.astype(">f4"),
+        lambda w: pa.array(w),
+        lambda w: pd.Series(w, dtype="Float32"),
+        lambda w: pl.Series(w),
+        lambda w: [1, *w[1:].tolist()],
+        lambda w: [1, *w[1:]],
+        lambda w: w.astype(np.float16),
+        lambda w: [4.6 if x > 4 else 1 for x in w],
+    ],
+)
+def test_the_threshold_is_the_threshold_in_every_storage(as_weights):
+    weights = as_weights(np.array([1, 4.6, 5], np.float32))
+    encoder = InteractionEncoder(weight="rating", threshold=4.6, binary=False)
+    X = encoder.fit_transform((["a", "b", "c"], ["x", "x", "y"], weights))
+    assert X.shape == (2, 2)
+    assert X.nnz == 2
+
+
+def test_an_integer_threshold_is_exact():
+    encoder = InteractionEncoder(weight="w", threshold=2**24 + 1)
+    X = encoder.fit_transform((["a", "b"], ["x", "y"], [2**24, 2**24 + 1]))
+    assert encoder.item_ids_.tolist() == ["y"]
+    assert X.shape == (1, 1)
+
+
 def test_sets_are_refused_where_there_is_an_order_and_taken_where_there_is_none():
     events = (["ann", "bob", "cy"], ["x", "y", "z"])
     encoder = InteractionEncoder().fit(events)
