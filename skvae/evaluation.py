@@ -144,7 +144,8 @@ class Evaluation:
         return pd.DataFrame(columns | {"n_users": {name: len(scores) for name, scores in self._counted().items()}})
 
     def _of(self, users):
-        evaluated = self.evaluated and self.evaluated | {"users": _digest_of(users)}
+        among = f"{_digest_of(users)} of {self.evaluated.get('users', 'all')}"
+        evaluated = self.evaluated and self.evaluated | {"users": among}
         return Evaluation({name: scores[users] for name, scores in self.per_user.items()}, evaluated)
 
     def _is_scored(self):

@@ -138,6 +138,9 @@ def read_events(table, names, *, name="events", optional=()):
     """
     roles = {role: column for role, column in names._asdict().items() if column is not None}
     columns = read_columns(table, roles, name=name, optional=optional, ids=("user", "item"))
+    for role in columns.keys() & {"user", "item", "weight"}:
+        if isinstance(columns[role], Instants):  # which are none of these, and said to be so by what they hold
+            columns[role] = columns[role].values
     users, items = (_ids(columns[role], f"column {roles[role]!r}") for role in ("user", "item"))
     if not len(users.positions):
         return Events(users, items, None, None, None)

@@ -1,6 +1,7 @@
 """Which of a user's items are hidden: the one rule for score, scorers, early stopping, evaluate and pictures."""
 
 import numbers
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -141,9 +142,17 @@ def without_cells(X, cells):
         for i in np.unique(columns):
             parts[i][rows[columns == i]] = 0
         if not hasattr(X, "iloc"):  # of pyarrow, or of polars
-            return getattr(X, "from_pydict", type(X))(dict(zip(names, parts, strict=True)), schema=X.schema)
+            return _table_like(X, dict(zip(names, parts, strict=True)))
         table = type(X)(dict(enumerate(parts)), index=X.index)
     return table.astype(dict(enumerate(X.dtypes))).set_axis(X.columns, axis=1)
+
+
+def _table_like(table, columns):
+    make = partial(getattr(table, "from_pydict", type(table)), schema=table.schema)
+    try:
+        return make(columns)
+    except Exception:  # of decimals and dictionaries, which are made of values alone
+        return make({name: [type(values[0])(value) for value in values] for name, values in columns.items()})
 
 
 def check_hiding(held_out_fraction, min_interactions, random_state):

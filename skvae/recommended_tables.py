@@ -218,19 +218,20 @@ def table_like(events, columns, user, item, item_index):
     series = {name: nw.new_series(name, values, backend=frame.implementation) for name, values in numbers.items()}
     users = columns[user]
     if users.event_rows is None:
-        series[user] = _chosen(frame.get_column(user), users, dict.fromkeys(users.ids.tolist()))
+        every = dict.fromkeys(users.ids.tolist())
+        series[user] = _chosen(frame.get_column(user), users, every, cast_numbers=True)
     else:
         series[user] = _rows_of(frame.get_column(user), users.event_rows[users.places])
     series[item] = _chosen(frame.get_column(item), columns[item], item_index)
     return nw.from_dict({name: nw.maybe_reset_index(series[name]) for name in columns}).to_native()
 
 
-def _chosen(column, chosen, index):
+def _chosen(column, chosen, index, *, cast_numbers=False):
     """Ids as a column like another; each is made once."""
     if not len(chosen.ids):
         return column.head(0)
     used = np.bincount(chosen.places, minlength=len(chosen.ids)) > 0
-    series = _series_like(column, chosen.ids[used], index)
+    series = _series_like(column, chosen.ids[used], index, cast_numbers)
     return _rows_of(series, (np.cumsum(used) - 1)[chosen.places]) if len(chosen.places) else series
 
 
@@ -246,7 +247,7 @@ def _rows_of(series, rows):
         return nw.new_series(series.name, [sample, *taken], backend=series.implementation)[1:]
 
 
-def _series_like(column, ids, index):
+def _series_like(column, ids, index, cast_numbers):
     """Ids as a column of the library that a column has, and in its type where this has a place for all of an index."""
     import narwhals.stable.v2 as nw
 
@@ -258,7 +259,7 @@ def _series_like(column, ids, index):
         values = values.astype(np.float32) if ids.dtype == np.float16 else values
         series = nw.new_series(column.name, values, backend=column.implementation)
     with suppress(Exception):  # where there is no such cast
-        cast = _cast(series, column, index)
+        cast = _cast(series, column, index, cast_numbers)
         if cast.to_list() == series.to_list():
             series = cast
     return series[1:]
@@ -290,8 +291,8 @@ def _objects_as_series(column, objects):
     )
 
 
-def _cast(series, column, index):
-    """A series in the type of a column, or in one near to it; numbers stay in theirs."""
+def _cast(series, column, index, cast_numbers):
+    """A series in the type of a column, or in one near to it; numbers stay in theirs where these are not to be cast."""
     import narwhals.stable.v2 as nw
 
     form, library = column.dtype, series.implementation
@@ -303,7 +304,9 @@ def _cast(series, column, index):
             return series
         if not has_all or not library.is_pandas_like():
             return series.cast(form)
-    elif type(form) is not type(series.dtype):
+    elif type(form) is not type(series.dtype) and not (
+        cast_numbers and form.is_numeric() and series.dtype.is_numeric()
+    ):
         is_object = series.dtype in (nw.Object, nw.Binary)
         if not is_object or is_category or form.is_integer() or form.is_float():
             return series

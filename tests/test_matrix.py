@@ -955,3 +955,20 @@ def test_ids_of_users_among_the_items_are_warned_of(first):
     PopularityRecommender().fit(X.assign(customer=ids + 0.5 * (np.arange(60) == 30)))
     with pytest.raises(ValueError, match="it is a table of events"):
         PopularityRecommender().fit(X.set_index("customer")).recommend(pd.DataFrame({"user": [1], "item": [2]}))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        lambda X: pl.DataFrame(X).cast(pl.Decimal(10, 2)),
+        lambda X: pa.table({f"c{i}": pa.array(X[:, i]).dictionary_encode() for i in range(X.shape[1])}),
+    ],
+    ids=["decimals of polars", "dictionaries of pyarrow"],
+)
+def test_what_fit_takes_can_be_split_and_evaluated(table):
+    X = np.random.default_rng(0).integers(0, 2, (60, 20))
+    of_table, of_array = (skvae.EASERecommender().fit(users) for users in (table(X[:30]), X[:30]))
+    split = skvae.fold_in_split(X)
+    for mine, others in zip(skvae.fold_in_split(table(X)), split, strict=True):
+        np.testing.assert_array_equal(skvae.matrix.as_csr(mine).toarray(), skvae.matrix.as_csr(others).toarray())
+    assert skvae.evaluate(of_table, table(X[30:])).mean == skvae.evaluate(of_array, X[30:]).mean

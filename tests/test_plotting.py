@@ -466,14 +466,28 @@ def test_wrong_evaluations_are_explained(vae, X):
     fewer = skvae.Evaluation({"ndcg@10": np.where(np.arange(100) < 50, np.nan, evaluation.per_user["ndcg@10"])})
     with pytest.raises(ValueError, match="metric='ndcg@100' was not evaluated for vae: it has ndcg@10"):
         ActivityDisplay.from_evaluations({"vae": evaluation}, fold_in)
-    with pytest.raises(ValueError, match="evaluated on different users"):
+    with pytest.raises(ValueError, match="do not score ndcg@10 for the same users"):
         ActivityDisplay.from_evaluations({"a": evaluation, "b": fewer}, fold_in, metric="ndcg@10")
+    flipped, more = skvae.evaluate(vae, X[400:][::-1], "ndcg@10"), skvae.evaluate(vae, X[400:], ["recall@5", "ndcg@10"])
+    with pytest.raises(ValueError, match="differ in their fold-in"):
+        ActivityDisplay.from_evaluations({"a": evaluation, "b": flipped}, fold_in, metric="ndcg@10")
+    ActivityDisplay.from_evaluations({"a": evaluation, "b": more}, fold_in, metric="ndcg@10")
     with pytest.raises(TypeError, match="evaluations must be a dict of model name to Evaluation"):
         ActivityDisplay.from_evaluations(evaluation, fold_in)
     with pytest.raises(TypeError, match="metric must be the name of one metric"):
         ActivityDisplay.from_estimator(vae, X[400:], metric=["ndcg@10"])
     with pytest.raises(ValueError, match="X has 500 users, the evaluation has 100"):
         ActivityDisplay.from_evaluations({"vae": evaluation}, X, metric="ndcg@10")
+
+
+def test_held_out_items_in_another_order_than_the_model_s_are_refused(X):
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(X.toarray(), columns=[f"i{item}" for item in range(200)])
+    model = skvae.EASERecommender().fit(table[:400])
+    fold_in, held_out = skvae.fold_in_split(X[400:])
+    other = pd.DataFrame(held_out.toarray(), columns=table.columns[::-1])
+    with pytest.raises(ValueError, match="y has the column 'i199' where EASERecommender was fitted with 'i0'"):
+        ActivityDisplay.from_estimator(model, fold_in, other)
 
 
 # -- latent space

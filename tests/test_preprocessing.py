@@ -1003,6 +1003,31 @@ def test_an_integer_threshold_is_exact():
     assert X.shape == (1, 1)
 
 
+@pytest.mark.parametrize("frame", [pd.DataFrame, lambda columns: pl.DataFrame(pd.DataFrame(columns))])
+def test_times_with_a_zone_that_stand_where_none_belong_are_named(frame):
+    times = pd.date_range("2024", periods=2, tz="UTC")
+    for wrong in ("user", "item"):
+        table = frame({"user": ["a", "b"], "item": ["x", "y"], wrong: times})
+        with pytest.raises(TypeError, match=f"Ids in column '{wrong}' must be strings or numbers, got datetime64"):
+            InteractionEncoder().fit(table)
+    with pytest.raises(ValueError, match="Column 'w' must hold numbers, got times"):
+        InteractionEncoder(weight="w", threshold=0).fit(frame({"user": ["a", "b"], "item": ["x", "y"], "w": times}))
+
+
+@pytest.mark.parametrize("frame", [pl.DataFrame, pd.DataFrame, lambda columns: pa.table(pd.DataFrame(columns))])
+@pytest.mark.parametrize("users", [[1.0, 3.0], np.array([3, 1], np.int32), np.array([2], np.uint8)])
+def test_users_asked_for_have_the_type_of_the_events(frame, users):
+    events = frame({"user": [1, 1, 2, 2, 3], "item": list("abbca")})
+    encoder = InteractionEncoder()
+    model = EASERecommender().fit(encoder.fit_transform(events))
+    asked = encoder.recommend(model, events, k=1, users=users)
+    plain = encoder.recommend(model, events, k=1)
+    assert nw.from_native(asked).schema == nw.from_native(plain).schema
+    assert nw.from_native(asked)["user"].to_list() == [int(user) for user in users]
+    others = encoder.recommend(model, events, k=1, users=[1.0, 7.5])
+    assert nw.from_native(others)["user"].to_list() == [1.0, 7.5]
+
+
 def test_sets_are_refused_where_there_is_an_order_and_taken_where_there_is_none():
     events = (["ann", "bob", "cy"], ["x", "y", "z"])
     encoder = InteractionEncoder().fit(events)

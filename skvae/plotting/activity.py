@@ -90,7 +90,7 @@ class ActivityDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if not isinstance(metric, str):
             raise TypeError(f'metric must be the name of one metric, such as "ndcg@100", got {metric!r}.')
-        fold_in, held_out = hide_items(X, y)
+        fold_in, held_out = hide_items(X, y, model=estimator)
         evaluation = Evaluation(score_users(estimator, fold_in, held_out, metric))
         name = type(estimator).__name__ if name is None else name
         return cls.from_evaluations(
@@ -124,7 +124,7 @@ class ActivityDisplay:
         Raises
         ------
         ValueError
-            Where a metric was not evaluated, or models were evaluated on different users.
+            Where a metric was not evaluated, or models were evaluated on different users or hidden items.
         """
         check_matplotlib_support(f"{cls.__name__}.from_evaluations")
         if not isinstance(evaluations, Mapping) or not evaluations:
@@ -134,11 +134,10 @@ class ActivityDisplay:
                 raise ValueError(
                     f"metric={metric!r} was not evaluated for {name}: it has {', '.join(evaluation.per_user)}."
                 )
-        chosen = {name: Evaluation({metric: e.per_user[metric]}) for name, e in evaluations.items()}
-        groups = {name: evaluation.by_activity(X, n_groups) for name, evaluation in chosen.items()}
-        bounds = {tuple((g.fewest, g.most, g.evaluation.n_users) for g in groups[name]) for name in groups}
-        if len(bounds) > 1:
-            raise ValueError("The models were evaluated on different users: evaluate them with the same X and seed.")
+        chosen = [_of_metric(evaluation, metric) for evaluation in evaluations.values()]
+        for other in chosen[1:]:
+            _ = chosen[0] - other  # raises where they are of other users, hidden items or metrics
+        groups = {name: one.by_activity(X, n_groups) for name, one in zip(evaluations, chosen, strict=True)}
         return cls(groups=groups, metric=metric).plot(ax, errorbar_kwargs=errorbar_kwargs)
 
     def plot(self, ax=None, *, errorbar_kwargs=None):
@@ -180,6 +179,13 @@ class ActivityDisplay:
         place = legend_place(self.ax_, is_beside=len(self.groups) > MODELS_WITHIN)
         draw_legend(self.ax_, names, frameon=False, **place)
         return self
+
+
+def _of_metric(evaluation, metric):
+    """What an evaluation says of one of its metrics."""
+    others = {f"metric {name}" for name in evaluation.per_user if name != metric}
+    evaluated = {what: fingerprint for what, fingerprint in evaluation.evaluated.items() if what not in others}
+    return Evaluation({metric: evaluation.per_user[metric]}, evaluated)
 
 
 def _range(group):
