@@ -11,7 +11,9 @@ A file has -k items for each of some users in four columns: user, rank (from 1),
 score. Without an encoder, users and items are rows and columns of the matrix. With one
 they are ids, and only you know whose rows these are: --users encoder, where
 fit_transform made the whole matrix, or --users ids.npy, a file of numpy.save, where it
-was made in parts and has its users in the order of the parts. A file says which model
+was made in parts and has its users in the order of the parts. What the matrix does not
+have may be recommended, ratings below the threshold of the encoder included; encoder.recommend
+leaves these out. A file says which model
 and matrix it is of: files of others are removed.
 """
 

@@ -21,6 +21,7 @@ from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.objectives import TARGETS
 from .core.processes import process_group
 from .inferences import BlockScorer, forget_inference, inference_and_users, inference_of
+from .items import ItemsMixin
 from .matrix_checks import check_holds_interactions, check_scale
 from .parameters import (
     check_parameters,
@@ -35,7 +36,7 @@ from .parameters import (
     piece,
     share,
 )
-from .recommender import BaseRecommender, ItemsMixin, all_or_nothing
+from .recommender import BaseRecommender, all_or_nothing
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 

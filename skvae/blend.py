@@ -15,13 +15,14 @@ from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
 from .fit_identity import checkpoint_of
 from .hiding import hide_items
+from .items import ItemsMixin
 from .linear import LinearRecommender
 from .model_selection import hold_out_users
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
 from .ranking import ScoresOfArrays, item_scores, top_k, users_per_block
-from .recommender import BaseRecommender, ItemsMixin, as_it_is
+from .recommender import BaseRecommender, as_it_is
 from .scoring import VALIDATION_METRIC, metric_functions
 
 # Steps of a line search over weights

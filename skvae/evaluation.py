@@ -230,7 +230,7 @@ def evaluate(
         A Pipeline or a search too.
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
         Users that fit never saw, or with y their fold-in. A warning says where the model was fitted on most of them.
-    metrics : str, iterable of str, or mapping of str to callable
+    metrics : str, callable, iterable of str, or mapping of str to callable
         As in `skvae.RankingScorer`. By default the paper's three.
     y : matrix of shape (n_users, n_items), default=None
         The held-out matrix; None hides items of X. Items that X holds as well are left out of it,
@@ -280,7 +280,19 @@ def evaluate(
         why = why_nobody_is_scored(X, y, min_value=min_value, **hiding)
         raise ValueError(f"No user of X has a held-out item: {why}")
     _warn_of_fitted_users(model, X, y, np.flatnonzero(pairs.hides_something()))
+    _warn_of_unknown_users(pairs.shows_nothing()[evaluation._is_scored()])
     return evaluation
+
+
+def _warn_of_unknown_users(shows_nothing):
+    """Warn where most users who are scored have nothing to recommend from."""
+    n_unknown, n_users = np.count_nonzero(shows_nothing), len(shows_nothing)
+    if 2 * n_unknown > n_users:
+        warn_user(
+            f"{n_unknown} of the {n_users} users who are scored have no interaction in X: all of them get the same "
+            "items, and the scores say little about the model. Leave them out by passing the rows that have some, as "
+            "X[known] and y[known]."
+        )
 
 
 def _warn_of_fitted_users(model, X, y, scored):
@@ -318,14 +330,16 @@ class _Watched:
 
     def __init__(self, pairs, min_value):
         self.pairs, self.min_value = pairs, min_value
-        self.n_hidden, self.fold_in, self.relevant = [], [], []  # one number for each user
+        self.n_hidden, self.n_seen, self.fold_in, self.relevant = [], [], [], []  # one number for each user
 
     def __iter__(self):
         for fold_in, held_out in self.pairs:
             relevant = as_csr(held_out)
             self.n_hidden.append(np.diff(relevant.indptr))
             relevant.data = is_above(relevant.data, self.min_value)
-            self.fold_in.append(user_hashes(as_csr(fold_in)))
+            seen = as_csr(fold_in)
+            self.n_seen.append(np.diff(seen.indptr))
+            self.fold_in.append(user_hashes(seen))
             self.relevant.append(user_hashes(as_csr(relevant)))
             self.n_items = held_out.shape[1]
             yield fold_in, held_out
@@ -333,6 +347,10 @@ class _Watched:
     def hides_something(self):
         """Which users have a held-out item, of any value; bool (n_users,)."""
         return np.concatenate(self.n_hidden) > 0
+
+    def shows_nothing(self):
+        """Which users have no interaction in the fold-in; bool (n_users,)."""
+        return np.concatenate(self.n_seen) == 0
 
     def fingerprints(self):
         """Of which cells the users have, whatever their values."""

@@ -11,11 +11,12 @@ from .core.item_regression import Gram, device_for, item_regression
 from .core.processes import process_group
 from .core.user_warnings import warn_user
 from .fit_identity import identity_of
+from .items import ItemsMixin
 from .linear_search import Setting, chosen, given_by, inverses_of_fit, item_counts, item_powers, item_squares
 from .memory import check_linear
 from .parameters import check_parameters, flag, integer, number
 from .ranking import ScoresOfArrays
-from .recommender import BaseRecommender, ItemsMixin, all_or_nothing, as_it_is
+from .recommender import BaseRecommender, all_or_nothing, as_it_is, warn_of_users_again
 
 LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
 SMALLEST_SCORE = 1e-34  # of what is far below, as weaker scores are, float32 has few digits or none
@@ -417,6 +418,7 @@ class LinearRecommender(_ItemWeights):
                     "with keep_gram=True."
                 )
         _check_same(self, X, processes, self.item_counts_)
+        warn_of_users_again(self, X)
         setting = self._setting()
         solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
         gram = Gram(X, setting.user_exponent, self.gram_, processes)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ from .columns import (
     check_same_labels,
     column_labels,
     column_names,
-    names_with_added,
 )
 from .core.user_warnings import warn_user
 from .explanations import explanations
@@ -31,7 +30,7 @@ from .hiding import (
     user_hashes,
     why_nobody_is_scored,
 )
-from .matrix import as_float32, item_indices
+from .matrix import as_float32
 from .matrix_checks import (
     check_no_matrix_as_y,
     check_no_table_of_events,
@@ -43,7 +42,7 @@ from .matrix_checks import (
 )
 from .model_selection import warn_of_no_validation
 from .parameters import flag, integer
-from .ranking import recommend, top_k, users_per_block
+from .ranking import recommend
 from .scoring import VALIDATION_METRIC, score_pairs
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
@@ -373,124 +372,29 @@ def as_it_is(estimator):
     return same
 
 
+def warn_of_users_again(model, X):
+    """Warn where most users of a partial_fit that adds them are users that the model has already.
+
+    Parameters
+    ----------
+    model : fitted BaseRecommender
+    X : csr_array of shape (n_users, n_items)
+    """
+    if getattr(model, "_user_hashes", None) is None:
+        return
+    hashes = user_hashes(X)
+    most = most_are_fitted(hashes, np.isin(hashes, model._user_hashes))
+    if most:
+        warn_user(
+            f"partial_fit adds users, and {type(model).__name__} was fitted on most users of X, {most}: they count "
+            "twice now. Pass new users alone; where histories have grown, fit again on all of them."
+        )
+
+
 def _all_hashes(estimator, hashes):
     """Those of the users of before and of more users; None where either are not known."""
     before = getattr(estimator, "_user_hashes", None)
     return None if before is None or hashes is None else np.union1d(before, hashes)
-
-
-class ItemsMixin:
-    """``similar_items`` and ``add_items``.
-
-    For ``_item_similarity(items)``, of shape (len(items), n_items), -inf where there is none. One whose arrays have to
-    grow with the columns has ``_widen(n_items)``, which is called on a copy.
-    """
-
-    n_features_in_: int
-    _item_similarity: Callable
-
-    def add_items(self, n_items, *, names=None):
-        """Append columns for new items to a fitted model, without a refit.
-
-        Until the next training an added item scores -inf, is recommended to nobody and is similar to nothing. Scores
-        of the others stay what they were for users who have none of the added items, in linear models for everyone;
-        where blocks of users get smaller, to rounding.
-
-        - Autoencoders: `partial_fit`, or fit with warm_start, trains all added items. They begin with what the users
-          who have them say: a bias by their number, and vectors near those of the other items of these users. So they
-          are recommended after one pass. Optimizer state is dropped.
-        - Linear models: fit, or with keep_gram=True `partial_fit`, gives them weights.
-        - Blends: the members are widened, those that were passed fitted too, and trained by the next fit.
-
-        Parameters
-        ----------
-        n_items : int
-            Columns to append, at least 1.
-        names : array of shape (n_items,), default=None
-            What the columns are called, where the model was fitted on a DataFrame. Without them the other columns lose
-            their names.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, TypeError
-            Where n_items is below 1 or no int, or names are not n_items new ones.
-
-        Examples
-        --------
-        >>> from skvae import MultDAERecommender
-        >>> from skvae.datasets import make_interactions
-        >>> X = make_interactions(n_users=100, n_items=30, random_state=0)
-        >>> model = MultDAERecommender(4, max_iter=1, random_state=0).fit(X[:, :28])
-        >>> model.add_items(2).partial_fit(X).decision_function(X).shape
-        (100, 30)
-        """
-        check_is_fitted(self)
-        n_items = integer(1)("n_items", n_items)
-        if names is not None:
-            names_with_added(self, names, n_items)
-        wider = self._wider(n_items, names)
-        with ExitStack() as undoing:
-            for estimator, _ in wider:
-                undoing.enter_context(all_or_nothing(estimator))
-            for estimator, state in wider:  # each at once, for those who read it meanwhile
-                estimator.__dict__ = state
-        return self
-
-    def _widen(self, n_items):
-        """Nothing in most: what is beyond the arrays is an added item."""
-
-    def _wider(self, n_items, names):
-        """The estimators to widen, this one the last, each with its attributes of then."""
-        wide = object.__new__(type(self))
-        wide.__dict__.update(vars(self))
-        wide._widen(n_items)
-        wide.n_features_in_ += n_items
-        kinds = {"feature_names_in_", "_column_labels"} & vars(wide).keys()
-        for kind in kinds:
-            del wide.__dict__[kind]
-        if kinds and names is not None:
-            wide.__dict__.update(names_with_added(self, names, n_items))
-        return [(self, vars(wide))]
-
-    def similar_items(self, items, k=10):
-        """The k items that are most like each of the given ones, never the item itself.
-
-        Parameters
-        ----------
-        items : array of int of shape (n,)
-            Item indices.
-        k : int, default=10
-            Items for each; may exceed n_items - 1.
-
-        Returns
-        -------
-        similar : int64 array of shape (n, k)
-            Best first, equal similarities by lower index; -1 where fewer than k items are left.
-        similarities : float32 array of shape (n, k)
-            Autoencoders: the cosine of the decoder's item vectors. Linear models: the weights from
-            the given item. Blends: what their members say, normalised as their scores and
-            weighted. -inf where similar is -1.
-
-        Raises
-        ------
-        ValueError
-            Where k is below 1, or items are out of range.
-        """
-        check_is_fitted(self)
-        k = integer(1)("k", k)
-        items = item_indices(items, "items", self.n_features_in_)
-        similar, similarities = np.empty((len(items), k), np.int64), np.empty((len(items), k), np.float32)
-        step, model = users_per_block(self.n_features_in_), as_it_is(self)
-        for first in range(0, len(items), step):
-            block = items[first : first + step]
-            scores = model._item_similarity(block)
-            scores[np.arange(len(block)), block] = -np.inf
-            similar[first : first + step], similarities[first : first + step] = top_k(scores, k)
-        return similar, similarities
 
 
 class _CheckedInteractions(sp.csr_array):

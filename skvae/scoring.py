@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
 from .columns import check_same_cells, shape_of
@@ -29,12 +30,12 @@ def listed_metrics(metrics):
 
     Parameters
     ----------
-    metrics : str, iterable of str, or mapping of str to callable
+    metrics : str, callable, iterable of str, or mapping of str to callable
 
     Returns
     -------
     str, mapping, list or tuple of str
-        A set in alphabetical order.
+        A set in alphabetical order, a callable by its name.
 
     Raises
     ------
@@ -49,6 +50,9 @@ def listed_metrics(metrics):
     """
     if isinstance(metrics, (str, Mapping)):
         return metrics
+    if callable(metrics):
+        named = metrics.func if isinstance(metrics, partial) else metrics
+        return {getattr(named, "__name__", type(named).__name__): metrics}
     if is_matrix(metrics):
         raise TypeError(
             f'metrics must be names such as "ndcg@100", got a matrix of shape {shape_of(metrics)}: held-out items are '
@@ -66,7 +70,7 @@ def metric_functions(metrics):
 
     Parameters
     ----------
-    metrics : str, iterable of str, or mapping of str to callable
+    metrics : str, callable, iterable of str, or mapping of str to callable
         "ndcg@100", "recall@20", ...; a callable takes (held_out, items, per_user=).
 
     Returns
@@ -155,7 +159,7 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     check_min_value(min_value)
     fold_in, relevant = row_sliceable(fold_in), as_csr(held_out, "held_out")
     check_same_cells(relevant, fold_in, "held_out", "fold_in")
-    relevant.data = is_above(relevant.data, min_value).astype(np.int8)
+    relevant = _ones_above(relevant, min_value)
     if not isinstance(metrics, Mapping):
         k = min(k, max(relevant.shape[1], MOST_RANKS_BEYOND_THE_ITEMS))
     # only users who hide something are worth ranking
@@ -167,6 +171,13 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
         for name, function in functions.items():
             scores[name][rows] = _one_each(function(relevant[rows], items.copy(), per_user=True), len(rows), name)
     return scores
+
+
+def _ones_above(X, min_value):
+    """A one for each entry above min_value, and nothing of the others, which a metric of one's own would count."""
+    kept = is_above(X.data, min_value)
+    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr]
+    return sp.csr_array((np.ones(indptr[-1], np.int8), X.indices[kept], indptr), shape=X.shape)
 
 
 def mean_validation_score(model, fold_in, held_out, processes):
@@ -272,10 +283,11 @@ class RankingScorer:
 
     Parameters
     ----------
-    metrics : str, iterable of str, or mapping of str to callable, default="ndcg@100"
-        One name gives a float, several give a dict: "ndcg@k", "recall@k", "precision@k",
-        "map@k", "mrr@k", "hit_rate@k". A callable takes (held_out, items, per_user=) with 100
-        ranked items per user.
+    metrics : str, callable, iterable of str, or mapping of str to callable, default="ndcg@100"
+        One name or callable gives a float, several names or a mapping a dict: "ndcg@k", "recall@k",
+        "precision@k", "map@k", "mrr@k", "hit_rate@k". A callable takes (held_out, items, per_user=): the
+        relevant held-out items, int8 csr_array of shape (n_users, n_items) of ones, and 100 ranked items per
+        user, int64 array with -1 where none is left. With per_user=True it returns an array of shape (n_users,).
     held_out_fraction : float or int, default=0.2
     min_interactions : int, default=5
     random_state : int, default=0
@@ -310,7 +322,8 @@ class RankingScorer:
     exclude_seen: bool = True
 
     def __post_init__(self):
-        object.__setattr__(self, "metrics", listed_metrics(self.metrics))
+        if not callable(self.metrics):
+            object.__setattr__(self, "metrics", listed_metrics(self.metrics))
         metric_functions(self.metrics)
         check_hiding(self.held_out_fraction, self.min_interactions, self.random_state)
         check_min_value(self.min_value)
@@ -349,7 +362,7 @@ class RankingScorer:
             n_users = shape_of(X)[0]
             raise ValueError(f"None of the {n_users} users can hide an item above min_value={self.min_value}: {why}")
         means = {name: float(np.nanmean(values)) for name, values in scores.items()}
-        return means[self.metrics] if isinstance(self.metrics, str) else means
+        return next(iter(means.values())) if isinstance(self.metrics, str) or callable(self.metrics) else means
 
 
 ndcg_scorer = RankingScorer()

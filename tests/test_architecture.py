@@ -65,7 +65,9 @@ ARROWS = {
         "tables",
     },
     "popularity": {"callbacks", "matrix", "recommender"},
-    "linear": {"callbacks", "fit_identity", "core", "linear_search", "memory", "parameters", "ranking", "recommender"},
+    "items": {"columns", "matrix", "parameters", "ranking", "recommender"},
+    "linear": {"callbacks", "core", "fit_identity", "items", "linear_search", "memory", "parameters", "ranking"}
+    | {"recommender"},
     "linear_search": {"core", "hiding", "model_selection", "scoring"},
     "memory": {"core", "linear_search", "matrix"},
     "autoencoder_memory": {"auto_parameters", "core", "memory", "model_selection", "ranking"},
@@ -74,7 +76,7 @@ ARROWS = {
     "blend_members": {"columns", "core", "ranking", "recommender"},
     "blend": {"blend_members", "callbacks", "fit_identity", "core", "hiding", "linear", "model_selection"}
     | {"multdae", "multvae", "blend_normalizations"}
-    | {"parameters", "ranking", "recommender", "scoring"},
+    | {"items", "parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {
         "columns",
@@ -88,8 +90,8 @@ ARROWS = {
         "scoring",
     },
     "inferences": {"core", "ranking", "recommender"},
-    "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "inferences", "matrix_checks", "parameters"}
-    | {"recommender"},
+    "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "inferences", "items", "matrix_checks"}
+    | {"parameters", "recommender"},
     "multvae": {"auto_parameters", "autoencoder", "core", "parameters"},
     "multdae": {"auto_parameters", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},

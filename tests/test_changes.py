@@ -111,6 +111,7 @@ def check_all_or_nothing(make, call, may_unfit=False):
         assert pickle.dumps(vars(model)) == content, line
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("method", CALLS)
 def test_a_recommender_is_as_before_or_after_a_failed_fit_none(name, method):
@@ -119,6 +120,7 @@ def test_a_recommender_is_as_before_or_after_a_failed_fit_none(name, method):
     check_all_or_nothing(lambda: fitted(name), CALLS[method], may_unfit=method == "fit" and name != "warm dae")
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in ("popularity", "ease", "blend")])
 def test_who_asks_during_partial_fit_gets_the_answer_of_before_or_after(name):
     model, answers, n_lines = fitted(name), [], 0

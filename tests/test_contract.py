@@ -410,6 +410,7 @@ def test_answers_are_the_same_when_asked_again_and_leave_the_model_as_it_was(mod
     assert before == {name: (id(value), repr(value)) for name, value in vars(model).items()}
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 def test_global_random_states_are_not_touched(estimator, X):
     numpy_state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state().clone()  # noqa: NPY002
     _answers(estimator.fit(X), X)
@@ -492,6 +493,7 @@ SAVING = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 @pytest.mark.parametrize("saving", SAVING)
 def test_a_saved_model_answers_to_the_bit_and_can_be_trained_on(model, answers, X, saving, tmp_path):
     loaded = SAVING[saving](model, tmp_path)

@@ -384,6 +384,7 @@ def test_a_partial_fit_that_fails_leaves_the_model_as_it_was():
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 def test_partial_fit_keeps_what_fit_chose(many):
     model = LinearRecommender(keep_gram=True).fit(many)
     chosen = _setting(model)
@@ -537,3 +538,15 @@ def test_values_with_which_scores_leave_float32_are_warned_of(model):
     with pytest.warns(UserWarning, match="scores are below what float32 holds"):
         model.fit(X * scale)
     model.fit(X * 1e-6)
+
+
+def test_users_who_are_added_again_are_warned_of():
+    X = make_interactions(n_users=60, n_items=20, random_state=0)
+    model = LinearRecommender(l2_regularization=5, keep_gram=True).fit(X[:40])
+    model.partial_fit(X[40:])
+    with pytest.warns(
+        UserWarning, match=r"fitted on most users of X, \d+ of \d+: they count twice now. Pass new users alone"
+    ):
+        model.partial_fit(X[20:])
+    plain = LinearRecommender(l2_regularization=5, keep_gram=True, store_user_hashes=False).fit(X[:40])
+    plain.partial_fit(X[:40])  # of whom it does not know

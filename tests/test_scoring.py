@@ -311,6 +311,7 @@ def test_the_warning_counts_items_and_users_and_says_where_it_was_called():
     assert caught[0].filename == __file__
 
 
+@pytest.mark.filterwarnings("ignore:.* of the .* users who are scored have no interaction in X")
 def test_a_repeat_that_is_0_in_either_matrix_is_none():
     zeros = SHOWN.copy()
     zeros.data[:] = 0
@@ -488,3 +489,33 @@ def test_a_k_far_above_the_catalogue_is_not_ranked_in_full(monkeypatch):
     for k in (2**31, 10**30):
         with pytest.raises(ValueError, match=f"Unknown metric 'ndcg@{k}'"):
             RankingScorer(f"ndcg@{k}")
+
+
+def test_a_metric_of_one_s_own_gets_relevant_items_alone():
+    seen = []
+
+    def hits(held_out, items, per_user):
+        seen.append((held_out, items))
+        return np.array([np.isin(items[u, :3], held_out[[u]].indices).any() for u in range(len(items))], float)
+
+    X = make_interactions(n_users=60, n_items=20, random_state=0).toarray()
+    X *= np.where(np.arange(20) % 2, 2, 5)
+    model = PopularityRecommender().fit(X[:20])
+    own, known = (evaluate(model, X[20:], metric, min_value=3.5) for metric in (hits, "hit_rate@3"))
+    assert own.mean["hits"] == known.mean["hit_rate@3"]
+    assert own.n_users == known.n_users
+    for held_out, items in seen:
+        assert (held_out.data == 1).all()
+        assert held_out.dtype == np.int8
+        assert items.dtype == np.int64
+
+
+def test_a_function_alone_is_a_scorer_of_one_number():
+    X = make_interactions(n_users=60, n_items=20, random_state=0)
+    model, recall = PopularityRecommender().fit(X[:20]), partial(recall_at_k, k=5)
+    assert RankingScorer(recall)(model, X[20:]) == RankingScorer("recall@5")(model, X[20:])
+    assert RankingScorer({"r": recall})(model, X[20:]) == {"r": RankingScorer("recall@5")(model, X[20:])}
+    assert evaluate(model, X[20:], recall).mean.keys() == {"recall_at_k"}
+    scores = cross_val_score(model, X, scoring=RankingScorer(recall), cv=UserKFold(2))
+    np.testing.assert_array_equal(scores, cross_val_score(model, X, scoring=RankingScorer("recall@5"), cv=UserKFold(2)))
+    assert pickle.loads(pickle.dumps(RankingScorer(recall)))(model, X[20:]) == RankingScorer(recall)(model, X[20:])
