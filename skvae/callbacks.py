@@ -197,13 +197,16 @@ class EpochMonitor(Monitor):
         Fold-in and held-out, for callbacks that score; no users rather than those trained on.
     context : callback context
         Of the fit.
+    learned : callable
+        (estimator, weights, history) -> the fitted attributes, if the fit ended here.
     """
 
     X: Any
     y: Any
 
-    def __init__(self, estimator, network, n_epochs, validation, context):
+    def __init__(self, estimator, network, n_epochs, validation, context, learned):
         self.estimator, self.network, self.n_epochs, self.context = estimator, network, n_epochs, context
+        self.learned = learned
         self.X, self.y = validation or (None, None)
         self.task = NoCallbacks()
         self._name = type(estimator).__name__
@@ -240,7 +243,7 @@ class EpochMonitor(Monitor):
             estimator=self.estimator,
             X=self.X,
             y=self.y,
-            reconstruction_attributes=lambda: {"weights_": to_numpy(self.network, copy=True)},
+            reconstruction_attributes=lambda: self.learned(self.estimator, to_numpy(self.network, copy=True), history),
         )
         if self.estimator.verbose:
             print(self._report(history))

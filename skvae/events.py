@@ -195,7 +195,10 @@ def _weights(values, name):
         raise ValueError(f"Column {name!r} must hold numbers, got times: convert it, as with .dt.total_seconds().")
     weights = _finite(values, name, "numbers")
     if (weights < 0).any():
-        raise ValueError(f"Column {name!r} has negative weights, the lowest is {weights.min():g}.")
+        raise ValueError(
+            f"Column {name!r} has negative weights, the lowest is {weights.min():g}: drop these events, or shift the "
+            "scale, so that what counts as an interaction is above 0."
+        )
     return weights.astype(np.float16) if _all_are(_types(values), np.float16) else weights
 
 

@@ -88,7 +88,7 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
             validate = functools.partial(validation_score, fold_in, held_out, processes)
         if warm and validate and snapshot is None:
             training.count_first_weights(validate)
-        monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context)
+        monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context, _learned)
         try:
             history = _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
         except DivergenceError:
@@ -131,7 +131,7 @@ def partial_fit(estimator, parameters, X, processes):
             estimator.early_stopping_ = False
         _resolve_auto(estimator, parameters, rows, network)
         training = _training(estimator, parameters, network, rows, processes, n_epochs=1, averaging_epochs=0.0)
-        monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks())
+        monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks(), _learned)
         return _run(estimator, training, None, monitor, keep_state=True)
 
 
@@ -410,8 +410,13 @@ def validation_score(fold_in, held_out, processes, network, products):
 
 def _store(estimator, network, history):
     """In one step, so that other threads read the model of before or the new one."""
+    vars(estimator).update(_learned(estimator, to_numpy(network), history))
+
+
+def _learned(estimator, weights, history):
+    """The attributes that a training adds to those of an estimator."""
     learned = {
-        "weights_": to_numpy(network),
+        "weights_": weights,
         "n_iter_": estimator.n_iter_ + len(history.losses),
         "n_updates_": history.n_updates,
         "loss_curve_": [*estimator.loss_curve_, *history.losses],
@@ -424,7 +429,7 @@ def _store(estimator, network, history):
     if history.validation_scores:
         learned["validation_scores_"] = [*(estimator.validation_scores_ or []), *history.validation_scores]
         learned["best_validation_score_"] = max(history.first_score, *history.validation_scores)
-    vars(estimator).update(learned)
+    return learned
 
 
 def pass_on(history, estimator):

@@ -484,7 +484,9 @@ def item_indices(indices, name, n_items):
             f"shape {indices.shape}{remedy}."
         )
     if len(indices) and not (indices.min() >= 0 and indices.max() < n_items):
-        wrong, none = (indices.min(), ", and -1 stands for none") if indices.min() < 0 else (indices.max(), "")
+        wrong, none = indices.max(), ""
+        if indices.min() < 0:
+            wrong, none = indices.min(), ", and -1 stands for none, such as an id that an encoder does not know"
         raise ValueError(f"{name} holds item {wrong}; X has items 0 to {n_items - 1}{none}.")
     return indices.astype(np.int64)
 

@@ -173,12 +173,14 @@ class Gatherer:
             _check_none_repeated(found, self.n_events - self.n_unknown)
         return found
 
-    def report_unknown(self, handle_unknown):
+    def report_unknown(self, handle_unknown, least=1):
         """Say that events were left out, since their items have no column.
 
         Parameters
         ----------
         handle_unknown : {"warn", "error"}
+        least : int, default=1
+            Users that an item needed in fit to have one.
 
         Raises
         ------
@@ -189,6 +191,8 @@ class Gatherer:
             f"{self.n_unknown} of {self.n_events} events are of items that the encoder does not have, "
             f"{len(self.unknown_ids)} different ones, such as {min(self.unknown_ids)!r}"
         )
+        if least > 1:
+            message += f"; items of fewer than min_item_interactions={least} users in fit are among them"
         if handle_unknown == "error":
             raise ValueError(f'{message}: drop them, or use handle_unknown="ignore".')
         warn_user(f'{message}: they are left out. handle_unknown="ignore" silences this warning.')

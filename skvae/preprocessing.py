@@ -475,7 +475,7 @@ class InteractionEncoder(BaseEstimator):
         )
         found = gatherer.gather(events, allow_empty=allow_empty)
         if gatherer.n_unknown and self.handle_unknown != "ignore":
-            gatherer.report_unknown(self.handle_unknown)
+            gatherer.report_unknown(self.handle_unknown, self.min_item_interactions)
         return found
 
     def _matrix(self, found):

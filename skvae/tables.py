@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -312,6 +313,8 @@ def frame_of(table, name="events"):
         remedy = "a user-item matrix needs no InteractionEncoder"
         if isinstance(table, Mapping):
             remedy = f"make a DataFrame of the columns, as pd.DataFrame({name})"
+        elif isinstance(table, (str, Path)):
+            remedy = "read it first, as pd.read_csv(path), or by pyarrow.dataset.dataset(path) a folder in parts"
         raise TypeError(
             f"{name} must be a DataFrame, an array of shape (n_events, n_columns) or a tuple of arrays, got "
             f"{type(table).__name__}; {remedy}."
@@ -476,10 +479,8 @@ def _check_none_missing(columns):
 
 def _count_missing(array):
     kind = array.dtype.kind
-    if kind in "fc":
+    if kind in "fcmM":
         return np.count_nonzero(np.isnan(array))
-    if kind in "mM":
-        return np.count_nonzero(np.isnat(array))
     if kind == "U" and array.dtype.itemsize >= np.dtype("U32").itemsize:
         return np.count_nonzero(array == MISSING_STRING)
     if kind != "O" or set(map(type, array.flat)) <= {str, bytes, int, bool}:

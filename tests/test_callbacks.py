@@ -34,6 +34,7 @@ class StopAfter:
         if context.task_name != "epoch":
             return False
         self.ended += 1
+        self.seen = [*getattr(self, "seen", []), fitted_estimator]
         self.estimator = fitted_estimator
         return self.ended == self.n_epochs
 
@@ -45,6 +46,18 @@ def test_a_callback_stops_the_fit_and_sees_a_fitted_estimator(estimator, X):
     assert stop.torn_down == 1
     assert np.array_equal(stop.estimator.recommend(X)[0], model.recommend(X)[0])
     assert not any("callback" in name for name in vars(model) if name != "_skl_callbacks")
+
+
+def test_a_callback_sees_the_curves_so_far(estimator, X):
+    for _ in range(2):  # nothing is left of an earlier fit
+        stop = StopAfter(3)
+        model = estimator.set_params(early_stopping=True).set_callbacks(stop).fit(X)
+        assert [seen.n_iter_ for seen in stop.seen] == [1, 2, 3]
+        for n_epochs, seen in enumerate(stop.seen, start=1):
+            assert seen.loss_curve_ == model.loss_curve_[:n_epochs]
+            assert seen.validation_scores_ == model.validation_scores_[:n_epochs]
+            assert 1 <= seen.best_iter_ <= n_epochs
+            assert seen.n_updates_ == n_epochs * model.n_updates_ // 3
 
 
 def test_callbacks_are_torn_down_where_fit_fails(estimator, X):

@@ -3,6 +3,7 @@
 import builtins
 import pickle
 import warnings
+from pathlib import Path
 
 import joblib
 import narwhals as nw
@@ -1026,6 +1027,20 @@ def test_users_asked_for_have_the_type_of_the_events(frame, users):
     assert nw.from_native(asked)["user"].to_list() == [int(user) for user in users]
     others = encoder.recommend(model, events, k=1, users=[1.0, 7.5])
     assert nw.from_native(others)["user"].to_list() == [1.0, 7.5]
+
+
+def test_items_that_fit_left_out_as_rare_are_said_to_be_among_the_unknown():
+    events = (["a", "b", "c", "a"], ["x", "x", "x", "rare"])
+    encoder = InteractionEncoder(min_item_interactions=2)
+    encoder.fit_transform(events)
+    with pytest.warns(UserWarning, match="'rare'; items of fewer than min_item_interactions=2 users in fit are among"):
+        encoder.transform(events)
+
+
+@pytest.mark.parametrize("path", ["events.csv", Path("events")])
+def test_a_path_is_read_first(path):
+    with pytest.raises(TypeError, match=r"got \w+; read it first, as pd\.read_csv\(path\), or by pyarrow\.dataset"):
+        InteractionEncoder().fit(path)
 
 
 def test_sets_are_refused_where_there_is_an_order_and_taken_where_there_is_none():

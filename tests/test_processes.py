@@ -62,6 +62,7 @@ def assert_same_everywhere(models):
         assert all(np.array_equal(first[name], other[name]) for name in first)
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 @fits(*EQUAL)
 def test_the_model_is_that_of_one_process(of_processes, name):
     assert_same_everywhere(of_processes)
