@@ -1,5 +1,6 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
+import numbers
 import warnings
 from types import SimpleNamespace
 
@@ -368,7 +369,8 @@ def _check_weights(weights, pairs):
         return
     if np.shape(weights) != (len(pairs),):
         raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
-    if not all(0 <= weight < np.inf for weight in weights) or not _given_weights(weights, pairs).any():
+    are_right = all(isinstance(weight, numbers.Real) and 0 <= float(weight) < np.inf for weight in weights)
+    if not are_right or not _given_weights(weights, pairs).any():
         raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")
 
 
@@ -451,8 +453,9 @@ def _normalizer(normalization):
 
 
 def _weighted_sum(weights, normalized):
-    # a weight of 0 leaves a score of -inf out too
-    return sum(np.float32(w) * scores for w, scores in zip(weights, normalized, strict=True) if w > 0)
+    # a weight of 0, in float32, leaves a score of -inf out too
+    pairs = zip(np.asarray(weights, np.float32), normalized, strict=True)
+    return sum(weight * scores for weight, scores in pairs if weight > 0)
 
 
 def _normalized_scores(members, normalize, X):

@@ -20,6 +20,9 @@ from .scoring import check_min_value, is_above, listed_metrics, score_pairs
 from .wrappers import steps_and_model
 
 
+FEW_USERS = 10  # of fewer nobody takes a mean for what it says of the model
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Scores of every user, and what they say of the model.
@@ -287,7 +290,7 @@ def evaluate(
 def _warn_of_unknown_users(shows_nothing):
     """Warn where most users who are scored have nothing to recommend from."""
     n_unknown, n_users = np.count_nonzero(shows_nothing), len(shows_nothing)
-    if 2 * n_unknown > n_users:
+    if n_users >= FEW_USERS and 2 * n_unknown > n_users:
         warn_user(
             f"{n_unknown} of the {n_users} users who are scored have no interaction in X: all of them get the same "
             "items, and the scores say little about the model. Leave them out by passing the rows that have some, as "

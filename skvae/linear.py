@@ -12,7 +12,8 @@ from .core.processes import process_group
 from .core.user_warnings import warn_user
 from .fit_identity import identity_of
 from .items import ItemsMixin
-from .linear_search import Setting, chosen, given_by, inverses_of_fit, item_counts, item_powers, item_squares
+from .linear_search import Setting, chosen, given_by, inverses_of_fit, item_powers, item_squares
+from .matrix import count_users
 from .memory import check_linear
 from .parameters import check_parameters, flag, integer, number
 from .ranking import ScoresOfArrays
@@ -180,7 +181,7 @@ class EASERecommender(_ItemWeights):
             weights = item_regression(gram, penalties, device_for(parameters.device, X.shape[1]))
             if weights is None:
                 raise _too_small(parameters.l2_regularization)
-            self.weights_, self.item_counts_ = weights, item_counts(X)
+            self.weights_, self.item_counts_ = weights, count_users(X)
             _warn_of_small_values(weights, X)
         return self
 
@@ -372,7 +373,7 @@ class LinearRecommender(_ItemWeights):
             inverses = InverseMonitor(self, solve, planned, context, processes)
             setting, score = chosen(X, given, inverses, processes)
             inverses.has_chosen(setting, score)
-            gram, counts, squares = Gram(X, setting.user_exponent, None, processes), item_counts(X), item_squares(X)
+            gram, counts, squares = Gram(X, setting.user_exponent, None, processes), count_users(X), item_squares(X)
             if parameters.keep_gram:
                 gram = Gram(X[:0], kept=gram.dense(np.float32), processes=processes)
             self.weights_ = _item_weighted(inverses(gram, squares, setting), counts, setting)
@@ -422,7 +423,7 @@ class LinearRecommender(_ItemWeights):
         setting = self._setting()
         solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
         gram = Gram(X, setting.user_exponent, self.gram_, processes)
-        counts, squares = item_counts(X), item_squares(X)
+        counts, squares = count_users(X), item_squares(X)
         n_before = len(self.item_counts_)  # others were added since
         counts[:n_before] += self.item_counts_
         squares[:n_before] += self.item_squares_

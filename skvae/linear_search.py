@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from .core.item_regression import Gram, users_weighted
 from .hiding import hide_items
+from .matrix import count_users
 from .model_selection import MIN_INTERACTIONS, count_interactions, hold_out_users, n_held_out
 from .scoring import mean_validation_score
 
@@ -127,20 +128,6 @@ def n_inverses(given, n_users, n_able):
     return (len(L2_REGULARIZATIONS) if given.l2_regularization == "auto" else 1) + len(tried)
 
 
-def item_counts(X):
-    """Users of each item, c_i.
-
-    Parameters
-    ----------
-    X : csr_array of shape (n_users, n_items)
-
-    Returns
-    -------
-    int64 array of shape (n_items,)
-    """
-    return np.bincount(X.indices, minlength=X.shape[1])
-
-
 def item_squares(X):
     """Sum of squares of each column.
 
@@ -193,7 +180,7 @@ def _validation_scores(X, pair, setting, given, solve, processes):
     weights = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute)
     if weights is None:
         return dict.fromkeys(settings, -np.inf)
-    models = {setting: _ItemWeighted(weights, item_counts(X), setting.item_exponent) for setting in settings}
+    models = {setting: _ItemWeighted(weights, count_users(X), setting.item_exponent) for setting in settings}
     fold_in, held_out = pair
     return {key: mean_validation_score(model, fold_in, held_out, processes) for key, model in models.items()}
 

@@ -165,6 +165,7 @@ class UserKFold(BaseCrossValidator):
     def __init__(self, n_splits=5, *, min_interactions=MIN_INTERACTIONS, shuffle=True, random_state=0):
         self.n_splits = check_scalar(n_splits, "n_splits", numbers.Integral, min_val=2)
         self.min_interactions = check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+        check_scalar(shuffle, "shuffle", (bool, np.bool_))
         self.shuffle = shuffle
         self.random_state = check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**32 - 1)
 
@@ -244,6 +245,7 @@ class UserShuffleSplit(BaseShuffleSplit):
     def __init__(
         self, n_splits=10, *, test_size=None, train_size=None, min_interactions=MIN_INTERACTIONS, random_state=0
     ):
+        check_scalar(n_splits, "n_splits", numbers.Integral, min_val=1)
         super().__init__(n_splits, test_size=test_size, train_size=train_size, random_state=random_state)
         self.min_interactions = check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
         self._default_test_size = 0.1

@@ -78,7 +78,7 @@ class MultDAERecommender(BaseAutoencoder):
         at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
-        Sizes of layers and the likelihood must be those of before; parameters that were "auto" stay
+        Sizes of layers, activation and likelihood must be those of before; parameters that were "auto" stay
         what they were resolved to.
     checkpoint : path or None, default=None
         A file in which fit keeps its state at least every minute. After a kill, the same fit goes on

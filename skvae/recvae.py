@@ -78,7 +78,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         Patience, in epochs; "auto" as in `MultVAERecommender`.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
-        Sizes of layers and the likelihood must be those of before; parameters that were "auto" stay
+        Sizes of layers, activation, likelihood and prior must be those of before; parameters that were "auto" stay
         what they were resolved to.
     checkpoint : path or None, default=None
         Where fit keeps its state, a file or a folder, to go on from after a kill. As in

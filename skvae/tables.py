@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .missing import is_missing
+
 MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
 RESULTS = ("rank", "score")  # columns of recommendations beside those of users and items
 MOST_NAMES = 12  # of columns, in an error
@@ -485,15 +487,4 @@ def _count_missing(array):
         return np.count_nonzero(array == MISSING_STRING)
     if kind != "O" or set(map(type, array.flat)) <= {str, bytes, int, bool}:
         return 0
-    return sum(map(_is_missing, array.flat))
-
-
-def _is_missing(value):
-    if value is None or value is np.ma.masked or type(value).__name__ == "NAType":  # that of pandas
-        return True
-    try:
-        return bool(value != value)  # NaN and NaT
-    except ArithmeticError:  # a signalling NaN among decimals
-        return True
-    except Exception:  # an array, or whatever else is no id and no number: its reader says so
-        return False
+    return sum(map(is_missing, array.flat))

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from .columns import check_same_cells
 from .matrix import intact, row_sliceable
+from .missing import is_missing
 
 TIMES_OF_ENCODER = (
     " InteractionEncoder.timestamps(events) has the rows of fit_transform(events), and with "
@@ -63,6 +64,8 @@ def are_from(at, times):
     """
     if times is None:
         raise ValueError(f"at={at!r} cuts by time: pass timestamps too.")
+    if at != at:
+        raise ValueError(f"at={at!r} is no moment: pass a date, or a number in the unit of timestamps.")
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):
         try:
@@ -124,7 +127,7 @@ def _times_of(X, timestamps):
 
 def _plain(times):
     """Objects, as pandas has what may be missing and datetimes with a zone, in a type of NumPy."""
-    if not all(time is not None and type(time).__name__ != "NAType" and time == time for time in times):
+    if any(map(is_missing, times)):
         raise ValueError(NOT_FINITE)
     return np.array(
         [np.datetime64(_without_zone(time), "us") if isinstance(time, datetime.date) else time for time in times]

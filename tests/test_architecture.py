@@ -20,7 +20,8 @@ PACKAGE = Path(skvae.__file__).parent
 ARROWS = {
     "auto_parameters": set(),
     "core": set(),
-    "tables": set(),
+    "missing": set(),
+    "tables": {"missing"},
     "wrappers": set(),
     "columns": {"wrappers"},
     "matrix": {"columns", "matrix_checks"},
@@ -34,7 +35,7 @@ ARROWS = {
     "datasets": {"core"},
     "parameters": set(),
     "ranking": {"columns", "core", "matrix", "matrix_checks", "parameters"},
-    "timestamps": {"columns", "matrix"},
+    "timestamps": {"columns", "matrix", "missing"},
     "hiding": {"columns", "core", "matrix", "matrix_checks", "timestamps"},
     "interactions": {"core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
@@ -66,9 +67,9 @@ ARROWS = {
     },
     "popularity": {"callbacks", "matrix", "recommender"},
     "items": {"columns", "matrix", "parameters", "ranking", "recommender"},
-    "linear": {"callbacks", "core", "fit_identity", "items", "linear_search", "memory", "parameters", "ranking"}
-    | {"recommender"},
-    "linear_search": {"core", "hiding", "model_selection", "scoring"},
+    "linear": {"callbacks", "core", "fit_identity", "items", "linear_search", "matrix", "memory", "parameters"}
+    | {"ranking", "recommender"},
+    "linear_search": {"core", "hiding", "matrix", "model_selection", "scoring"},
     "memory": {"core", "linear_search", "matrix"},
     "autoencoder_memory": {"auto_parameters", "core", "memory", "model_selection", "ranking"},
     "fit_identity": {"core"},
@@ -113,7 +114,7 @@ ARROWS = {
         "recvae",
     },
     "saving": {"__version__", "core", "saved_state"},
-    "plotting": {"evaluation", "hiding", "matrix", "ranking", "scoring"},
+    "plotting": {"columns", "evaluation", "hiding", "matrix", "matrix_checks", "missing", "ranking", "scoring"},
     "export": {"__version__", "autoencoder", "blend", "core", "linear", "blend_normalizations", "popularity"}
     | {"parameters"},
     # old names of public modules

@@ -370,6 +370,7 @@ def test_two_processes_stand_beside_one(tmp_path, monkeypatch, capsys):
     assert table_lines(capsys.readouterr().out)[-1] == "| small | 100 | 50 | 100 | 2.00 |"
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads it")
 def test_a_soak_finds_nothing_that_grows_and_no_wrong_answer(tmp_path, monkeypatch, capsys):
     pytest.importorskip("fastapi")
@@ -392,6 +393,7 @@ def test_a_soak_tells_what_grows():
     assert soak.grown(rows, ("handles", "files"), "the loop") == ["handles of the loop grew from 5 to 6."]
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 def test_a_soak_tells_of_a_model_that_answers_in_another_way_once_loaded(tmp_path, monkeypatch):
     soak, failures = load_script("benchmarks/soak.py"), []
     model = soak.MODELS["linear"].fit(soak.harness.make_matrix(soak.N_USERS, soak.N_ITEMS, per_user=20))

@@ -611,3 +611,17 @@ def test_items_are_not_added_where_a_member_adds_them_in_its_own_way(X):
     ease = EASERecommender().fit(X)
     blend = BlendRecommender([("ease", ease), ("own", Foreign())], weights=[1, 1], prefit=True).fit(X)
     assert not hasattr(blend, "add_items")
+
+
+def test_weights_that_are_no_numbers_are_named(X):
+    for weights in (["1"], [None], [1j]):
+        with pytest.raises(ValueError, match="weights must be finite, not negative and not all 0"):
+            BlendRecommender([("ease", EASERecommender())], weights=weights).fit(X)
+
+
+def test_a_weight_that_float32_takes_for_0_leaves_an_added_item_at_minus_infinity(X):
+    one, two = (EASERecommender(l2_regularization=l2).fit(X) for l2 in (1, 5))
+    blend = BlendRecommender([("one", one), ("two", two)], prefit=True, weights=[1, 1e-50]).fit(X)
+    scores = blend.add_items(1).decision_function(widened(X, 1))
+    assert (scores[:, -1] == -np.inf).all()
+    assert np.isfinite(scores[:, :-1]).all()

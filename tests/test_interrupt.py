@@ -24,6 +24,8 @@ pytestmark = pytest.mark.usefixtures("python_s_own_handler", "one_by_one")
 class Interrupted(Multinomial):
     """Multinomial for n_batches of training, then a Ctrl-C."""
 
+    takes_bfloat16 = takes_item_weights = takes_unknown = True
+
     def __init__(self, n_batches):
         self.n_batches = n_batches
 

@@ -1,6 +1,7 @@
 """The laws of the splits: what is hidden of a user, and which users are for testing."""
 
 import datetime
+import decimal
 import tracemalloc
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.model_selection import ShuffleSplit, cross_validate
 
+import skvae
 from skvae import (
     PopularityRecommender,
     UserKFold,
@@ -575,7 +577,7 @@ def test_a_split_at_a_moment_trains_on_nothing_of_later_or_of_test_users():
     [
         ({"at": 5}, ValueError, "pass timestamps too"),
         ({"timestamps": TIMES, "at": -1}, ValueError, "not between the first and the last"),
-        ({"timestamps": TIMES, "at": float("nan")}, ValueError, "not between the first and the last"),
+        ({"timestamps": TIMES, "at": float("nan")}, ValueError, "at=nan is no moment"),
         ({"timestamps": TIMES, "at": "2018-01-01"}, ValueError, "as microseconds since 1970"),
         (
             {"timestamps": DAYS.astype(np.int64), "at": "2030-01-01"},
@@ -696,3 +698,24 @@ def test_a_small_integer_as_the_number_of_items_to_hide_does_not_wrap(n):
 def test_a_size_that_is_nan_is_refused():
     with pytest.raises(ValueError, match="test_size and train_size must be numbers or None"):
         next(UserShuffleSplit(test_size=float("nan")).split(X))
+
+
+def test_parameters_of_splitters_are_checked():
+    with pytest.raises(TypeError, match="shuffle must be an instance of"):
+        skvae.UserKFold(shuffle="no")
+    with pytest.raises(ValueError, match="n_splits == -3, must be >= 1"):
+        skvae.UserShuffleSplit(n_splits=-3)
+
+
+@pytest.mark.parametrize("at", [float("nan"), np.datetime64("NaT"), pd.NaT, decimal.Decimal("NaN")])
+def test_no_moment_is_none_to_cut_at(at):
+    X = sp.csr_array(np.ones((3, 6)))
+    with pytest.raises(ValueError, match=r"^at=.* is no moment: pass a date, or a number"):
+        skvae.fold_in_split(X, timestamps=np.arange(18.0).reshape(3, 6), at=at)
+
+
+def test_a_signalling_nan_among_timestamps_is_named():
+    times = np.full((3, 6), decimal.Decimal(1), object)
+    times[1, 2] = decimal.Decimal("sNaN")
+    with pytest.raises(ValueError, match="timestamps must be finite"):
+        skvae.fold_in_split(np.ones((3, 6)), timestamps=times, at=2)

@@ -813,3 +813,16 @@ def test_wrong_popularities_are_explained(popularity, X):
         PopularityDisplay.from_estimator(popularity, X, item_counts=np.zeros(200))
     with pytest.raises(ValueError, match="k == 0"):
         PopularityDisplay.from_estimator(popularity, X, k=0)
+
+
+def test_counts_of_items_are_real_of_these_items_and_none_masked(vae, X):
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(X.toarray(), columns=[f"i{item}" for item in range(200)])
+    model, counts = skvae.PopularityRecommender().fit(table), table.sum()
+    skvae.PopularityDisplay.from_estimator(model, table, item_counts=counts)
+    with pytest.raises(ValueError, match=r"another order: pass item_counts\[X.columns\]"):
+        skvae.PopularityDisplay.from_estimator(model, table, item_counts=counts[::-1])
+    with pytest.raises(ValueError, match="real numbers, got dtype complex128"):
+        skvae.PopularityDisplay.from_estimator(vae, X, item_counts=np.ones(200, complex))
+    with pytest.raises(ValueError, match="masked"):
+        skvae.PopularityDisplay.from_estimator(vae, X, item_counts=np.ma.masked_equal(np.arange(200), 3))

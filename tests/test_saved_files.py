@@ -45,6 +45,7 @@ def _load_of_save(path):
     return skvae.load(path)
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 @pytest.mark.parametrize("path", OF_SAVE, ids=lambda path: f"{path.parent.name} {path.stem}")
 def test_a_file_of_skvae_save_answers_as_it_did_with_other_versions_of_the_libraries(path, tmp_path):
     X = make_interactions(n_users=60, n_items=12, density=0.3, random_state=0)

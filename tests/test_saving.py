@@ -244,6 +244,7 @@ def test_the_layout_is_that_of_safetensors_and_arrays_begin_at_multiples_of_64(f
     assert description["objects"][0]["state"]["n_components"] == 8
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit adds users")
 def test_mapped_arrays_are_read_only_views_of_the_file(fitted, files, small):
     tracemalloc.start()
     model = skvae.load(files["linear"], mmap_mode="r", verify=False)

@@ -5,39 +5,19 @@ and ``final``, what beta comes to: early stopping waits for it.
 """
 
 
-def linear_annealing(update, anneal_cap, total_anneal_steps):
-    r"""KL weight at an update, rising linearly to its cap.
+class LinearAnnealing:
+    r"""The schedule of the paper: beta rises linearly to its cap.
 
     .. math:: \beta_t = \min(\text{anneal\_cap}, t / T)
 
     (Liang et al., "Variational Autoencoders for Collaborative Filtering", WWW 2018, section 2.2.2
-    and the authors' notebook). t counts from 0 at the first update and never restarts at an epoch.
-
-    Parameters
-    ----------
-    update : int
-        Updates made before this one.
-    anneal_cap : float
-    total_anneal_steps : float
-        T, in updates; 0 means the cap from the first update on.
-
-    Returns
-    -------
-    float
-    """
-    if total_anneal_steps == 0:
-        return anneal_cap
-    return min(anneal_cap, update / total_anneal_steps)
-
-
-class LinearAnnealing:
-    """The schedule of the paper, ``linear_annealing``.
+    and the authors' notebook).
 
     Parameters
     ----------
     anneal_cap : float
     total_anneal_steps : float, default=0
-        In updates; 0 means the cap from the first update on.
+        T, in updates; 0 means the cap from the first update on.
     """
 
     def __init__(self, anneal_cap, total_anneal_steps=0):
@@ -45,7 +25,9 @@ class LinearAnnealing:
 
     def weight(self, update):
         """Beta at the update before which so many were made, float."""
-        return linear_annealing(update, self.anneal_cap, self.total_anneal_steps)
+        if self.total_anneal_steps == 0:
+            return self.anneal_cap
+        return min(self.anneal_cap, update / self.total_anneal_steps)
 
     @property
     def final(self):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..missing import is_missing
+
 
 class Labels(NamedTuple):
     """What labels say of each point.
@@ -104,11 +106,9 @@ def _objects(values):
 
 
 def _is_missing(label):
-    if label is None or label is np.ma.masked or type(label).__name__ == "NAType":  # pandas.NA has no truth value
-        return True
-    if isinstance(label, (list, tuple, dict, np.ndarray)):
+    if isinstance(label, (list, tuple, dict, np.ndarray)) and label is not np.ma.masked:
         raise ValueError(f"labels must hold strings or numbers, one for each point, got the label {label!r}.")
-    return bool(label != label)
+    return is_missing(label)
 
 
 def _are_numbers(labels):

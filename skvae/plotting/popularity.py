@@ -6,7 +6,9 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from ..columns import column_names
 from ..matrix import count_users, row_sliceable
+from ..matrix_checks import check_not_masked
 from ..ranking import recommend
 from .axes import draw_legend, new_axes
 
@@ -101,7 +103,7 @@ class PopularityDisplay:
         X = row_sliceable(X)
         items, _ = recommend(estimator, X, k)
         recommendations = np.bincount(items[items >= 0], minlength=X.shape[1])
-        interactions = count_users(X) if item_counts is None else _check_item_counts(item_counts, X.shape[1])
+        interactions = count_users(X) if item_counts is None else _check_item_counts(item_counts, X)
         if not interactions.any():
             raise ValueError("No item has an interaction: the items cannot be ranked by popularity.")
         order = np.argsort(-interactions, kind="stable")
@@ -151,11 +153,17 @@ class PopularityDisplay:
         return self
 
 
-def _check_item_counts(item_counts, n_items):
+def _check_item_counts(item_counts, X):
     """Counts as int64 where they are integers, else float64."""
-    counts = np.asarray(item_counts)
+    check_not_masked(item_counts, "item_counts")
+    counts, n_items = np.asarray(item_counts), X.shape[1]
     if counts.shape != (n_items,):
         raise ValueError(f"item_counts has shape {counts.shape}, X has {n_items} items: they must agree.")
+    names, columns = item_counts.index.tolist() if hasattr(item_counts, "iloc") else None, column_names(X)
+    if names and columns and names != columns and {*names} == {*columns}:
+        raise ValueError("item_counts has the items of X in another order: pass item_counts[X.columns].")
+    if counts.dtype.kind == "c":
+        raise ValueError(f"item_counts must hold real numbers, got dtype {counts.dtype}.")
     try:
         # signed, so that a negative can be taken to sort by
         counts = counts.astype(np.int64 if counts.dtype.kind in "iub" else np.float64)

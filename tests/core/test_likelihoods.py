@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch.distributions import Bernoulli, Categorical, Normal, kl_divergence
 
-from skvae.core.annealing import linear_annealing
+from skvae.core.annealing import LinearAnnealing
 from skvae.core.batches import UserRows
 from skvae.core.likelihoods import LIKELIHOODS
 from skvae.core.priors import StandardNormal, posterior_log_prob
@@ -122,13 +122,13 @@ def test_closed_form_kl_is_that_of_torch_distributions_and_of_samples():
 
 
 def test_beta_starts_at_zero_rises_linearly_and_stays_at_its_cap():
-    betas = [linear_annealing(t, 0.2, 1000) for t in range(400)]
+    betas = [LinearAnnealing(0.2, 1000).weight(t) for t in range(400)]
     assert betas[0] == 0
     assert betas[100] == 0.1
     assert betas[200] == 0.2
     assert set(betas[200:]) == {0.2}
-    assert linear_annealing(0, 0.3, 0) == 0.3
-    assert linear_annealing(10**9, 0.0, 5) == 0.0
+    assert LinearAnnealing(0.3, 0).weight(0) == 0.3
+    assert LinearAnnealing(0.0, 5).weight(10**9) == 0.0
 
 
 def test_a_prior_without_a_closed_form_is_taken_from_one_draw_which_is_right_in_the_mean():
