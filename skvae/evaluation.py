@@ -19,7 +19,6 @@ from .matrix_checks import is_matrix, most_are_fitted
 from .scoring import check_min_value, is_above, listed_metrics, score_pairs
 from .wrappers import steps_and_model
 
-
 FEW_USERS = 10  # of fewer nobody takes a mean for what it says of the model
 
 
