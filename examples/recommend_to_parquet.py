@@ -12,9 +12,9 @@ score. Without an encoder, users and items are rows and columns of the matrix. W
 they are ids, and only you know whose rows these are: --users encoder, where
 fit_transform made the whole matrix, or --users ids.npy, a file of numpy.save, where it
 was made in parts and has its users in the order of the parts. What the matrix does not
-have may be recommended, ratings below the threshold of the encoder included; encoder.recommend
-leaves these out. A file says which model
-and matrix it is of: files of others are removed.
+have may be recommended, ratings below the threshold of the encoder included, which
+encoder.recommend leaves out. A file says which model and matrix it is of: files of others
+are removed.
 """
 
 import argparse

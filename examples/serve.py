@@ -23,6 +23,7 @@ import math
 import os
 import socket
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,7 @@ from pydantic_core import PydanticCustomError
 from sklearn.pipeline import Pipeline
 
 import skvae
+from skvae.columns import names_of_model
 
 MAX_BYTES, MAX_VISITORS, MAX_K = 1_000_000, 256, 1000  # of one request
 MAX_AT_ONCE = 8  # requests that a worker computes at once; others wait
@@ -107,7 +109,10 @@ def load(path):
     else:
         model = loaded
         numbers = np.arange(recommender_of(model).n_features_in_)
-        items = getattr(model, "feature_names_in_", numbers)
+        items = np.array(names_of_model(model) or numbers)
+        if not hasattr(model, "feature_names_in_"):
+            with suppress(ValueError):  # names that are no numbers, such as dates
+                items = items.astype(np.int64)
         encoder = skvae.InteractionEncoder().fit((numbers, items))
         encoder.keep_items(encoder.item_indices(items))  # in the order of the matrix
         warnings.filterwarnings("ignore", "X does not have valid feature names")

@@ -65,7 +65,8 @@ class InteractionEncoder(BaseEstimator):
         and item is compared. To compare a total, sum the table first. None: every weight above 0 is
         an interaction.
     binary : bool, default=True
-        Entries are 1 (what the models expect: with a multinomial likelihood a 5 weighs five 1s).
+        Entries are 1 (what the models expect: with a multinomial likelihood a 5 weighs five 1s, and linear
+        models square the values, so that a threshold for ratings does better than their stars).
         False: the weights; those below the smallest float32, about 1e-38, become that number.
     duplicates : {"sum", "max", "last", "error"}, default="sum"
         How the weights of a repeated (user, item) are merged; "last" takes the weight of the latest

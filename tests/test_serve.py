@@ -124,6 +124,18 @@ def test_a_request_names_the_items_that_may_come(client, model, X):
         np.testing.assert_allclose(answer["scores"], scores[order], rtol=1e-5)
 
 
+@pytest.mark.parametrize("first", [1, 1000])
+def test_columns_that_are_numbers_are_the_items(X, tmp_path, first):
+    table = pd.DataFrame(X.toarray(), columns=range(first, first + 200))
+    model = EASERecommender().fit(table)
+    skvae.save(model, tmp_path / "model.skvae")
+    client = TestClient(serve.create_app(tmp_path / "model.skvae"))
+    answers = _ask(client, [[first + 3, first + 11]])
+    _assert_recommends(EASERecommender().fit(X), answers, [[3, 11]], names=range(first, first + 200))
+    (unknown,) = _ask(client, [[first - 1]])
+    assert unknown["unknown"] == [first - 1]
+
+
 @pytest.mark.parametrize("place", ["candidates", "exclude"])
 def test_items_of_another_kind_are_refused_wherever_they_stand(client, place):
     assert _refused(client, {"visitors": [[3]], place: ["tea"]}).startswith(f"{place}: Item ids are")
