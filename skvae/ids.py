@@ -124,6 +124,8 @@ def _exact(values, name):
         values = values.astype(np.float64)  # no table has a longdouble
     digits = np.finfo(values.dtype).nmant + 1
     lost = (np.abs(values) >= 2.0**digits) | (values != given)
+    if np.isinf(values).any():
+        raise ValueError(f"Ids in {name} must be finite, got {values[np.isinf(values)][0]}: drop these rows.")
     if lost.any():
         raise ValueError(
             f"Ids in {name} are {given.dtype}, such as {given[lost][0]!s}, and from 2**{digits} on different integers "

@@ -366,8 +366,11 @@ def strong_generalization_split(
     eligible = eligible_users(whole, min_interactions)
     if after is not None:
         eligible = eligible[(count_interactions(before)[eligible] > 0) & (count_interactions(after)[eligible] > 0)]
-    n_test = _n_users("test_size", test_size, len(eligible))
-    n_validation = _n_users("validation_size", validation_size, len(eligible) - n_test, of=len(eligible))
+    able = (
+        "have enough interactions" if at is None else f"have enough interactions, and some before and after at={at!r},"
+    )
+    n_test = _n_users("test_size", test_size, len(eligible), able)
+    n_validation = _n_users("validation_size", validation_size, len(eligible) - n_test, able, of=len(eligible))
     order = check_random_state(random_state).permutation(eligible)
     test, validation = np.sort(order[:n_test]), np.sort(order[n_test : n_test + n_validation])
     others = order[: n_test + n_validation]
@@ -379,7 +382,7 @@ def strong_generalization_split(
     return UserSplit(shown[0], (shown[1], after[validation][:, items]), (shown[2], after[test][:, items]), items)
 
 
-def _n_users(name, size, n_available, of=None):
+def _n_users(name, size, n_available, able, of=None):
     """A share of ``of`` users, or a number of users, as a number below n_available."""
     check_scalar(size, name, numbers.Real)
     users = float(size) * (1 if isinstance(size, numbers.Integral) else of or n_available)
@@ -387,7 +390,7 @@ def _n_users(name, size, n_available, of=None):
     if not 0 < n < n_available:
         raise ValueError(
             f"{name}={size} should be a share or number of users that is at least one user and leaves some for "
-            f"training, of the {n_available} users that have enough interactions and no other use. UserShuffleSplit "
+            f"training, of the {n_available} users that {able} and no other use. UserShuffleSplit "
             "has two parts instead of three."
         )
     return n

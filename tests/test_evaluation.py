@@ -423,11 +423,11 @@ def test_a_difference_of_metrics_that_do_not_compute_the_same_is_refused(metric_
 def test_users_of_whom_nothing_is_known_are_warned_of_where_they_are_most():
     X = make_interactions(n_users=80, n_items=40, random_state=0)
     model, (fold_in, held_out) = PopularityRecommender().fit(X[:40]), fold_in_split(X[40:])
-    empty = fold_in * (np.arange(40) >= 21)[:, None]
+    empty = sp.csr_array(fold_in * (np.arange(40) >= 21)[:, None])
     with pytest.warns(
         UserWarning, match=r"^21 of the \d+ users who are scored have no interaction in X: all of them get"
     ):
         evaluate(model, empty, y=held_out)
     known = np.flatnonzero(np.asarray(empty.sum(axis=1)).ravel())
     evaluate(model, empty[known], y=held_out[known])
-    evaluate(model, fold_in * (np.arange(40) >= 10)[:, None], y=held_out)
+    evaluate(model, sp.csr_array(fold_in * (np.arange(40) >= 10)[:, None]), y=held_out)

@@ -275,7 +275,6 @@ def test_numbers_in_a_list_stay_different(ids, expected):
         (np.array([-(2.0**60), 1]), 53),
         (np.array([2**24, 1], np.float32), 24),
         (np.array([2**11, 1], np.float16), 11),
-        (np.array([np.inf, 1]), 53),
         (np.array([2.0**53, 1], object), 53),
         (np.array([np.longdouble(2**53) + 1, 1]), 53),
         (pd.Series([2.0**53, 1]), 53),
@@ -287,6 +286,11 @@ def test_floats_that_may_stand_for_several_integers_are_no_ids(ids, digits):
     sentence = rf"^Ids in column 'item' are .*, and from 2\*\*{digits} on different integers are the same float: read"
     with pytest.raises(ValueError, match=sentence):
         InteractionEncoder().fit((["a", "b"], ids))
+
+
+def test_an_infinite_float_is_no_id():
+    with pytest.raises(ValueError, match=r"^Ids in column 'item' must be finite, got inf: drop these rows"):
+        skvae.InteractionEncoder().fit((["a", "b"], [1.0, np.inf]))
 
 
 def test_an_infinite_decimal_is_no_id():

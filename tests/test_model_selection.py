@@ -719,3 +719,8 @@ def test_a_signalling_nan_among_timestamps_is_named():
     times[1, 2] = decimal.Decimal("sNaN")
     with pytest.raises(ValueError, match="timestamps must be finite"):
         skvae.fold_in_split(np.ones((3, 6)), timestamps=times, at=2)
+
+
+def test_a_split_in_time_says_whom_it_counts():
+    with pytest.raises(ValueError, match="users that have enough interactions, and some before and after at="):
+        strong_generalization_split(X, timestamps=TIMES, at=np.quantile(TIMES, 0.7), test_size=30)
