@@ -111,7 +111,7 @@ def load(path):
         numbers = np.arange(recommender_of(model).n_features_in_)
         items = np.array(names_of_model(model) or numbers)
         if not hasattr(model, "feature_names_in_"):
-            with suppress(ValueError):  # names that are no numbers, such as dates
+            with suppress(ValueError, OverflowError):  # no int64, such as dates
                 items = items.astype(np.int64)
         encoder = skvae.InteractionEncoder().fit((numbers, items))
         encoder.keep_items(encoder.item_indices(items))  # in the order of the matrix

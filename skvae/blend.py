@@ -1,6 +1,5 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
-import numbers
 import warnings
 from types import SimpleNamespace
 
@@ -16,7 +15,7 @@ from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
 from .fit_identity import checkpoint_of
 from .hiding import hide_items
-from .items import ItemsMixin
+from .items import ItemsMixin, wider
 from .linear import LinearRecommender
 from .model_selection import hold_out_users
 from .multdae import MultDAERecommender
@@ -30,12 +29,12 @@ from .scoring import VALIDATION_METRIC, metric_functions
 LINE = np.linspace(0, 1, 21)
 
 
-def _members_have(method, by=None):
-    """Whether each member has the method, and what it is done by, else an AttributeError that names one without it."""
+def _members_have(method):
+    """Whether each member has the method, else an AttributeError that names one without it."""
 
     def check(blend):
         for name, member in blend._pairs():
-            if member != "drop" and not hasattr(member, by or method):
+            if member != "drop" and not hasattr(member, method):
                 raise AttributeError(f"This blend has no {method}, since its member {name!r}, {member!r}, has none.")
         return True
 
@@ -142,7 +141,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
     _beside_model = ("estimators_", "_named_members")
     similar_items = available_if(_members_have("similar_items"))(ItemsMixin.similar_items)
-    add_items = available_if(_members_have("add_items", by="_wider"))(ItemsMixin.add_items)
+    add_items = available_if(_members_have("add_items"))(ItemsMixin.add_items)
 
     def __init__(
         self,
@@ -352,7 +351,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         return _weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
     def _wider(self, n_items, names):
-        members = [pair for member in self.estimators_ for pair in member._wider(n_items, names)]
+        members = [pair for member in self.estimators_ for pair in wider(member, n_items, names)]
         return [*{id(member): (member, state) for member, state in members}.values(), *super()._wider(n_items, names)]
 
 
@@ -369,9 +368,15 @@ def _check_weights(weights, pairs):
         return
     if np.shape(weights) != (len(pairs),):
         raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
-    are_right = all(isinstance(weight, numbers.Real) and 0 <= float(weight) < np.inf for weight in weights)
-    if not are_right or not _given_weights(weights, pairs).any():
+    if not all(map(_is_weight, weights)) or not _given_weights(weights, pairs).any():
         raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")
+
+
+def _is_weight(weight):
+    try:
+        return not isinstance(weight, str) and 0 <= float(weight) < np.inf
+    except (TypeError, ValueError):
+        return False
 
 
 def _given_weights(weights, pairs):

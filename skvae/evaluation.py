@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from .core.user_warnings import warn_user
-from .fit_identity import described
+from .fit_identity import computation_of
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix, most_are_fitted
@@ -365,7 +365,7 @@ def _settings(metrics, exclude_seen):
     by_name = metrics if isinstance(metrics, Mapping) else {}
     return {
         "exclude_seen": str(bool(exclude_seen)),
-        **{f"metric {name}": str(described(by_name[name])) if name in by_name else name for name in names},
+        **{f"metric {name}": str(computation_of(by_name[name])) if name in by_name else name for name in names},
     }
 
 

@@ -1,7 +1,7 @@
 """The checkpoint of a fit: what tells the fit from any other, in words that an error can say."""
 
 import functools
-from types import CellType, CodeType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType
 
 import numpy as np
 import scipy.sparse as sp
@@ -88,31 +88,58 @@ def described(value, depth=0):
         return {str(key): described(part, depth) for key, part in value.items()}
     if isinstance(value, functools.partial):
         return described(["partial", value.func, value.args, value.keywords], depth)
-    name = getattr(value, "__qualname__", None)
-    if isinstance(value, MethodType):
-        return described([value.__func__, value.__self__], depth)
-    if name is not None:  # a function or class
-        return _described_function(value, depth) if hasattr(value, "__code__") else f"{value.__module__}.{name}"
+    if hasattr(value, "__qualname__"):  # a function or class
+        return computation_of(value)
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "get_params") or depth == MAX_DEPTH:  # the parameters have a name of their own
         return kind
     return [kind, described(getattr(value, "__dict__", {}), depth + 1)]
 
 
-def _described_function(function, depth):
-    """The name of a function; where others may have it, what the function does and knows as well."""
-    name = f"{function.__module__}.{function.__qualname__}"
-    if "<" not in name and function.__module__ != "__main__":
+def computation_of(function, depth=0):
+    """What tells a function, a class or an object that is called from others: its name, code and plain values.
+
+    Parameters
+    ----------
+    function : callable
+    depth : int, default=0
+        Of a function among the values that another one knows.
+
+    Returns
+    -------
+    json
+        Nothing of what may change from call to call, such as lists and arrays.
+    """
+    if isinstance(function, functools.partial):
+        plain = _plain(function.args, depth), _plain_values(function.keywords, depth)
+        return [computation_of(function.func, depth), *plain]
+    if isinstance(function, MethodType):
+        return [computation_of(function.__func__, depth), computation_of(function.__self__, depth)]
+    if not hasattr(function, "__qualname__"):
+        return [computation_of(type(function)), _plain_values(getattr(function, "__dict__", {}), depth)]
+    name = f"{getattr(function, '__module__', None)}.{function.__qualname__}"
+    if not isinstance(function, FunctionType) or ("<" not in name and function.__module__ != "__main__"):
         return name
-    knows = _known_by(function)
-    return [name, checksum(_content(function.__code__)), described(knows, depth + 1) if depth < MAX_DEPTH else ""]
-
-
-def _known_by(function):
-    """What a function was made with besides its code: its defaults, and names of where it stands."""
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    full = {name: cell.cell_contents for name, cell in cells.items() if cell != CellType()}
-    return function.__defaults__, function.__kwdefaults__, full
+    knows = {name: cell.cell_contents for name, cell in cells.items() if cell != CellType()}
+    defaults = _plain(function.__defaults__, depth), _plain_values(function.__kwdefaults__ or {}, depth)
+    return [name, checksum(_content(function.__code__)), _plain_values(knows, depth), *defaults]
+
+
+def _plain_values(values, depth):
+    return {str(name): _plain(value, depth) for name, value in values.items()}
+
+
+def _plain(value, depth):
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return _plain(value.item(), depth)
+    if isinstance(value, tuple):
+        return [_plain(part, depth) for part in value]
+    if isinstance(value, (FunctionType, MethodType, functools.partial)) and depth < MAX_DEPTH:
+        return computation_of(value, depth + 1)
+    return type(value).__name__
 
 
 def _content(code):

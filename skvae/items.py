@@ -11,6 +11,30 @@ from .matrix import item_indices
 from .parameters import integer
 from .ranking import top_k, users_per_block
 from .recommender import all_or_nothing, as_it_is
+from .wrappers import alone
+
+
+def wider(estimator, n_items, names):
+    """The estimators that n_items more columns change, each with its attributes of then.
+
+    Parameters
+    ----------
+    estimator : fitted estimator with ``add_items``
+        Itself it is the last of them, without a FrozenEstimator around it. One that adds items in its own way does so
+        on a copy.
+    n_items : int
+    names : array of str, or None
+
+    Returns
+    -------
+    list of (estimator, dict)
+    """
+    estimator = alone(estimator)
+    if getattr(type(estimator).add_items, "__qualname__", "") == ItemsMixin.add_items.__qualname__:
+        return estimator._wider(n_items, names)
+    copied = as_it_is(estimator)
+    copied.add_items(n_items)
+    return [(estimator, {name: value for name, value in vars(copied).items() if name != "_read_from"})]
 
 
 class ItemsMixin:

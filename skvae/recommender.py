@@ -30,7 +30,7 @@ from .hiding import (
     user_hashes,
     why_nobody_is_scored,
 )
-from .matrix import as_float32
+from .matrix import as_float32, count_interactions
 from .matrix_checks import (
     check_no_matrix_as_y,
     check_no_table_of_events,
@@ -44,6 +44,7 @@ from .model_selection import warn_of_no_validation
 from .parameters import flag, integer
 from .ranking import recommend
 from .scoring import VALIDATION_METRIC, score_pairs
+from .wrappers import alone
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
 API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
@@ -344,6 +345,7 @@ def all_or_nothing(estimator):
         raise
 
 
+FEW_ITEMS = 20  # of fewer new users have the same ones by chance
 MOST_READS = 1000  # of a blend whose members another thread is exchanging for wider ones, which takes microseconds
 
 
@@ -365,11 +367,17 @@ def as_it_is(estimator):
         same.__dict__.update(estimator.__dict__, _read_from=read_from)
         if "estimators_" not in vars(same):
             return same
-        same.estimators_ = [as_it_is(m) if isinstance(m, BaseRecommender) else m for m in same.estimators_]
-        own = [model for model in (same, *same.estimators_) if isinstance(model, BaseRecommender)]
+        same.estimators_ = [_member_as_it_is(member) for member in same.estimators_]
+        own = [model for model in (same, *map(alone, same.estimators_)) if isinstance(model, BaseRecommender)]
         if len({model.n_features_in_ for model in own if hasattr(model, "n_features_in_")}) == 1:
             break
     return same
+
+
+def _member_as_it_is(member):
+    if not isinstance(alone(member), BaseRecommender):
+        return member
+    return as_it_is(member) if isinstance(member, BaseRecommender) else type(member)(_member_as_it_is(member.estimator))
 
 
 def warn_of_users_again(model, X):
@@ -380,14 +388,14 @@ def warn_of_users_again(model, X):
     model : fitted BaseRecommender
     X : csr_array of shape (n_users, n_items)
     """
-    if getattr(model, "_user_hashes", None) is None:
+    if getattr(model, "_user_hashes", None) is None or X.shape[1] < FEW_ITEMS:
         return
-    hashes = user_hashes(X)
+    hashes = user_hashes(X[count_interactions(X) >= MIN_INTERACTIONS])
     most = most_are_fitted(hashes, np.isin(hashes, model._user_hashes))
     if most:
         warn_user(
-            f"partial_fit adds users, and {type(model).__name__} was fitted on most users of X, {most}: they count "
-            "twice now. Pass new users alone; where histories have grown, fit again on all of them."
+            f"partial_fit adds users, and {type(model).__name__} has most users of X already, {most}: they count twice "
+            "now. Pass new users alone; where histories have grown, fit again on all of them."
         )
 
 

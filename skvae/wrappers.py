@@ -1,6 +1,22 @@
 """What stands around a model: Pipelines, searches, frozen estimators."""
 
 
+def alone(model):
+    """What is frozen in an estimator, or itself.
+
+    Parameters
+    ----------
+    model : estimator
+
+    Returns
+    -------
+    estimator
+    """
+    from sklearn.frozen import FrozenEstimator  # as slow to import as half of skvae
+
+    return alone(model.estimator) if isinstance(model, FrozenEstimator) else model
+
+
 def steps_and_model(model):
     """The steps of Pipelines before the model in them, and the model; of a search those of its best estimator.
 

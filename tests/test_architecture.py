@@ -53,6 +53,7 @@ ARROWS = {
         "parameters",
         "ranking",
         "scoring",
+        "wrappers",
     },
     "recommended_tables": {"columns", "events", "ids", "matrix", "merging", "ranking", "tables", "wrappers"},
     "preprocessing": {
@@ -66,7 +67,7 @@ ARROWS = {
         "tables",
     },
     "popularity": {"callbacks", "matrix", "recommender"},
-    "items": {"columns", "matrix", "parameters", "ranking", "recommender"},
+    "items": {"columns", "matrix", "parameters", "ranking", "recommender", "wrappers"},
     "linear": {"callbacks", "core", "fit_identity", "items", "linear_search", "matrix", "memory", "parameters"}
     | {"ranking", "recommender"},
     "linear_search": {"core", "hiding", "matrix", "model_selection", "scoring"},

@@ -46,6 +46,7 @@ from skvae import blend as blend_module
 from skvae.datasets import make_interactions
 from skvae.model_selection import hold_out_users
 from skvae.ranking import users_per_block
+from skvae.recommender import as_it_is
 
 CV = UserKFold(2)
 DAE = MultDAERecommender(8, max_iter=5, learning_rate=1e-2, random_state=0)
@@ -600,23 +601,56 @@ def test_add_items_reaches_members_of_members_and_frozen_ones(X, prefit, tmp_pat
     assert load(tmp_path / "inner.skvae").recommend(wide if prefit else wide.to_numpy(), 5)[0].shape == (len(table), 5)
 
 
-def test_items_are_not_added_where_a_member_adds_them_in_its_own_way(X):
+def test_a_member_that_adds_items_in_its_own_way_does_so(X):
     class Foreign:
+        n_items = X.shape[1]
+
         def decision_function(self, X):
-            return np.ones(X.shape)
+            return np.ones((X.shape[0], self.n_items))
 
         def add_items(self, n_items):
-            raise AssertionError
+            self.n_items += n_items
 
-    ease = EASERecommender().fit(X)
-    blend = BlendRecommender([("ease", ease), ("own", Foreign())], weights=[1, 1], prefit=True).fit(X)
-    assert not hasattr(blend, "add_items")
+    class Counting(EASERecommender):
+        def add_items(self, n_items, *, names=None):
+            self.n_added_ = n_items
+            return super().add_items(n_items, names=names)
+
+    foreign, counting = Foreign(), Counting().fit(X)
+    blend = BlendRecommender([("own", counting), ("foreign", foreign)], weights=[1, 1], prefit=True).fit(X)
+    assert blend.add_items(2).decision_function(widened(X, 2)).shape == (X.shape[0], X.shape[1] + 2)
+    assert counting.n_added_ == 2
+    assert counting.n_features_in_ == foreign.n_items == X.shape[1] + 2
+    assert "_read_from" not in vars(counting).keys() | vars(foreign).keys()
+    piped = BlendRecommender([("p", make_pipeline(Binarizer(), EASERecommender()))], weights=[1])
+    outer = BlendRecommender([("inner", piped), ("ease", EASERecommender())], weights=[1, 1]).fit(X)
+    assert not hasattr(outer, "add_items")
+
+
+def test_readers_of_frozen_members_beside_add_items_get_one_width(X):
+    frozen = [(name, FrozenEstimator(EASERecommender().fit(X[:100]))) for name in "ab"]
+    blend = BlendRecommender(frozen, weights=[1, 1]).fit(X[:100])
+    model = as_it_is(blend)
+    expected = blend.decision_function(X[:9])
+    blend.add_items(1)
+    np.testing.assert_allclose(model.decision_function(X[:9]), expected, rtol=1e-6)
+    assert {member.n_features_in_ for member in model.estimators_} == {X.shape[1]}
+
+
+def test_members_of_other_names_are_blended_where_none_is_shared(X):
+    titles, ids = (
+        pd.DataFrame(X.toarray(), columns=names) for names in ([f"t{i}" for i in range(200)], range(500, 700))
+    )
+    members = [("a", EASERecommender().fit(titles)), ("b", EASERecommender().fit(ids))]
+    BlendRecommender(members, prefit=True, weights=[1, 1]).fit(X)
 
 
 def test_weights_that_are_no_numbers_are_named(X):
     for weights in (["1"], [None], [1j]):
         with pytest.raises(ValueError, match="weights must be finite, not negative and not all 0"):
             BlendRecommender([("ease", EASERecommender())], weights=weights).fit(X)
+    for weights in ([np.array(2.0)], [np.True_], np.array([3])):
+        BlendRecommender([("ease", EASERecommender())], weights=weights).fit(X)
 
 
 def test_a_weight_that_float32_takes_for_0_leaves_an_added_item_at_minus_infinity(X):

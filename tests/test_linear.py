@@ -545,7 +545,7 @@ def test_users_who_are_added_again_are_warned_of():
     model = LinearRecommender(l2_regularization=5, keep_gram=True).fit(X[:40])
     model.partial_fit(X[40:])
     with pytest.warns(
-        UserWarning, match=r"fitted on most users of X, \d+ of \d+: they count twice now. Pass new users alone"
+        UserWarning, match=r"has most users of X already, \d+ of \d+: they count twice now. Pass new users alone"
     ):
         model.partial_fit(X[20:])
     plain = LinearRecommender(l2_regularization=5, keep_gram=True, store_user_hashes=False).fit(X[:40])

@@ -1,6 +1,7 @@
 """When a training stops early, and which of its epochs is the best."""
 
 from itertools import pairwise
+from math import isclose
 
 
 def is_best(score, history):
@@ -21,5 +22,6 @@ def is_out_of_patience(history, patience, final_beta):
         return False
     epoch = len(history.losses)
     steps = enumerate(pairwise([*history.betas[:1], *history.betas]))
-    first = next((i for i, (before, beta) in steps if min(before, beta) <= final_beta <= max(before, beta)), epoch)
+    reached = (i for i, step in steps if min(step) <= final_beta <= max(step) or isclose(step[1], final_beta))
+    first = next(reached, epoch)
     return epoch - max(history.best_epoch, first) >= patience

@@ -20,10 +20,11 @@ def has_part(piece, name, beside="log_prob"):
     is_class = isinstance(piece, type)
     places = [*([] if is_class else [piece]), *(piece if is_class else type(piece)).__mro__]
 
-    def place(of_name):
-        return next((i for i, one in enumerate(places) if of_name in getattr(one, "__dict__", ())), len(places))
+    def place(of_name, otherwise):
+        return next((i for i, one in enumerate(places) if of_name in getattr(one, "__dict__", ())), otherwise)
 
-    return hasattr(piece, name) and place(name) <= place(beside)
+    # what is found nowhere is handed on, as by a __getattr__
+    return hasattr(piece, name) and place(name, -1) <= place(beside, len(places))
 
 
 def one_for_each_user(values, n_users, piece, method):
