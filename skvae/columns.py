@@ -78,7 +78,7 @@ def check_columns_of_model(model, table, name):
     Parameters
     ----------
     model : fitted estimator
-        Without ``feature_names_in_`` nothing is compared.
+        One that was fitted on a matrix has none.
     table : sparse matrix, array or DataFrame
         Without names nothing is compared.
     name : str
@@ -92,13 +92,13 @@ def check_columns_of_model(model, table, name):
     if fitted is not None:
         has = f"{type(model).__name__} was fitted with"
         _check_same_columns(column_names(table), list(fitted), name, has, f"{name}[model.feature_names_in_]")
-    check_same_labels(_alone(model), table, name)
+    check_same_labels(_of_same_columns(model), table, name)
 
 
-def _alone(model):
-    """The model without what is around it, where its columns are those of what is around it."""
-    steps, alone = steps_and_model(model)
-    return alone if steps is None else model
+def _of_same_columns(model):
+    """What is in a search or a Pipeline of one step, whose columns are those of the whole; else the model itself."""
+    steps, inner = steps_and_model(model)
+    return inner if steps is None else model
 
 
 def names_of_model(model):
@@ -113,7 +113,7 @@ def names_of_model(model):
     list of str, or None
         None of a matrix, and of a table whose columns are numbered as pandas numbers them.
     """
-    names = getattr(model, "feature_names_in_", getattr(_alone(model), "_column_labels", None))
+    names = getattr(model, "feature_names_in_", getattr(_of_same_columns(model), "_column_labels", None))
     return None if names is None else list(names)
 
 

@@ -90,11 +90,11 @@ class ItemsMixin:
         n_items = integer(1)("n_items", n_items)
         if names is not None:
             names_with_added(self, names, n_items)
-        wider = self._wider(n_items, names)
+        states = self._wider(n_items, names)
         with ExitStack() as undoing:
-            for estimator, _ in wider:
+            for estimator, _ in states:
                 undoing.enter_context(all_or_nothing(estimator))
-            for estimator, state in wider:  # each at once, for those who read it meanwhile
+            for estimator, state in states:  # each at once, for those who read it meanwhile
                 estimator.__dict__ = state
         return self
 

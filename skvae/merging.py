@@ -326,10 +326,11 @@ def renumbered(cells, user_places, item_places):
 
 def _in_double(weights, threshold):
     """Weights in float64; what the threshold is in float32, as 4.6 is stored there, is the threshold."""
-    doubled = weights.astype(np.float64)
-    if threshold is not None and not float(threshold).is_integer():
-        doubled[np.isin(doubled, [np.float32(threshold), weights.dtype.type(threshold)])] = threshold
-    return doubled
+    doubled = weights.astype(np.float64, copy=False)
+    if threshold is None or float(threshold).is_integer():
+        return doubled
+    stored = np.isin(doubled, [np.float32(threshold), weights.dtype.type(threshold)])
+    return np.where(stored, threshold, doubled)
 
 
 def interactions(cells, threshold):

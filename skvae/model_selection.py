@@ -366,9 +366,9 @@ def strong_generalization_split(
     eligible = eligible_users(whole, min_interactions)
     if after is not None:
         eligible = eligible[(count_interactions(before)[eligible] > 0) & (count_interactions(after)[eligible] > 0)]
-    able = (
-        "have enough interactions" if at is None else f"have enough interactions, and some before and after at={at!r},"
-    )
+    able = "have enough interactions"
+    if at is not None:
+        able += f", and some before and after at={at!r},"
     n_test = _n_users("test_size", test_size, len(eligible), able)
     n_validation = _n_users("validation_size", validation_size, len(eligible) - n_test, able, of=len(eligible))
     order = check_random_state(random_state).permutation(eligible)
@@ -390,7 +390,7 @@ def _n_users(name, size, n_available, able, of=None):
     if not 0 < n < n_available:
         raise ValueError(
             f"{name}={size} should be a share or number of users that is at least one user and leaves some for "
-            f"training, of the {n_available} users that {able} and no other use. UserShuffleSplit "
-            "has two parts instead of three."
+            f"training, of the {n_available} users that {able} and no other use. UserShuffleSplit has "
+            "two parts instead of three."
         )
     return n

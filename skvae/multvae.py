@@ -306,9 +306,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
         cap = auto_parameters.anneal_cap(parameters.anneal_cap, parameters.kl_weighting, interactions_per_user)
         steps = parameters.total_anneal_steps
-        if (
-            hasattr(self, "weights_") and steps != 0 and not isinstance(steps, int)
-        ):  # those of the updates that were planned first
+        # a share, or "auto", of a model that goes on is of the updates that were planned first
+        if hasattr(self, "weights_") and steps != 0 and not isinstance(steps, int):
             steps = self.total_anneal_steps_
         elif steps == "auto":
             steps = auto_parameters.total_anneal_steps(cap, planned_updates)

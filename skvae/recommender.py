@@ -391,7 +391,7 @@ def warn_of_users_again(model, X):
     if getattr(model, "_user_hashes", None) is None or X.shape[1] < FEW_ITEMS:
         return
     hashes = user_hashes(X[count_interactions(X) >= MIN_INTERACTIONS])
-    most = most_are_fitted(hashes, np.isin(hashes, model._user_hashes))
+    most = most_are_fitted(hashes, model._were_fitted(hashes))
     if most:
         warn_user(
             f"partial_fit adds users, and {type(model).__name__} has most users of X already, {most}: they count twice "
