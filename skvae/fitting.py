@@ -296,9 +296,8 @@ def _resolve_auto(estimator, parameters, rows, network):
     estimator.batch_size_ = auto_parameters.batch_size(parameters.batch_size, n_users)
     estimator.n_iter_no_change_ = auto_parameters.n_iter_no_change(parameters.n_iter_no_change, n_interactions)
     if hasattr(parameters, "target"):
-        is_multinomial = isinstance(network.likelihood, LIKELIHOODS["multinomial"]) and takes_unknown(
-            network.likelihood
-        )
+        likelihood = network.likelihood
+        is_multinomial = isinstance(likelihood, LIKELIHOODS["multinomial"]) and takes_unknown(likelihood)
         about = parameters.dropout, is_multinomial, n_interactions / n_users
         estimator.target_ = auto_parameters.target(parameters.target, *about)
     if hasattr(estimator, "_resolve_schedule"):
