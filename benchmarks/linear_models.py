@@ -1,11 +1,13 @@
 """The Gram matrix of many interactions and its inverse, which a linear model is: skvae's, SciPy's, irspack's.
 
 ``python benchmarks/linear_models.py [--users N] [--items N] [--rounds N] [--results DIR] [--environments DIR]``, alone
-on the machine: by default 200 000 users x 20 000 items with 10 million interactions, for which it needs 16 GB.
+on the machine: by default 200 000 users x 20 000 items with 50 interactions per user, for which it needs 16 GB.
 Contestants take turns, each in a process of its own with the same threads, in float32. DIR gets linear_models.json and
 linear_models.md.
 
-- skvae: EASERecommender.fit, and of it the Gram matrix and the inverse alone.
+- skvae: EASERecommender.fit, and of it the Gram matrix and the inverse alone, of users where they are few.
+- skvae, by items: the same without the dual form, always by a matrix of items.
+- skvae, LinearRecommender: its untouched fit, with eight inverses.
 - SciPy and LAPACK: X'X by SciPy's sparse product (which is scikit-learn's safe_sparse_dot as well), made dense; spotrf
   and spotri.
 - SciPy and NumPy: the same product, numpy.linalg.inv.
@@ -88,16 +90,25 @@ def measured(contestant, folder):
     return {"seconds": seconds, "peak_bytes": memory("VmHWM") - before, "versions": versions}
 
 
-def fitted_by_skvae(X):
+def fitted_by_skvae(X, model=None):
     """All of fit, and the parts of it that are measured on the way."""
-    seconds = {}
+    seconds, model = {}, model or skvae.EASERecommender(l2_regularization=L2)
     with (
         timing(item_regression.Gram, "dense", seconds, "Gram matrix"),
         timing(item_regression, "invert", seconds, "inverse"),
     ):
         start = time.perf_counter()
-        skvae.EASERecommender(l2_regularization=L2).fit(X)
+        model.fit(X)
         return {"all": time.perf_counter() - start, **seconds}
+
+
+def fitted_by_items(X):
+    with replaced(item_regression, "is_dual", lambda *_: False):
+        return fitted_by_skvae(X)
+
+
+def linear_fitted(X):
+    return {"all": fitted_by_skvae(X, skvae.LinearRecommender())["all"]}
 
 
 @contextmanager
@@ -111,11 +122,18 @@ def timing(owner, name, seconds, part):
         seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start
         return result
 
-    setattr(owner, name, timed)
+    with replaced(owner, name, timed):
+        yield
+
+
+@contextmanager
+def replaced(owner, name, value):
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, function)
+        setattr(owner, name, before)
 
 
 def by_parts(invert):
@@ -146,6 +164,8 @@ def inverse_by_lapack(gram):
 
 CONTESTANTS = {
     "skvae": fitted_by_skvae,
+    "skvae, by items": fitted_by_items,
+    "skvae, LinearRecommender": linear_fitted,
     "SciPy and LAPACK": by_parts(inverse_by_lapack),
     "SciPy and NumPy": by_parts(np.linalg.inv),
     "irspack": None,  # in an environment of its own

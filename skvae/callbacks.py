@@ -129,7 +129,7 @@ class InverseMonitor:
     ----------
     estimator : linear model
     solve : callable
-        (gram, squares, setting) -> B, by one inverse.
+        (gram, squares, setting, dense=True) -> B as `item_regression` returns it, by one inverse.
     n_inverses : int
         Planned.
     context : callback context
@@ -141,25 +141,15 @@ class InverseMonitor:
         self.estimator, self.solve, self.context, self.processes = estimator, solve, context, processes
         self.n_begun, self.n_inverses = 0, n_inverses
 
-    def __call__(self, gram, squares, setting):
-        """B of a setting.
-
-        Parameters
-        ----------
-        gram, squares, setting :
-            As ``solve`` takes them.
-
-        Returns
-        -------
-        float32 array of shape (n_items, n_items), or None
-        """
+    def __call__(self, gram, squares, setting, dense=True):
+        """B of a setting, as ``solve`` takes and returns it."""
         self.n_begun += 1
         of_inverse = {name: value for name, value in setting._asdict().items() if name != "item_exponent"}
         self._print(f"inverse {self.n_begun}/{self.n_inverses}", of_inverse)
         with self.processes.agreed():
             task = self.context.subcontext(task_name="inverse")
             task.call_on_fit_task_begin(estimator=self.estimator)
-        weights = self.solve(gram, squares, setting)
+        weights = self.solve(gram, squares, setting, dense=dense)
         with self.processes.agreed():
             task.call_on_fit_task_end(estimator=self.estimator)
         return weights

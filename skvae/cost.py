@@ -9,7 +9,7 @@ from .autoencoder_memory import VALIDATION_USERS, advice_for_autoencoder, of_aut
 from .blend import BlendRecommender
 from .core.averaging import TERMS_PER_EPOCH
 from .core.devices import memory_of, resolve
-from .core.item_regression import device_for
+from .core.item_regression import device_for, operations
 from .core.probe import copy_rate, inverse_rate, product_rate
 from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
 from .linear_search import UNVALIDATED, given_by, n_inverses
@@ -237,8 +237,12 @@ def _of_linear(model, size, probe, refit):
         n_tried = 1
     seconds = {}
     if probe:
-        one = OF_AN_INVERSE * size.n_items**3 / inverse_rate(device_for(parameters.device, size.n_items))
-        seconds = {"an inverse": one} | ({f"{n_tried} inverses": n_tried * one} if n_tried > 1 else {})
+        numbers = size.n_users, size.n_items, size.n_interactions
+        last = size.n_items**3 if getattr(parameters, "keep_gram", False) else operations(*numbers)
+        of_one = OF_AN_INVERSE / inverse_rate(device_for(parameters.device, size.n_items))
+        seconds = {"an inverse": last * of_one}
+        if n_tried > 1:
+            seconds[f"{n_tried} inverses"] = (last + (n_tried - 1) * operations(*numbers, dense=False)) * of_one
     return _Estimate(of_linear(parameters, size), seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR)
 
 

@@ -7,7 +7,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import CallbackSupportMixin, InverseMonitor, as_one_task, callback_context, with_callbacks
 from .core.devices import check_device
-from .core.item_regression import Gram, device_for, item_regression
+from .core.gram import Gram
+from .core.item_regression import device_for, item_regression
 from .core.processes import process_group
 from .core.user_warnings import warn_user
 from .fit_identity import identity_of
@@ -102,7 +103,8 @@ class EASERecommender(_ItemWeights):
 
     and the scores of a user are x_u B. There is no training loop, nothing random and one parameter. The fit takes time
     in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB and 8e12 floating-point operations for 20 000
-    items, whatever the number of users. `LinearRecommender` is the family around it.
+    items. Of fewer users than items it inverts a matrix of users (Woodbury's identity), in time of n_users^3 and one
+    matrix of theirs, of at most 2 GB. `LinearRecommender` is the family around it.
 
     Parameters
     ----------
@@ -448,13 +450,10 @@ def _check_same(model, X, processes, counts=None):
     processes.check_same(partial(identity_of, model, X, None, device=None, **{"users of each item so far": counts}))
 
 
-def _weights(gram, squares, setting, bound, device):
-    """B of a setting, float32 of shape (n_items, n_items), or None where no inverse is exact enough."""
+def _weights(gram, squares, setting, bound, device, dense=True):
+    """B of a setting, as `item_regression` returns it."""
     penalties = setting.l2_regularization + setting.dropout / (1 - setting.dropout) * squares
-    weights = item_regression(gram, penalties, device, bound)
-    if weights is not None:
-        weights[squares == 0, squares == 0] = 0  # of a bounded diagonal rounding leaves something there
-    return weights
+    return item_regression(gram, penalties, device, bound, dense)
 
 
 def _item_weighted(weights, counts, setting):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from .core.item_regression import Gram, users_weighted
+from .core.gram import Gram, users_weighted
 from .hiding import hide_items
 from .matrix import count_users
 from .model_selection import MIN_INTERACTIONS, count_interactions, hold_out_users, n_held_out
@@ -45,7 +45,7 @@ def chosen(X, given, solve, processes):
     given : Setting
         "auto" for what is to be chosen.
     solve : callable
-        (gram, squares, setting) -> B, float32 of shape (n_items, n_items), or None where no inverse is exact enough.
+        (gram, squares, setting, dense=True) -> B as `item_regression` returns it.
     processes : Alone or ProcessGroup
         That have the same X.
 
@@ -177,7 +177,7 @@ def _validation_scores(X, pair, setting, given, solve, processes):
     exponents = ITEM_EXPONENTS if given.item_exponent == "auto" else (given.item_exponent,)
     settings = [setting._replace(item_exponent=exponent) for exponent in exponents]
     absolute = _absolute(setting, given, X)
-    weights = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute)
+    weights = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute, dense=False)
     if weights is None:
         return dict.fromkeys(settings, -np.inf)
     models = {setting: _ItemWeighted(weights, count_users(X), setting.item_exponent) for setting in settings}

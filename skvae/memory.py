@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .core.devices import memory_of, resolve
+from .core.gram import ITEMS_PER_BLOCK
 from .core.inversion import ROWS_OF_LAPACK, ROWS_PER_PRODUCT
-from .core.item_regression import ITEMS_PER_BLOCK
+from .core.item_regression import is_dual
 from .linear_search import given_by, n_inverses
 from .matrix import ENTRIES_PER_BLOCK
 
@@ -199,16 +200,22 @@ def of_linear(parameters, size):
         throughout[COPY_OF_USERS] = size.n_bytes
     # the users once more, by user and by item; a block of the product, sparse and dense
     block = (12 + FLOAT) * min(ITEMS_PER_BLOCK, n_items) * n_items
-    # what LAPACK gets of a matrix that it does not get as a whole, and the blocks that are mirrored
-    largest = _rows_at_once(n_items)
-    copied = FLOAT * (largest**2 + ROWS_PER_PRODUCT * largest) if largest < n_items else 0
-    copied += 3 * FLOAT * min(ROWS_PER_PRODUCT, n_items) ** 2 + BYTES_OF_BLAS
     phases = {
         "checks": of_checks(size),
         "Gram matrix": kept | {"users by item": 20 * size.n_interactions, "block of the product": block},
-        "inverse": kept | {"parts of the inverse": copied},
+        "inverse": kept | {"parts of the inverse": _parts_of_inverse(n_items)},
     }
+    if not kept and is_dual(size.n_users, n_items, size.n_interactions):
+        inverted = FLOAT * size.n_users**2 + _parts_of_inverse(size.n_users)
+        phases["inverse"] = {"matrix of users and parts of its inverse": inverted}
     return Memory(throughout, phases, matrix + sum(kept.values()))
+
+
+def _parts_of_inverse(n_rows):
+    """What LAPACK gets of a matrix that it does not get as a whole, and the blocks that are mirrored."""
+    largest = _rows_at_once(n_rows)
+    copied = FLOAT * (largest**2 + ROWS_PER_PRODUCT * largest) if largest < n_rows else 0
+    return copied + 3 * FLOAT * min(ROWS_PER_PRODUCT, n_rows) ** 2 + BYTES_OF_BLAS
 
 
 def _rows_at_once(n_items):

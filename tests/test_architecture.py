@@ -150,7 +150,9 @@ CORE_ARROWS = {
     "objectives": {"item_products", "pieces", "priors"},
     "initialization": {"item_products"},
     "inference": {"batches", "devices", "isolation"},
-    "item_regression": {"devices", "inversion", "processes"},
+    "gram": {"processes"},
+    "dual_regression": {"gram"},
+    "item_regression": {"devices", "dual_regression", "gram", "inversion"},
     "updates": {"processes"},
     "user_warnings": set(),
     "training": {"averaging", "batches", "checkpoint", "early_stopping", "item_products", "item_sampling", "optimizer"}

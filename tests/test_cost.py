@@ -170,7 +170,7 @@ def test_a_linear_model_takes_as_many_inverses_as_told(given, X, monkeypatch):
     monkeypatch.setattr(cost, "inverse_rate", lambda device: 1e9)
     told = estimate_cost(model, *rows.shape, rows.nnz).seconds
     assert list(told) == ["an inverse", f"{len(calls)} inverses"][: len(calls)]
-    assert told["an inverse"] == cost.OF_AN_INVERSE * rows.shape[1] ** 3 / 1e9
+    assert told["an inverse"] == cost.OF_AN_INVERSE * item_regression.operations(*rows.shape, rows.nnz) / 1e9
 
 
 def test_seconds_grow_with_users_and_items_and_are_not_told_without_a_probe(model, monkeypatch):

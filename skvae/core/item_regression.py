@@ -1,23 +1,19 @@
 """The regression of each item on all items in closed form, in the memory of one n_items x n_items matrix."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from .devices import free_bytes, memory_of, resolve
+from .dual_regression import DualRegression, dual_operations, scaled_users
+from .gram import Gram
 from .inversion import ROWS_OF_LAPACK, invert
-from .processes import ALONE
 
-# Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 12 bytes an entry,
-# 60 MB of 20 000 items.
-ITEMS_PER_BLOCK = 256
 # An inverse is taken for one where no item's row is off by more than this share of its diagonal
 N_PROBES, MAX_ERROR = 8, 1e-2
+ROUNDING = 1e-6  # what may be left of the diagonal of B where it is 0, as of an item that nobody has
 
 
-def item_regression(gram, penalties, device, bound=0.0):
+def item_regression(gram, penalties, device, bound=0.0, dense=True):
     r"""Weights B between items, of P = (G + diag(penalties))^-1.
 
     With bound = 0 they are B_ij = -P_ij / P_jj with a zero diagonal; else
@@ -25,7 +21,7 @@ def item_regression(gram, penalties, device, bound=0.0):
     .. math:: B = I - P \operatorname{diag}(\Lambda + \mu), \quad
         \mu_j = (1 - \xi) / P_{jj} - \Lambda_j \text{ where } 1 - \Lambda_j P_{jj} > \xi, \text{ else } 0
 
-    with Lambda for the penalties and xi for the bound.
+    with Lambda for the penalties and xi for the bound. Where few users make it quicker they come by the dual form.
 
     Parameters
     ----------
@@ -36,12 +32,17 @@ def item_regression(gram, penalties, device, bound=0.0):
         Where to invert.
     bound : float, default=0
         The largest value of the diagonal.
+    dense : bool, default=True
+        False where only users are multiplied by B, ``X @ B``.
 
     Returns
     -------
-    float32 array of shape (n_items, n_items), or None
+    float32 array of shape (n_items, n_items), DualRegression if not dense, or None
         None where no inverse is exact enough.
     """
+    dual = _dual(gram, penalties, device, bound, dense)
+    if dual is not None:
+        return _same_in_all(dual.weights(), gram.processes) if dense else dual
     inverse = _inverse(gram, penalties, device)
     if inverse is None:
         return None
@@ -52,8 +53,43 @@ def item_regression(gram, penalties, device, bound=0.0):
     else:
         ridge = 1 - penalties * diagonal  # the diagonal of B where mu = 0
         inverse *= -np.where(ridge > bound, (1 - bound) / diagonal, penalties).astype(inverse.dtype)
-        np.fill_diagonal(inverse, np.clip(ridge, 0, bound))
+        np.fill_diagonal(inverse, np.where(ridge > ROUNDING, np.minimum(ridge, bound), 0))
     return inverse.astype(np.float32, copy=False)
+
+
+def operations(n_users, n_items, n_interactions, dense=True):
+    """How long `item_regression` takes, in operations of an inverse of n rows, which has n^3.
+
+    Parameters
+    ----------
+    n_users, n_items, n_interactions : int
+    dense : bool, default=True
+
+    Returns
+    -------
+    int
+    """
+    return min(n_items**3, dual_operations(n_users, n_items, n_interactions, dense))
+
+
+def is_dual(n_users, n_items, n_interactions, dense=True):
+    """Whether `item_regression` inverts a matrix of users."""
+    return operations(n_users, n_items, n_interactions, dense) < n_items**3
+
+
+def _dual(gram, penalties, device, bound, dense):
+    """The dual form where it is the quicker one, and exact enough."""
+    users, processes = gram.users, gram.processes
+    if gram.kept is not None or not is_dual(*users.shape, users.nnz, dense):
+        return None
+    scaled = scaled_users(users, penalties)
+    of_users = Gram(scaled.T.tocsr(), processes=processes)
+    kernel = _inverse(of_users, np.ones(users.shape[0]), device)
+    if kernel is None:
+        return None
+    dual = DualRegression(scaled, penalties, kernel, bound)
+    is_exact = processes.by_first(_is_inverse, dual, Gram(scaled), np.ones(len(penalties)))
+    return dual if is_exact else None
 
 
 def _inverse(gram, penalties, device):
@@ -68,11 +104,16 @@ def _inverse(gram, penalties, device):
             inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
             is_inverted = processes.by_first(_invert, inverse, gram, penalties, device)
         if is_inverted:
-            processes.broadcast_(torch.from_numpy(inverse))
-            return inverse
+            return _same_in_all(inverse, processes)
         if not processes.by_first(_fits, 8 * len(inverse) ** 2):
             break
     return None
+
+
+def _same_in_all(matrix, processes):
+    """That of the first process, in all of them."""
+    processes.broadcast_(torch.from_numpy(matrix))
+    return matrix
 
 
 def _invert(matrix, gram, penalties, device):
@@ -98,94 +139,6 @@ def _is_inverse(inverse, gram, penalties):
     left = vectors - gram.times(images) - penalties[:, None] * images
     errors = np.abs(inverse @ left.astype(inverse.dtype)).max(axis=1)
     return bool((errors <= MAX_ERROR * np.abs(inverse.diagonal())).all())
-
-
-class Gram:
-    r"""G, the sum of c_u^-exponent x_u' x_u over users, and of what was kept of other users.
-
-    Parameters
-    ----------
-    users : csr_array of shape (n_users, n_items)
-    exponent : float, default=0
-        c_u is the user's number of interactions.
-    kept : float32 array of shape (n_kept, n_kept), default=None
-        G of other users, who had only the first items; not modified.
-    processes : Alone or ProcessGroup
-        That have the same users, and compute G together.
-    """
-
-    def __init__(self, users, exponent=0.0, kept=None, processes=ALONE):
-        self.users, self.kept, self.processes = users_weighted(users, exponent), kept, processes
-
-    def dense(self, dtype):
-        """G, array of shape (n_items, n_items), to which each process adds its users.
-
-        Parameters
-        ----------
-        dtype : dtype
-
-        Returns
-        -------
-        array of shape (n_items, n_items)
-        """
-        n_items = self.users.shape[1]
-        gram = np.zeros((n_items, n_items), dtype)
-        if self.kept is not None:
-            gram[: len(self.kept), : len(self.kept)] = self.kept
-        users = self.processes.rows_of(self.users).astype(dtype)
-        items = users.T.tocsr()
-        n_threads = min(torch.get_num_threads(), ITEMS_PER_BLOCK)
-        blocks = _blocks(n_items, ITEMS_PER_BLOCK // n_threads)
-        with ThreadPoolExecutor(n_threads) as threads:
-            for first in range(0, len(blocks), n_threads):
-                together = blocks[first : first + n_threads]
-                parts = [*threads.map(lambda block: (items[block] @ users).toarray(), together)]
-                for block, part in zip(together, parts, strict=True):
-                    self.processes.sum_(torch.from_numpy(part))
-                    gram[block] += part
-        return gram
-
-    def times(self, vectors):
-        """G times vectors, in double precision.
-
-        Parameters
-        ----------
-        vectors : float64 array of shape (n_items, n)
-
-        Returns
-        -------
-        float64 array of shape (n_items, n)
-        """
-        images = self.users.T @ (self.users.astype(np.float64) @ vectors)
-        if self.kept is not None:
-            n_kept = len(self.kept)
-            for block in _blocks(n_kept):
-                images[:n_kept][block] += self.kept[block].astype(np.float64) @ vectors[:n_kept]
-        return images
-
-
-def _blocks(n_items, size=ITEMS_PER_BLOCK):
-    return [slice(first, first + size) for first in range(0, n_items, size)]
-
-
-def users_weighted(users, exponent):
-    """Users times c_u^(-exponent / 2): their weight in G is the square.
-
-    Parameters
-    ----------
-    users : csr_array of shape (n_users, n_items)
-    exponent : float
-
-    Returns
-    -------
-    csr_array of shape (n_users, n_items)
-        The users themselves with exponent 0.
-    """
-    if exponent == 0:
-        return users
-    counts = np.diff(users.indptr)
-    weights = (np.maximum(counts, 1) ** (-exponent / 2)).astype(users.dtype)
-    return sp.csr_array((users.data * np.repeat(weights, counts), users.indices, users.indptr), shape=users.shape)
 
 
 def device_for(name, n_items):

@@ -1,0 +1,143 @@
+"""The regression of each item on all items in its dual form, where a matrix of users is inverted."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from .gram import blocks_of
+
+ITEMS_PER_BLOCK = 128  # of a thread
+LARGEST_BESIDE_WEIGHTS = 2**31  # bytes of the matrix of users where all weights are asked for
+# A multiplication of a sparse and a dense matrix takes as long as so many operations of an inverse
+SPARSE = 20
+
+
+class DualRegression:
+    r"""Weights B between items, by which users can be multiplied before they are computed: ``X @ B``.
+
+    With the weighted users X, penalties Lambda and A = X Lambda^{-1/2}, Woodbury's identity has the inverse of a matrix
+    of items by one of users:
+
+    .. math::
+
+        Q = (A'A + I)^{-1} = I - A' K A, \quad K = (A A' + I)^{-1}, \quad
+        B = I - \Lambda^{-1/2} Q \Lambda^{1/2} \operatorname{diag}(s)
+
+    with s_j = (1 - xi) / Q_jj where 1 - Q_jj > xi, else 1. These are the weights of
+    `skvae.core.item_regression.item_regression`, where P = Lambda^{-1/2} Q Lambda^{-1/2}.
+
+    Parameters
+    ----------
+    scaled : csr_array of shape (n_users, n_items)
+        A.
+    penalties : float64 array of shape (n_items,)
+        The diagonal of Lambda.
+    kernel : array of shape (n_users, n_users)
+        K.
+    bound : float
+        xi, the largest value of the diagonal of B.
+    """
+
+    def __init__(self, scaled, penalties, kernel, bound):
+        self.scaled, self.kernel, self.bound, self.dtype = scaled, kernel, bound, kernel.dtype
+        self._roots = np.sqrt(penalties / np.median(penalties))  # B has ratios of them
+        self._diagonal = np.ones(len(penalties))
+        for users in blocks_of(len(kernel)):
+            self._diagonal -= scaled[users].multiply((scaled.T @ kernel[:, users]).T).sum(axis=0)
+        self._factors = self._roots * np.where(1 - self._diagonal > bound, (1 - bound) / self._diagonal, 1.0)
+
+    def __len__(self):
+        return len(self._diagonal)
+
+    def diagonal(self):
+        """Diagonal of Q, float64 array of shape (n_items,)."""
+        return self._diagonal
+
+    def __matmul__(self, vectors):
+        """Q times vectors.
+
+        Parameters
+        ----------
+        vectors : array of shape (n_items, n)
+
+        Returns
+        -------
+        array of shape (n_items, n)
+        """
+        return vectors - self.scaled.T @ (self.kernel @ (self.scaled @ vectors))
+
+    def __rmatmul__(self, X):
+        """Users times B: their scores.
+
+        Parameters
+        ----------
+        X : csr_array of shape (n_users, n_items)
+
+        Returns
+        -------
+        float32 array of shape (n_users, n_items)
+        """
+        divided = (X / self._roots).astype(self.dtype)
+        images = divided.toarray() - ((divided @ self.scaled.T).toarray() @ self.kernel) @ self.scaled
+        return (X - images * self._factors).astype(np.float32)
+
+    def weights(self):
+        """B itself.
+
+        Returns
+        -------
+        float32 array of shape (n_items, n_items)
+        """
+        n_items, users_of_items = len(self), self.scaled.T.tocsr()
+        weights = np.empty((n_items, n_items), np.float32)
+
+        def fill(items):
+            images = (users_of_items[items] @ self.kernel) @ self.scaled
+            images /= self._roots[items, None]
+            images *= self._factors
+            weights[items] = images
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            list(threads.map(fill, blocks_of(n_items, ITEMS_PER_BLOCK)))
+        np.fill_diagonal(weights, np.clip(1 - self._diagonal, 0, self.bound))
+        return weights
+
+
+def scaled_users(users, penalties):
+    """Users with each item divided by the root of its penalty.
+
+    Parameters
+    ----------
+    users : csr_array of shape (n_users, n_items)
+    penalties : float64 array of shape (n_items,)
+
+    Returns
+    -------
+    csr_array of shape (n_users, n_items)
+        With the dtype of the users.
+    """
+    values = (users.data / np.sqrt(penalties)[users.indices]).astype(users.dtype)
+    return sp.csr_array((values, users.indices, users.indptr), shape=users.shape)
+
+
+def dual_operations(n_users, n_items, n_interactions, dense):
+    """How long the dual form takes, in operations of an inverse of n rows, which has n^3.
+
+    Parameters
+    ----------
+    n_users, n_items, n_interactions : int
+    dense : bool
+        For all weights; else for the scores of validation users, some for each ten users.
+
+    Returns
+    -------
+    float
+        Infinite where the matrix of users would be too large beside the weights.
+    """
+    if dense and 4 * n_users**2 > LARGEST_BESIDE_WEIGHTS:
+        return np.inf
+    if dense:
+        return n_users**3 + SPARSE * (2 * n_users + n_items) * n_interactions
+    return 2 * n_users**3 + SPARSE * n_users * n_interactions
