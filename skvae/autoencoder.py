@@ -1,13 +1,12 @@
 """What all autoencoders share in public: training, scores, codes, likelihoods and saving."""
 
-import numbers
 from collections.abc import Callable
 from contextlib import ExitStack
 
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from . import fitting
@@ -222,11 +221,11 @@ class BaseAutoencoder(
             parameters = self._checked_parameters()
             if goes_on:
                 X, change = self._check_interactions(X, reset=False), all_or_nothing(self)
+                check_holds_interactions(X)
                 fitting.check_goes_on(self, parameters, X, "partial_fit")
             else:
                 candidate, X = self._checked_anew(X, y)
                 change = self._begin_fit(candidate)
-            check_holds_interactions(X)
             check_scale(X)
         fitting.check_same(self, parameters, X, None, processes, goes_on)
         with change:
@@ -313,7 +312,7 @@ class BaseAutoencoder(
         float64 array of shape (n_users,)
         """
         inference, X = inference_and_users(self, X)
-        check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
+        n_draws = integer(1)("n_draws", n_draws)
         noise = np.random.default_rng(self._seed).standard_normal((n_draws, self._n_features_out), np.float32)
         return inference.log_likelihood(X, noise)
 
@@ -424,7 +423,7 @@ class PosteriorMixin:
         float32 array of shape (n_draws, n_users, n_components)
             ``inverse_transform`` of a draw gives item probabilities.
         """
-        check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
+        n_draws = integer(1)("n_draws", n_draws)
         mean, standard_deviation = self.posterior(X)
         noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
         return (mean + standard_deviation * noise).astype(np.float32)

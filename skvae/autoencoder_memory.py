@@ -5,23 +5,23 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from . import auto_parameters
-from .core.devices import is_half_precision, memory_of, resolve
+from .core.devices import is_half_precision, memory_of, product_dtype, resolve
 from .core.initialization import (
     INITIALIZATIONS,
     N_EXTRA_VECTORS,
     near_ease,
     near_svd,
-    users_per_block,
+    users_per_pass,
     vectors_near_ease,
     vectors_near_svd,
     width_of,
 )
-from .core.item_products import BYTES_PER_COLUMN, ItemProducts, tile_size
+from .core.item_products import ItemProducts, items_per_chunk, tile_size
 from .core.likelihoods import Gaussian, Logistic, Multinomial, takes_item_weights
 from .core.pieces import has_part
 from .memory import FLOAT, Memory, Size, check, gibibytes, of_checks, of_users
 from .model_selection import n_held_out
-from .ranking import users_per_block as users_per_block_of_scores
+from .ranking import users_per_block
 
 # How often the largest buffers are there at once, as the code that fills them has them
 COPIES_OF_LOGITS = {Multinomial: 1, Logistic: 2, Gaussian: 2}
@@ -35,7 +35,7 @@ BYTES_PER_USER = 40  # row numbers, offsets, their order and lengths
 
 
 class Plan(NamedTuple):
-    """What an autoencoder's fit comes to for data of a size.
+    """A fit of an autoencoder on data of a size, with all that is "auto" resolved.
 
     Parameters
     ----------
@@ -44,7 +44,8 @@ class Plan(NamedTuple):
     objective : object
         One of `skvae.core.objectives`.
     device : torch.device
-    half_precision : bool
+    dtype : torch.dtype
+        Of the products with the decoder's item matrix.
     trained, validated, batch : Size
         Of the users that are trained on, validated on and in a batch.
     n_sampled_items : int or None
@@ -57,7 +58,7 @@ class Plan(NamedTuple):
     network: Any
     objective: Any
     device: Any
-    half_precision: bool
+    dtype: Any
     trained: Size
     validated: Size
     batch: Size
@@ -69,11 +70,11 @@ class Plan(NamedTuple):
     @property
     def items_per_chunk(self):
         """Items whose products a CPU takes at once."""
-        return min(BYTES_PER_COLUMN // (2 if self.half_precision else FLOAT), self.n_columns)
+        return min(items_per_chunk(self.dtype), self.n_columns)
 
 
 def plan_of(estimator, parameters, size):
-    """What a fit of an autoencoder comes to.
+    """Resolve a fit of an autoencoder.
 
     Parameters
     ----------
@@ -104,12 +105,12 @@ def plan_of(estimator, parameters, size):
     if n_sampled is None:
         products = ItemProducts.for_training(network, half_precision, batch.n_users, None)
         if products.n_columns < n_items:
-            tile = min(n_items, tile_size(batch.n_users, products.factor(network.decoder.item_weight).dtype, device))
+            tile = min(n_items, tile_size(batch.n_users, product_dtype(half_precision), device))
     return Plan(
         network=network,
         objective=estimator._objective(parameters, network),
         device=device,
-        half_precision=half_precision,
+        dtype=product_dtype(half_precision),
         trained=trained,
         validated=size.part(n_validated),
         batch=batch,
@@ -147,7 +148,7 @@ def of_autoencoder(estimator, parameters, size):
         "moving average": weights if parameters.averaging_epochs else 0,
         "weights of the best epoch": weights if is_validated else 0,
         "encoder of the epoch before": bytes_of(network.encoder) if has_previous else 0,
-        "item matrix in bfloat16": 2 * network.decoder.item_weight.numel() if plan.half_precision else 0,
+        "item matrix in bfloat16": 2 * network.decoder.item_weight.numel() if plan.dtype.itemsize < FLOAT else 0,
         "logits of a batch": _bytes_of_logits(plan),
     }
     phases = {
@@ -156,7 +157,7 @@ def of_autoencoder(estimator, parameters, size):
         "updates": training | _bytes_of_update(plan),
     }
     if is_validated:
-        block = min(users_per_block_of_scores(n_items, plan.device), plan.validated.n_users)
+        block = min(users_per_block(n_items, plan.device), plan.validated.n_users)
         phases["validation"] = training | {"scores of a block of users": COPIES_OF_SCORES * FLOAT * block * n_items}
     return Memory(throughout, {phase: _without_zeros(parts) for phase, parts in phases.items()}, weights)
 
@@ -230,7 +231,7 @@ def _bytes_of_logits(plan):
     copies = COPIES_OF_LOGITS.get(type(plan.network.likelihood), COPIES_OF_DENSE_LOGITS)
     if plan.tile is not None:
         return COPIES_OF_TILE * FLOAT * plan.batch.n_users * plan.tile
-    return copies * (2 if plan.half_precision else FLOAT) * plan.batch.n_users * plan.n_columns
+    return copies * plan.dtype.itemsize * plan.batch.n_users * plan.n_columns
 
 
 def _bytes_of_update(plan):
@@ -267,7 +268,7 @@ def _bytes_of_initialization(parameters, plan):
     else:
         return 0
     basis = n_vectors + N_EXTRA_VECTORS
-    block = plan.trained.part(min(n_users, users_per_block(n_items)))
+    block = plan.trained.part(min(n_users, users_per_pass(n_items)))
     of_block = BYTES_PER_INTERACTION_OF_BATCH * block.n_interactions + FLOAT * block.n_users * basis
     return max(FLOAT * n_items * max(3 * basis, n_columns), FLOAT * n_items * 2 * basis + of_block)
 

@@ -5,15 +5,16 @@ from types import SimpleNamespace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Bunch, get_tags
+from sklearn.utils import Bunch, gen_batches, get_tags
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .blend_members import check_columns, check_members, fit_members, for_refit, kept_members
+from .blend_members import check_columns, check_members, fit_members, for_refit, kept_members, kept_pairs
 from .blend_normalizations import NORMALIZATIONS
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
 from .fit_identity import checkpoint_of
+from .fitted_users import warn_of_fitted_members
 from .hiding import hide_items
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
@@ -204,6 +205,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             if parameters.prefit:
                 candidate._user_hashes = None  # nobody is trained on
             fitted, validation = candidate._hold_out(parameters, X, X_val)
+            if parameters.prefit and validation is not None:
+                warn_of_fitted_members(kept_pairs(pairs), sum(validation))
         given = None if X_val is None else validation
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)
@@ -219,8 +222,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             weights = weights / weights.max()  # of which the sum stays finite
             weights /= weights.sum()
             if verbose and score is not None:
-                names = [name for name, member in members if member != "drop"]
-                learned = "  ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
+                named = zip(dict(kept_pairs(members)), weights, strict=True)
+                learned = "  ".join(f"{name} {weight:.2f}" for name, weight in named)
                 print(f"[{type(self).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
             if fitted is not X and parameters.refit:
                 with warnings.catch_warnings():
@@ -366,7 +369,7 @@ def _check_weights(weights, pairs):
         if weights != "auto":
             raise ValueError(f'weights must be "auto" or a list of numbers, got {weights!r}.')
         return
-    if np.shape(weights) != (len(pairs),):
+    if not hasattr(weights, "__len__") or len(weights) != len(pairs):
         raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
     if not all(map(_is_weight, weights)) or not _given_weights(weights, pairs).any():
         raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")
@@ -449,8 +452,7 @@ def _validation_scores(members, normalize, candidates, fold_in, held_out):
 
 
 def _blocks(X):
-    size = users_per_block(X.shape[1])
-    return [slice(first, first + size) for first in range(0, X.shape[0], size)]
+    return gen_batches(X.shape[0], users_per_block(X.shape[1]))
 
 
 def _normalizer(normalization):

@@ -80,15 +80,15 @@ def check_members(blend, pairs):
         if not isinstance(name, str):
             raise TypeError(f"Names of members must be strings, got {name!r}.")
     blend._validate_names([name for name, _ in pairs])
-    for name, member in pairs:
-        if member != "drop" and not hasattr(member, "decision_function"):
+    for name, member in kept_pairs(pairs):
+        if not hasattr(member, "decision_function"):
             raise TypeError(
                 f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "
                 "and searches around them."
             )
-        if member != "drop" and blend.prefit and hasattr(member, "__sklearn_tags__"):  # of others nothing is known
+        if blend.prefit and hasattr(member, "__sklearn_tags__"):  # of others nothing is known
             check_is_fitted(member)
-        if member != "drop" and not blend.prefit and not hasattr(member, "fit"):
+        if not blend.prefit and not hasattr(member, "fit"):
             raise TypeError(
                 f"The member {name!r}, {member!r}, has no fit: fit it in its own way, and pass it with prefit=True."
             )
@@ -107,10 +107,24 @@ def check_columns(blend, pairs, table):
     ------
     ValueError
     """
-    members = {name: member for name, member in pairs if member != "drop"}
+    members = dict(kept_pairs(pairs))
     if not blend.prefit:  # what a clone still knows is frozen
         members = {name: clone(member) for name, member in members.items() if hasattr(member, "get_params")}
     check_columns_of_members(members, table)
+
+
+def kept_pairs(pairs):
+    """The pairs whose member is not dropped.
+
+    Parameters
+    ----------
+    pairs : list of (str, estimator)
+
+    Returns
+    -------
+    list of (str, estimator)
+    """
+    return [(name, member) for name, member in pairs if member != "drop"]
 
 
 def kept_members(pairs):
@@ -124,7 +138,7 @@ def kept_members(pairs):
     -------
     list of estimators
     """
-    return [member for _, member in pairs if member != "drop"]
+    return [member for _, member in kept_pairs(pairs)]
 
 
 def for_refit(pairs):

@@ -203,14 +203,14 @@ def _epoch_seconds(plan):
     """The products, and what goes through the memory beside them."""
     network, n_items, (n_users, _, n_interactions) = plan.network, plan.trained.n_items, plan.batch
     encoder_width, width = network.encoder.item_weight.shape[1], network.decoder.item_weight.shape[1]
-    logits, bytes_of_logit = n_users * plan.n_columns, 2 if plan.half_precision else FLOAT
+    logits = n_users * plan.n_columns
     layers = [*network.encoder.layers, *network.decoder.layers]
     inner = sum(layer.weight.numel() for layer in layers)
     # logits, and the gradients of weights and of the hidden layer; of alternating passes one of the two
     n_products = (3 if plan.objective.n_passes == 1 else 2) + (plan.tile is not None)
     flops = 2 * n_products * logits * width + 6 * n_users * inner
     weights = n_items * (encoder_width + width)
-    n_bytes = BYTES_PASSED_OF_LOGIT * bytes_of_logit * logits + 4 * FLOAT * n_interactions * encoder_width
+    n_bytes = BYTES_PASSED_OF_LOGIT * plan.dtype.itemsize * logits + 4 * FLOAT * n_interactions * encoder_width
     if plan.n_sampled_items is None:
         n_bytes += BYTES_PASSED_BY_ADAM * (weights + inner)
     else:
@@ -220,13 +220,9 @@ def _epoch_seconds(plan):
     if plan.n_sampled_items is not None:
         of_epoch += (TERMS_PER_EPOCH + 1) * BYTES_PASSED_BY_ADAM * weights
     scores = plan.validated.n_users * n_items
-    product, copy = _product_rate(plan, n_users, width), copy_rate(plan.device)
+    product, copy = product_rate(n_users, width, plan.items_per_chunk, plan.dtype, plan.device), copy_rate(plan.device)
     validation = 2 * scores * width / product + 4 * FLOAT * scores / copy
     return OF_UPDATES * n_updates * (flops / product + n_bytes / copy) + of_epoch / copy + validation
-
-
-def _product_rate(plan, n_users, width):
-    return product_rate(n_users, width, plan.items_per_chunk, plan.half_precision, plan.device)
 
 
 def _of_linear(model, size, probe, refit):

@@ -3,19 +3,19 @@
 import hashlib
 import html
 import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from .core.user_warnings import warn_user
 from .fit_identity import computation_of
-from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, hide_in_blocks, user_hashes, why_nobody_is_scored
+from .fitted_users import most_are_fitted
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
-from .matrix_checks import is_matrix, most_are_fitted
+from .matrix_checks import is_matrix
+from .parameters import integer
 from .scoring import check_min_value, is_above, listed_metrics, score_pairs
 from .wrappers import steps_and_model
 
@@ -92,7 +92,7 @@ class Evaluation:
         ValueError
             Where X has another number of users, or no user has a score.
         """
-        check_scalar(n_groups, "n_groups", numbers.Integral, min_val=1)
+        n_groups = integer(1)("n_groups", n_groups)
         scored = self._is_scored()
         sizes = count_interactions(X)
         if len(sizes) != len(scored):
@@ -336,13 +336,11 @@ class _Watched:
 
     def __iter__(self):
         for fold_in, held_out in self.pairs:
-            relevant = as_csr(held_out)
-            self.n_hidden.append(np.diff(relevant.indptr))
-            relevant.data = is_above(relevant.data, self.min_value)
-            seen = as_csr(fold_in)
+            seen, hidden = as_csr(fold_in), as_csr(held_out)
+            self.n_hidden.append(np.diff(hidden.indptr))
             self.n_seen.append(np.diff(seen.indptr))
             self.fold_in.append(user_hashes(seen))
-            self.relevant.append(user_hashes(as_csr(relevant)))
+            self.relevant.append(user_hashes(entries(hidden, is_above(hidden.data, self.min_value))))
             self.n_items = held_out.shape[1]
             yield fold_in, held_out
 

@@ -39,7 +39,7 @@ class Events(NamedTuple):
     ----------
     users, items : Ids
     weights : float array of shape (n_events,), or None
-        Floats of less than 64 bits are as they were. None where each event weighs 1.
+        float64; float16 where all are float16. None where each event weighs 1.
     timestamps : int64 or float64 array of shape (n_events,), or None
         Of dates and durations microseconds.
     kind_of_times : str or None

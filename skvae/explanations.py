@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from .matrix import item_indices
+from .item_checks import as_ranked, item_indices
+from .matrix import users_of_entries
 from .ranking import users_per_block
 
 
@@ -41,7 +42,7 @@ def explanations(model, X, items, k):
     for first in range(0, len(items), step):
         block = slice(first, first + step)
         rows = X[block]
-        users = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        users = users_of_entries(rows)
         of_entries = contributions_of(rows, users, np.maximum(items[block], 0))
         of_entries[items[block][users] == -1] = 0
         _write_largest(of_entries, rows, users, own_items[block], contributions[block])
@@ -50,12 +51,9 @@ def explanations(model, X, items, k):
 
 def _items_of_users(items, shape):
     """Checked item indices with a row for each user, -1 for none; int64 array."""
-    items = np.asarray(items)
-    if items.ndim != 2 or len(items) != shape[0] or not np.issubdtype(items.dtype, np.integer):
-        raise ValueError(
-            f"items must be item indices of shape (n_users, m), as recommend returns them, a row for each of the "
-            f"{shape[0]} users of X; got shape {items.shape} and dtype {items.dtype}."
-        )
+    items = as_ranked(items)
+    if len(items) != shape[0]:
+        raise ValueError(f"items has {len(items)} rows, X has {shape[0]} users: pass one row for each.")
     item_indices(items[items != -1], "items", shape[1])
     return items.astype(np.int64)
 

@@ -312,7 +312,7 @@ def _blend(estimator, name):
     weighted: list[str] = []
     arrays: dict[str, np.ndarray] = {}
     for number, (member, weight) in enumerate(zip(estimator.estimators_, estimator.weights_, strict=True)):
-        if weight > 0:
+        if np.float32(weight) > 0:  # as in the blend: 0 times a score of -inf is NaN
             of_member = f"{name}_{number}"
             text, its_arrays = _scoring(member, of_member)
             lines += [text, NORMALIZED[normalization].format(name=of_member)]
@@ -370,7 +370,7 @@ def _weights(estimator):
         )
     if architecture.is_variational:
         code, n_components = layers[len(architecture.hidden_layer_sizes)], architecture.n_components
-        # the first layer's matrix has a row an input, the others' a row an output
+        # the first layer's matrix has one row per input, the others' one row per output
         mean = (slice(None), slice(n_components)) if code == layers[0] else slice(n_components)
         weights[code + "weight"] = weights[code + "weight"][mean]
         weights[code + "bias"] = weights[code + "bias"][:n_components]

@@ -281,7 +281,7 @@ def _begin(estimator, parameters, rows, processes, snapshot=None):
     if snapshot is not None:
         estimator._seed = snapshot["seed"]
         return network
-    name = auto_parameters.initialization(parameters.initialization, rows.n_interactions / len(rows.non_empty()))
+    name = auto_parameters.initialization(parameters.initialization, rows.n_interactions / rows.n_non_empty)
     initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
     processes.by_first(initialize, network, rows, torch.Generator().manual_seed(estimator._seed))
     processes.broadcast_(*_tensors(network))
@@ -292,7 +292,7 @@ def _resolve_auto(estimator, parameters, rows, network):
     """Set what the parameters of a training are resolved to that may be "auto"; "auto" goes on as it began."""
     if hasattr(estimator, "weights_"):
         parameters = auto_parameters.as_resolved(estimator, parameters)
-    n_users, n_interactions = len(rows.non_empty()), rows.n_interactions
+    n_users, n_interactions = rows.n_non_empty, rows.n_interactions
     estimator.batch_size_ = auto_parameters.batch_size(parameters.batch_size, n_users)
     estimator.n_iter_no_change_ = auto_parameters.n_iter_no_change(parameters.n_iter_no_change, n_interactions)
     if hasattr(parameters, "target"):
@@ -312,7 +312,7 @@ def _tensors(network):
 
 def _updates_per_pass(estimator, rows):
     """Of the users who have an item."""
-    return -(-len(rows.non_empty()) // estimator.batch_size_)
+    return -(-rows.n_non_empty // estimator.batch_size_)
 
 
 def _fitted_network(estimator, rows):

@@ -5,12 +5,12 @@ from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_scalar
 
 from .columns import check_columns_of_model, check_same_cells, column_names, shape_of
 from .core.user_warnings import warn_user
-from .matrix import as_csr, count_interactions, row_blocks, row_sliceable, take_rows
+from .matrix import as_csr, count_interactions, row_blocks, row_sliceable, take_rows, users_of_entries
 from .matrix_checks import is_matrix
+from .parameters import integer, number, share
 from .timestamps import are_from, times_of_entries
 
 MIN_INTERACTIONS = 5
@@ -167,16 +167,10 @@ def check_hiding(held_out_fraction, min_interactions, random_state):
     ------
     TypeError, ValueError
     """
-    if isinstance(held_out_fraction, numbers.Integral) and not isinstance(held_out_fraction, bool):
-        check_scalar(held_out_fraction, "held_out_fraction", numbers.Integral, min_val=1)
-    else:
-        check_scalar(
-            held_out_fraction, "held_out_fraction", numbers.Real, min_val=0, max_val=1, include_boundaries="neither"
-        )
-    if np.isnan(held_out_fraction):
-        raise ValueError("held_out_fraction == nan, must be > 0 and < 1.")
-    check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
-    check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**64 - 1)
+    is_number_of_items = isinstance(held_out_fraction, numbers.Integral) and not isinstance(held_out_fraction, bool)
+    (integer(1) if is_number_of_items else share)("held_out_fraction", held_out_fraction)
+    integer(1)("min_interactions", min_interactions)
+    number(numbers.Integral, 0, 2**64 - 1)("random_state", random_state)
 
 
 def interactions_needed(held_out_fraction, min_interactions):
@@ -217,8 +211,7 @@ def _hidden(X, held_out_fraction, min_interactions, seed, times):
 
 
 def _hidden_of_block(X, held_out_fraction, min_interactions, seed, times):
-    counts = np.diff(X.indptr)
-    users = np.repeat(np.arange(X.shape[0]), counts)
+    counts, users = np.diff(X.indptr), users_of_entries(X)
     is_share = not isinstance(held_out_fraction, numbers.Integral)
     n_hidden = (held_out_fraction * counts).astype(np.int64) if is_share else np.int64(held_out_fraction)
     n_hidden = np.where(counts >= interactions_needed(held_out_fraction, min_interactions), n_hidden, 0)
@@ -273,20 +266,11 @@ def _mix(keys):
     return keys ^ (keys >> np.uint64(31))
 
 
-def hide_items(
-    X,
-    y=None,
-    *,
-    model=None,
-    exclude_seen=True,
-    held_out_fraction=HELD_OUT_FRACTION,
-    min_interactions=MIN_INTERACTIONS,
-    random_state=0,
-):
+def hide_items(X, y=None, *, model=None):
     """Fold-in and held-out of a scoring call: the one rule of what can be hit.
 
-    Items of y that X holds as well are never recommended where seen items are left out. They are no
-    held-out items then, and a warning says how many they are.
+    Items of y that X holds as well are never recommended. They are no held-out items then, and a warning says how many
+    they are.
 
     Parameters
     ----------
@@ -295,10 +279,6 @@ def hide_items(
         The held-out matrix, X being the fold-in then. A one-dimensional y is labels and ignored.
     model : fitted estimator, default=None
         Whose item names a table y must have.
-    exclude_seen : bool, default=True
-        False: the ranking will hold items that X holds, so that those of y that X holds stay.
-    held_out_fraction, min_interactions, random_state :
-        As in `skvae.fold_in_split`, used where y is no matrix.
 
     Returns
     -------
@@ -320,12 +300,10 @@ def hide_items(
     >>> held_out.sum(axis=1)
     array([2., 2.])
     """
-    if not is_matrix(y):
-        _check_labels(y, X)
-        return fold_in_split(
-            X, held_out_fraction=held_out_fraction, min_interactions=min_interactions, random_state=random_state
-        )
-    return _given_items(X, y, model, exclude_seen)
+    if is_matrix(y):
+        return _given_items(X, y, model, exclude_seen=True)
+    _check_labels(y, X)
+    return fold_in_split(X)
 
 
 def hide_in_blocks(X, y=None, *, model=None, exclude_seen=True, **hiding):

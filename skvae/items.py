@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .columns import names_with_added
-from .matrix import item_indices
+from .item_checks import item_indices
 from .parameters import integer
 from .ranking import top_k, users_per_block
 from .recommender import all_or_nothing, as_it_is

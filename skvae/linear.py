@@ -12,13 +12,14 @@ from .core.item_regression import device_for, item_regression
 from .core.processes import process_group
 from .core.user_warnings import warn_user
 from .fit_identity import identity_of
+from .fitted_users import warn_of_users_again
 from .items import ItemsMixin
 from .linear_search import Setting, chosen, given_by, inverses_of_fit, item_powers, item_squares
 from .matrix import count_users
 from .memory import check_linear
 from .parameters import check_parameters, flag, integer, number
 from .ranking import ScoresOfArrays
-from .recommender import BaseRecommender, all_or_nothing, as_it_is, warn_of_users_again
+from .recommender import BaseRecommender, all_or_nothing, as_it_is
 
 LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
 SMALLEST_SCORE = 1e-34  # of what is far below, as weaker scores are, float32 has few digits or none
@@ -410,7 +411,7 @@ class LinearRecommender(_ItemWeights):
             Where the model was fitted without keep_gram=True, and as in `fit`; the model is as it was then.
         """
         if not hasattr(self, "weights_"):
-            return self.fit(X)
+            return self.fit(X, y)
         processes = process_group()
         with processes.agreed():
             parameters = check_parameters(self, LINEAR_CHECKS)

@@ -158,7 +158,7 @@ def item_powers(counts, item_exponent):
     return (np.maximum(counts, 1) ** float(item_exponent)).astype(np.float32)
 
 
-class _ItemWeighted:
+class _ScoresOfItemWeighted:
     """The scores of weights (c_i / c_j)^alpha B_ij, without touching B."""
 
     def __init__(self, weights, counts, item_exponent):
@@ -180,7 +180,7 @@ def _validation_scores(X, pair, setting, given, solve, processes):
     weights = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute, dense=False)
     if weights is None:
         return dict.fromkeys(settings, -np.inf)
-    models = {setting: _ItemWeighted(weights, count_users(X), setting.item_exponent) for setting in settings}
+    models = {setting: _ScoresOfItemWeighted(weights, count_users(X), setting.item_exponent) for setting in settings}
     fold_in, held_out = pair
     return {key: mean_validation_score(model, fold_in, held_out, processes) for key, model in models.items()}
 

@@ -1,4 +1,4 @@
-"""A users x items matrix in whatever container it comes: read, checked, its rows, its interactions, its item indices.
+"""A users x items matrix in whatever container it comes: read, checked, its rows, its interactions.
 
 Every function that is handed such a matrix reads it through this room, so that a bad one is refused
 everywhere, before anything is drawn or computed, and in the same words. The table of what each bad
@@ -7,13 +7,12 @@ input gets is in docs/bad_input.md.
 
 import copy
 import itertools
-from collections.abc import Set
 
 import numpy as np
 import scipy.sparse as sp
 
 from .columns import column_names
-from .matrix_checks import check_no_pair, check_not_masked
+from .matrix_checks import check_no_pair
 
 ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
 
@@ -409,7 +408,7 @@ def count_interactions(X):
     return np.diff(as_csr(X).indptr).astype(np.int64)
 
 
-def count_users(X, name="X"):
+def count_users(X):
     """Users of each item: non-zero entries of each column, of any container.
 
     Parameters
@@ -432,66 +431,22 @@ def count_users(X, name="X"):
     >>> count_users([[0, 2, 1], [0, 0, 1]])
     array([0, 1, 2])
     """
-    X = as_csr(X, name)
+    X = as_csr(X)
     counts = np.zeros(X.shape[1], np.int64)
     for first in range(0, X.nnz, ENTRIES_PER_BLOCK):  # bincount makes a copy in int64
         counts += np.bincount(X.indices[first : first + ENTRIES_PER_BLOCK], minlength=X.shape[1])
     return counts
 
 
-# -- item indices
-
-
-def item_indices(indices, name, n_items):
-    """Checked item indices.
+def users_of_entries(X):
+    """The user of each entry.
 
     Parameters
     ----------
-    indices : array of int of shape (n,)
-    name : str
-        What the error calls them.
-    n_items : int
+    X : csr_array of shape (n_users, n_items)
 
     Returns
     -------
-    int64 array of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        Where they are not integers, not one-dimensional or out of range.
+    int64 array of shape (nnz,)
     """
-    if isinstance(indices, Set):
-        raise ValueError(f"{name} must be a list or array of item indices, got a set, which has no order.")
-    check_not_masked(indices, name)
-    try:
-        indices = np.asarray(indices)
-    except ValueError:
-        raise ValueError(
-            f"{name} must be a one-dimensional array of item indices, got lists in a list{_for_each_user(name)}."
-        ) from None
-    if indices.dtype.kind in "USO" and any(isinstance(index, (str, bytes)) for index in indices.flat):
-        raise ValueError(
-            f"{name} holds text, such as {str(indices.flat[0])!r}: it takes column numbers of X, which "
-            "InteractionEncoder.item_indices gives for ids."
-        )
-    if indices.ndim != 1 or (len(indices) and not np.issubdtype(indices.dtype, np.integer)):
-        remedy = "; for a boolean mask pass np.flatnonzero(mask)" if indices.dtype.kind == "b" else ""
-        remedy = f", such as [{indices}]" if indices.ndim == 0 and indices.dtype.kind in "iu" else remedy
-        remedy = _for_each_user(name) if indices.ndim == 2 else remedy
-        raise ValueError(
-            f"{name} must be a one-dimensional array of item indices, got dtype {indices.dtype} with "
-            f"shape {indices.shape}{remedy}."
-        )
-    if len(indices) and not (indices.min() >= 0 and indices.max() < n_items):
-        wrong, none = indices.max(), ""
-        if indices.min() < 0:
-            wrong, none = indices.min(), ", and -1 stands for none, such as an id that an encoder does not know"
-        raise ValueError(f"{name} holds item {wrong}; X has items 0 to {n_items - 1}{none}.")
-    return indices.astype(np.int64)
-
-
-def _for_each_user(name):
-    if name != "exclude":
-        return ""
-    return ": for the items of each user pass a sparse matrix or a DataFrame of the shape of X"
+    return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))

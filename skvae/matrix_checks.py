@@ -211,49 +211,6 @@ def _column_of_user_ids(matrix):
     return None
 
 
-def most_are_fitted(hashes, is_fitted):
-    """Whether most of some users are users of a fit; those with the same items are one.
-
-    Where few sets of items are possible, everyone has one that was seen.
-
-    Parameters
-    ----------
-    hashes : uint64 array of shape (n_users,)
-        Of their sets of items.
-    is_fitted : bool array of shape (n_users,)
-
-    Returns
-    -------
-    str
-        Such as "3 of 4"; empty where most are not.
-    """
-    distinct = np.unique(hashes, return_index=True)[1]
-    n_fitted = np.count_nonzero(is_fitted[distinct])
-    return f"{n_fitted} of {len(distinct)}" if len(distinct) > 1 and 2 * n_fitted > len(distinct) else ""
-
-
-def warn_of_validation(n_fold_in, n_held_out, most):
-    """Warn where X_val looks like something else than users who are new to the model.
-
-    Parameters
-    ----------
-    n_fold_in, n_held_out : int
-        Interactions of its two parts.
-    most : str
-        As `most_are_fitted` gives it.
-    """
-    if n_fold_in < n_held_out:
-        warn_user(
-            f"The fold-in of X_val has {n_fold_in} interactions, and more are held out, {n_held_out}: X_val is a pair "
-            "(fold_in, held_out); are the two swapped?"
-        )
-    if most:
-        warn_user(
-            f"Most users of X_val are users of X, {most}: the best epoch, or the weights of a blend, would be chosen "
-            "on items that the model is fitted on. Pass users that X does not have."
-        )
-
-
 def check_no_matrix_as_y(y, X):
     """Raise where the y of a fit is a matrix of other users than X: X_val, passed by position.
 

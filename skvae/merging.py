@@ -374,7 +374,7 @@ def matrix_of(cells, values, shape):
     return X
 
 
-def as_float32(weights):
+def weights_in_float32(weights):
     """Weights of interactions in float32, all above 0.
 
     Parameters

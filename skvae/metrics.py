@@ -15,11 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import gen_batches
+from sklearn.utils.extmath import row_norms
 
 from .core.user_warnings import warn_user
-from .matrix import as_csr, count_users
+from .item_checks import first_k, unit_vectors
+from .matrix import as_csr, count_users, users_of_entries
 from .parameters import flag, integer
-from .ranked_item_checks import as_ranked, first_k, unit_vectors
 
 # Floats of summed item vectors held at once, 16 MB
 FLOATS_PER_BLOCK = 2**21
@@ -263,6 +264,7 @@ def gini_at_k(items, n_items, *, k=None):
     if not exposures.any():
         warn_user("No item is recommended to anyone: the metric is NaN.", UndefinedMetricWarning)
         return float("nan")
+    n_items = len(exposures)
     coefficients = 2 * np.arange(1, n_items + 1) - n_items - 1
     return float(coefficients @ exposures / (exposures.sum() * max(n_items - 1, 1)))
 
@@ -391,9 +393,9 @@ def diversity_at_k(items, item_vectors, *, k=None, per_user=False):
     listed = (np.ones(len(users)), (users, items[users, ranks]))
     listed = sp.csr_array(listed, shape=(len(items), vectors.shape[0]))
     # the cosines of all pairs: half of |sum of the vectors|^2 - sum of |vector|^2
-    cosines = -(listed @ _squared_lengths(vectors))
-    for block in gen_batches(len(items), max(1, FLOATS_PER_BLOCK // max(1, vectors.shape[1]))):
-        cosines[block] += _squared_lengths(listed[block] @ vectors)
+    cosines = -(listed @ row_norms(vectors, squared=True))
+    for block in gen_batches(max(1, len(items)), max(1, FLOATS_PER_BLOCK // max(1, vectors.shape[1]))):
+        cosines[block] += row_norms(listed[block] @ vectors, squared=True)
     n_listed = np.diff(listed.indptr)
     n_pairs = n_listed * (n_listed - 1) / 2
     return _result(np.maximum(n_pairs - cosines / 2, 0), n_pairs, n_pairs, per_user, "two recommended items")
@@ -407,15 +409,14 @@ METRICS = dict(
 def _hits(held_out, items, k):
     """Which of the first k ranks hit, bool (n_users, at most k); relevant items per user; k itself."""
     keys, n_relevant, n_items = _relevant_keys(held_out)
-    n_users, n_ranks = as_ranked(items).shape
-    if n_users != len(n_relevant):
-        raise ValueError(f"held_out has {len(n_relevant)} users, items has {n_users}: they must be the same.")
     items = first_k(items, n_items, k)
-    users = np.arange(n_users)[:, None]
+    if len(items) != len(n_relevant):
+        raise ValueError(f"held_out has {len(n_relevant)} users, items has {len(items)}: they must be the same.")
+    users = np.arange(len(items))[:, None]
     wanted = np.where(items >= 0, users * n_items + items, -1)
     positions = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
     hits = keys[positions] == wanted if len(keys) else np.zeros(items.shape, bool)
-    return hits, n_relevant, int(n_ranks if k is None else k)
+    return hits, n_relevant, int(items.shape[1] if k is None else k)
 
 
 def _relevant_keys(held_out):
@@ -423,7 +424,7 @@ def _relevant_keys(held_out):
     held_out = as_csr(held_out, "held_out", negative=True)
     n_users, n_items = held_out.shape
     relevant = held_out.data > 0
-    users = np.repeat(np.arange(n_users), np.diff(held_out.indptr))[relevant]
+    users = users_of_entries(held_out)[relevant]
     return users * n_items + held_out.indices[relevant], np.bincount(users, minlength=n_users), n_items
 
 
@@ -448,11 +449,6 @@ def _mean_of_listed(values, items, k, per_user):
     is_listed = items >= 0
     n_listed = is_listed.sum(1)
     return _result(np.where(is_listed, values[items], 0).sum(1), n_listed, n_listed, per_user, "a recommended item")
-
-
-def _squared_lengths(vectors):
-    """Of each row, float array (n_rows,)."""
-    return vectors.multiply(vectors).sum(axis=1) if sp.issparse(vectors) else np.square(vectors).sum(axis=1)
 
 
 def _result(gains, most, n_relevant, per_user, needed="a held-out item"):

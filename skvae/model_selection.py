@@ -145,7 +145,7 @@ class UserKFold(BaseCrossValidator):
     n_splits : int, default=5
         Folds, at least 2.
     min_interactions : int, default=5
-        Interactions a user needs to be in a test fold.
+        Interactions that a user needs to be in a test fold.
     shuffle : bool, default=True
         Shuffle the users before splitting: the order of users in files is rarely random.
     random_state : int, default=0
@@ -228,7 +228,7 @@ class UserShuffleSplit(BaseShuffleSplit):
         Share or number of the users with min_interactions, as in
         `sklearn.model_selection.ShuffleSplit`; test_size is 0.1 if neither is given.
     min_interactions : int, default=5
-        Interactions a user needs to be in a test set.
+        Interactions that a user needs to be in a test set.
     random_state : int, default=0
         Seed of the draws.
 

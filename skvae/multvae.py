@@ -61,7 +61,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     total_anneal_steps : int, float or "auto", default="auto"
         T of the linear schedule. From 1 on: updates (the paper: 200 000); below 1: a share of the
         planned updates, max_iter epochs of them (until version 0.3 a float of 1 or more too,
-        with a warning; a warm start keeps the updates that a share came to); 0: beta = anneal_cap
+        with a warning; a warm start keeps the number of updates that a share stood for); 0: beta = anneal_cap
         throughout; "auto":
         the cap is reached at a tenth of the planned updates, whatever the size of the data (the
         paper's number would end at beta = .012 on a set like ML-1M).

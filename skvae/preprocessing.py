@@ -6,8 +6,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .events import Names, read_all_events, read_ids
 from .ids import IdNumbers, columns_of, distinct_ids, ids_at, joined_ids, rows_of, rows_there
-from .matrix import item_indices
-from .merging import MERGES, Gatherer, as_float32, interactions, k_core, matrix_of
+from .item_checks import item_indices
+from .merging import MERGES, Gatherer, interactions, k_core, matrix_of, weights_in_float32
 from .parameters import check_parameters, flag, integer, number, optional, piece
 from .recommended_tables import check_same_items, recommended_table, rows_or_empty
 from .recommender import API_PAGE
@@ -343,6 +343,7 @@ class InteractionEncoder(BaseEstimator):
         ValueError, TypeError, ImportError
             As in `fit`.
         """
+        self._check_parameters()
         users = IdNumbers(f"column {self.user!r}")
         names = Names(self.user, self.item, self.weight, self.timestamp)
         for _, table in read_all_events(events, names, optional=("weight", "timestamp")):
@@ -481,7 +482,7 @@ class InteractionEncoder(BaseEstimator):
 
     def _matrix(self, found):
         cells = interactions(found.cells, self.threshold)
-        weights = np.ones(len(cells.pairs), np.float32) if self.binary else as_float32(cells.weights)
+        weights = np.ones(len(cells.pairs), np.float32) if self.binary else weights_in_float32(cells.weights)
         return matrix_of(cells, weights, found.shape)
 
     # -- parameters

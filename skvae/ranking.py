@@ -26,7 +26,8 @@ from sklearn.utils.validation import _num_samples
 
 from .columns import check_columns_of_model, check_same_cells, column_names
 from .core.devices import tensor_of
-from .matrix import as_csr, item_indices, row_sliceable, take_rows
+from .item_checks import item_indices
+from .matrix import as_csr, row_sliceable, take_rows, users_of_entries
 from .matrix_checks import check_not_masked
 from .parameters import flag, integer
 
@@ -365,14 +366,15 @@ def _blocked_items(candidates, exclude, n_items):
     blocked = np.zeros(n_items, bool)
     if candidates is not None:
         blocked[:] = True
-        blocked[_in_any_order(candidates, "candidates", n_items)] = False
+        blocked[item_indices(_listed(candidates), "candidates", n_items)] = False
     if exclude is not None:
-        blocked[_in_any_order(exclude, "exclude", n_items)] = True
+        remedy = ": for the items of each user pass a sparse matrix or a DataFrame of the shape of X"
+        blocked[item_indices(_listed(exclude), "exclude", n_items, remedy)] = True
     return np.flatnonzero(blocked)
 
 
-def _in_any_order(indices, name, n_items):
-    return item_indices(list(indices) if isinstance(indices, Set) else indices, name, n_items)
+def _listed(indices):
+    return list(indices) if isinstance(indices, Set) else indices
 
 
 def _masked(tiles, cells, blocked):
@@ -380,7 +382,7 @@ def _masked(tiles, cells, blocked):
     for tile, scores in tiles:
         for part in cells:
             inside = (part.indices >= tile.start) & (part.indices < tile.stop)
-            users = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))[inside]
+            users = users_of_entries(part)[inside]
             places = (users, part.indices[inside].astype(np.int64) - tile.start)
             scores[tuple(torch.from_numpy(place).to(scores.device) for place in places)] = -torch.inf
         scores[:, blocked[(blocked >= tile.start) & (blocked < tile.stop)] - tile.start] = -torch.inf

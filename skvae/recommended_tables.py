@@ -101,10 +101,9 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
 
 def _check_no_other_order(model, encoder):
     """Raise where a column of the table that a model was fitted on is called as the item of another column."""
-    steps, alone = steps_and_model(model)
-    for member in getattr(alone, "_named_members", {}).values() if steps is None else ():  # of a blend
-        if member != "drop":
-            _check_no_other_order(member, encoder)
+    steps, recommender = steps_and_model(model)
+    for member in _members_of(recommender) if steps is None else ():
+        _check_no_other_order(member, encoder)
     names = names_of_model(model)
     if names is None or np.array_equal(names, encoder.item_ids_):
         return
@@ -129,9 +128,13 @@ def _check_events_count(encoder, model, X):
             f"users the steps before {type(recommender).__name__} leave no interaction: add the column, or let the "
             "encoder compare with the threshold, as InteractionEncoder(threshold=...), instead of a step."
         )
-    for member in getattr(recommender, "_named_members", {}).values():  # of a blend
-        if member != "drop":
-            _check_events_count(encoder, member, left)
+    for member in _members_of(recommender):
+        _check_events_count(encoder, member, left)
+
+
+def _members_of(model):
+    """The members of a fitted blend; of another model none."""
+    return [member for member in getattr(model, "_named_members", {}).values() if member != "drop"]
 
 
 def rows_or_empty(X, rows):

@@ -22,6 +22,7 @@ from .columns import (
 )
 from .core.user_warnings import warn_user
 from .explanations import explanations
+from .fitted_users import all_hashes, most_are_fitted, warn_of_validation
 from .hiding import (
     HELD_OUT_FRACTION,
     MIN_INTERACTIONS,
@@ -30,15 +31,13 @@ from .hiding import (
     user_hashes,
     why_nobody_is_scored,
 )
-from .matrix import as_float32, count_interactions
+from .matrix import as_float32
 from .matrix_checks import (
     check_no_matrix_as_y,
     check_no_table_of_events,
     check_trainable,
     is_matrix,
     is_pair,
-    most_are_fitted,
-    warn_of_validation,
 )
 from .model_selection import warn_of_no_validation
 from .parameters import flag, integer
@@ -237,7 +236,7 @@ class BaseRecommender(BaseEstimator):
         for name in () if keep_model else (self._model, *self._beside_model):
             self.__dict__.pop(name, None)
         if keep_model:
-            candidate._user_hashes = _all_hashes(self, candidate._user_hashes)
+            candidate._user_hashes = all_hashes(self, candidate._user_hashes)
         with all_or_nothing(self):
             for name in ("n_features_in_", "feature_names_in_", "_column_labels", "_user_hashes"):
                 self.__dict__.pop(name, None)
@@ -248,7 +247,7 @@ class BaseRecommender(BaseEstimator):
     def _add_users(self, X):
         """Add the users of a partial_fit to those that the model was fitted on, where these are stored."""
         if getattr(self, "_user_hashes", None) is not None:
-            self._user_hashes = _all_hashes(self, user_hashes(X) if self.store_user_hashes else None)
+            self._user_hashes = all_hashes(self, user_hashes(X) if self.store_user_hashes else None)
 
     def _check_interactions(self, X, *, reset, y=None, name="X"):
         """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched.
@@ -345,7 +344,6 @@ def all_or_nothing(estimator):
         raise
 
 
-FEW_ITEMS = 20  # of fewer new users have the same ones by chance
 MOST_READS = 1000  # of a blend whose members another thread is exchanging for wider ones, which takes microseconds
 
 
@@ -378,31 +376,6 @@ def _member_as_it_is(member):
     if not isinstance(alone(member), BaseRecommender):
         return member
     return as_it_is(member) if isinstance(member, BaseRecommender) else type(member)(_member_as_it_is(member.estimator))
-
-
-def warn_of_users_again(model, X):
-    """Warn where most users of a partial_fit that adds them are users that the model has already.
-
-    Parameters
-    ----------
-    model : fitted BaseRecommender
-    X : csr_array of shape (n_users, n_items)
-    """
-    if getattr(model, "_user_hashes", None) is None or X.shape[1] < FEW_ITEMS:
-        return
-    hashes = user_hashes(X[count_interactions(X) >= MIN_INTERACTIONS])
-    most = most_are_fitted(hashes, model._were_fitted(hashes))
-    if most:
-        warn_user(
-            f"partial_fit adds users, and {type(model).__name__} has most users of X already, {most}: they count twice "
-            "now. Pass new users alone; where histories have grown, fit again on all of them."
-        )
-
-
-def _all_hashes(estimator, hashes):
-    """Those of the users of before and of more users; None where either are not known."""
-    before = getattr(estimator, "_user_hashes", None)
-    return None if before is None or hashes is None else np.union1d(before, hashes)
 
 
 class _CheckedInteractions(sp.csr_array):

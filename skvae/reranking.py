@@ -5,9 +5,9 @@ import numbers
 import numpy as np
 import scipy.sparse as sp
 
+from .item_checks import first_k, unit_vectors
 from .matrix_checks import check_not_masked
 from .parameters import number
-from .ranked_item_checks import first_k, unit_vectors
 
 
 def rerank(items, scores, item_vectors, k=None, *, relevance_weight=0.7):

@@ -166,13 +166,9 @@ def check_finite(arrays):
     """
     for name, array in arrays.items():
         if array.dtype.kind == "f":
-            allows = np.less if name.endswith(MAY_BE_MINUS_INFINITE) else _is_finite_array
-            if not all(allows(block, np.inf).all() for block in blocks(array)):
+            may_be = name.endswith(MAY_BE_MINUS_INFINITE)
+            if not all((block < np.inf if may_be else np.isfinite(block)).all() for block in blocks(array)):
                 raise ValueError(f"{name} holds a value that is not finite.")
-
-
-def _is_finite_array(values, _):
-    return np.isfinite(values)
 
 
 def _is_finite(value):

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import check_scalar
 
 from .columns import check_same_cells, shape_of
-from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, hide_in_blocks, why_nobody_is_scored
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, entries, hide_in_blocks, why_nobody_is_scored
+from .item_checks import MOST_RANKS
 from .matrix import as_csr, row_sliceable, take_rows
 from .matrix_checks import is_matrix
 from .metrics import METRICS
-from .ranked_item_checks import MOST_RANKS
 from .ranking import recommend
 
 # By which models are compared where nothing else is asked for: score, early stopping, weights of a blend
@@ -175,9 +174,9 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
 
 def _ones_above(X, min_value):
     """A one for each entry above min_value, and nothing of the others, which a metric of one's own would count."""
-    kept = is_above(X.data, min_value)
-    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr]
-    return sp.csr_array((np.ones(indptr[-1], np.int8), X.indices[kept], indptr), shape=X.shape)
+    kept = entries(X, is_above(X.data, min_value))
+    kept.data = np.ones(kept.nnz, np.int8)
+    return kept
 
 
 def mean_validation_score(model, fold_in, held_out, processes):

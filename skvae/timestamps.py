@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .columns import check_same_cells
-from .matrix import intact, row_sliceable
+from .matrix import intact, row_sliceable, users_of_entries
 from .missing import is_missing
 
 TIMES_OF_ENCODER = (
@@ -64,21 +64,23 @@ def are_from(at, times):
     """
     if times is None:
         raise ValueError(f"at={at!r} cuts by time: pass timestamps too.")
-    if at != at:
+    if is_missing(at) or at != at:
         raise ValueError(f"at={at!r} is no moment: pass a date, or a number in the unit of timestamps.")
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):
         try:
-            moment = np.datetime64(_without_zone(at), "us")
+            moment = np.datetime64(_in_utc(at), "us")
         except ValueError as error:
             raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
         moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
-    elif isinstance(at, bool) or not isinstance(at, numbers.Real):
+    elif isinstance(at, (bool, np.timedelta64)) or not isinstance(at, numbers.Real):
         raise TypeError(f"at must be a number in the unit of timestamps, or a date, got {at!r}.")
     if times.dtype.kind == "m" or (times.dtype.kind == "M" and moment is at):
         raise TypeError(
             f"at={at!r} cannot be compared with timestamps of {times.dtype}: pass a date, or make them numbers."
         )
+    if not len(times):
+        raise ValueError(f"at={at!r} cuts interactions by time, and X holds none.")
     hidden = times >= moment
     if hidden.all() or not hidden.any():
         first, last = times.min(), times.max()
@@ -91,7 +93,7 @@ def are_from(at, times):
     return hidden
 
 
-def _without_zone(at):
+def _in_utc(at):
     """A moment in UTC, without its zone."""
     if isinstance(at, str):
         with suppress(ValueError):  # NumPy reads other forms, such as a year and a month
@@ -101,7 +103,7 @@ def _without_zone(at):
 
 def _times_of(X, timestamps):
     """The timestamp of each entry of X, of shape (nnz,)."""
-    users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    users = users_of_entries(X)
     if sp.issparse(timestamps):
         stored = sp.coo_array(timestamps)
         cells = stored.row.astype(np.int64) * X.shape[1] + stored.col
@@ -129,6 +131,4 @@ def _plain(times):
     """Objects, as pandas has what may be missing and datetimes with a zone, in a type of NumPy."""
     if any(map(is_missing, times)):
         raise ValueError(NOT_FINITE)
-    return np.array(
-        [np.datetime64(_without_zone(time), "us") if isinstance(time, datetime.date) else time for time in times]
-    )
+    return np.array([np.datetime64(_in_utc(time), "us") if isinstance(time, datetime.date) else time for time in times])

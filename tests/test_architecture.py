@@ -26,25 +26,28 @@ ARROWS = {
     "columns": {"wrappers"},
     "matrix": {"columns", "matrix_checks"},
     "matrix_checks": {"columns", "core"},
-    "metrics": {"core", "matrix", "parameters", "ranked_item_checks"},
-    "ranked_item_checks": {"matrix", "matrix_checks"},
-    "reranking": {"matrix_checks", "parameters", "ranked_item_checks"},
+    "metrics": {"core", "matrix", "parameters", "item_checks"},
+    "item_checks": {"matrix", "matrix_checks"},
+    "reranking": {"matrix_checks", "parameters", "item_checks"},
     "ids": set(),
     "events": {"ids", "tables"},
     "merging": {"core", "events", "ids"},
     "datasets": {"core"},
     "parameters": set(),
-    "ranking": {"columns", "core", "matrix", "matrix_checks", "parameters"},
+    "ranking": {"columns", "core", "item_checks", "matrix", "matrix_checks", "parameters"},
     "timestamps": {"columns", "matrix", "missing"},
-    "hiding": {"columns", "core", "matrix", "matrix_checks", "timestamps"},
+    "hiding": {"columns", "core", "matrix", "matrix_checks", "parameters", "timestamps"},
+    "fitted_users": {"core", "hiding", "matrix", "model_selection"},
     "interactions": {"core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
-    "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "ranked_item_checks", "ranking"},
-    "evaluation": {"core", "fit_identity", "hiding", "matrix", "matrix_checks", "scoring", "wrappers"},
-    "explanations": {"matrix", "ranking"},
+    "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},
+    "evaluation": {"core", "fit_identity", "fitted_users", "hiding", "matrix", "matrix_checks", "parameters"}
+    | {"scoring", "wrappers"},
+    "explanations": {"item_checks", "matrix", "ranking"},
     "recommender": {
         "core",
         "explanations",
+        "fitted_users",
         "hiding",
         "matrix",
         "columns",
@@ -59,7 +62,7 @@ ARROWS = {
     "preprocessing": {
         "events",
         "ids",
-        "matrix",
+        "item_checks",
         "merging",
         "parameters",
         "recommended_tables",
@@ -67,8 +70,18 @@ ARROWS = {
         "tables",
     },
     "popularity": {"callbacks", "matrix", "recommender"},
-    "items": {"columns", "matrix", "parameters", "ranking", "recommender", "wrappers"},
-    "linear": {"callbacks", "core", "fit_identity", "items", "linear_search", "matrix", "memory", "parameters"}
+    "items": {"columns", "item_checks", "parameters", "ranking", "recommender", "wrappers"},
+    "linear": {
+        "callbacks",
+        "core",
+        "fit_identity",
+        "fitted_users",
+        "items",
+        "linear_search",
+        "matrix",
+        "memory",
+        "parameters",
+    }
     | {"ranking", "recommender"},
     "linear_search": {"core", "hiding", "matrix", "model_selection", "scoring"},
     "memory": {"core", "linear_search", "matrix"},
@@ -76,8 +89,8 @@ ARROWS = {
     "fit_identity": {"core"},
     "blend_normalizations": set(),
     "blend_members": {"columns", "core", "ranking", "recommender"},
-    "blend": {"blend_members", "callbacks", "fit_identity", "core", "hiding", "linear", "model_selection"}
-    | {"multdae", "multvae", "blend_normalizations"}
+    "blend": {"blend_members", "callbacks", "fit_identity", "core", "fitted_users", "hiding", "linear"}
+    | {"model_selection", "multdae", "multvae", "blend_normalizations"}
     | {"items", "parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {
@@ -115,7 +128,8 @@ ARROWS = {
         "recvae",
     },
     "saving": {"__version__", "core", "saved_state"},
-    "plotting": {"columns", "evaluation", "hiding", "matrix", "matrix_checks", "missing", "ranking", "scoring"},
+    "plotting": {"columns", "evaluation", "hiding", "item_checks", "matrix", "matrix_checks", "missing"}
+    | {"ranking", "scoring"},
     "export": {"__version__", "autoencoder", "blend", "core", "linear", "blend_normalizations", "popularity"}
     | {"parameters"},
     # old names of public modules

@@ -370,9 +370,11 @@ def test_a_subclass_is_explained_by_its_own_decision_function(estimator, X):
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        ([3, 4], r"items must be item indices of shape \(n_users, m\), .* for each of the 2 users of X; got shape"),
-        ([[3]], r"of the 2 users of X; got shape \(1, 1\) and dtype int64"),
-        ([[0.5], [1.0]], "and dtype float64"),
+        ([3, 4], r"items must be integer item indices of shape \(n_users, k\), got dtype int64 with shape \(2,\)"),
+        ([[3]], "items has 1 rows, X has 2 users: pass one row for each"),
+        ([[0.5], [1.0]], "got dtype float64"),
+        ([[3], [4, 5]], "as many ranks for each user: fill up with -1"),
+        (np.ma.array([[3], [4]], mask=[[0], [1]]), "masked"),
         ([[3], [200]], "items holds item 200; X has items 0 to 199"),
         ([[3], [-2]], "items holds item -2; X has items 0 to 199, and -1 stands for none"),
     ],

@@ -182,11 +182,9 @@ def test_the_adapter_of_implicit_is_recommended_by_evaluated_searched_and_blende
     popularity = PopularityRecommender().fit(X[:400])
     assert evaluate(search, X[400:]).mean["ndcg@100"] > evaluate(popularity, X[400:]).mean["ndcg@100"]
     assert skvae.recommend(search, X[400:], k=3)[0].shape == (100, 3)
-    for blend in (
-        BlendRecommender([("als", model), ("popularity", popularity)]),
-        BlendRecommender([("als", search.best_estimator_), ("popularity", popularity)], prefit=True),
-    ):
-        assert blend.fit(X[:400]).recommend(X[400:], k=3)[0].shape == (100, 3)
+    fitted = BlendRecommender([("als", search.best_estimator_), ("popularity", popularity)], prefit=True)
+    for blend in (BlendRecommender([("als", model), ("popularity", popularity)]).fit(X[:400]), fitted.fit(X[400:])):
+        assert blend.recommend(X[400:], k=3)[0].shape == (100, 3)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -195,15 +195,15 @@ def test_a_callback_that_interrupts_is_torn_down_and_its_epoch_counts(estimator,
     assert same_weights(model, estimator.set_params(max_iter=3).fit(users))
 
 
-def test_an_interrupt_waits_for_the_next_check_and_the_handler_is_put_back():
+def test_an_interrupt_waits_until_it_is_passed_on_and_the_handler_is_put_back():
     handler, done = signal.getsignal(signal.SIGINT), []
 
     def block():
         with Interrupts() as interrupts:
             signal.raise_signal(signal.SIGINT)
             done.append("after the signal")
-            interrupts.check()
-            done.append("after the check")
+            interrupts.pass_on()
+            done.append("after it was passed on")
 
     with pytest.raises(KeyboardInterrupt):
         block()
@@ -211,7 +211,7 @@ def test_an_interrupt_waits_for_the_next_check_and_the_handler_is_put_back():
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_an_interrupt_after_the_last_check_is_passed_on_at_the_end():
+def test_an_interrupt_that_nobody_passed_on_is_passed_on_at_the_end():
     done = []
 
     def block():

@@ -135,9 +135,15 @@ def strong(X):
     return np.hstack([split.train.toarray().ravel(), split.test.toarray().ravel(), split.items]).astype(float)
 
 
+def prefit_blend():
+    """Of members that do not know on whom they were fitted."""
+    popularity = skvae.PopularityRecommender(store_user_hashes=False)
+    members = [("popularity", popularity), ("ease", skvae.EASERecommender(store_user_hashes=False))]
+    return skvae.BlendRecommender([(name, member.fit(COUNTS)) for name, member in members], prefit=True)
+
+
 def blended(X_val):
-    members = [("popularity", MODEL), ("ease", EASE)]
-    return skvae.BlendRecommender(members, prefit=True).fit(COUNTS, X_val=X_val).weights_
+    return prefit_blend().fit(COUNTS, X_val=X_val).weights_
 
 
 # every public function that takes a matrix, as an array that can be compared; those of an estimator convert to float32
@@ -723,8 +729,7 @@ def test_validation_users_as_y_are_told_of_X_val():
 
 
 def test_a_swapped_pair_of_validation_users_is_warned_of():
-    members = [("popularity", MODEL), ("ease", EASE)]
-    blend = skvae.BlendRecommender(members, prefit=True)
+    blend = prefit_blend()
     with pytest.warns(UserWarning, match="pair .fold_in, held_out.; are the two swapped"):
         blend.fit(COUNTS, X_val=(HELD_OUT, FOLD_IN))
     blend.fit(COUNTS, X_val=(FOLD_IN, HELD_OUT))

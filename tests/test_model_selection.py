@@ -474,7 +474,7 @@ def test_a_size_that_is_none_is_named(size):
 
 
 def test_a_fraction_that_is_nan_raises():
-    with pytest.raises(ValueError, match="held_out_fraction == nan, must be > 0 and < 1"):
+    with pytest.raises(ValueError, match="held_out_fraction must be finite, got nan"):
         fold_in_split(X, held_out_fraction=float("nan"))
 
 

@@ -1,7 +1,7 @@
 """Schedules of beta, the weight of the KL term. Another schedule is one more class.
 
 A schedule has ``weight(update)``, beta at an update, counted from 0 at the first one and never restarted at an epoch,
-and ``final``, what beta comes to: early stopping waits for it.
+and ``final``, the value that beta reaches: early stopping waits for it.
 """
 
 

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-TERMS_PER_EPOCH = 3  # a pass over all weights each: as good as a term an update, at less of its cost
+TERMS_PER_EPOCH = 3  # a pass over all weights each: as good as one term per update, at less of its cost
 
 
 class MovingAverage:

@@ -59,12 +59,12 @@ class SparseBatch:
         return len(self.offsets) - 1
 
     def sum_per_user(self, values):
-        """Sum one value an interaction into one value a user, of shape (n_users,)."""
+        """Sum one value per interaction into one value per user, of shape (n_users,)."""
         # in a fixed order on every device, which index_add_ is not
         return torch.segment_reduce(values, "sum", offsets=self.offsets)
 
     def mean_of_users(self, values):
-        """Mean of one value a user, over those who count."""
+        """Mean of one value per user, over those who count."""
         return values[: len(values) - self.n_padding].mean()
 
     def normalized(self):
@@ -158,6 +158,11 @@ class UserRows:
         lengths = self._lengths(self.non_empty()).double()
         return math.ceil(n_users * lengths.mean() + 3 * math.sqrt(n_users) * lengths.std(correction=0))
 
+    @cached_property
+    def n_non_empty(self):
+        """Number of users with an interaction."""
+        return len(self.non_empty())
+
     def non_empty(self):
         """Row numbers of the users with an interaction, int64 tensor."""
         return self.users[self._lengths(self.users) > 0]
@@ -200,7 +205,7 @@ class UserRows:
         users = self.non_empty()
         users = users[torch.randperm(len(users), generator=generator, device=generator.device)]
         lengths = self._lengths(users).split(batch_size)
-        n_interactions = torch.stack([part.sum() for part in lengths]).tolist()  # one wait for a GPU, not one a batch
+        n_interactions = torch.stack([part.sum() for part in lengths]).tolist()  # one wait for a GPU, not one per batch
         return list(zip(users.split(batch_size), n_interactions, strict=True))
 
     def blocks(self, block_size):

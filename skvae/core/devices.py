@@ -55,6 +55,11 @@ def is_half_precision(precision, device):
     return precision == "bfloat16" or (precision == "auto" and _multiplies_bfloat16(device))
 
 
+def product_dtype(half_precision):
+    """torch.dtype of the products with the decoder's item matrix."""
+    return torch.bfloat16 if half_precision else torch.float32
+
+
 def _multiplies_bfloat16(device):
     """Whether a device is known to multiply bfloat16 in hardware."""
     if device.type == "cuda":

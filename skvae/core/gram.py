@@ -8,7 +8,7 @@ import torch
 
 from .processes import ALONE
 
-# Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 12 bytes an entry,
+# Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 12 bytes per entry,
 # 60 MB of 20 000 items.
 ITEMS_PER_BLOCK = 256
 

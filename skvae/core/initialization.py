@@ -53,7 +53,7 @@ def near_svd(network, rows, generator):
         On the CPU.
     """
     xavier(network, rows, generator)
-    n_vectors = vectors_near_svd(width_of(network), len(rows.non_empty()), rows.n_items)
+    n_vectors = vectors_near_svd(width_of(network), rows.n_non_empty, rows.n_items)
     vectors, _ = singular_vectors(rows, n_vectors, generator)
     _begin_with(network, rows, vectors, vectors)
 
@@ -79,7 +79,7 @@ def near_ease(network, rows, generator):
         On the CPU.
     """
     xavier(network, rows, generator)
-    n_users, width = len(rows.non_empty()), width_of(network)
+    n_users, width = rows.n_non_empty, width_of(network)
     vectors, squares = singular_vectors(rows, vectors_near_ease(width, n_users, rows.n_items), generator)
     squares = squares * rows.n_interactions / n_users  # of rows as long as the mean one
     _begin_with(network, rows, *item_factors(vectors, squares / (squares + L2), width, generator))
@@ -104,7 +104,7 @@ def vectors_near_ease(width, n_users, n_items):
 def _begin_with(network, rows, left, right):
     """Move a network near ``b + c right left' x / |x|``."""
     encoder, decoder, n_vectors = network.encoder, network.decoder, left.shape[1]
-    logit_scale = (rows.n_interactions / len(rows.non_empty())) ** 0.5
+    logit_scale = (rows.n_interactions / rows.n_non_empty) ** 0.5
     encoder.item_weight[:, :n_vectors] = (2 * logit_scale) ** 0.5 * left
     decoder.item_weight[:, :n_vectors] = (logit_scale / 2) ** 0.5 * right
     for layer in chain(encoder.layers, decoder.layers):
@@ -156,7 +156,7 @@ def _means_over_users(matrix, rows, added):
     places = added.cumsum(0) - 1
     sums, n_users = matrix.new_zeros(int(added.sum()), matrix.shape[1]), matrix.new_zeros(int(added.sum()))
     total, n_total = matrix.new_zeros(matrix.shape[1]), 0
-    for users in rows.non_empty().split(users_per_block(rows.n_items)):
+    for users in rows.non_empty().split(users_per_pass(rows.n_items)):
         batch = rows.batch(users)
         known = (~added[batch.items]).to(batch.values.dtype)
         n_known = batch.sum_per_user(known)
@@ -235,7 +235,7 @@ def _signs(vectors):
     return vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
 
 
-def users_per_block(n_items):
+def users_per_pass(n_items):
     """Users whose codes are held at once."""
     return max(USERS_PER_BLOCK, n_items // ITEMS_PER_USER_OF_BLOCK)
 
@@ -244,7 +244,7 @@ def _gram_product(rows, matrix):
     """X'X times a matrix M, of the L2-normalised rows X: the gradient of half the squared length of the codes X M."""
     matrix = matrix.detach().requires_grad_()
     with torch.enable_grad():
-        for users in rows.non_empty().split(users_per_block(rows.n_items)):
+        for users in rows.non_empty().split(users_per_pass(rows.n_items)):
             codes = FLOAT32.sum_of_rows(matrix, rows.batch(users).normalized())
             codes.backward(codes.detach())
             del codes  # or this block would be held until the next is there

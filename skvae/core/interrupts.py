@@ -2,13 +2,14 @@
 
 import signal
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 from .processes import ALONE
 
 
 class Interrupts:
-    """A context in which a Ctrl-C waits for the next `check`, or for the end of the context.
+    """A context in which a Ctrl-C waits for the next `pass_on`, or for the end of the context.
 
     A second one is not put off: ``impatient`` then says that something may have been done by halves. Outside the main
     thread, and where a Ctrl-C is ignored or ends the process, nothing is changed.
@@ -16,7 +17,7 @@ class Interrupts:
     Parameters
     ----------
     processes : Alone or ProcessGroup
-        A Ctrl-C in one of them is one in all, at the same `check`.
+        A Ctrl-C in one of them is one in all, at the end of the context.
     """
 
     def __init__(self, processes=ALONE):
@@ -35,9 +36,7 @@ class Interrupts:
     def __exit__(self, kind, *exception):
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
-        if kind is None:
-            self.check()
-        else:
+        with self.processes.agreed() if kind is None else nullcontext():
             self.pass_on()
 
     def _put_off(self, *arguments):
@@ -50,11 +49,6 @@ class Interrupts:
     def has_arrived(self):
         """Whether a Ctrl-C waits."""
         return self._arrived is not None
-
-    def check(self):
-        """`pass_on`, in all processes where one of them has something."""
-        with self.processes.agreed():
-            self.pass_on()
 
     def pass_on(self):
         """Let the handler from before have the Ctrl-C that arrived: Python's own raises KeyboardInterrupt."""

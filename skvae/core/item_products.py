@@ -55,10 +55,6 @@ class ItemProducts:
         """The products that an update takes for its batch."""
         return self
 
-    def columns(self, batch):
-        """A batch in the columns of the logits."""
-        return batch
-
     @classmethod
     def for_inference(cls, decoder, half_precision):
         """In float32, or by a copy in bfloat16 of what the decoder's item matrix is now."""
@@ -104,7 +100,7 @@ class ItemProducts:
         """What the likelihood's log_prob gives of hidden W' + bias, for a gradient."""
         if not self.takes_at_once(len(bias)):
             return _LogProbInTiles.apply(hidden, weight, bias, self, likelihood, batch)
-        batch, in_single = self.columns(batch), self.half_weight is not None and not takes_bfloat16(likelihood)
+        in_single = self.half_weight is not None and not takes_bfloat16(likelihood)
         if has_part(likelihood, "residuals") and not in_single:
             return _LogProb.apply(hidden, weight, bias, self, likelihood, batch)
         logits = self.logits(hidden, weight, bias)

@@ -80,15 +80,16 @@ def is_dual(n_users, n_items, n_interactions, dense=True):
 def _dual(gram, penalties, device, bound, dense):
     """The dual form where it is the quicker one, and exact enough."""
     users, processes = gram.users, gram.processes
-    if gram.kept is not None or not is_dual(*users.shape, users.nnz, dense):
+    n_users, n_items = users.shape
+    if gram.kept is not None or not is_dual(n_users, n_items, users.nnz, dense):
         return None
     scaled = scaled_users(users, penalties)
     of_users = Gram(scaled.T.tocsr(), processes=processes)
-    kernel = _inverse(of_users, np.ones(users.shape[0]), device)
+    kernel = _inverse(of_users, np.ones(n_users), device)
     if kernel is None:
         return None
     dual = DualRegression(scaled, penalties, kernel, bound)
-    is_exact = processes.by_first(_is_inverse, dual, Gram(scaled), np.ones(len(penalties)))
+    is_exact = processes.by_first(_is_inverse, dual, Gram(scaled), np.ones(n_items))
     return dual if is_exact else None
 
 

@@ -48,7 +48,7 @@ class SampledProducts(ItemProducts):
     optimizer : Adam
         Gives the rows of an update, and takes their gradients.
     n_drawn : int
-        Items a batch, besides those that its users have.
+        Items per batch, besides those that its users have.
     half_weight : bfloat16 tensor of shape (n_items, width), default=None
         As in `ItemProducts`, for validation.
     """
@@ -88,16 +88,11 @@ class _ProductsOfBatch(ItemProducts):
         self.products, self.items, self.n_own = products, items, n_own
         self.item_columns, self.item_weights = columns, weights
 
-    def columns(self, batch):
-        own = self.item_columns[batch.place.interactions]
-        return replace(batch, items=own, n_items=len(self.items), item_weights=self.item_weights)
-
     def sum_of_rows(self, weight, batch):
         if not torch.is_grad_enabled():
             return super().sum_of_rows(weight, batch)
         rows = self._rows(weight, self.items[: self.n_own])
-        batch = replace(batch, items=self.item_columns[batch.place.interactions], n_items=self.n_own)
-        return ItemProducts(rows.update).sum_of_rows(rows.weight, batch)
+        return ItemProducts(rows.update).sum_of_rows(rows.weight, self._in_columns(batch, n_items=self.n_own))
 
     def log_prob(self, hidden, weight, bias, likelihood, batch):
         rows, biases = self._rows(weight, self.items), self._rows(bias, self.items)
@@ -106,7 +101,11 @@ class _ProductsOfBatch(ItemProducts):
             products.half_weight = rows.weight.detach().to(self.half_weight.dtype)
         products.buffer = self.products.buffer_for(len(hidden), len(self.items), products.factor(rows.weight.detach()))
         bias = _Updated.apply(biases.weight, biases)
-        return products.log_prob(hidden, rows.weight, bias, likelihood, self.columns(batch))
+        batch = self._in_columns(batch, n_items=len(self.items), item_weights=self.item_weights)
+        return products.log_prob(hidden, rows.weight, bias, likelihood, batch)
+
+    def _in_columns(self, batch, **others):
+        return replace(batch, items=self.item_columns[batch.place.interactions], **others)
 
     def _rows(self, matrix, items):
         return self.products.optimizer.rows(matrix, items)

@@ -1,6 +1,6 @@
 """Likelihoods of a user's interactions given the decoder's output (Liang et al., 2018, section 2.1).
 
-A likelihood has ``log_prob(logits, batch)``, one value a user, and ``mean(logits)``; it may have
+A likelihood has ``log_prob(logits, batch)``, one value per user, and ``mean(logits)``; it may have
 ``intercept(rows)``, the logits that a training begins with. One that ``takes_item_weights`` can be
 given some of the items, which stand for all of them by ``batch.item_weights``. One that ``takes_unknown``
 leaves an item of value 0 in the batch out, as neither had nor not had; the built-in ones do so by its
@@ -193,7 +193,7 @@ class Logistic(_SumOverItems):
     def intercept(self, rows):
         """Most likely logits where all users get the same, each item had and not had once more, shape (n_items,)."""
         counts, _ = _item_sums(rows)
-        return torch.logit((counts + 1) / (len(rows.non_empty()) + 2))
+        return torch.logit((counts + 1) / (rows.n_non_empty + 2))
 
 
 class Gaussian(_SumOverItems):
@@ -226,7 +226,7 @@ class Gaussian(_SumOverItems):
     def intercept(self, rows):
         """Most likely output where all users get the same, shape (n_items,)."""
         counts, totals = _item_sums(rows)
-        return self.alpha * totals / (len(rows.non_empty()) + (self.alpha - 1) * counts)
+        return self.alpha * totals / (rows.n_non_empty + (self.alpha - 1) * counts)
 
 
 LIKELIHOODS: dict[str, Any] = {"multinomial": Multinomial, "logistic": Logistic, "gaussian": Gaussian}

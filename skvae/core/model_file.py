@@ -46,7 +46,7 @@ def write_arrays(path, arrays, texts):
     Raises
     ------
     ValueError
-        Where the header comes to more than `MAX_HEADER` bytes.
+        Where the header has more than `MAX_HEADER` bytes.
     """
     entries, end = {}, 0
     for number, (name, array) in enumerate(arrays.items()):

@@ -78,7 +78,7 @@ class NegativeELBO:
     .. math:: -E_{q(z|x)}[\log p(x|z)] + \beta\, KL(q(z|x) \| p(z))
 
     (Liang et al., "Variational Autoencoders for Collaborative Filtering", WWW 2018, equation 8),
-    with one draw of z a user.
+    with one draw of z per user.
 
     Parameters
     ----------

@@ -12,9 +12,8 @@ ROWS_INVERTED = 1500  # no power of two, of which the rows get into each other's
 
 
 @torch.no_grad()
-def product_rate(n_users, width, n_items, half_precision, device):
+def product_rate(n_users, width, n_items, dtype, device):
     """Operations a second of the product of a batch's hidden layer with some items: twice the multiplications."""
-    dtype = torch.bfloat16 if half_precision else torch.float32
     hidden, factor = (torch.ones(n, width, dtype=dtype, device=device) for n in (n_users, n_items))
     out = torch.empty(n_users, n_items, dtype=dtype, device=device)
     return 2 * n_users * width * n_items / _seconds(lambda: torch.mm(hidden, factor.T, out=out), device)

@@ -24,10 +24,6 @@ class Alone:
         """Whether this is the process that prints, calls callbacks and writes files."""
         return self.rank == 0
 
-    def own(self, n):
-        """Slice of n users that is this process's, as large as those of the others or smaller by one."""
-        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
-
     def rows_of(self, X):
         """The users of a CSR matrix that are this process's."""
         return X
@@ -75,10 +71,10 @@ class ProcessGroup(Alone):
         self._devices = [backend.partition(":")[0] for backend in backends.split(",")]
 
     def rows_of(self, X):
-        return X[self.own(X.shape[0])]
+        return X[self._own(X.shape[0])]
 
     def share(self, batch):
-        users = self.own(batch.n_users)
+        users = self._own(batch.n_users)
         weight = (users.stop - users.start) / batch.n_users
         # of fewer users than processes some get one that weighs nothing: they take part in all sums
         return batch.part(users if weight else slice(0, 1)), weight
@@ -137,6 +133,10 @@ class ProcessGroup(Alone):
                     f"The {self.size} processes of the group do not fit the same: {'; '.join(differences)}. Give each "
                     "of them the same estimator and all of X; each takes its share of the users itself."
                 )
+
+    def _own(self, n):
+        """Slice of n users that is this process's, as large as those of the others or smaller by one."""
+        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
     def _report(self, error):
         """Tell the others of an error, or None, and raise where one of them has one."""

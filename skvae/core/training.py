@@ -20,7 +20,7 @@ from .updates import updates_of
 
 @dataclass
 class History:
-    """What a training did, a list entry an epoch.
+    """What a training did, one list entry per epoch.
 
     ``best_epoch`` counts from 1 and is the last epoch where nothing was validated. ``interrupt`` is
     the KeyboardInterrupt that ended the training after its first epoch, ``restored`` whether the
@@ -130,7 +130,7 @@ class Training:
         self.products = _products(self.network, rows, settings, self.optimizer, processes.size)
         self._average = self._best_weights = None
         if settings.averaging_epochs:
-            n_updates = objective.n_passes * -(-len(rows.non_empty()) // settings.batch_size)
+            n_updates = objective.n_passes * -(-rows.n_non_empty // settings.batch_size)
             self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
         self._position = Position()
         self._updates = updates_of(
@@ -241,7 +241,7 @@ class Training:
         return is_last
 
     def _update_all(self, interrupts, checkpoint):
-        """All passes over the users; returns the mean loss a user and the last beta, and counts updates."""
+        """All passes over the users; returns the mean loss per user and the last beta, and counts updates."""
         position = self._position
         self.products.refresh(self.network.decoder.item_weight)
         try:

@@ -13,7 +13,7 @@ def updates_of(objective, rows, products, optimizer, processes, generator, batch
     """Those of a `Training`, which gives its own parts; see `Updates`."""
     arguments = objective, rows, products, optimizer, processes, generator
     can_replay = objective.can_replay and products.takes_at_once(rows.n_items) and processes is ALONE
-    if rows.offsets.is_cuda and can_replay and len(rows.non_empty()) >= batch_size:
+    if rows.offsets.is_cuda and can_replay and rows.n_non_empty >= batch_size:
         return ReplayedUpdates(batch_size, *arguments)
     return Updates(*arguments)
 

@@ -19,7 +19,7 @@ def make_interactions(n_users=1000, n_items=200, *, n_groups=4, density=0.1, ran
     n_users, n_items : int, default=1000, 200
     n_groups : int, default=4
     density : float, default=0.1
-        Interactions a user in the mean, as a share of n_items, in (0, 1].
+        Mean number of interactions per user, as a share of n_items, in (0, 1].
     random_state : int, RandomState instance or None, default=None
 
     Returns

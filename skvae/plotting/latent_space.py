@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from ..matrix import item_indices
+from ..item_checks import item_indices
 from .axes import draw_legend, legend_place, new_axes
 from .labels import label_array, read_labels
 

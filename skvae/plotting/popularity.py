@@ -1,9 +1,6 @@
 """Where recommendations go: to the most popular items, or beyond."""
 
-import numbers
-
 import numpy as np
-from sklearn.utils import check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ..columns import column_names
@@ -75,7 +72,7 @@ class PopularityDisplay:
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
             The users who get recommendations.
         k : int, default=10
-            Recommendations a user.
+            Recommendations per user.
         item_counts : array of shape (n_items,), default=None
             Popularity: interactions of each item, such as ``item_counts_`` of a
             PopularityRecommender fitted on the training users. None counts those in X.
@@ -99,7 +96,6 @@ class PopularityDisplay:
             numbers of at least 0, or there is no interaction to rank the items by.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        check_scalar(k, "k", numbers.Integral, min_val=1)
         X = row_sliceable(X)
         items, _ = recommend(estimator, X, k)
         recommendations = np.bincount(items[items >= 0], minlength=X.shape[1])

@@ -1,4 +1,6 @@
-"""Checked ranked items, as `recommend` returns them, and checked vectors that describe items."""
+"""Checked item indices, ranked items as `recommend` returns them, and vectors that describe items."""
+
+from collections.abc import Set
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,6 +11,57 @@ from .matrix import as_csr, dense_values
 from .matrix_checks import check_not_masked
 
 MOST_RANKS = 2**31 - 1
+
+
+def item_indices(indices, name, n_items, for_each_user=""):
+    """Checked item indices.
+
+    Parameters
+    ----------
+    indices : array of int of shape (n,)
+    name : str
+        What the error calls them.
+    n_items : int
+    for_each_user : str, default=""
+        Said to somebody who passes items of each user: what does that.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        Where they are not integers, not one-dimensional or out of range.
+    """
+    if isinstance(indices, Set):
+        raise ValueError(f"{name} must be a list or array of item indices, got a set, which has no order.")
+    check_not_masked(indices, name)
+    try:
+        indices = np.asarray(indices)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a one-dimensional array of item indices, got lists in a list{for_each_user}."
+        ) from None
+    if indices.dtype.kind in "USO" and any(isinstance(index, (str, bytes)) for index in indices.flat):
+        raise ValueError(
+            f"{name} holds text, such as {str(indices.flat[0])!r}: it takes column numbers of X, which "
+            "InteractionEncoder.item_indices gives for ids."
+        )
+    if indices.ndim != 1 or (len(indices) and not np.issubdtype(indices.dtype, np.integer)):
+        remedy = "; for a boolean mask pass np.flatnonzero(mask)" if indices.dtype.kind == "b" else ""
+        remedy = f", such as [{indices}]" if indices.ndim == 0 and indices.dtype.kind in "iu" else remedy
+        remedy = for_each_user if indices.ndim == 2 else remedy
+        raise ValueError(
+            f"{name} must be a one-dimensional array of item indices, got dtype {indices.dtype} with "
+            f"shape {indices.shape}{remedy}."
+        )
+    if len(indices) and not (indices.min() >= 0 and indices.max() < n_items):
+        wrong, none = indices.max(), ""
+        if indices.min() < 0:
+            wrong, none = indices.min(), ", and -1 stands for none, such as an id that an encoder does not know"
+        raise ValueError(f"{name} holds item {wrong}; X has items 0 to {n_items - 1}{none}.")
+    return indices.astype(np.int64)
 
 
 def as_ranked(items):

@@ -1,0 +1,111 @@
+"""Users that a model was fitted on, known again by the hashes of their items."""
+
+import numpy as np
+
+from .core.user_warnings import warn_user
+from .hiding import user_hashes
+from .matrix import count_interactions
+from .model_selection import MIN_INTERACTIONS
+
+FEW_ITEMS = 20  # with fewer items, new users often have the same items by chance
+
+
+def most_are_fitted(hashes, is_fitted):
+    """Whether most of some users are users of a fit; those with the same items are one.
+
+    Where few sets of items are possible, everyone has one that was seen.
+
+    Parameters
+    ----------
+    hashes : uint64 array of shape (n_users,)
+        Of their sets of items.
+    is_fitted : bool array of shape (n_users,)
+
+    Returns
+    -------
+    str
+        Such as "3 of 4"; empty where most are not.
+    """
+    distinct = np.unique(hashes, return_index=True)[1]
+    n_fitted = np.count_nonzero(is_fitted[distinct])
+    return f"{n_fitted} of {len(distinct)}" if len(distinct) > 1 and 2 * n_fitted > len(distinct) else ""
+
+
+def warn_of_validation(n_fold_in, n_held_out, most):
+    """Warn where X_val looks like something else than users who are new to the model.
+
+    Parameters
+    ----------
+    n_fold_in, n_held_out : int
+        Interactions of its two parts.
+    most : str
+        As `most_are_fitted` gives it.
+    """
+    if n_fold_in < n_held_out:
+        warn_user(
+            f"The fold-in of X_val has {n_fold_in} interactions, and more are held out, {n_held_out}: X_val is a pair "
+            "(fold_in, held_out); are the two swapped?"
+        )
+    if most:
+        warn_user(
+            f"Most users of X_val are users of X, {most}: the best epoch, or the weights of a blend, would be chosen "
+            "on items that the model is fitted on. Pass users that X does not have."
+        )
+
+
+def warn_of_fitted_members(pairs, X):
+    """Warn where members of a blend were fitted on most of the users on whom its weights are learned.
+
+    Parameters
+    ----------
+    pairs : list of (str, fitted estimator)
+    X : csr_array of shape (n_users, n_items)
+    """
+    if X.shape[1] < FEW_ITEMS:
+        return
+    hashes = user_hashes(X)
+    for name, member in pairs:
+        known = getattr(member, "_user_hashes", None)
+        most = "" if known is None else most_are_fitted(hashes, np.isin(hashes, known))
+        if most:
+            warn_user(
+                f"The member {name!r} was fitted on most of the users on whom weights are learned, {most}, and seems "
+                "better than it is: pass users that no member was fitted on."
+            )
+
+
+def warn_of_users_again(model, X):
+    """Warn where most users of a partial_fit that adds them are users that the model has already.
+
+    Parameters
+    ----------
+    model : fitted BaseRecommender
+    X : csr_array of shape (n_users, n_items)
+    """
+    if getattr(model, "_user_hashes", None) is None or X.shape[1] < FEW_ITEMS:
+        return
+    hashes = user_hashes(X[count_interactions(X) >= MIN_INTERACTIONS])
+    most = most_are_fitted(hashes, model._were_fitted(hashes))
+    if most:
+        warn_user(
+            f"partial_fit adds users, and {type(model).__name__} has most users of X already, {most}: they count twice "
+            "now. Pass new users alone; where histories have grown, fit again on all of them."
+        )
+
+
+def all_hashes(estimator, hashes):
+    """Hashes of the users of before and of more users.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Which may know those of before.
+    hashes : uint64 array of shape (n_users,), or None
+
+    Returns
+    -------
+    uint64 array, or None
+        None where either are not known.
+    """
+    before = getattr(estimator, "_user_hashes", None)
+    return None if before is None or hashes is None else np.union1d(before, hashes)
