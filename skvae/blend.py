@@ -9,7 +9,7 @@ from sklearn.utils import Bunch, gen_batches, get_tags
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .blend_members import check_columns, check_members, fit_members, for_refit, kept_members, kept_pairs
+from .blend_members import are_pairs, check_columns, check_members, fit_members, for_refit, kept_members, kept_pairs
 from .blend_normalizations import NORMALIZATIONS
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
@@ -309,7 +309,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        members = [member for member in kept_members(self._pairs()) if hasattr(member, "__sklearn_tags__")]
+        pairs = self._pairs() if are_pairs(self._pairs()) else []  # others are refused by fit
+        members = [member for member in kept_members(pairs) if hasattr(member, "__sklearn_tags__")]
         tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in members)
         return tags
 

@@ -72,7 +72,7 @@ def check_members(blend, pairs):
     ------
     TypeError, ValueError, NotFittedError
     """
-    if not (isinstance(pairs, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs)):
+    if not are_pairs(pairs):
         raise TypeError(f"estimators must be a list of (name, estimator) pairs, got {pairs!r}.")
     if not kept_members(pairs):
         raise ValueError(f"estimators holds no member to blend, got {pairs!r}: name at least one.")
@@ -92,6 +92,20 @@ def check_members(blend, pairs):
             raise TypeError(
                 f"The member {name!r}, {member!r}, has no fit: fit it in its own way, and pass it with prefit=True."
             )
+
+
+def are_pairs(pairs):
+    """Whether these are pairs, such as (name, estimator).
+
+    Parameters
+    ----------
+    pairs : object
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(pairs, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs)
 
 
 def check_columns(blend, pairs, table):

@@ -144,8 +144,7 @@ class InverseMonitor:
     def __call__(self, gram, squares, setting, dense=True):
         """B of a setting, as ``solve`` takes and returns it."""
         self.n_begun += 1
-        of_inverse = {name: value for name, value in setting._asdict().items() if name != "item_exponent"}
-        self._print(f"inverse {self.n_begun}/{self.n_inverses}", of_inverse)
+        self._print(f"inverse {self.n_begun}/{self.n_inverses}", setting, "item_exponent")
         with self.processes.agreed():
             task = self.context.subcontext(task_name="inverse")
             task.call_on_fit_task_begin(estimator=self.estimator)
@@ -164,11 +163,12 @@ class InverseMonitor:
             On validation users; None where nobody was held out.
         """
         if score is not None:
-            self._print(f"chosen, {VALIDATION_METRIC} {score:.4f}", setting._asdict())
+            self._print(f"chosen, {VALIDATION_METRIC} {score:.4f}", setting)
 
-    def _print(self, text, numbers):
+    def _print(self, text, setting, *but):
         if self.estimator.verbose and self.processes.is_first:
-            told = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+            numbers = setting._asdict().items()
+            told = "  ".join(f"{name} {value:.3g}" for name, value in numbers if name not in ("diagonal", *but))
             print(f"[{type(self.estimator).__name__}] {text}  {told}")
 
 

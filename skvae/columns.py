@@ -63,7 +63,7 @@ def check_same_cells(matrix, X, name, beside="X", remedy=""):
         raise ValueError(
             f"{name} has shape {shape_of(matrix)}, {beside} has {shape_of(X)}: they must be the same.{remedy}"
         )
-    _check_same_columns(column_names(matrix), column_names(X), name, f"{beside} has", f"{name}[{beside}.columns]")
+    check_same_columns(column_names(matrix), column_names(X), name, f"{beside} has", f"{name}[{beside}.columns]")
     labels, others = (_row_labels(table) for table in (matrix, X))
     if labels is not None and others is not None and labels != others and set(labels) == set(others):
         raise ValueError(
@@ -91,7 +91,7 @@ def check_columns_of_model(model, table, name):
     fitted = getattr(model, "feature_names_in_", None)
     if fitted is not None:
         has = f"{type(model).__name__} was fitted with"
-        _check_same_columns(column_names(table), list(fitted), name, has, f"{name}[model.feature_names_in_]")
+        check_same_columns(column_names(table), list(fitted), name, has, f"{name}[model.feature_names_in_]")
     check_same_labels(_of_same_columns(model), table, name)
 
 
@@ -141,7 +141,7 @@ def check_columns_of_members(members, table):
         first = next(iter(named))
         remedy = f"{first}.fit(X) of the table that {name} was fitted on"
         if not {*names}.isdisjoint(named[first]):  # titles and ids may be two names of the same
-            _check_same_columns(names, named[first], f"The member {name}", f"{first} has", remedy)
+            check_same_columns(names, named[first], f"The member {name}", f"{first} has", remedy)
 
 
 def check_columns_of_fit(model, matrix, table, name):
@@ -165,10 +165,23 @@ def check_columns_of_fit(model, matrix, table, name):
         raise ValueError(f"{name} has {matrix.shape[1]} columns, X has {model.n_features_in_}: they must be the same.")
     fitted = getattr(model, "feature_names_in_", None)
     if fitted is not None:
-        _check_same_columns(column_names(table), list(fitted), name, "X has", f"{name}[X.columns]")
+        check_same_columns(column_names(table), list(fitted), name, "X has", f"{name}[X.columns]")
 
 
-def _check_same_columns(names, expected, name, has, remedy):
+def check_same_columns(names, expected, name, has, remedy):
+    """Raise where two tables have other columns, or the same ones in another order.
+
+    Parameters
+    ----------
+    names, expected : list, or None
+        As `column_names` gives them; of what is no table nothing is compared.
+    name, has, remedy : str
+        What the error calls the one, the other ("X has"), and the one as it should be.
+
+    Raises
+    ------
+    ValueError
+    """
     if names is None or expected is None or names == expected:
         return
     if len(names) != len(expected):
@@ -258,7 +271,7 @@ def check_same_labels(model, table, name="X"):
     # 0, 1, 2 and so on are names only beside the same numbers in another order
     if numbered not in (labels, fitted) or {*labels} == {*fitted}:
         remedy = f"{name}[[{', '.join(fitted[:2])}, ...]]"
-        _check_same_columns(labels, fitted, name, f"{type(model).__name__} was fitted with", remedy)
+        check_same_columns(labels, fitted, name, f"{type(model).__name__} was fitted with", remedy)
 
 
 def names_with_added(model, names, n_items):

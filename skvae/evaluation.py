@@ -46,6 +46,12 @@ class Evaluation:
     per_user: dict
     evaluated: dict = field(default_factory=dict)
 
+    def __post_init__(self):
+        scores = {name: np.asarray(values, float) for name, values in self.per_user.items()}
+        if len({values.shape for values in scores.values()}) != 1 or next(iter(scores.values())).ndim != 1:
+            raise ValueError("per_user must have the scores of the same users for each of its metrics, one at least.")
+        object.__setattr__(self, "per_user", scores)
+
     @property
     def mean(self):
         """Mean over the users counted, dict of str to float; NaN of nobody."""
@@ -160,9 +166,14 @@ class Evaluation:
     def __sub__(self, other):
         if not isinstance(other, Evaluation):
             return NotImplemented
-        for name in self.per_user:
-            mine, others = self.per_user[name], other.per_user.get(name)
-            if others is None or not np.array_equal(np.isnan(mine), np.isnan(others)):
+        lacking = [name for name in self.per_user if name not in other.per_user]
+        if lacking:
+            raise ValueError(
+                f"The evaluation that is subtracted does not have {', '.join(lacking)}: evaluate both models with the "
+                "same metrics."
+            )
+        for name, mine in self.per_user.items():
+            if not np.array_equal(np.isnan(mine), np.isnan(other.per_user[name])):
                 raise ValueError(
                     f"The two evaluations do not score {name} for the same users: evaluate both models "
                     "with the same X, metrics and random_state."

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from .columns import check_same_columns, column_names
 from .core.files import Lock, written_whole
 from .core.model_file import parsed_json
 from .matrix import as_float32, row_blocks, row_sliceable, take_rows
@@ -253,7 +254,11 @@ def _blocks(X):
         X = row_sliceable(X)
         yield from (as_float32(take_rows(X, block)) for block in row_blocks(X))
     else:
+        expected = None
         for part in X:
+            names = column_names(part)
+            check_same_columns(names, expected, "A table of X", "the first has", "table[first.columns]")
+            expected = names if expected is None else expected
             yield from _blocks(part)
 
 

@@ -245,13 +245,15 @@ class LinearRecommender(_ItemWeights):
     weights_ : float32 array of shape (n_items, n_items)
         W, from the item in the row to the item in the column; without items that were added since.
     l2_regularization_ : float
-        lambda of the weights: as given, or chosen; as the next three.
+        lambda of the weights: as given, or chosen; as the next four.
     dropout_ : float
         p.
     user_exponent_ : float
         beta.
     item_exponent_ : float
         alpha.
+    diagonal_ : float
+        xi.
     best_validation_score_ : float or None
         NDCG@100 of the chosen setting on the validation users; None where nobody was held out.
     item_counts_ : int64 array of shape (n_items,)
@@ -267,7 +269,7 @@ class LinearRecommender(_ItemWeights):
 
     Notes
     -----
-    Time and memory of one inverse are those of `EASERecommender`. "auto" is chosen by NDCG@100 on a tenth of the users
+    An inverse takes what it takes in `EASERecommender`. "auto" is chosen by NDCG@100 on a tenth of the users
     with five interactions or more, at most 10 000, whose hidden items are ranked by models of the other users; the
     model with the chosen numbers is then fitted on all users. lambda is tried in units of the mean of
     x_ui^2 c_u^-beta over the entries of X, which is 1 for ones and beta = 0:
@@ -280,11 +282,8 @@ class LinearRecommender(_ItemWeights):
     one before is left out; so is one whose lambda is too small for an inverse.
 
     Where a tenth of these users are fewer than 50, nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3
-    for beta and .1 for alpha.
-
-    p = .33 is EDLAE's, (.6, .3) with an exponent of .2 are those of DAN on Gowalla. The steps of lambda and the fixed
-    numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users (MovieLens small, msweb,
-    MovieTweetings, lastfm-2k, anime): larger data may want a larger lambda.
+    for beta and .1 for alpha. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps of lambda and the fixed
+    numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users.
 
     References
     ----------
@@ -372,7 +371,7 @@ class LinearRecommender(_ItemWeights):
         with self._begin_fit(candidate):
             with processes.agreed():
                 context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
+            solve = partial(_weights, device=device_for(parameters.device, X.shape[1]))
             inverses = InverseMonitor(self, solve, planned, context, processes)
             setting, score = chosen(X, given, inverses, processes)
             inverses.has_chosen(setting, score)
@@ -381,7 +380,7 @@ class LinearRecommender(_ItemWeights):
                 gram = Gram(X[:0], kept=gram.dense(np.float32), processes=processes)
             self.weights_ = _item_weighted(inverses(gram, squares, setting), counts, setting)
             self.item_counts_, self.item_squares_, self.best_validation_score_ = counts, squares, score
-            self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_ = setting
+            self.__dict__.update((f"{name}_", value) for name, value in setting._asdict().items())
             if parameters.keep_gram:
                 self.gram_ = gram.kept
             _warn_of_small_values(self.weights_, X)
@@ -424,7 +423,7 @@ class LinearRecommender(_ItemWeights):
         _check_same(self, X, processes, self.item_counts_)
         warn_of_users_again(self, X)
         setting = self._setting()
-        solve = partial(_weights, bound=parameters.diagonal, device=device_for(parameters.device, X.shape[1]))
+        solve = partial(_weights, device=device_for(parameters.device, X.shape[1]))
         gram = Gram(X, setting.user_exponent, self.gram_, processes)
         counts, squares = count_users(X), item_squares(X)
         n_before = len(self.item_counts_)  # others were added since
@@ -439,7 +438,8 @@ class LinearRecommender(_ItemWeights):
         return self
 
     def _setting(self):
-        return Setting(self.l2_regularization_, self.dropout_, self.user_exponent_, self.item_exponent_)
+        before = {"diagonal_": _bound("diagonal", self.diagonal), **vars(self)}  # which older files lack
+        return Setting(*(before[f"{name}_"] for name in Setting._fields))
 
     def _refit_parameters(self):
         """What was chosen, as parameters: a fit with them tries nothing."""
@@ -451,10 +451,10 @@ def _check_same(model, X, processes, counts=None):
     processes.check_same(partial(identity_of, model, X, None, device=None, **{"users of each item so far": counts}))
 
 
-def _weights(gram, squares, setting, bound, device, dense=True):
+def _weights(gram, squares, setting, device, dense=True):
     """B of a setting, as `item_regression` returns it."""
     penalties = setting.l2_regularization + setting.dropout / (1 - setting.dropout) * squares
-    return item_regression(gram, penalties, device, bound, dense)
+    return item_regression(gram, penalties, device, setting.diagonal, dense)
 
 
 def _item_weighted(weights, counts, setting):

@@ -20,18 +20,19 @@ class Setting(NamedTuple):
 
     Parameters
     ----------
-    l2_regularization, dropout, user_exponent, item_exponent : float
-        lambda, p, beta and alpha.
+    l2_regularization, dropout, user_exponent, item_exponent, diagonal : float
+        lambda, p, beta, alpha and xi, which is never "auto".
     """
 
     l2_regularization: float
     dropout: float
     user_exponent: float
     item_exponent: float
+    diagonal: float
 
 
 # What "auto" is without validation users and begins with; lambda is in units of `_absolute`
-UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1)
+UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, diagonal=0.0)
 L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
 OTHERS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
 
@@ -87,9 +88,11 @@ def given_by(parameters):
     -------
     Setting
     """
+    l2_regularization = parameters.l2_regularization
     if not hasattr(parameters, "dropout"):
-        return Setting(parameters.l2_regularization, 0.0, 0.0, 0.0)
-    return Setting(parameters.l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent)
+        return Setting(l2_regularization, 0.0, 0.0, 0.0, 0.0)
+    exponents = parameters.user_exponent, parameters.item_exponent
+    return Setting(l2_regularization, parameters.dropout, *exponents, parameters.diagonal)
 
 
 def inverses_of_fit(given, X):
@@ -124,7 +127,7 @@ def n_inverses(given, n_users, n_able):
     if "auto" not in given or not n_held_out(n_users, n_able, VALIDATION_FRACTION):
         return 1
     of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
-    tried = {_filled(given, Setting(0.0, *pair, item_exponent=0.0)) for pair in (of_first, *OTHERS)}
+    tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0)) for pair in (of_first, *OTHERS)}
     return (len(L2_REGULARIZATIONS) if given.l2_regularization == "auto" else 1) + len(tried)
 
 

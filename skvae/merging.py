@@ -63,14 +63,14 @@ def cells_of(rows, columns, weights=None, timestamps=None, *, threshold=None):
     weights : float64 array of shape (n_events,), default=None
     timestamps : int64 or float64 array of shape (n_events,), default=None
     threshold : float, default=None
-        Events of less weight are no interactions: their weight is 0, and their time before all others.
+        Events of less weight, or of none, are no interactions: their weight is 0, and their time before all others.
 
     Returns
     -------
     Cells
     """
-    if threshold is not None and weights is not None:
-        below = weights < threshold
+    if weights is not None:
+        below = (weights == 0) | (weights < (threshold or 0))
         weights = np.where(below, 0, weights)
         if timestamps is not None:
             earliest = -np.inf if timestamps.dtype.kind == "f" else np.iinfo(timestamps.dtype).min
@@ -128,7 +128,7 @@ class Gatherer:
     Attributes
     ----------
     n_events, n_unknown : int
-        Events read, and those of items without a column, which are left out.
+        Events read, and interactions with items without a column, which are left out.
     unknown_ids : set
         Ids of these items.
     """
@@ -136,7 +136,7 @@ class Gatherer:
     def __init__(self, names, duplicates, *, threshold=None, timed=False, encoder=None, optional=()):
         self.names, self.duplicates, self.threshold, self.timed = names, duplicates, threshold, timed
         self.encoder, self.optional = encoder, optional
-        self.n_events, self.n_unknown, self.unknown_ids = 0, 0, set()
+        self.n_events, self.n_unknown, self.unknown_ids, self._n_left_out = 0, 0, set(), 0
         self._table, self._first_events, self._lacks_weights = None, None, False
 
     def gather(self, events, *, allow_empty=False):
@@ -170,7 +170,7 @@ class Gatherer:
             self._lacks_weights,
         )
         if self.duplicates == "error":
-            _check_none_repeated(found, self.n_events - self.n_unknown)
+            _check_none_repeated(found, self.n_events - self._n_left_out)
         return found
 
     def report_unknown(self, handle_unknown, least=1):
@@ -219,8 +219,10 @@ class Gatherer:
         known = columns >= 0
         if known.all():
             return cells
-        self.n_unknown += int(np.count_nonzero(~known))
-        self.unknown_ids.update(read.items.distinct[np.unique(read.items.positions[~known])].tolist())
+        unknown = ~known if cells.weights is None else ~known & (cells.weights > 0)
+        self.n_unknown += int(np.count_nonzero(unknown))
+        self.unknown_ids.update(read.items.distinct[np.unique(read.items.positions[unknown])].tolist())
+        self._n_left_out += int(np.count_nonzero(~known))
         return cells.taken(known)
 
 
@@ -279,7 +281,8 @@ def merged(parts, duplicates):
     Cells
         With weights.
     """
-    pairs, weights, timestamps = map(_joined, zip(*(parts or [NO_CELLS]), strict=True))
+    *others, times = zip(*(parts or [NO_CELLS]), strict=True)
+    pairs, weights, timestamps = map(_joined, (*others, _in_one_dtype(times)))
     is_plain = weights is None and timestamps is None
     order = np.arange(0) if is_plain else np.argsort(pairs, kind="stable")
     pairs = np.sort(pairs) if is_plain else pairs[order]
@@ -299,6 +302,15 @@ def merged(parts, duplicates):
 
 def _joined(columns):
     return None if columns[0] is None else columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+
+def _in_one_dtype(times):
+    """Timestamps of several parts, in int64 where that holds them: float64 does not hold all integers."""
+    if times[0] is None or len({part.dtype for part in times}) == 1:
+        return times
+    floats = [np.maximum(part, -(2.0**63)) for part in times if part.dtype.kind == "f"]  # -inf is before all others
+    is_whole = all((part < 2**63).all() and (part % 1 == 0).all() for part in floats)
+    return [part if part.dtype.kind == "i" else floats.pop(0).astype(np.int64) for part in times] if is_whole else times
 
 
 def renumbered(cells, user_places, item_places):

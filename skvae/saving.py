@@ -9,6 +9,7 @@ import decimal
 import inspect
 import json
 import math
+import os
 import uuid
 from itertools import pairwise
 
@@ -129,6 +130,7 @@ def load(path, *, mmap_mode=None, verify=True):
     """
     if mmap_mode not in (None, "r"):
         raise ValueError(f'mmap_mode must be None or "r", got {mmap_mode!r}: the file is never written to.')
+    path = os.fspath(path)  # a number is none, but open takes it for an open file
     try:
         arrays, texts = read_arrays(path, mapped=mmap_mode == "r", verify=verify)
         if verify:

@@ -371,7 +371,8 @@ def _array_columns(table, names, name, optional):
         raise ValueError(f"An array of {name} must be two-dimensional, got shape {table.shape}.")
     columns = [_array(column, f"Each column of {name}") for column in (table if isinstance(table, tuple) else table.T)]
     shapes = [column.shape for column in columns]
-    is_short = not len(names) - len(optional) <= len(columns) <= len(names)
+    n_needed = sum(role not in optional for role in names)
+    is_short = not n_needed <= len(columns) <= len(names)
     if is_short or any(len(shape) != 1 or shape != shapes[0] for shape in shapes):
         raise ValueError(
             f"{name} must have the {len(names)} columns {', '.join(names)}, all equally long, got "

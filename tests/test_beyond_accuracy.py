@@ -261,3 +261,10 @@ def test_diversity_does_not_depend_on_the_lengths_of_vectors(scale, container):
     vectors = np.array([[1.0, 1, 0], [1, 0, 0], [0, 0, 0]])
     expected = diversity_at_k([[0, 1, 2]], vectors)
     assert diversity_at_k([[0, 1, 2]], container(scale * vectors)) == pytest.approx(expected)
+
+
+def test_nobody_has_no_diversity():
+    nobody = np.empty((0, 2), int)
+    assert diversity_at_k(nobody, np.eye(3), per_user=True).shape == (0,)
+    with pytest.warns(UndefinedMetricWarning):
+        assert np.isnan(diversity_at_k(nobody, np.eye(3)))

@@ -659,3 +659,22 @@ def test_a_weight_that_float32_takes_for_0_leaves_an_added_item_at_minus_infinit
     scores = blend.add_items(1).decision_function(widened(X, 1))
     assert (scores[:, -1] == -np.inf).all()
     assert np.isfinite(scores[:, :-1]).all()
+
+
+def test_members_that_are_no_pairs_and_weights_that_are_lists_are_refused_in_words(X):
+    search = GridSearchCV(
+        BlendRecommender([EASERecommender()]), {"refit": [True]}, cv=2, scoring=ndcg_scorer, error_score="raise"
+    )
+    with pytest.raises(TypeError, match=r"estimators must be a list of \(name, estimator\) pairs"):
+        search.fit(X)
+    with pytest.raises(ValueError, match="weights must be finite, not negative and not all 0"):
+        BlendRecommender([("a", EASERecommender()), ("b", EASERecommender())], weights=[[1], [1, 2]]).fit(X)
+
+
+def test_members_that_were_fitted_on_those_who_choose_the_weights_are_warned_of(many):
+    pairs = [("ease", EASERecommender().fit(many[:600])), ("popularity", PopularityRecommender().fit(many[300:600]))]
+    with pytest.warns(UserWarning, match=r"The member 'ease' was fitted on most of the users .*, 300 of 300") as caught:
+        BlendRecommender(pairs, prefit=True).fit(many[:300])
+    assert len(caught) == 1
+    BlendRecommender(pairs, prefit=True).fit(many[600:])
+    BlendRecommender(pairs, prefit=True, weights=[1, 1]).fit(many[:300])

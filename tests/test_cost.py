@@ -190,7 +190,7 @@ def test_a_probe_measures_this_device():
 def test_a_rate_is_of_the_work_that_is_timed(monkeypatch):
     monkeypatch.setattr(probe, "_seconds", lambda *_: 0.5)
     cpu = torch.device("cpu")
-    assert probe.product_rate(3, 5, 7, torch.float32, cpu) == 2 * 2 * 3 * 5 * 7  # a multiplication and an addition for each
+    assert probe.product_rate(3, 5, 7, torch.float32, cpu) == 2 * 2 * 3 * 5 * 7  # multiplications and additions
     assert probe.copy_rate(cpu) == 2 * 2 * probe.BYTES_COPIED
     assert probe.inverse_rate(cpu) == 2 * probe.ROWS_INVERTED**3
 

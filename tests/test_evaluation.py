@@ -88,8 +88,18 @@ def test_a_difference_changes_sign_and_vanishes_with_itself():
     ids=["fewer users", "other users left out", "other metrics", "more users left out"],
 )
 def test_a_difference_of_other_users_or_metrics_raises(other):
-    with pytest.raises(ValueError, match="do not score ndcg@10 for the same users: evaluate both models with the same"):
+    reason = "do not score ndcg@10 for the same users|that is subtracted does not have ndcg@10"
+    with pytest.raises(ValueError, match=f"({reason}): evaluate both models with the same"):
         evaluate(MODEL, TEST, METRICS) - other
+
+
+def test_an_evaluation_made_by_hand_has_scores_of_the_same_users():
+    by_hand = Evaluation({"mine": [0.1, 0.3], "other": [1, 2]})
+    assert by_hand.mean == pytest.approx({"mine": 0.2, "other": 1.5})
+    assert "mine" in repr(by_hand)
+    for per_user in ({}, {"mine": [0.1, 0.2], "other": [1]}, {"mine": 0.1}, {"mine": [[0.1]]}):
+        with pytest.raises(ValueError, match="scores of the same users for each of its metrics, one at least"):
+            Evaluation(per_user)
 
 
 def test_an_evaluation_shows_its_numbers_as_text_in_html_and_as_a_frame():

@@ -306,6 +306,15 @@ def test_a_failure_leaves_the_file_that_was_there(model, tmp_path, monkeypatch):
     assert path.read_text() == "the former one"
 
 
+def test_a_weight_that_float32_takes_for_0_leaves_added_items_out(X, tmp_path):
+    members = [("one", EASERecommender().fit(X)), ("two", EASERecommender(l2_regularization=5).fit(X))]
+    blend = BlendRecommender(members, prefit=True, weights=[1, 1e-50]).fit(X)
+    blend.add_items(2)
+    to_onnx(blend, tmp_path / "model.onnx", k=3)
+    wide = widened(X, 2)
+    _assert_same(blend, wide, _recommend(tmp_path / "model.onnx", wide))
+
+
 # -- errors
 
 

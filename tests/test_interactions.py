@@ -425,3 +425,12 @@ def test_a_file_where_a_folder_should_be_is_named(X, tmp_path):
     (tmp_path / "X").write_text("")
     with pytest.raises(FileExistsError, match="a file: interactions need a folder of their own"):
         save_interactions(X, tmp_path / "X")
+
+
+def test_tables_with_other_columns_are_no_further_users(tmp_path):
+    pd = pytest.importorskip("pandas")
+    first = pd.DataFrame([[1, 1, 0]], columns=["tea", "jam", "oats"])
+    with pytest.raises(ValueError, match=r"A table of X has the column 'oats' where the first has 'tea' \(column 0\)"):
+        save_interactions([first, first[["oats", "jam", "tea"]]], tmp_path / "X")
+    save_interactions([first, first.to_numpy(), first], tmp_path / "X")
+    assert open_interactions(tmp_path / "X").shape == (3, 3)

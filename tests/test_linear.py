@@ -550,3 +550,20 @@ def test_users_who_are_added_again_are_warned_of():
         model.partial_fit(X[20:])
     plain = LinearRecommender(l2_regularization=5, keep_gram=True, store_user_hashes=False).fit(X[:40])
     plain.partial_fit(X[:40])  # of whom it does not know
+
+
+def test_users_are_added_by_the_bound_of_the_fit():
+    X = make_interactions(n_users=40, n_items=20, random_state=0)
+    model = LinearRecommender(**FIXED, diagonal=0.2, keep_gram=True).fit(X[:25])
+    assert model.diagonal_ == 0.2
+    model.set_params(diagonal=0.5, l2_regularization=1000).partial_fit(X[25:])
+    np.testing.assert_allclose(model.weights_, LinearRecommender(**FIXED, diagonal=0.2).fit(X).weights_, atol=1e-5)
+    del model.diagonal_  # as in a file of before
+    model.partial_fit(X[:1])
+    assert model.weights_.diagonal().max() > 0.2
+
+
+def test_a_first_partial_fit_looks_at_y_as_fit_does():
+    X = make_interactions(n_users=40, n_items=20, random_state=0)
+    with pytest.raises(ValueError, match="pass validation users by name, as X_val="):
+        LinearRecommender().partial_fit(X, X[:5])

@@ -724,3 +724,13 @@ def test_a_signalling_nan_among_timestamps_is_named():
 def test_a_split_in_time_says_whom_it_counts():
     with pytest.raises(ValueError, match="users that have enough interactions, and some before and after at="):
         strong_generalization_split(X, timestamps=TIMES, at=np.quantile(TIMES, 0.7), test_size=30)
+
+
+def test_a_duration_is_no_moment_and_nothing_is_cut_where_there_is_nothing():
+    times = sp.csr_array(np.arange(1, 13).reshape(3, 4) * 10**6)
+    for moment in (np.timedelta64(3, "s"), datetime.timedelta(seconds=3)):
+        with pytest.raises(TypeError, match="at must be a number in the unit of timestamps, or a date"):
+            fold_in_split(sp.csr_array(np.ones((3, 4))), timestamps=times, at=moment)
+    empty = sp.csr_array((3, 4), dtype=np.float32)
+    with pytest.raises(ValueError, match="at=3 cuts interactions by time, and X holds none"):
+        fold_in_split(empty, timestamps=empty, at=3)

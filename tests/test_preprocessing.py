@@ -1079,3 +1079,45 @@ def test_half_characters_in_a_column_of_objects_come_back():
     encoder = InteractionEncoder()
     model = PopularityRecommender().fit(encoder.fit_transform(events))
     assert encoder.recommend(model, events, k=1)["item"].tolist() == ["\ud800"]
+
+
+@pytest.mark.parametrize("threshold", [None, 0, 1e-9])
+def test_an_event_of_weight_0_gives_no_interaction_its_time(threshold):
+    events = (["u"] * 4, ["a", "b", "c", "a"], [1.0, 1, 1, 0], [1, 2, 3, 9])
+    encoder = InteractionEncoder(weight="w", timestamp="t", threshold=threshold, binary=False)
+    encoder.fit(events)
+    assert encoder.timestamps(events).toarray().tolist() == [[1, 2, 3]]
+
+
+def test_times_that_are_integers_stay_exact_beside_parts_with_floats():
+    late, early = ((["a"], ["x"], [weight], np.array([time])) for weight, time in ((1.0, 10**18 + 100), (5.0, 10**18)))
+    floats = (["b"], ["x"], [1.0], np.array([1e18]))
+    for parts in ([late, floats, early], [late, early, floats], [floats, early, late]):
+        encoder = InteractionEncoder(weight="w", binary=False, timestamp="t", duplicates="last")
+        assert encoder.fit_transform(iter(parts)).toarray().tolist() == [[1], [1]]
+    fractions = (["b"], ["x"], [1.0], np.array([0.5]))
+    assert encoder.fit_transform([late, fractions]).toarray().tolist() == [[1], [1]]
+
+
+def test_a_visitor_of_too_few_columns_is_said_to_be_one():
+    events = (["ann", "ann", "bob"], ["tea", "jam", "tea"])
+    encoder = InteractionEncoder()
+    model = EASERecommender(l2_regularization=1).fit(encoder.fit_transform(events))
+    for short in (events[:1], (), np.array([["ann"]]), np.empty((2, 0))):
+        for call in (encoder.transform, encoder.user_ids_of, lambda events: encoder.recommend(model, events)):
+            with pytest.raises(ValueError, match="must have the 2 columns user, item, all equally long"):
+                call(short)
+    with pytest.raises(TypeError, match="user must be"):
+        encoder.set_params(user=3).user_ids_of(events)
+
+
+@pytest.mark.parametrize("duplicates", ["sum", "max"])
+def test_events_below_the_threshold_are_of_no_unknown_items(duplicates):
+    events = (["u", "u", "v"], ["a", "b", "a"], [5, 2, 4], [1, 2, 3])
+    encoder = InteractionEncoder(weight="w", timestamp="t", threshold=4, duplicates=duplicates)
+    X = encoder.fit_transform(events)  # nobody has b
+    assert encoder.item_ids_.tolist() == ["a"]
+    assert (encoder.transform(events) != X).nnz == 0
+    assert encoder.timestamps(events).toarray().tolist() == [[1], [3]]
+    with pytest.warns(UserWarning, match="1 of 2 events are of items that the encoder does not have, 1 .* such as 'c'"):
+        encoder.transform((["u", "u"], ["c", "b"], [4, 3], [1, 2]))

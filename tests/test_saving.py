@@ -708,3 +708,11 @@ def test_a_file_that_is_written_over_keeps_its_mode(small, tmp_path):
         (tmp_path / "model").chmod(mode)
         skvae.save(model, tmp_path / "model")
         assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("path", [2, True])
+def test_a_number_is_no_path(path):
+    for call in (lambda: skvae.load(path), lambda: skvae.save(PopularityRecommender().fit([[1, 1]]), path)):
+        with pytest.raises(TypeError, match=r"expected str, bytes or os.PathLike object, not"):
+            call()
+    os.fstat(2)  # is still open

@@ -61,7 +61,7 @@ def written_whole(path):
     ...     [(path.name, path.read_text()) for path in Path(folder).iterdir()]
     [('greeting.txt', 'hello')]
     """
-    path = Path(os.path.realpath(path))
+    path = Path(os.path.realpath(os.fspath(path)))
     check_place(path)
     with tempfile.TemporaryDirectory(prefix=".skvae-", dir=path.parent) as folder:
         part = Path(folder) / path.name

@@ -4,7 +4,9 @@ import numbers
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
+
+from ..parameters import integer, number
 
 
 def make_interactions(n_users=1000, n_items=200, *, n_groups=4, density=0.1, random_state=None):
@@ -33,12 +35,9 @@ def make_interactions(n_users=1000, n_items=200, *, n_groups=4, density=0.1, ran
     >>> make_interactions(n_users=50, n_items=40, random_state=0).shape
     (50, 40)
     """
-    for value, name in ((n_users, "n_users"), (n_items, "n_items"), (n_groups, "n_groups")):
-        check_scalar(value, name, numbers.Integral, min_val=1)
-    check_scalar(n_groups, "n_groups", numbers.Integral, max_val=n_items)
-    check_scalar(density, "density", numbers.Real, min_val=0, max_val=1, include_boundaries="right")
-    if density != density:  # NaN is below and above nothing
-        raise ValueError(f"density == {density}, must be > 0 and <= 1.")
+    n_users, n_items = integer(1)("n_users", n_users), integer(1)("n_items", n_items)
+    n_groups = number(numbers.Integral, 1, n_items)("n_groups", n_groups)
+    density = number(minimum=0, maximum=1, boundaries="right")("density", density)
     random_state = check_random_state(random_state)
     items = np.arange(n_items)
     weights = 1 / (10 + items)
