@@ -198,8 +198,8 @@ class BaseAutoencoder(
     def partial_fit(self, X, y=None):
         """One more pass over the users of X, going on from the weights and the update counter.
 
-        Nothing is validated or averaged and no epoch is restored. Optimizer state is kept from one
-        partial_fit to the next, but not in a saved model.
+        Weights are averaged over the passes of about averaging_epochs calls. Nothing is validated, and no epoch is
+        restored. The state of the optimizer is kept from one partial_fit to the next, but not in a saved model.
 
         Parameters
         ----------

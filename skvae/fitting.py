@@ -102,7 +102,9 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
 
 
 def partial_fit(estimator, parameters, X, processes):
-    """Train for one epoch, from initial weights or those that there are; nothing is validated or averaged.
+    """Train for one epoch, from initial weights or those that there are; nothing is validated.
+
+    The weights are averaged over the epochs of several calls.
 
     Parameters
     ----------
@@ -124,15 +126,14 @@ def partial_fit(estimator, parameters, X, processes):
         rows = UserRows(X, device=resolve(parameters.device))
         if hasattr(estimator, "weights_"):
             network = _fitted_network(estimator, rows)
-            if estimator._training_state is not None:  # of a fit that averaged: the averages are the model
-                estimator._training_state = estimator._training_state | {"last_weights": None}
         else:
             network = _begin(estimator, parameters, rows, processes)
             estimator.early_stopping_ = False
         _resolve_auto(estimator, parameters, rows, network)
-        training = _training(estimator, parameters, network, rows, processes, n_epochs=1, averaging_epochs=0.0)
+        epochs = {"n_epochs": 1, "averaging_epochs": parameters.averaging_epochs}
+        training = _training(estimator, parameters, network, rows, processes, **epochs)
         monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks(), _learned)
-        return _run(estimator, training, None, monitor, keep_state=True)
+        return _run(estimator, training, None, monitor, keep_state=True, goes_on_averaging=True)
 
 
 def is_warm(estimator, parameters):
@@ -362,7 +363,7 @@ def _training(estimator, parameters, network, rows, processes, n_epochs, averagi
     return Training(objective, rows, settings, seed, estimator.n_updates_, processes)
 
 
-def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, snapshot=None):
+def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, snapshot=None, goes_on_averaging=False):
     """Train from a snapshot, or from where the last training was, and store what came of it."""
     processes = training.processes
     state, estimator._training_state = estimator._training_state, None
@@ -370,7 +371,9 @@ def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, sn
         training.go_on(snapshot)
         processes.by_first(monitor.goes_on, training.history)
     elif state is not None:
-        training.resume(copy.deepcopy(state))  # or a training that fails would have used up that of the model
+        training.resume(
+            copy.deepcopy(state), goes_on_averaging
+        )  # or a training that fails would have used up that of the model
     history = None
     try:
         with Interrupts(processes) as interrupts:

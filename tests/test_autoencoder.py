@@ -108,9 +108,11 @@ def test_random_state_instances_and_none_are_accepted(estimator, X):
     assert not same_weights(clone(free).fit(X), clone(free).fit(X))
 
 
-def test_n_calls_of_partial_fit_are_a_fit_of_n_epochs(estimator, X):
-    fitted = clone(estimator).set_params(max_iter=4, early_stopping=False, averaging_epochs=0).fit(X)
-    partly = clone(estimator).set_params(max_iter=4)
+@pytest.mark.parametrize("averaging_epochs", [0, 2])
+def test_n_calls_of_partial_fit_are_a_fit_of_n_epochs(estimator, X, averaging_epochs):
+    estimator.set_params(max_iter=4, averaging_epochs=averaging_epochs)
+    fitted = clone(estimator).set_params(early_stopping=False).fit(X)
+    partly = clone(estimator)
     for _ in range(4):
         partly.partial_fit(X)
     assert same_weights(fitted, partly)
@@ -431,10 +433,10 @@ def test_the_only_user_with_items_is_trained_on(estimator):
     assert model.n_iter_ == 5
 
 
-def test_partial_fit_goes_on_from_the_averages_of_a_warm_fit(estimator, X):
-    model = estimator.set_params(warm_start=True, averaging_epochs=2, learning_rate=0.01).fit(X)
+def test_partial_fit_averages_anew_from_a_model_that_was_loaded(estimator, X):
+    model = pickle.loads(pickle.dumps(estimator.set_params(early_stopping=False, averaging_epochs=2).fit(X)))
     before = model.weights_["decoder.item_weight"].copy()
-    model.set_params(learning_rate=1e-12).partial_fit(X)
+    model.set_params(learning_rate=1e-12).partial_fit(X).partial_fit(X)
     np.testing.assert_allclose(model.weights_["decoder.item_weight"], before, atol=1e-5)
 
 
@@ -542,6 +544,7 @@ def test_an_infinite_loss_raises_though_all_gradients_are_finite(estimator, X):
 
 
 def test_parameters_of_the_optimizer_can_change_between_calls_of_partial_fit(estimator, X):
+    estimator.set_params(averaging_epochs=0)
     kept = clone(estimator).partial_fit(X).partial_fit(X)
     changed = clone(estimator).partial_fit(X).set_params(l2_regularization=1.0).partial_fit(X)
     slower = clone(estimator).partial_fit(X).set_params(learning_rate=1e-9).partial_fit(X)

@@ -141,12 +141,18 @@ class Training:
         """What another training can `resume` from: moments, generator, and the weights before averaging."""
         return {
             "last_weights": self._average and self._average.averages,  # those exchanged for them
+            "n_averaged": self._average and self._average.n_updates,
             "moments": {str(number): moment for number, moment in self.optimizer.state_dict()["state"].items()},
             "generator": self.generator.get_state(),
         }
 
-    def resume(self, state):
-        """Go on from the `state` of another training; learning rate and weight decay are those of this one."""
+    def resume(self, state, goes_on_averaging=False):
+        """Go on from the `state` of another training; learning rate and weight decay are those of this one.
+
+        The average begins anew, or goes on from the weights that the network has.
+        """
+        if self._average and goes_on_averaging:
+            self._average.n_updates = state["n_averaged"] or 0
         if state["last_weights"] is not None:
             self.network.load_state_dict(state["last_weights"])
         moments = {int(number): moment for number, moment in state["moments"].items()}
