@@ -55,8 +55,8 @@ class ItemsMixin:
         where blocks of users get smaller, to rounding.
 
         - Autoencoders: `partial_fit`, or fit with warm_start, trains all added items. They begin with what the users
-          who have them say: a bias by their number, and vectors near those of the other items of these users. So they
-          are recommended after one pass. Optimizer state is dropped.
+          who have them say: a bias by their number, and vectors near those of the other items of these users. Optimizer
+          state is dropped.
         - Linear models: fit, or with keep_gram=True `partial_fit`, gives them weights.
         - Blends: the members are widened, those that were passed fitted too, and trained by the next fit.
 

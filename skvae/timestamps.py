@@ -15,6 +15,7 @@ TIMES_OF_ENCODER = (
     " InteractionEncoder.timestamps(events) has the rows of fit_transform(events), and with "
     "users=encoder.user_ids_of(events) those of transform(events)."
 )
+MOST_SECONDS = 10**11  # after 1970, of a date that somebody means: the year 5138
 NOT_FINITE = "timestamps must be finite for each interaction of X."
 
 
@@ -84,13 +85,15 @@ def are_from(at, times):
     hidden = times >= moment
     if hidden.all() or not hidden.any():
         first, last = times.min(), times.max()
-        unit = "s" if last < MOST_SECONDS else "ms" if last < 1000 * MOST_SECONDS else None
-        remedy = f' Make dates of such times before the encoder, as pd.to_datetime(times, unit="{unit}").'
+        remedy = ""
         if moment is not at and times.dtype.kind != "M" and max(abs(first), abs(last)) < 2**63:
+            unit = "s" if last < MOST_SECONDS else "ms"
+            if last < 1000 * MOST_SECONDS:
+                remedy = f' Make dates of such times before the encoder, as pd.to_datetime(times, unit="{unit}").'
             first, last = (f"{time} ({np.datetime64(int(time), 'us').astype('M8[s]')})" for time in (first, last))
         raise ValueError(
             f"at={at!r} is not between the first and the last of the timestamps, {first} and {last}: a date is "
-            f"compared as microseconds since 1970, a number as it is.{remedy if unit and moment is not at else ''}"
+            f"compared as microseconds since 1970, a number as it is.{remedy}"
         )
     return hidden
 

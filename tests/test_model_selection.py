@@ -734,3 +734,12 @@ def test_a_duration_is_no_moment_and_nothing_is_cut_where_there_is_nothing():
     empty = sp.csr_array((3, 4), dtype=np.float32)
     with pytest.raises(ValueError, match="at=3 cuts interactions by time, and X holds none"):
         fold_in_split(empty, timestamps=empty, at=3)
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1, "s"), (1000, "ms"), (10**6, None)])
+def test_a_date_beside_seconds_says_how_to_make_dates_of_them(scale, unit):
+    times = sp.csr_array(np.array([[1.5e9, 1.6e9], [1.7e9, 1.8e9]]) * scale)
+    with pytest.raises(ValueError, match="at='1969-01-01' is not between") as raised:
+        fold_in_split(sp.csr_array(np.ones((2, 2))), timestamps=times, at="1969-01-01")
+    assert ("pd.to_datetime" in str(raised.value)) == (unit is not None)
+    assert unit is None or f'unit="{unit}"' in str(raised.value)
