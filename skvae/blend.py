@@ -1,6 +1,7 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
 import warnings
+from collections.abc import Mapping, Set
 from types import SimpleNamespace
 
 import numpy as np
@@ -370,7 +371,8 @@ def _check_weights(weights, pairs):
         if weights != "auto":
             raise ValueError(f'weights must be "auto" or a list of numbers, got {weights!r}.')
         return
-    if not hasattr(weights, "__len__") or len(weights) != len(pairs):
+    is_list = hasattr(weights, "__len__") and not isinstance(weights, (bytes, Set, Mapping))
+    if not is_list or getattr(weights, "shape", None) == () or len(weights) != len(pairs):
         raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
     if not all(map(_is_weight, weights)) or not _given_weights(weights, pairs).any():
         raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")

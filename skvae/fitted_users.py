@@ -6,6 +6,7 @@ from .core.user_warnings import warn_user
 from .hiding import user_hashes
 from .matrix import count_interactions
 from .model_selection import MIN_INTERACTIONS
+from .wrappers import steps_and_model
 
 FEW_ITEMS = 20  # with fewer items, new users often have the same items by chance
 
@@ -61,12 +62,13 @@ def warn_of_fitted_members(pairs, X):
     pairs : list of (str, fitted estimator)
     X : csr_array of shape (n_users, n_items)
     """
-    if X.shape[1] < FEW_ITEMS:
+    if X.shape[1] < FEW_ITEMS or len(pairs) < 2:  # the weight of one member is 1
         return
     hashes = user_hashes(X)
     for name, member in pairs:
-        known = getattr(member, "_user_hashes", None)
-        most = "" if known is None else most_are_fitted(hashes, np.isin(hashes, known))
+        steps, recommender = steps_and_model(member)
+        was_fitted_on = getattr(recommender, "was_fitted_on", None)
+        most = was_fitted_on and most_are_fitted(hashes, was_fitted_on(X if steps is None else steps.transform(X)))
         if most:
             warn_user(
                 f"The member {name!r} was fitted on most of the users on whom weights are learned, {most}, and seems "

@@ -371,8 +371,8 @@ def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, sn
         training.go_on(snapshot)
         processes.by_first(monitor.goes_on, training.history)
     elif state is not None:
-        # a copy, or a training that fails would have used up that of the model
-        training.resume(copy.deepcopy(state), goes_on_averaging)
+        # copies of what the training changes, or one that fails would have used up the state of the model
+        training.resume(state | {"moments": copy.deepcopy(state["moments"])}, goes_on_averaging)
     history = None
     try:
         with Interrupts(processes) as interrupts:

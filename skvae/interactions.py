@@ -257,6 +257,7 @@ def _blocks(X):
         expected = None
         for part in X:
             names = column_names(part)
+            names = None if names == [*range(len(names or ()))] else names  # numbered by default
             check_same_columns(names, expected, "A table of X", "the first has", "table[first.columns]")
             expected = names if expected is None else expected
             yield from _blocks(part)

@@ -64,13 +64,14 @@ def cells_of(rows, columns, weights=None, timestamps=None, *, threshold=None):
     timestamps : int64 or float64 array of shape (n_events,), default=None
     threshold : float, default=None
         Events of less weight, or of none, are no interactions: their weight is 0, and their time before all others.
+        None: all keep their weight and time, as where the last event counts.
 
     Returns
     -------
     Cells
     """
-    if weights is not None:
-        below = (weights == 0) | (weights < (threshold or 0))
+    if threshold is not None and weights is not None:
+        below = (weights == 0) | (weights < threshold)
         weights = np.where(below, 0, weights)
         if timestamps is not None:
             earliest = -np.inf if timestamps.dtype.kind == "f" else np.iinfo(timestamps.dtype).min
@@ -214,12 +215,13 @@ class Gatherer:
             timestamps = np.full(len(rows), np.iinfo(np.int64).min)
         columns = items.of(read.items) if self.encoder is None else columns_of(read.items, self.encoder)
         is_of_events = self.duplicates in ("sum", "max")
-        cells = cells_of(rows, columns, weights, timestamps, threshold=self.threshold if is_of_events else None)
+        cells = cells_of(rows, columns, weights, timestamps, threshold=(self.threshold or 0) if is_of_events else None)
         self.n_events += len(rows)
         known = columns >= 0
         if known.all():
             return cells
-        unknown = ~known if cells.weights is None else ~known & (cells.weights > 0)
+        weighs = cells.weights is None or (cells.weights > 0) & (cells.weights >= (self.threshold or 0))
+        unknown = ~known & weighs
         self.n_unknown += int(np.count_nonzero(unknown))
         self.unknown_ids.update(read.items.distinct[np.unique(read.items.positions[unknown])].tolist())
         self._n_left_out += int(np.count_nonzero(~known))

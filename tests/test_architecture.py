@@ -37,7 +37,7 @@ ARROWS = {
     "ranking": {"columns", "core", "item_checks", "matrix", "matrix_checks", "parameters"},
     "timestamps": {"columns", "matrix", "missing"},
     "hiding": {"columns", "core", "matrix", "matrix_checks", "parameters", "timestamps"},
-    "fitted_users": {"core", "hiding", "matrix", "model_selection"},
+    "fitted_users": {"core", "hiding", "matrix", "model_selection", "wrappers"},
     "interactions": {"columns", "core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},

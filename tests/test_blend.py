@@ -667,8 +667,12 @@ def test_members_that_are_no_pairs_and_weights_that_are_lists_are_refused_in_wor
     )
     with pytest.raises(TypeError, match=r"estimators must be a list of \(name, estimator\) pairs"):
         search.fit(X)
+    pairs = [("a", EASERecommender()), ("b", EASERecommender())]
     with pytest.raises(ValueError, match="weights must be finite, not negative and not all 0"):
-        BlendRecommender([("a", EASERecommender()), ("b", EASERecommender())], weights=[[1], [1, 2]]).fit(X)
+        BlendRecommender(pairs, weights=[[1], [1, 2]]).fit(X)
+    for weights in (np.array(0.5), {0.3, 0.7}, {0: 1, 1: 2}, b"ab"):
+        with pytest.raises(ValueError, match="weights must be 2, one per member"):
+            BlendRecommender(pairs, weights=weights).fit(X)
 
 
 def test_members_that_were_fitted_on_those_who_choose_the_weights_are_warned_of(many):
@@ -676,5 +680,9 @@ def test_members_that_were_fitted_on_those_who_choose_the_weights_are_warned_of(
     with pytest.warns(UserWarning, match=r"The member 'ease' was fitted on most of the users .*, 300 of 300") as caught:
         BlendRecommender(pairs, prefit=True).fit(many[:300])
     assert len(caught) == 1
+    inside = [(name, make_pipeline(FunctionTransformer(), member)) for name, member in pairs]
+    with pytest.warns(UserWarning, match="The member 'ease' was fitted on most of the users"):
+        BlendRecommender(inside, prefit=True).fit(many[:300])
+    BlendRecommender([pairs[0], ("popularity", "drop")], prefit=True).fit(many[:300])
     BlendRecommender(pairs, prefit=True).fit(many[600:])
     BlendRecommender(pairs, prefit=True, weights=[1, 1]).fit(many[:300])

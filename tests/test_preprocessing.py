@@ -1111,7 +1111,7 @@ def test_a_visitor_of_too_few_columns_is_said_to_be_one():
         encoder.set_params(user=3).user_ids_of(events)
 
 
-@pytest.mark.parametrize("duplicates", ["sum", "max"])
+@pytest.mark.parametrize("duplicates", ["sum", "max", "last"])
 def test_events_below_the_threshold_are_of_no_unknown_items(duplicates):
     events = (["u", "u", "v"], ["a", "b", "a"], [5, 2, 4], [1, 2, 3])
     encoder = InteractionEncoder(weight="w", timestamp="t", threshold=4, duplicates=duplicates)
@@ -1121,3 +1121,10 @@ def test_events_below_the_threshold_are_of_no_unknown_items(duplicates):
     assert encoder.timestamps(events).toarray().tolist() == [[1], [3]]
     with pytest.warns(UserWarning, match="1 of 2 events are of items that the encoder does not have, 1 .* such as 'c'"):
         encoder.transform((["u", "u"], ["c", "b"], [4, 3], [1, 2]))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_a_last_event_below_the_threshold_takes_the_interaction_away(weight):
+    events = (["a", "a", "b"], ["x", "x", "y"], [5.0, weight, 3.0], [1, 2, 1])
+    encoder = InteractionEncoder(weight="w", timestamp="t", threshold=1, duplicates="last").fit(events)
+    assert encoder.item_ids_.tolist() == ["y"]

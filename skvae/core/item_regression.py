@@ -83,13 +83,13 @@ def _dual(gram, penalties, device, bound, dense):
     n_users, n_items = users.shape
     if gram.kept is not None or not is_dual(n_users, n_items, users.nnz, dense):
         return None
-    scaled = scaled_users(users, penalties)
-    of_users = Gram(scaled.T.tocsr(), processes=processes)
-    kernel = _inverse(of_users, np.ones(n_users), device)
-    if kernel is None:
-        return None
-    dual = DualRegression(scaled, penalties, kernel, bound)
-    is_exact = processes.by_first(_is_inverse, dual, Gram(scaled), np.ones(n_items))
+    with np.errstate(over="ignore", invalid="ignore"):  # what single precision does not hold is left to the other form
+        scaled = scaled_users(users, penalties)
+        kernel = _inverse(Gram(scaled.T.tocsr(), processes=processes), np.ones(n_users), device)
+        if kernel is None:
+            return None
+        dual = DualRegression(scaled, penalties, kernel, bound)
+        is_exact = processes.by_first(_is_inverse, dual, Gram(scaled), np.ones(n_items))
     return dual if is_exact else None
 
 

@@ -115,3 +115,12 @@ def test_its_cost_is_told():
     dual, by_items = (estimate_cost(model, n_users, 20_000, 200_000) for n_users in (2000, 20_000))
     assert dual.seconds["an inverse"] < by_items.seconds["an inverse"] / 10
     assert dual.total_bytes < by_items.total_bytes + 4 * 2000**2
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("l2", [1e-300, 1e-30])
+def test_a_penalty_that_single_precision_does_not_hold_is_refused_in_words(l2):
+    X = make_interactions(n_users=60, n_items=900, density=0.03, random_state=0)
+    assert is_dual(*X.shape, X.nnz)
+    with pytest.raises(ValueError, match="is too small beside the values of X"):
+        EASERecommender(l2_regularization=l2).fit(X)
