@@ -310,8 +310,9 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        pairs = self._pairs() if are_pairs(self._pairs()) else []  # others are refused by fit
-        members = [member for member in kept_members(pairs) if hasattr(member, "__sklearn_tags__")]
+        pairs = self._pairs()
+        members = kept_members(pairs) if are_pairs(pairs) else []  # what are none is refused by fit
+        members = [member for member in members if hasattr(member, "__sklearn_tags__")]
         tags.input_tags.sparse = all(get_tags(member).input_tags.sparse for member in members)
         return tags
 

@@ -1,4 +1,4 @@
-"""The regression of each item on all items in closed form, in the memory of one n_items x n_items matrix."""
+"""The regression of each item on all items in closed form, in little more memory than that of its weights."""
 
 import numpy as np
 import torch
