@@ -248,7 +248,7 @@ def _numbered(labels):
     return [str(column) for column in range(len(labels))]
 
 
-def check_same_labels(model, table, name="X"):
+def check_same_labels(model, table, name):
     """Raise where columns whose names are no strings are called otherwise than those that a model was fitted with.
 
     Parameters
@@ -256,7 +256,7 @@ def check_same_labels(model, table, name="X"):
     model : fitted estimator
         With its `column_labels`, where it has any.
     table : sparse matrix, array or DataFrame
-    name : str, default="X"
+    name : str
         What the error calls it.
 
     Raises

@@ -56,7 +56,7 @@ class Events(NamedTuple):
 # -- reading a table
 
 
-def read_all_events(events, names, *, optional=(), allow_empty=False):
+def read_all_events(events, names, *, optional, allow_empty=False):
     """Checked columns of what people pass, a table at a time.
 
     Parameters
@@ -64,7 +64,7 @@ def read_all_events(events, names, *, optional=(), allow_empty=False):
     events : DataFrame, array, tuple of arrays, iterable of these, or pyarrow.dataset.Dataset
         As in `skvae.tables.tables_of`.
     names : Names
-    optional : tuple of str, default=()
+    optional : tuple of str
         As in `read_events`.
     allow_empty : bool, default=False
         Whether there may be no event at all.

@@ -135,13 +135,13 @@ def check_holds_interactions(X):
         raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
 
 
-def check_trainable(X, names=None):
+def check_trainable(X, names):
     """Raise where a matrix to fit holds no interaction, and warn where columns hold ids of users.
 
     Parameters
     ----------
     X : csr_array of shape (n_users, n_items)
-    names : list, default=None
+    names : list or None
         Of its columns, where they have names.
 
     Raises

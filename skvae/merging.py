@@ -54,15 +54,15 @@ class Cells(NamedTuple):
 NO_CELLS = Cells(np.zeros(0, np.int64), None, None)
 
 
-def cells_of(rows, columns, weights=None, timestamps=None, *, threshold=None):
+def cells_of(rows, columns, weights, timestamps, threshold):
     """Events as cells.
 
     Parameters
     ----------
     rows, columns : int64 arrays of shape (n_events,)
-    weights : float64 array of shape (n_events,), default=None
-    timestamps : int64 or float64 array of shape (n_events,), default=None
-    threshold : float, default=None
+    weights : float64 array of shape (n_events,), or None
+    timestamps : int64 or float64 array of shape (n_events,), or None
+    threshold : float or None
         Events of less weight, or of none, are no interactions: their weight is 0, and their time before all others.
         None: all keep their weight and time, as where the last event counts.
 
@@ -174,13 +174,13 @@ class Gatherer:
             _check_none_repeated(found, self.n_events - self._n_left_out)
         return found
 
-    def report_unknown(self, handle_unknown, least=1):
+    def report_unknown(self, handle_unknown, least):
         """Say that events were left out, since their items have no column.
 
         Parameters
         ----------
         handle_unknown : {"warn", "error"}
-        least : int, default=1
+        least : int
             Users that an item needed in fit to have one.
 
         Raises
@@ -215,7 +215,7 @@ class Gatherer:
             timestamps = np.full(len(rows), np.iinfo(np.int64).min)
         columns = items.of(read.items) if self.encoder is None else columns_of(read.items, self.encoder)
         is_of_events = self.duplicates in ("sum", "max")
-        cells = cells_of(rows, columns, weights, timestamps, threshold=(self.threshold or 0) if is_of_events else None)
+        cells = cells_of(rows, columns, weights, timestamps, (self.threshold or 0) if is_of_events else None)
         self.n_events += len(rows)
         known = columns >= 0
         if known.all():

@@ -215,7 +215,7 @@ def _batches(dataset, names):
         yield dataset.schema.empty_table()
 
 
-def read_columns(table, names, *, name="events", optional=(), ids=()):
+def read_columns(table, names, *, name, optional, ids):
     """Columns of a table as arrays, none with a missing value.
 
     Parameters
@@ -223,11 +223,11 @@ def read_columns(table, names, *, name="events", optional=(), ids=()):
     table : DataFrame, array of shape (n_events, n_columns), or tuple of arrays of shape (n_events,)
     names : dict of str to str
         Role -> name of a column; arrays have their columns in this order.
-    name : str, default="events"
+    name : str
         What errors call the table.
-    optional : tuple of str, default=()
+    optional : tuple of str
         The last of the roles, whose columns may be missing.
-    ids : tuple of str, default=()
+    ids : tuple of str
         Roles whose strings may come by their distinct values, which is quicker.
 
     Returns
