@@ -12,9 +12,9 @@ score. Without an encoder, users and items are rows and columns of the matrix. W
 they are ids, and only you know whose rows these are: --users encoder, where
 fit_transform made the whole matrix, or --users ids.npy, a file of numpy.save, where it
 was made in parts and has its users in the order of the parts. What the matrix does not
-have may be recommended, ratings below the threshold of the encoder included, which
-encoder.recommend leaves out. A file says which model and matrix it is of: files of others
-are removed.
+have may be recommended, ratings below the threshold of the encoder included: what
+--exclude names, a matrix of the same users on disk, is left out as well. A file says
+which model and matrix it is of: files of others are removed.
 """
 
 import argparse
@@ -36,10 +36,12 @@ def main(arguments=None):
     for name, default in {"-k": 10, "--users-per-file": 100_000, "--jobs": 1}.items():
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--users", metavar="FILE", help="ids of the rows, or encoder")
+    parser.add_argument("--exclude", type=Path, metavar="FOLDER", help="what not to give")
     args = parser.parse_args(arguments)
     args.recommendations.mkdir(exist_ok=True)
-    n_users = opened(args.interactions, args.model, args.users)[0].shape[0]
+    n_users = opened(args)[0].shape[0]
     sources = [args.model, args.interactions / "meta.json"]
+    sources += [args.exclude / "meta.json"] if args.exclude else []
     sources += [Path(args.users)] if args.users not in (None, "encoder") else []
     written = [path.stat().st_mtime_ns for path in sources]
     about = f"{vars(args) | {'recommendations': None, 'jobs': None}} {written}"
@@ -60,10 +62,11 @@ def path_of(args, users):
 
 
 def write(args, about, parts):
-    X, user_ids, item_ids, model = opened(args.interactions, args.model, args.users)
+    X, excluded, user_ids, item_ids, model = opened(args)
     for users in parts:
         path = path_of(args, users)
-        items, scores = skvae.recommend(model, X[users], args.k)
+        exclude = None if excluded is None else excluded[users]
+        items, scores = skvae.recommend(model, X[users], args.k, exclude=exclude)
         places = rows, ranks = np.nonzero(items >= 0)  # -1 where fewer than k are left
         columns = {"user": rows + users.start, "rank": ranks + 1}
         columns |= {"item": items[places], "score": scores[places]}
@@ -75,34 +78,38 @@ def write(args, about, parts):
         os.replace(path.with_suffix(".part"), path)
 
 
-def opened(interactions, model, users):
-    """The matrix, ids of its rows and columns or None, and the model."""
-    X, loaded = skvae.open_interactions(interactions), skvae.load(model, mmap_mode="r")
+def opened(args):
+    """The matrix, the excluded one, ids of rows and columns or None, and the model."""
+    X = skvae.open_interactions(args.interactions)
+    loaded = skvae.load(args.model, mmap_mode="r")
+    excluded = skvae.open_interactions(args.exclude) if args.exclude else None
+    if excluded is not None and excluded.shape != X.shape:
+        raise SystemExit(f"{args.exclude} has the shape {excluded.shape}, not {X.shape}.")
     user_ids = item_ids = None
     if not hasattr(loaded, "decision_function"):
         parts = loaded if isinstance(loaded, (tuple, list)) else [loaded]
         kinds = [type(part).__name__ for part in parts]
         if len(kinds) != 2 or kinds[0] != "InteractionEncoder":
             raise SystemExit(
-                f"{model} holds {', '.join(kinds)}: save a model, or (encoder, model), "
-                "in this order."
+                f"{args.model} holds {', '.join(kinds)}: save a model, or "
+                "(encoder, model), in this order."
             )
         encoder, loaded = parts
         user_ids, item_ids = encoder.user_ids_, encoder.item_ids_
-        if users is None:
+        if args.users is None:
             raise SystemExit(
                 "Whose rows are these? Pass --users encoder, where encoder.fit_transform "
                 "made the whole matrix, or --users ids.npy, where it was made in parts."
             )
-    if users not in (None, "encoder"):
-        user_ids = np.load(users)
+    if args.users not in (None, "encoder"):
+        user_ids = np.load(args.users)
     if user_ids is not None and X.shape[0] != len(user_ids):
         raise SystemExit(
             f"The matrix has {X.shape[0]} users, and there are {len(user_ids)} ids: save "
             "the matrix that the encoder's fit_transform gave, or pass the ids of its "
             "rows by --users."
         )
-    return X, in_arrow(user_ids, "User"), in_arrow(item_ids, "Item"), loaded
+    return X, excluded, in_arrow(user_ids, "User"), in_arrow(item_ids, "Item"), loaded
 
 
 def in_arrow(ids, whose):

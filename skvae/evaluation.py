@@ -3,7 +3,6 @@
 import hashlib
 import html
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks
 from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix
 from .parameters import integer
-from .scoring import check_min_value, is_above, listed_metrics, score_pairs
+from .scoring import check_min_value, is_above, listed_metrics, named_metrics, score_pairs
 from .wrappers import steps_and_model
 
 FEW_USERS = 10  # of fewer nobody takes a mean for what it says of the model
@@ -243,7 +242,7 @@ def evaluate(
         A Pipeline or a search too.
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
         Users that fit never saw, or with y their fold-in. A warning says where the model was fitted on most of them.
-    metrics : str, callable, iterable of str, or mapping of str to callable
+    metrics : str, callable, iterable of str, or mapping of str to str or callable
         As in `skvae.RankingScorer`. By default the paper's three.
     y : matrix of shape (n_users, n_items), default=None
         The held-out matrix; None hides items of X. Items that X holds as well are left out of it,
@@ -370,11 +369,12 @@ class _Watched:
 
 
 def _settings(metrics, exclude_seen):
-    names = [metrics] if isinstance(metrics, str) else metrics
-    by_name = metrics if isinstance(metrics, Mapping) else {}
     return {
         "exclude_seen": str(bool(exclude_seen)),
-        **{f"metric {name}": str(computation_of(by_name[name])) if name in by_name else name for name in names},
+        **{
+            f"metric {name}": metric if isinstance(metric, str) else str(computation_of(metric))
+            for name, metric in named_metrics(metrics).items()
+        },
     }
 
 

@@ -428,7 +428,7 @@ class InteractionEncoder(BaseEstimator):
             Items per user; fewer where fewer are left.
         users : array of user ids, default=None
             Whom to recommend to, in this order; None: all users of events, ascending. Those without
-            any event get what the model gives to an empty row, which is items that many users have.
+            any event get what the model gives to an empty row: recommenders of skvae items that many users have.
             With users events may have no rows.
         exclude_seen : bool, default=True
             Leave out every item that the user has an event of, one below threshold too.

@@ -22,6 +22,7 @@ VALIDATION_METRIC = "ndcg@100"
 USERS_PER_BLOCK = 4096  # whose ranked items are held at once, k of each
 # A larger k is ranked only as far as there are items; up to it the last bit of a metric would depend on that
 MOST_RANKS_BEYOND_THE_ITEMS = 1000
+RANKS_OF_FUNCTIONS = 100  # of the items that a metric of one's own gets
 
 
 def listed_metrics(metrics):
@@ -29,7 +30,7 @@ def listed_metrics(metrics):
 
     Parameters
     ----------
-    metrics : str, callable, iterable of str, or mapping of str to callable
+    metrics : str, callable, iterable of str, or mapping of str to str or callable
 
     Returns
     -------
@@ -69,14 +70,14 @@ def metric_functions(metrics):
 
     Parameters
     ----------
-    metrics : str, callable, iterable of str, or mapping of str to callable
+    metrics : str, callable, iterable of str, or mapping of str to str or callable
         "ndcg@100", "recall@20", ...; a callable takes (held_out, items, per_user=).
 
     Returns
     -------
     functions : dict of str to callable
     k : int
-        Ranks that the largest "@k" needs; 100 where only callables are given.
+        Ranks that the largest "@k" needs, and 100 for a callable.
 
     Raises
     ------
@@ -93,24 +94,57 @@ def metric_functions(metrics):
     metrics = listed_metrics(metrics)
     if not len(metrics):
         raise ValueError('metrics is empty: name at least one, such as "ndcg@100".')
+    named = named_metrics(metrics)
+    found = {name: _function_and_ranks(metric) for name, metric in named.items()}
+    k = max(ranks for _, ranks in found.values())
+    functions = {name: function for name, (function, _) in found.items()}
+    if k > RANKS_OF_FUNCTIONS:
+        functions |= {name: partial(_of_the_best, metric) for name, metric in named.items() if callable(metric)}
+    return functions, k
+
+
+def named_metrics(metrics):
+    """The metrics of `listed_metrics` by name: a dict of str to a name with its ranks, or a callable.
+
+    Parameters
+    ----------
+    metrics : str, list or tuple of str, or mapping
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TypeError
+        Where a list holds a callable.
+    """
     if isinstance(metrics, Mapping):
-        for name, function in metrics.items():
-            if not callable(function):
-                raise TypeError(
-                    f"metrics[{name!r}] must be a function of (held_out, items, per_user=), got {function!r}."
-                )
-        return dict(metrics), 100
+        return dict(metrics)
     names = [metrics] if isinstance(metrics, str) else metrics
-    parsed = {name: _parse_metric(name) for name in names}
-    functions = {name: partial(METRICS[metric], k=k) for name, (metric, k) in parsed.items()}
-    return functions, max(k for _, k in parsed.values())
+    function = next(filter(callable, names), None)
+    if function is not None:
+        raise TypeError(f"metrics lists a function, {function!r}: pass a dict, {{name: function}}.")
+    return {name: name for name in names}
+
+
+def _function_and_ranks(metric):
+    if callable(metric):
+        return metric, RANKS_OF_FUNCTIONS
+    metric, k = _parse_metric(metric)
+    return partial(METRICS[metric], k=k), k
+
+
+def _of_the_best(function, held_out, items, per_user):
+    return function(held_out, items[:, :RANKS_OF_FUNCTIONS], per_user=per_user)
 
 
 def _parse_metric(name):
     match = re.fullmatch(r"(\w+)@([1-9]\d*)", str(name))
     if match is None or match[1] not in METRICS or int(match[2]) > MOST_RANKS:
         raise ValueError(
-            f'Unknown metric {name!r}: write one of {", ".join(METRICS)} and its number of ranks, as in "ndcg@100".'
+            f'Unknown metric {name!r}: write one of {", ".join(METRICS)} and its number of ranks, as in "ndcg@100", '
+            "or in a dict a function of (held_out, items, per_user=)."
         )
     return match[1], int(match[2])
 
@@ -125,7 +159,7 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     model : fitted estimator with a ``decision_function``
     fold_in : sparse matrix, array or DataFrame of shape (n_users, n_items)
     held_out : sparse of shape (n_users, n_items)
-    metrics : str, iterable of str, or mapping of str to callable
+    metrics : str, iterable of str, or mapping of str to str or callable
         As in `metric_functions`.
     min_value : float, default=0
         Held-out entries above it are relevant.
@@ -159,8 +193,7 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     fold_in, relevant = row_sliceable(fold_in), as_csr(held_out, "held_out")
     check_same_cells(relevant, fold_in, "held_out", "fold_in")
     relevant = _ones_above(relevant, min_value)
-    if not isinstance(metrics, Mapping):
-        k = min(k, max(relevant.shape[1], MOST_RANKS_BEYOND_THE_ITEMS))
+    k = min(k, max(relevant.shape[1], MOST_RANKS_BEYOND_THE_ITEMS))
     # only users who hide something are worth ranking
     users = np.flatnonzero(np.diff(relevant.indptr))
     scores = {name: np.full(relevant.shape[0], np.nan) for name in functions}
@@ -282,7 +315,7 @@ class RankingScorer:
 
     Parameters
     ----------
-    metrics : str, callable, iterable of str, or mapping of str to callable, default="ndcg@100"
+    metrics : str, callable, iterable of str, or mapping of str to str or callable, default="ndcg@100"
         One name or callable gives a float, several names or a mapping a dict: "ndcg@k", "recall@k",
         "precision@k", "map@k", "mrr@k", "hit_rate@k". A callable takes (held_out, items, per_user=): the
         relevant held-out items, int8 csr_array of shape (n_users, n_items) of ones, and 100 ranked items per

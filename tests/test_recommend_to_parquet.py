@@ -1,5 +1,6 @@
 """examples/recommend_to_parquet.py: the whole population, in files, from where a run was cut short."""
 
+import copy
 import decimal
 import io
 import shutil
@@ -67,6 +68,27 @@ def test_with_an_encoder_the_files_hold_its_ids(run, X, tmp_path):
     pd.testing.assert_frame_equal(
         table.astype({"user": object, "item": object}), wanted.astype(dict.fromkeys(["user", "item"], object))
     )
+
+
+def test_what_another_matrix_has_is_left_out_as_encoder_recommend_does(run, X, tmp_path):
+    users, items = X.nonzero()
+    stars = np.random.default_rng(0).integers(1, 6, len(users))
+    ratings = pd.DataFrame({"user": [f"u{u:03d}" for u in users], "item": [f"i{i:03d}" for i in items], "stars": stars})
+    encoder = skvae.InteractionEncoder(weight="stars", threshold=3)
+    model = skvae.PopularityRecommender().fit(encoder.fit_transform(ratings))
+    skvae.save((encoder, model), tmp_path / "model")
+    skvae.save_interactions(encoder.transform(ratings), tmp_path / "X")
+    everything = copy.copy(encoder).set_params(weight=None, threshold=None)
+    skvae.save_interactions(everything.transform(ratings), tmp_path / "seen")
+    options = ("-k", "3", "--users", "encoder")
+    without = pd.concat(map(pd.read_parquet, run(*options)), ignore_index=True)
+    table = pd.concat(map(pd.read_parquet, run(*options, "--exclude", str(tmp_path / "seen"))), ignore_index=True)
+    wanted = encoder.recommend(model, ratings, k=3)
+    assert table.astype(str).equals(wanted[table.columns].astype(str))
+    assert not without.equals(table)
+    skvae.save_interactions(X[:10], tmp_path / "seen")
+    with pytest.raises(SystemExit, match=r"seen has the shape \(10, 200\), not \(500, 200\)"):
+        run(*options, "--exclude", str(tmp_path / "seen"))
 
 
 def test_a_matrix_made_in_parts_has_the_users_that_are_named(run, X, tmp_path):

@@ -27,7 +27,7 @@ from skvae import (
 )
 from skvae.datasets import make_interactions
 from skvae.hiding import hide_items, interactions_needed
-from skvae.metrics import METRICS, recall_at_k
+from skvae.metrics import METRICS, ndcg_at_k, recall_at_k
 from skvae.scoring import metric_functions, score_users
 
 X = make_interactions(60, 30, density=0.3, random_state=0)
@@ -367,10 +367,22 @@ def test_metrics_are_any_iterable_of_names(listed):
     assert list(score_users(MODEL, *hide_items(TEST), listed(names))) == sorted(names, key=names.index)
 
 
-def test_a_dict_of_metrics_holds_functions():
-    with pytest.raises(
-        TypeError, match=r"metrics\['ndcg@5'\] must be a function of .held_out, items, per_user=., got None"
-    ):
+def test_a_dict_of_metrics_holds_functions_and_names():
+    def own(held_out, items, per_user):
+        assert items.shape[1] == 100
+        return ndcg_at_k(held_out, items, k=10, per_user=per_user)
+
+    named = evaluate(MODEL, TEST, ["ndcg@10", "recall@150"])
+    mixed = evaluate(MODEL, TEST, {"own": own, "ndcg": "ndcg@10", "recall": "recall@150"})
+    ndcg, recall = named.mean.values()
+    assert mixed.mean == {"own": ndcg, "ndcg": ndcg, "recall": recall}
+    assert RankingScorer({"own": own, "recall": "recall@150"})(MODEL, TEST)["own"] == named.mean["ndcg@10"]
+
+
+def test_metrics_of_another_kind_are_refused_with_a_sentence():
+    with pytest.raises(TypeError, match=r"metrics lists a function, .*: pass a dict, {name: function}"):
+        evaluate(MODEL, TEST, ["ndcg@10", ndcg_at_k])
+    with pytest.raises(ValueError, match=r"Unknown metric None: write one of ndcg, .* or in a dict a function"):
         evaluate(MODEL, TEST, dict.fromkeys(["ndcg@5"]))
 
 
