@@ -1,8 +1,9 @@
-"""Blends against z-scores, searches and paired standard errors written out by hand."""
+"""Blends against z-scores, weights and paired standard errors written out by hand."""
 
 import contextlib
 import copy
 import inspect
+import itertools
 import warnings
 import weakref
 from functools import partial
@@ -230,21 +231,22 @@ def _ndcg(members, weights, users):
     return evaluation.per_user["ndcg@100"]
 
 
-@pytest.mark.parametrize("names", ["ease popularity", "dae popularity", "ease dae"])
-def test_two_weights_are_the_best_of_21_moved_towards_equal_by_one_paired_standard_error(members, many, names):
-    users, pair = many[600:], {name: members[name] for name in names.split()}
-    shares = np.linspace(0, 1, 21)
-    curve = np.array([_ndcg(pair, [share, 1 - share], users) for share in shares])
-    best = shares[np.nanmean(curve, axis=1).argmax()]
-    for step in np.linspace(0, 1, 21):
-        share = 0.5 + step * (best - 0.5)
-        behind = np.nanmax(np.nanmean(curve, axis=1)) - np.nanmean(scores := _ndcg(pair, [share, 1 - share], users))
-        paired = _ndcg(pair, [best, 1 - best], users) - scores
-        if behind <= np.nanstd(paired, ddof=1) / np.sqrt(np.sum(~np.isnan(paired))):
-            break
+@pytest.mark.parametrize("names", ["ease popularity", "dae popularity", "ease dae", "popularity ease dae"])
+def test_weights_are_the_mean_of_a_grid_by_the_paired_distance_to_its_best(members, many, names):
+    users, chosen = many[600:], {name: members[name] for name in names.split()}
+    n_steps = {2: 20, 3: 12}[len(chosen)]
+    counts = [count for count in itertools.product(range(n_steps + 1), repeat=len(chosen)) if sum(count) == n_steps]
+    scores = [_ndcg(chosen, count, users) for count in counts]
+    best = max(scores, key=np.nanmean)
+    total = mean = 0
+    for count, score in zip(counts, scores, strict=True):
+        behind = (best - score)[~np.isnan(score)]
+        error = behind.std(ddof=1) / np.sqrt(len(behind))
+        nearness = np.exp(-((behind.mean() / error) ** 2)) if error else 1
+        total, mean = total + nearness, mean + nearness * np.array(count) / n_steps
     blend = _blend(members, names).fit(users)
-    np.testing.assert_allclose(blend.weights_, [share, 1 - share], atol=1e-12)
-    assert blend.best_validation_score_ == pytest.approx(np.nanmean(scores), abs=1e-6)
+    np.testing.assert_allclose(blend.weights_, mean / total, rtol=1e-3)
+    assert blend.best_validation_score_ == pytest.approx(np.nanmean(_ndcg(chosen, mean / total, users)), abs=1e-4)
 
 
 @pytest.mark.parametrize("names", ["ease popularity", "ease dae", "popularity ease dae"])
@@ -255,6 +257,28 @@ def test_learned_weights_are_at_most_one_standard_error_behind_the_best_member(m
     for name in names.split():
         difference = evaluate(members[name], users, "ndcg@100") - evaluate(blend, users, "ndcg@100")
         assert difference.mean["ndcg@100"] <= difference.standard_error["ndcg@100"]
+
+
+@pytest.mark.parametrize("n_members", [1, 2, 3, 4, 7, 30])
+def test_a_hundred_weights_are_tried_at_the_most_and_each_member_alone_is_among_them(n_members):
+    grid = blend_module._grid(n_members)
+    assert n_members <= len(grid) <= 100
+    np.testing.assert_allclose(grid.sum(axis=1), 1)
+    assert (grid.max(axis=0) == 1).all()
+    assert len({*map(tuple, grid)}) == len(grid)
+
+
+@pytest.mark.parametrize(
+    "normalization",
+    [lambda s, seen: s.max(axis=1, keepdims=True), lambda s, seen: s.mean(axis=0), lambda s, seen: None],
+)
+def test_a_normalization_that_gives_another_shape_is_refused(members, many, normalization):
+    for weights in ([1, 1], "auto"):
+        blend = _blend(members, "ease popularity", weights=weights).set_params(normalization=normalization)
+        with pytest.raises(
+            ValueError, match=r"normalization must return an array of the shape of the scores, \(\d+, 100"
+        ):
+            blend.fit(many[600:]).recommend(many[:3])
 
 
 def test_noise_gets_almost_no_weight_and_twins_get_equal_weights(members, many):
