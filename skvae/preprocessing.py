@@ -62,8 +62,8 @@ class InteractionEncoder(BaseEstimator):
     threshold : float, default=None
         Events of less weight are no interactions: two ratings of 2 are not one of 4. With
         duplicates="last" the last event counts; without weight, the number of events of the user
-        and item is compared (with "sum"; otherwise every event is a one). To compare a total, sum the table first. None: every weight above 0 is
-        an interaction.
+        and item is compared (with "sum"; otherwise every event is a one). To compare a total, sum the
+        table first. None: every weight above 0 is an interaction.
     binary : bool, default=True
         Entries are 1 (what the models expect: with a multinomial likelihood a 5 weighs five 1s, and linear
         models square the values, so that a threshold for ratings does better than their stars).
