@@ -1,10 +1,10 @@
 """How a blend learns its weights from validation users: four rules, and what each gives for test users.
 
-``python benchmarks/blend_weights.py [NAME ...] [--splits N] [--results DIR]``. The members of ``BlendRecommender()`` are
-fitted on training users, and all weights of a grid are scored on validation users and on test users. Each rule chooses
-from the first; "mean by nearness" is that of ``weights="auto"``. +- is the standard error over the test users of all
-splits, of a difference user by user. DIR gets blend_weights.json, blend_weights.npz and blend_weights.md; what they
-hold is not run again.
+``python benchmarks/blend_weights.py [NAME ...] [--splits N] [--results DIR]``. The members of ``BlendRecommender()``
+are fitted on training users, and all weights of a grid are scored on validation users and on test users. Each rule
+chooses from the first; "mean by nearness" is that of ``weights="auto"``. +- is the standard error over the test users
+of all splits, of a difference user by user. DIR gets blend_weights.json, blend_weights.npz and blend_weights.md; what
+they hold is not run again.
 """
 
 import argparse
