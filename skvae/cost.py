@@ -60,7 +60,8 @@ class Cost:
         Memory of this machine, or of its GPU where the fit computes on that; infinite where it is not known.
     seconds : dict of str to float
         On this device: of an epoch of an autoencoder, and of one inverse of a linear model and of all, where there are
-        more; of the members of a blend with their names before. Empty without a probe.
+        more; of the members of a blend with their names before. What comes before is not in it: reading and checking
+        X, and the start of an autoencoder from "ease" or "svd", some epochs' time. Empty without a probe.
     advice : str
         What to change, where the fit needs more than is available; else empty.
     """
