@@ -48,7 +48,7 @@ def mean_by_nearness(grid, scores):
 RULES = {
     "equal": equal,
     "the best": best,
-    "nearest to equal within an error of the best": one_error_from_best,
+    "one error from the best": one_error_from_best,
     "mean by nearness": mean_by_nearness,
 }
 
@@ -63,7 +63,7 @@ def main():
     for name, seed in itertools.product(args.names, range(args.splits)):
         if f"{name}, {' '.join(MEMBERS)}, split {seed}" not in record.runs:
             measure(name, seed, record)
-    text = f"# Weights of a blend\n\n{table(record)}"
+    text = f"# Weights of a blend\n\n{tables(args.results)}"
     print(text)
     harness.write(text, args.results / "blend_weights.md")
 
@@ -99,19 +99,19 @@ def scores_of(members, weights, X):
     return scores[~np.isnan(scores)]
 
 
-def table(record):
-    rows = []
-    for n_members in sorted(N_STEPS, reverse=True):
-        names = [" ".join(names) for names in BLENDS if len(names) == n_members]
-        datasets = dict.fromkeys(key.partition(",")[0] for key in record.per_user)
-        for dataset, rule in itertools.product(datasets, RULES):
-            keys = [key for key in record.per_user if key.startswith(f"{dataset},") and key.endswith(f", {rule}")]
-            keys = [key for key in keys if key.split(", ")[1] in names]
-            above = accuracy.pooled([accuracy.mean_and_error(record.per_user[key]) for key in keys])
-            below = np.mean([record.runs[key]["below the best weights"] for key in keys])
-            rows.append([dataset, n_members, rule, f"{below:.4f}", above])
-    header = ["data", "members", "weights", "below the best weights", "above the best member"]
-    about = record.about["machine"]
+def tables(results):
+    """NDCG@100 above the best member, a column for each rule."""
+    record = harness.Record(results / "blend_weights")
+    about, rows = record.about["machine"], []
+    above = {tuple(key.split(", ")): scores for key, scores in record.per_user.items()}
+    for n_members in sorted({len(names.split()) for _, names, *_ in above}, reverse=True):
+        for dataset in dict.fromkeys(name for name, *_ in above):
+            of_rows = [key for key in above if key[0] == dataset and len(key[1].split()) == n_members]
+            of_rules = [[accuracy.mean_and_error(above[key]) for key in of_rows if key[3] == rule] for rule in RULES]
+            rows.append(
+                [dataset, n_members, *map(accuracy.pooled, of_rules), len({split for _, _, split, _ in of_rows})]
+            )
+    header = ["data", "members", *RULES, "splits"]
     return f"{about['date']}, {about['processor']}, {about['cores']} cores.\n\n{harness.markdown_table(header, rows)}"
 
 

@@ -456,6 +456,7 @@ def _blocks(X):
 
 
 def _normalizer(normalization):
+    CHECKS["normalization"]("normalization", normalization)  # which set_params may have changed after fit
     return NORMALIZATIONS[normalization] if isinstance(normalization, str) else partial(_normalized, normalization)
 
 

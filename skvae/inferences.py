@@ -4,11 +4,12 @@ from weakref import WeakKeyDictionary
 
 from sklearn.utils.validation import check_is_fitted
 
-from .core.devices import is_half_precision, is_present, resolve
+from .core.devices import PRECISIONS, is_half_precision, is_present, resolve
 from .core.inference import Inference
 from .core.isolation import isolated
 from .core.item_products import ItemProducts
 from .core.user_warnings import warn_user
+from .parameters import piece
 from .ranking import users_per_block
 from .recommender import as_it_is
 
@@ -49,6 +50,11 @@ def inference_of(estimator):
     Returns
     -------
     Inference
+
+    Raises
+    ------
+    ValueError
+        Where its precision was set to what there is not.
     """
     weights, device, precision = estimator.weights_, _device_of(estimator), estimator.precision
     owners = estimator, vars(estimator).get("_read_from", estimator)
@@ -56,6 +62,7 @@ def inference_of(estimator):
         cached = _inferences.get(owner)
         if cached is not None and cached[0] is weights and cached[1:3] == (device, precision):
             return cached[3]
+    piece(PRECISIONS)("precision", precision)  # which set_params may have changed after fit
     with isolated():
         network = estimator.architecture_.build_with(weights).requires_grad_(False).to(device)
         products = ItemProducts.for_inference(network.decoder, is_half_precision(precision, device))

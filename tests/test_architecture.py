@@ -104,7 +104,7 @@ ARROWS = {
         "ranking",
         "scoring",
     },
-    "inferences": {"core", "ranking", "recommender"},
+    "inferences": {"core", "parameters", "ranking", "recommender"},
     "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "inferences", "items", "matrix_checks"}
     | {"parameters", "recommender"},
     "multvae": {"auto_parameters", "autoencoder", "core", "parameters"},

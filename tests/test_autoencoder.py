@@ -467,6 +467,8 @@ def test_bfloat16_trains_to_about_the_same_loss(estimator, X):
     assert half.weights_["decoder.item_weight"].dtype == np.float32
     scores = half.decision_function(X)
     assert scores.dtype == np.float32
+    with pytest.raises(ValueError, match="precision must be one of auto, bfloat16, float32, got 'half'"):
+        half.set_params(precision="half").decision_function(X)
     in_full = half.set_params(precision="float32").decision_function(X)
     assert 0 < np.abs(scores - in_full).max() < 2**-6 * np.abs(in_full).max()
 

@@ -268,6 +268,12 @@ def test_a_hundred_weights_are_tried_at_the_most_and_each_member_alone_is_among_
     assert len({*map(tuple, grid)}) == len(grid)
 
 
+def test_a_normalization_that_there_is_not_is_refused_after_fit_too(members, many):
+    blend = _blend(members, "ease popularity", weights=[1, 1]).fit(many[600:]).set_params(normalization="minmax")
+    with pytest.raises(ValueError, match="normalization must be one of none, standard, or a function"):
+        blend.recommend(many[:3])
+
+
 @pytest.mark.parametrize(
     "normalization",
     [lambda s, seen: s.max(axis=1, keepdims=True), lambda s, seen: s.mean(axis=0), lambda s, seen: None],
