@@ -417,8 +417,8 @@ def _learned_weights(members, normalize, fold_in, held_out):
     grid = _grid(len(members))
     scores = _validation_scores(members, normalize, grid, fold_in, held_out)
     behind = scores[scores.mean(axis=1).argmax()] - scores
-    standard_error = behind.std(axis=1) / np.sqrt(max(1, behind.shape[1] - 1))
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0: level with the best
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0: level with the best, or of one user alone
+        standard_error = behind.std(axis=1) / np.sqrt(behind.shape[1] - 1)
         nearness = np.nan_to_num(np.exp(-((behind.mean(axis=1) / standard_error) ** 2)), nan=1.0)
     weights = nearness @ grid / nearness.sum()
     return weights, float(_validation_scores(members, normalize, [weights], fold_in, held_out).mean())

@@ -268,6 +268,13 @@ def test_a_hundred_weights_are_tried_at_the_most_and_each_member_alone_is_among_
     assert len({*map(tuple, grid)}) == len(grid)
 
 
+def test_of_one_validation_user_weights_are_equal(members, many):
+    one = many[[600 + np.argmax(np.diff(many.indptr[600:]))]]
+    blend = _blend(members, "ease popularity dae").fit(one)
+    np.testing.assert_allclose(blend.weights_, 1 / 3)
+    assert 0 <= blend.best_validation_score_ <= 1
+
+
 def test_a_normalization_that_there_is_not_is_refused_after_fit_too(members, many):
     blend = _blend(members, "ease popularity", weights=[1, 1]).fit(many[600:]).set_params(normalization="minmax")
     with pytest.raises(ValueError, match="normalization must be one of none, standard, or a function"):
