@@ -461,7 +461,7 @@ def _normalizer(normalization):
 
 
 def _normalized(function, scores, seen):
-    """What what a user wrote gives, checked: another shape may be broadcast in silence."""
+    """By a function that is not ours, whose shape is checked: another one may be broadcast in silence."""
     shape = scores.shape
     normalized = function(scores, seen)
     if np.shape(normalized) != shape:
