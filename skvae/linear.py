@@ -113,8 +113,8 @@ class EASERecommender(_ItemWeights):
         Above 0. The lowest of the published values (200 on MSD, 500 on ML-20M, 1000 on Netflix). It is added to X'X, so
         that values of X twice as large need four times as much.
     device : str, default="auto"
-        A torch device such as "cpu" or "cuda" where fit inverts the matrix; a GPU needs memory for three of them.
-        "auto" is a GPU if there is one with so much to spare. Scores are computed on the CPU.
+        A torch device such as "cpu" or "cuda" where fit inverts the matrix; a GPU needs memory for three of them (above
+        16 384 items, one and a half). "auto" is a GPU with so much to spare. Scores are computed on the CPU.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
