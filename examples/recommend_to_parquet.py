@@ -38,6 +38,8 @@ def main(arguments=None):
     parser.add_argument("--users", metavar="FILE", help="ids of the rows, or encoder")
     parser.add_argument("--exclude", type=Path, metavar="FOLDER", help="what not to give")
     args = parser.parse_args(arguments)
+    if min(args.k, args.users_per_file) < 1 or args.jobs == 0:
+        parser.error("-k and --users-per-file are 1 or more, and --jobs is not 0")
     args.recommendations.mkdir(exist_ok=True)
     n_users = opened(args)[0].shape[0]
     sources = [args.model, args.interactions / "meta.json"]

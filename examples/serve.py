@@ -42,6 +42,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 from sklearn.pipeline import Pipeline
+from starlette.requests import ClientDisconnect
 
 import skvae
 from skvae.columns import names_of_model
@@ -80,10 +81,15 @@ Answers = TypeAdapter(list[Answer])
 
 async def read_query(request: Request) -> Query:
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise HTTPException(413, f"body: send at most {MAX_BYTES} bytes at a time.")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BYTES:
+                raise HTTPException(
+                    413, f"body: send at most {MAX_BYTES} bytes at a time."
+                )
+    except ClientDisconnect as error:
+        raise HTTPException(499, "The client has left.") from error
     try:
         return Query.model_validate_json(body)
     except ValidationError as error:

@@ -288,6 +288,10 @@ def evaluate(
     pairs = _Watched(pairs, min_value)
     scores = score_pairs(model, pairs, metrics, min_value=min_value, exclude_seen=exclude_seen)
     evaluation = Evaluation(scores, pairs.fingerprints() | _settings(metrics, exclude_seen))
+    if evaluation.n_users == 0 and pairs.n_relevant:
+        raise ValueError(
+            f"The metrics {', '.join(scores)} gave NaN for every user, so that there is nothing to average."
+        )
     if evaluation.n_users == 0:
         why = why_nobody_is_scored(X, y, min_value=min_value, **hiding)
         raise ValueError(f"No user of X has a held-out item: {why}")
@@ -343,6 +347,7 @@ class _Watched:
     def __init__(self, pairs, min_value):
         self.pairs, self.min_value = pairs, min_value
         self.n_hidden, self.n_seen, self.fold_in, self.relevant = [], [], [], []  # one number for each user
+        self.n_relevant = 0
 
     def __iter__(self):
         for fold_in, held_out in self.pairs:
@@ -350,7 +355,9 @@ class _Watched:
             self.n_hidden.append(np.diff(hidden.indptr))
             self.n_seen.append(np.diff(seen.indptr))
             self.fold_in.append(user_hashes(seen))
-            self.relevant.append(user_hashes(entries(hidden, is_above(hidden.data, self.min_value))))
+            relevant = entries(hidden, is_above(hidden.data, self.min_value))
+            self.relevant.append(user_hashes(relevant))
+            self.n_relevant += relevant.nnz
             self.n_items = held_out.shape[1]
             yield fold_in, held_out
 

@@ -24,7 +24,7 @@ from .core.batches import UserRows
 from .core.checkpoint import NoCheckpoint
 from .core.devices import is_half_precision, resolve
 from .core.inference import Inference
-from .core.initialization import INITIALIZATIONS, begin_items
+from .core.initialization import INITIALIZATIONS, begin_items, by_own
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
@@ -88,7 +88,7 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
             validate = functools.partial(validation_score, fold_in, held_out, processes)
         if warm and validate and snapshot is None:
             training.count_first_weights(validate)
-        monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context, _learned)
+        monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context, _learned_in_epoch)
         try:
             history = _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
         except DivergenceError:
@@ -132,7 +132,7 @@ def partial_fit(estimator, parameters, X, processes):
         _resolve_auto(estimator, parameters, rows, network)
         epochs = {"n_epochs": 1, "averaging_epochs": parameters.averaging_epochs}
         training = _training(estimator, parameters, network, rows, processes, **epochs)
-        monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks(), _learned)
+        monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks(), _learned_in_epoch)
         return _run(estimator, training, None, monitor, keep_state=True, goes_on_averaging=True)
 
 
@@ -283,7 +283,7 @@ def _begin(estimator, parameters, rows, processes, snapshot=None):
         estimator._seed = snapshot["seed"]
         return network
     name = auto_parameters.initialization(parameters.initialization, rows.n_interactions / rows.n_non_empty)
-    initialize = INITIALIZATIONS[name] if isinstance(name, str) else name
+    initialize = INITIALIZATIONS[name] if isinstance(name, str) else by_own(name)
     processes.by_first(initialize, network, rows, torch.Generator().manual_seed(estimator._seed))
     processes.broadcast_(*_tensors(network))
     return network
@@ -430,6 +430,16 @@ def _learned(estimator, weights, history):
     if history.validation_scores:
         learned["validation_scores_"] = [*(estimator.validation_scores_ or []), *history.validation_scores]
         learned["best_validation_score_"] = max(history.first_score, *history.validation_scores)
+    return learned
+
+
+def _learned_in_epoch(estimator, weights, history):
+    """The same, of the weights of the epoch under way, whether it is the best one or not."""
+    learned = _learned(estimator, weights, history)
+    if history.best_epoch:
+        learned["best_iter_"] = learned["n_iter_"]
+    if history.validation_scores:
+        learned["best_validation_score_"] = history.validation_scores[-1]
     return learned
 
 

@@ -91,7 +91,8 @@ class MultDAERecommender(BaseAutoencoder):
         A torch device such as "cpu" or "cuda"; "auto" is a GPU if there is one. Where a fitted
         model's device is absent, it answers on the CPU with a warning.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, batches, dropout and noise. No global generator is used.
+        Of initial weights, batches, dropout and noise. With an int no global generator is used;
+        None takes the seed from that of NumPy.
     verbose : int, default=0
         Above 0, print one line per epoch.
     store_user_hashes : bool, default=True

@@ -118,7 +118,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         A torch device such as "cpu" or "cuda"; "auto" is a GPU if there is one. Where a fitted
         model's device is absent, it answers on the CPU with a warning.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, batches, dropout and noise. No global generator is used.
+        Of initial weights, batches, dropout and noise. With an int no global generator is used;
+        None takes the seed from that of NumPy.
     verbose : int, default=0
         Above 0, print one line per epoch.
     store_user_hashes : bool, default=True
@@ -280,7 +281,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
             )
         if not isinstance(parameters.kl_schedule, str):
             number(minimum=0)("kl_schedule.final", parameters.kl_schedule.final)
-            number(minimum=0)("kl_schedule.weight(0)", parameters.kl_schedule.weight(0))
+            _CheckedSchedule(parameters.kl_schedule).weight(0)
         return parameters
 
     def _architecture(self, parameters):
@@ -299,7 +300,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
 
     def _kl_schedule(self, parameters):
         if not isinstance(parameters.kl_schedule, str):
-            return parameters.kl_schedule
+            return _CheckedSchedule(parameters.kl_schedule)
         cap = self.anneal_cap_ if parameters.anneal_cap == "auto" else parameters.anneal_cap
         return SCHEDULES[parameters.kl_schedule](cap, self.total_anneal_steps_)
 
@@ -320,6 +321,16 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         if isinstance(self.kl_schedule, str):  # in updates: a share would be one of fewer epochs now
             parameters |= {"anneal_cap": self.anneal_cap_, "total_anneal_steps": round(self.total_anneal_steps_)}
         return parameters
+
+
+class _CheckedSchedule:
+    """A schedule of somebody's own: a weight that is no number, or negative, is not trained with."""
+
+    def __init__(self, schedule):
+        self.schedule, self.final = schedule, schedule.final
+
+    def weight(self, update):
+        return number(minimum=0)(f"kl_schedule.weight({update})", self.schedule.weight(update))
 
 
 def _is_share(total_anneal_steps, planned_updates):

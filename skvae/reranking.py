@@ -93,7 +93,8 @@ def _checked_scores(scores, items):
 
 def _scaled(scores):
     """From 0 to 1; 0 where all are equal."""
-    above = scores.astype(np.float64) - scores.min(initial=np.inf)
+    halves = scores.astype(np.float64) / 2  # whose differences are finite
+    above = halves - halves.min(initial=np.inf)
     return above / max(above.max(initial=0), np.finfo(np.float64).tiny)
 
 

@@ -43,6 +43,7 @@ OPTIONAL = {"_column_labels", "_sklearn_output_config", "_user_hashes"}
 OPTIONAL |= {"best_iter_", "diagonal_", "feature_names_in_", "gram_", "idf_", "target_"}
 # What a later fit alone would use: optimizer, callbacks, requests to a routing Pipeline or search
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
+NOT_KEPT |= {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}  # of a model that a callback was given
 # Parameters that say something of the machine that fitted, and have these values in a file
 OF_THE_MACHINE = {"checkpoint": None}
 MOST_ITEMS = 2**31 - 1  # that SciPy's usual indices count

@@ -298,7 +298,7 @@ def _one_each(values, n_users, name):
             f"The metric {name!r} gave values of shape {np.shape(values)} for {n_users} users: with per_user=True it "
             "must give one for each."
         )
-    return values
+    return np.ma.filled(np.ma.asarray(values, float), np.nan) if np.ma.isMaskedArray(values) else values
 
 
 @dataclass(frozen=True)

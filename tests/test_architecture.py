@@ -163,14 +163,14 @@ CORE_ARROWS = {
     "architecture": {"devices", "likelihoods", "networks", "priors"},
     "objectives": {"item_products", "pieces", "priors"},
     "initialization": {"item_products"},
-    "inference": {"batches", "devices", "isolation"},
+    "inference": {"batches", "devices", "isolation", "pieces"},
     "gram": {"processes"},
     "dual_regression": {"gram"},
     "item_regression": {"devices", "dual_regression", "gram", "inversion"},
     "updates": {"processes"},
     "user_warnings": set(),
     "training": {"averaging", "batches", "checkpoint", "early_stopping", "item_products", "item_sampling", "optimizer"}
-    | {"processes", "updates"},
+    | {"pieces", "processes", "updates"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = ("datasets", "plotting")

@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from conftest import RECOMMENDERS, ROOT, SMALL_BLEND
+from conftest import RECOMMENDERS, ROOT, SMALL_BLEND, same_weights
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skvae import LinearRecommender, RankingScorer, UserKFold, ndcg_scorer
+from skvae import LinearRecommender, RankingScorer, UserKFold, load, ndcg_scorer, save
 from skvae.datasets import make_interactions
 
 callback = pytest.importorskip("sklearn.callback")
@@ -48,7 +48,7 @@ def test_a_callback_stops_the_fit_and_sees_a_fitted_estimator(estimator, X):
     assert not any("callback" in name for name in vars(model) if name != "_skl_callbacks")
 
 
-def test_a_callback_sees_the_curves_so_far(estimator, X):
+def test_a_callback_sees_the_model_of_its_epoch_and_may_save_it(estimator, X, tmp_path):
     for _ in range(2):  # nothing is left of an earlier fit
         stop = StopAfter(3)
         model = estimator.set_params(early_stopping=True).set_callbacks(stop).fit(X)
@@ -56,7 +56,10 @@ def test_a_callback_sees_the_curves_so_far(estimator, X):
         for n_epochs, seen in enumerate(stop.seen, start=1):
             assert seen.loss_curve_ == model.loss_curve_[:n_epochs]
             assert seen.validation_scores_ == model.validation_scores_[:n_epochs]
-            assert 1 <= seen.best_iter_ <= n_epochs
+            assert seen.best_iter_ == n_epochs
+            assert seen.best_validation_score_ == model.validation_scores_[n_epochs - 1]
+            save(seen, tmp_path / "seen")
+            assert same_weights(load(tmp_path / "seen"), seen)
             assert seen.n_updates_ == n_epochs * model.n_updates_ // 3
 
 

@@ -277,6 +277,23 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_fit_goes_on(users, path,
     assert_same_model(model.set_params(checkpoint=None), expected)
 
 
+def test_a_checkpoint_that_cannot_be_removed_does_not_cost_the_fit(users, path, monkeypatch):
+    expected = clone(DAE).fit(users)
+    assert killed(partial(clone(DAE).set_params(checkpoint=path).fit, users), 6)
+    unlink = os.unlink
+
+    def refuse(file, **options):
+        if os.fspath(file).endswith("npz"):
+            raise PermissionError(13, "Permission denied", os.fspath(file))
+        unlink(file, **options)
+
+    monkeypatch.setattr("skvae.core.checkpoint.os.unlink", refuse)
+    model = clone(DAE).set_params(checkpoint=path)
+    with pytest.warns(RuntimeWarning, match=r"npz could not be removed, it is of no use any more: .*Permission denied"):
+        model.fit(users)
+    assert_same_model(model.set_params(checkpoint=None), expected)
+
+
 def _truncated(content):
     return content[: len(content) // 2]
 

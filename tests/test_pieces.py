@@ -283,3 +283,115 @@ def test_a_schedule_that_gives_no_weight_is_refused(weight, X):
     schedule = SimpleNamespace(weight=lambda update: weight, final=1.0)
     with pytest.raises((TypeError, ValueError), match=r"kl_schedule.weight\(0\)"):
         clone(SMALL_VAE).set_params(kl_schedule=schedule, anneal_cap="auto", total_anneal_steps="auto").fit(X)
+
+
+def test_a_schedule_whose_later_weight_is_none_is_refused_where_it_is_asked(X):
+    class Late:
+        final = 0.2
+
+        def weight(self, update):
+            return 0.2 if update == 0 else -1.0
+
+    with pytest.raises(ValueError, match=r"kl_schedule.weight\(\d+\) == -1.0, must be >= 0"):
+        clone(SMALL_VAE).set_params(kl_schedule=Late()).fit(X)
+
+
+# -- pieces that are modules of torch
+
+
+class PlainWeighted:
+    """Multinomial with a weight for each item."""
+
+    def __init__(self, n_items=200):
+        self.weights = torch.linspace(0.5, 2, n_items)
+
+    def log_prob(self, logits, batch):
+        return (batch.to_dense() * self.weights * torch.log_softmax(logits, -1)).sum(1)
+
+    def mean(self, logits):
+        return torch.softmax(logits, -1)
+
+
+class ModuleWeighted(nn.Module):
+    def __init__(self, n_items=200):
+        super().__init__()
+        self.register_buffer("weights", torch.linspace(0.5, 2, n_items))
+
+    log_prob, mean = PlainWeighted.log_prob, PlainWeighted.mean
+
+
+class PlainScaled:
+    scale = torch.tensor(2.0)
+
+    def log_prob(self, code):
+        return torch.distributions.Normal(0.0, self.scale.detach()).log_prob(code).sum(-1)
+
+
+class ModuleScaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+    log_prob = PlainScaled.log_prob
+
+
+@pytest.mark.parametrize(
+    ("parameter", "plain", "module"),
+    [("likelihood", PlainWeighted(), ModuleWeighted()), ("prior", PlainScaled(), ModuleScaled())],
+)
+def test_a_module_of_torch_is_a_piece_like_any_other_and_stays_as_it_is(parameter, plain, module, X):
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    by_plain, by_module = (clone(SMALL_VAE).set_params(**{parameter: piece}).fit(X) for piece in (plain, module))
+    assert same_weights(by_plain, by_module)
+    assert by_plain.loss_curve_ == by_module.loss_curve_
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    by_plain.partial_fit(X)
+    assert same_weights(by_plain, by_module.partial_fit(X))
+
+
+# -- what a piece leaves out
+
+
+@pytest.mark.parametrize(
+    "mean", [lambda logits: logits.sum(1, keepdim=True), lambda logits: logits.mean(0), lambda logits: logits[:, :3]]
+)
+def test_a_mean_of_another_shape_is_refused(mean, X):
+    class Own(Multinomial):
+        def mean(self, logits):
+            return mean(logits)
+
+    model = clone(SMALL_DAE).set_params(likelihood=Own()).fit(X)
+    with pytest.raises(ValueError, match=r"Own.mean gave values of shape .* for logits of shape \(3, 200\)"):
+        model.inverse_transform(model.transform(X[:3]))
+
+
+def test_an_initialization_that_leaves_a_part_unset_or_adds_one_is_refused(X):
+    def nothing(network, rows, generator):
+        pass
+
+    def only_items(network, rows, generator):
+        nn.init.zeros_(network.encoder.item_weight)
+        nn.init.zeros_(network.decoder.item_weight)
+
+    def one_more(network, rows, generator):
+        xavier(network, rows, generator)
+        network.more = nn.Parameter(torch.zeros(3))
+
+    for initialization in (nothing, only_items):
+        with pytest.raises(ValueError, match=r"initialization left \S+ unset, or not finite: begin with .*xavier"):
+            clone(SMALL_DAE).set_params(initialization=initialization).fit(X)
+    with pytest.raises(
+        ValueError, match=r"must leave the network the parameters encoder.item_weight, .*, and no others"
+    ):
+        clone(SMALL_DAE).set_params(initialization=one_more).fit(X)
+
+
+def test_a_loss_that_is_not_finite_names_the_piece_that_may_have_given_it(X):
+    class Broken(Laplace):
+        def log_prob(self, logits, batch):
+            return super().log_prob(logits, batch) * torch.nan
+
+    with pytest.raises(
+        ValueError, match=r"training diverged .* Or Broken, which is not of skvae, gives such values itself"
+    ):
+        clone(SMALL_DAE).set_params(likelihood=Broken()).fit(X)

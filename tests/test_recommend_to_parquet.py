@@ -91,6 +91,16 @@ def test_what_another_matrix_has_is_left_out_as_encoder_recommend_does(run, X, t
         run(*options, "--exclude", str(tmp_path / "seen"))
 
 
+@pytest.mark.parametrize(
+    "option", [("-k", "0"), ("--users-per-file", "-20"), ("--users-per-file", "0"), ("--jobs", "0")]
+)
+def test_a_number_that_cannot_be_is_refused_before_any_file_is_removed(run, option):
+    before = [path.read_bytes() for path in run("-k", "3")]
+    with pytest.raises(SystemExit, match="2"):
+        run("-k", "3", *option)
+    assert [path.read_bytes() for path in run("-k", "3")] == before
+
+
 def test_a_matrix_made_in_parts_has_the_users_that_are_named(run, X, tmp_path):
     users, items = X.nonzero()
     events = pd.DataFrame({"user": [f"u{u:03d}" for u in users], "item": [f"i{i:03d}" for i in items]})

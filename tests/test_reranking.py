@@ -109,3 +109,10 @@ def test_a_weight_that_is_no_number_and_masked_scores_are_refused():
         rerank([[0, 1]], np.ma.masked_array([[2.0, 1.0]], [[1, 0]]), np.eye(2))
     with pytest.raises(ValueError, match="items must not be masked in part"):
         rerank(np.ma.masked_array([[0, 1]], [[1, 0]]), [[2.0, 1.0]], np.eye(2))
+
+
+def test_scores_that_span_all_of_float64_keep_their_order():
+    scores = np.array([[1e308, 0, -1e308]])
+    items, reranked = rerank([[0, 1, 2]], scores, np.eye(3), relevance_weight=0.5)
+    assert items.tolist() == [[0, 1, 2]]
+    assert np.array_equal(reranked, scores)

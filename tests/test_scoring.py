@@ -531,3 +531,15 @@ def test_a_function_alone_is_a_scorer_of_one_number():
     scores = cross_val_score(model, X, scoring=RankingScorer(recall), cv=UserKFold(2))
     np.testing.assert_array_equal(scores, cross_val_score(model, X, scoring=RankingScorer("recall@5"), cv=UserKFold(2)))
     assert pickle.loads(pickle.dumps(RankingScorer(recall)))(model, X[20:]) == RankingScorer(recall)(model, X[20:])
+
+
+def test_masked_values_of_a_metric_are_no_scores_and_nan_for_everybody_is_said():
+    def masked(held_out, items, per_user):
+        return np.ma.masked_greater(np.arange(len(items), dtype=float), 0)
+
+    def nothing(held_out, items, per_user):
+        return np.full(len(items), np.nan)
+
+    assert evaluate(MODEL, TEST, masked).mean == {"masked": 0}
+    with pytest.raises(ValueError, match="The metrics nothing gave NaN for every user"):
+        evaluate(MODEL, TEST, nothing)

@@ -4,7 +4,7 @@ import glob
 import json
 import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 import numpy as np
@@ -166,8 +166,12 @@ def _of_member(path, number):
 def _remove(path):
     of_members = glob.glob(_of_member(glob.escape(path), "[0-9]*"))  # and of their members
     for file in (*of_members, state_file.part_of(path), path):
-        with suppress(FileNotFoundError):
+        try:
             os.unlink(file)
+        except FileNotFoundError:
+            pass
+        except OSError as error:  # such as a folder that is read-only by now: no reason to lose the fit
+            warn_user(f"The checkpoint {file} could not be removed, it is of no use any more: {error}.", RuntimeWarning)
 
 
 @contextmanager

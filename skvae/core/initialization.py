@@ -31,6 +31,37 @@ def xavier(network, rows, generator):
                 nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002, generator=generator)
 
 
+def by_own(initialize):
+    """A beginning of somebody's own, by which nothing may be left unset.
+
+    Parameters
+    ----------
+    initialize : callable
+        Of (network, rows, generator).
+
+    Returns
+    -------
+    callable
+    """
+
+    def checked(network, rows, generator):
+        names = [*network.state_dict()]
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(torch.nan)
+        initialize(network, rows, generator)
+        if [*network.state_dict()] != names:
+            raise ValueError(f"initialization must leave the network the parameters {', '.join(names)}, and no others.")
+        for name, parameter in network.named_parameters():
+            if not all(end.isfinite() for end in parameter.detach().aminmax()):
+                raise ValueError(
+                    f"initialization left {name} unset, or not finite: begin with "
+                    "skvae.core.initialization.xavier(network, rows, generator), and change what you want."
+                )
+
+    return checked
+
+
 @torch.no_grad()
 def near_svd(network, rows, generator):
     r"""Xavier's weights, from which the network is moved near the best linear autoencoder of its users.

@@ -102,7 +102,8 @@ class DenoisingAutoencoder(nn.Module):
 
     def __init__(self, encoder, decoder, likelihood):
         super().__init__()
-        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.encoder, self.decoder = encoder, decoder
+        vars(self)["likelihood"] = likelihood  # a module of somebody's own is no part of the network: it stays as it is
 
     def code(self, batch):
         """The code, shape (n_users, n_components)."""
@@ -127,7 +128,8 @@ class VariationalAutoencoder(nn.Module):
 
     def __init__(self, encoder, decoder, likelihood, prior):
         super().__init__()
-        self.encoder, self.decoder, self.likelihood, self.prior = encoder, decoder, likelihood, prior
+        self.encoder, self.decoder = encoder, decoder
+        vars(self).update(likelihood=likelihood, prior=prior)  # as in DenoisingAutoencoder
 
     def posterior(self, batch):
         """Mean and log-variance of q(z|x), each of shape (n_users, n_components)."""

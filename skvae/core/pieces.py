@@ -27,6 +27,20 @@ def has_part(piece, name, beside="log_prob"):
     return hasattr(piece, name) and place(name, -1) <= place(beside, len(places))
 
 
+def is_ours(piece):
+    """Whether a piece is of skvae, or there is none.
+
+    Parameters
+    ----------
+    piece : object or None
+
+    Returns
+    -------
+    bool
+    """
+    return piece is None or type(piece).__module__.partition(".")[0] == "skvae"
+
+
 def one_for_each_user(values, n_users, piece, method):
     """What a likelihood or a prior gave, checked: values of another shape would be broadcast to a wrong loss.
 
@@ -47,10 +61,42 @@ def one_for_each_user(values, n_users, piece, method):
     ------
     ValueError
     """
-    shape = tuple(getattr(values, "shape", ()))
+    shape = _shape(values)
     if shape != (n_users,):
         raise ValueError(
             f"{type(piece).__name__}.{method} gave values of shape {shape} for {n_users} users: it must give one for "
             "each, a tensor of shape (n_users,), such as a sum over the last dimension."
         )
     return values
+
+
+def like_logits(values, logits, piece, method):
+    """What a likelihood gave for every item, checked as `one_for_each_user` does.
+
+    Parameters
+    ----------
+    values : tensor
+    logits : tensor of shape (n_users, n_items)
+    piece : object
+        That gave the values.
+    method : str
+        By which.
+
+    Returns
+    -------
+    tensor of shape (n_users, n_items)
+
+    Raises
+    ------
+    ValueError
+    """
+    if _shape(values) != tuple(logits.shape):
+        raise ValueError(
+            f"{type(piece).__name__}.{method} gave values of shape {_shape(values)} for logits of shape "
+            f"{tuple(logits.shape)}: it must give one for each."
+        )
+    return values
+
+
+def _shape(values):
+    return tuple(getattr(values, "shape", ()))

@@ -14,6 +14,7 @@ from .early_stopping import is_best, is_out_of_patience
 from .item_products import ItemProducts
 from .item_sampling import SampledProducts
 from .optimizer import Adam
+from .pieces import is_ours
 from .processes import ALONE
 from .updates import updates_of
 
@@ -320,8 +321,15 @@ class Training:
     def _divergence(self, what, epochs):
         return DivergenceError(
             f"{what} in epoch {len(epochs)}: training diverged at learning_rate={self.settings.learning_rate}. Lower "
-            "learning_rate, or scale down the largest values of X."
+            f"learning_rate, or scale down the largest values of X.{_own_pieces(self.network)}"
         )
+
+
+def _own_pieces(network):
+    """A sentence on the pieces that are not ours, which may give such values themselves."""
+    pieces = [getattr(network, name, None) for name in ("likelihood", "prior")]
+    own = [type(piece).__name__ for piece in pieces if not is_ours(piece)]
+    return f" Or {' or '.join(own)}, which is not of skvae, gives such values itself." if own else ""
 
 
 def _products(network, rows, settings, optimizer, n_processes):
