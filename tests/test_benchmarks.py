@@ -34,7 +34,7 @@ def table_lines(text):
     return [line for line in text.splitlines() if line.startswith("|")]
 
 
-@pytest.mark.parametrize("script", ["accuracy", "ablation", "defaults", "likelihoods", "rules"])
+@pytest.mark.parametrize("script", ["accuracy", "ablation", "blend_weights", "defaults", "likelihoods", "rules"])
 def test_the_tables_of_the_docs_are_those_of_the_record(harness, script):
     rows = table_lines(load_script(f"benchmarks/{script}.py").tables(harness.RESULTS / script))
     assert len(rows) > 8
@@ -324,6 +324,29 @@ def test_a_rule_is_judged_on_the_set_that_did_not_choose_it(harness, X, tmp_path
     assert lines[2][4] == "-0.1000 +- 0.0000"
     monkeypatch.setattr(rules, "fit", None)
     rules.main()  # all of it is on record
+
+
+def test_the_rule_of_a_blend_is_among_those_that_are_compared(harness, X, tmp_path, monkeypatch, capsys):
+    script = load_script("benchmarks/blend_weights.py")
+    models = {"Linear": skvae.EASERecommender(), "MultDAE": skvae.PopularityRecommender()}
+    monkeypatch.setattr(script, "load", lambda name: X)
+    monkeypatch.setattr(script, "BLENDS", [tuple(models)])
+    monkeypatch.setattr(
+        script.accuracy, "Models", lambda split, seed: {name: (m.fit(split.train), {}) for name, m in models.items()}
+    )
+    monkeypatch.setattr("sys.argv", ["blend_weights.py", "small", "--splits", "1", "--results", str(tmp_path)])
+    script.main()
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| small | 2 |"))
+    runs = harness.Record(tmp_path / "blend_weights").runs
+    split = skvae.strong_generalization_split(X, random_state=0)
+    blend = skvae.BlendRecommender([*models.items()], prefit=True).fit(split.validation)
+    own = runs["small, Linear MultDAE, split 0, mean by nearness"]
+    np.testing.assert_allclose(own["weights"], blend.weights_, atol=2e-3)
+    assert runs["small, Linear MultDAE, split 0, equal"]["weights"] == [0.5, 0.5]
+    best = max(skvae.evaluate(model, split.test, "ndcg@100").mean["ndcg@100"] for model in models.values())
+    assert row.split(" | ")[5].startswith(f"{own['ndcg@100'] - best:.4f}")
+    monkeypatch.setattr(script, "measure", None)
+    script.main()  # all of it is on record
 
 
 def test_the_likelihoods_are_compared_with_multinomial_and_not_run_again(X, tmp_path, monkeypatch, capsys):
