@@ -104,13 +104,11 @@ def tables(results):
     record = harness.Record(results / "blend_weights")
     about, rows = record.about["machine"], []
     above = {tuple(key.split(", ")): scores for key, scores in record.per_user.items()}
-    for n_members in sorted({len(names.split()) for _, names, *_ in above}, reverse=True):
-        for dataset in dict.fromkeys(name for name, *_ in above):
-            of_rows = [key for key in above if key[0] == dataset and len(key[1].split()) == n_members]
-            of_rules = [[accuracy.mean_and_error(above[key]) for key in of_rows if key[3] == rule] for rule in RULES]
-            rows.append(
-                [dataset, n_members, *map(accuracy.pooled, of_rules), len({split for _, _, split, _ in of_rows})]
-            )
+    kinds = dict.fromkeys((len(names.split()), name) for name, names, *_ in above)
+    for n_members, name in sorted(kinds, key=lambda kind: -kind[0]):
+        keys = [key for key in above if key[0] == name and len(key[1].split()) == n_members]
+        of_rules = [[accuracy.mean_and_error(above[key]) for key in keys if key[3] == rule] for rule in RULES]
+        rows.append([name, n_members, *map(accuracy.pooled, of_rules), len({split for _, _, split, _ in keys})])
     header = ["data", "members", *RULES, "splits"]
     return f"{about['date']}, {about['processor']}, {about['cores']} cores.\n\n{harness.markdown_table(header, rows)}"
 
