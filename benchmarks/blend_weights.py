@@ -40,9 +40,11 @@ def one_error_from_best(grid, scores):
 
 def mean_by_nearness(grid, scores):
     behind = scores[scores.mean(axis=1).argmax()] - scores
-    with np.errstate(invalid="ignore"):
-        distances = np.nan_to_num(behind.mean(axis=1) / behind.std(axis=1) * np.sqrt(scores.shape[1] - 1))
-    return np.average(grid, axis=0, weights=np.exp(-(distances**2)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distances = behind.mean(axis=1) / behind.std(axis=1) * np.sqrt(scores.shape[1] - 1)
+    weights = np.average(grid, axis=0, weights=np.nan_to_num(np.exp(-(distances**2)), nan=1))
+    weights[weights < weights.max() / 40] = 0
+    return weights / weights.sum()
 
 
 RULES = {

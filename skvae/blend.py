@@ -3,18 +3,17 @@
 import warnings
 from collections.abc import Mapping, Set
 from functools import partial
-from itertools import combinations_with_replacement
-from math import comb
 from types import SimpleNamespace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Bunch, gen_batches, get_tags
+from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .blend_members import are_pairs, check_columns, check_members, fit_members, for_refit, kept_members, kept_pairs
 from .blend_normalizations import NORMALIZATIONS
+from .blend_weights import blocks_of_users, learned_weights, normalized_scores, weighted_sum
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
 from .fit_identity import checkpoint_of
@@ -26,12 +25,9 @@ from .model_selection import hold_out_users
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
-from .ranking import ScoresOfArrays, item_scores, top_k, users_per_block
+from .ranking import ScoresOfArrays
 from .recommender import BaseRecommender, as_it_is
-from .scoring import VALIDATION_METRIC, metric_functions
-
-# Of weights: steps of 1/20 of two members, 1/12 of three, 1/6 of four
-N_TRIED, MOST_STEPS = 100, 20
+from .scoring import VALIDATION_METRIC
 
 
 def _members_have(method):
@@ -113,13 +109,15 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     "auto" takes a mean of weights on a grid, in which those count most that come near the best:
 
     1. NDCG@100 of every validation user is computed for weights in steps of one share: 1/20 for two members, 1/12 for
-       three, larger for more, at most 100 in all.
+       three, 1/6 for four. Steps for more are larger, and weights half-way to equal ones are tried too.
     2. Each is counted exp(-z^2) times, with z its mean difference to the best of them over the standard error of that
        difference (paired, over the users).
+    3. A weight below a fortieth of the largest is 0. Where the mean is more than one standard error behind the best,
+       the best is taken: a member that gives items the score -inf forbids them, however little it weighs.
 
     So members between which the validation users do not decide get about equal weights, instead of what happened to be
-    best for a few hundred users, and one that is clearly worse gets little. On five data sets this lost less to the best
-    weights for test users than three other rules (``benchmarks/blend_weights.py``).
+    best for a few hundred users, and one that is clearly worse gets little. On five data sets this lost less to the
+    best weights for test users than three other rules (``benchmarks/blend_weights.py``).
 
     The validation users are those of X_val, or held out from X: then the members are fitted on
     the others. Members whose fit takes X_val get the same users. Where validation_fraction gives
@@ -224,7 +222,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             weights, score = _given_weights(self.weights, pairs), None
             if validation is not None and isinstance(self.weights, str):
                 learned_from = kept_members(members), _normalizer(parameters.normalization), *validation
-                weights, score = processes.by_first(_learned_weights, *learned_from)
+                weights, score = processes.by_first(learned_weights, *learned_from)
             weights = weights / weights.max()  # of which the sum stays finite
             weights /= weights.sum()
             if verbose and score is not None:
@@ -260,8 +258,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         X = model._check_interactions(X, reset=False)
         weights, members = _weighted_members(model)
         normalize, scores = _normalizer(self.normalization), np.empty((0, X.shape[1]), np.float32)
-        for block in _blocks(X):
-            part = _weighted_sum(weights, _normalized_scores(members, normalize, X[block]))
+        for block in blocks_of_users(X):
+            part = weighted_sum(weights, normalized_scores(members, normalize, X[block]))
             scores = scores if len(scores) else np.empty(X.shape, part.dtype)
             scores[block] = part
         return scores
@@ -359,7 +357,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     def _item_similarity(self, items):
         weights, members = _weighted_members(self)
         normalize, own = _normalizer(self.normalization), (np.arange(len(items)), items)
-        return _weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
+        return weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
     def _wider(self, n_items, names):
         members = [pair for member in self.estimators_ for pair in wider(member, n_items, names)]
@@ -398,8 +396,8 @@ def _given_weights(weights, pairs):
 
 
 def _weighted_members(blend):
-    """The weights above 0, and whose they are."""
-    weighted = blend.weights_ > 0
+    """The weights above 0 in float32, and whose they are."""
+    weighted = blend.weights_.astype(np.float32) > 0
     members = [member for member, is_weighted in zip(blend.estimators_, weighted, strict=True) if is_weighted]
     return blend.weights_[weighted], members
 
@@ -411,49 +409,6 @@ def _similarities(member, items):
     rows, places = np.nonzero(similar >= 0)
     every[rows, similar[rows, places]] = similarities[rows, places]
     return every
-
-
-def _learned_weights(members, normalize, fold_in, held_out):
-    """Mean of the weights on a grid, by how near each comes to the best for validation users; and its NDCG@100."""
-    grid = _grid(len(members))
-    scores = _validation_scores(members, normalize, grid, fold_in, held_out)
-    behind = scores[scores.mean(axis=1).argmax()] - scores
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0: level with the best, or of one user alone
-        standard_error = behind.std(axis=1) / np.sqrt(behind.shape[1] - 1)
-        nearness = np.nan_to_num(np.exp(-((behind.mean(axis=1) / standard_error) ** 2)), nan=1.0)
-    weights = nearness @ grid / nearness.sum()
-    return weights, float(_validation_scores(members, normalize, [weights], fold_in, held_out).mean())
-
-
-def _grid(n_members):
-    """All weights in steps of one share, as small as leaves no more than N_TRIED of them."""
-    n_steps = next(n for n in range(MOST_STEPS, 0, -1) if n == 1 or comb(n + n_members - 1, n) <= N_TRIED)
-    steps = combinations_with_replacement(range(n_members), n_steps)
-    return np.array([np.bincount(members, minlength=n_members) for members in steps]) / n_steps
-
-
-def _validation_scores(members, normalize, candidates, fold_in, held_out):
-    """NDCG@100 of each candidate's weights for each user, float64 of shape (n_candidates, n_users).
-
-    Every block of users is scored once by each member; only that block is held.
-    """
-    functions, k = metric_functions(VALIDATION_METRIC)
-    users = np.flatnonzero(np.diff(held_out.indptr))
-    fold_in, held_out = fold_in[users], held_out[users]
-    ndcg = np.empty((len(candidates), len(users)))
-    for block in _blocks(fold_in):
-        seen = fold_in[block].nonzero()
-        normalized = _normalized_scores(members, normalize, fold_in[block])
-        for candidate, weights in enumerate(candidates):
-            scores = _weighted_sum(weights, normalized)
-            scores[seen] = -np.inf
-            items, _ = top_k(scores, k)
-            ndcg[candidate, block] = functions[VALIDATION_METRIC](held_out[block], items, per_user=True)
-    return ndcg
-
-
-def _blocks(X):
-    return gen_batches(X.shape[0], users_per_block(X.shape[1]))
 
 
 def _normalizer(normalization):
@@ -471,18 +426,6 @@ def _normalized(function, scores, seen):
             f"{type(normalized).__name__} of shape {np.shape(normalized)}."
         )
     return normalized
-
-
-def _weighted_sum(weights, normalized):
-    # a weight of 0, in float32, leaves a score of -inf out too
-    pairs = zip(np.asarray(weights, np.float32), normalized, strict=True)
-    return sum(weight * scores for weight, scores in pairs if weight > 0)
-
-
-def _normalized_scores(members, normalize, X):
-    """Each member's scores of one block, comparable."""
-    seen = X.nonzero()
-    return [normalize(item_scores(member, X), seen) for member in members]
 
 
 CHECKS = {

@@ -188,7 +188,7 @@ class EpochMonitor(Monitor):
     context : callback context
         Of the fit.
     learned : callable
-        (estimator, weights, history) -> the fitted attributes, if the fit ended here.
+        (estimator, weights, history) -> the fitted attributes of the weights of this epoch.
     """
 
     X: Any

@@ -303,7 +303,7 @@ def _linear(estimator, name):
 
 def _blend(estimator, name):
     normalization = estimator.normalization
-    if normalization not in NORMALIZED:
+    if not isinstance(normalization, str) or normalization not in NORMALIZED:
         raise ValueError(
             f"This blend normalises scores by {normalization!r}, which to_onnx cannot write: use one of "
             f"{', '.join(NORMALIZED)}, or save it with joblib."

@@ -436,8 +436,7 @@ def _learned(estimator, weights, history):
 def _learned_in_epoch(estimator, weights, history):
     """The same, of the weights of the epoch under way, whether it is the best one or not."""
     learned = _learned(estimator, weights, history)
-    if history.best_epoch:
-        learned["best_iter_"] = learned["n_iter_"]
+    learned["best_iter_"] = learned["n_iter_"]
     if history.validation_scores:
         learned["best_validation_score_"] = history.validation_scores[-1]
     return learned

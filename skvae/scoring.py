@@ -122,9 +122,10 @@ def named_metrics(metrics):
     if isinstance(metrics, Mapping):
         return dict(metrics)
     names = [metrics] if isinstance(metrics, str) else metrics
-    function = next(filter(callable, names), None)
-    if function is not None:
-        raise TypeError(f"metrics lists a function, {function!r}: pass a dict, {{name: function}}.")
+    for name in names:
+        if callable(name):
+            raise TypeError(f"metrics lists a function, {name!r}: pass a dict, {{name: function}}.")
+        _parse_metric(name)
     return {name: name for name in names}
 
 
@@ -392,6 +393,9 @@ class RankingScorer:
                 min_value=self.min_value,
             )
             n_users = shape_of(X)[0]
+            own = [name for name, metric in named_metrics(listed_metrics(self.metrics)).items() if callable(metric)]
+            if len(own) == len(scores):
+                why += f" Or {', '.join(own)} gave NaN for each of them."
             raise ValueError(f"None of the {n_users} users can hide an item above min_value={self.min_value}: {why}")
         means = {name: float(np.nanmean(values)) for name, values in scores.items()}
         return next(iter(means.values())) if isinstance(self.metrics, str) or callable(self.metrics) else means

@@ -88,9 +88,10 @@ ARROWS = {
     "autoencoder_memory": {"auto_parameters", "core", "memory", "model_selection", "ranking"},
     "fit_identity": {"core"},
     "blend_normalizations": set(),
+    "blend_weights": {"ranking", "scoring"},
     "blend_members": {"columns", "core", "ranking", "recommender"},
     "blend": {"blend_members", "callbacks", "fit_identity", "core", "fitted_users", "hiding", "linear"}
-    | {"model_selection", "multdae", "multvae", "blend_normalizations"}
+    | {"model_selection", "multdae", "multvae", "blend_normalizations", "blend_weights"}
     | {"items", "parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {

@@ -35,6 +35,7 @@ from skvae import (
     PopularityRecommender,
     UserKFold,
     UserShuffleSplit,
+    blend_weights,
     evaluate,
     fold_in_split,
     load,
@@ -238,15 +239,16 @@ def test_weights_are_the_mean_of_a_grid_by_the_paired_distance_to_its_best(membe
     counts = [count for count in itertools.product(range(n_steps + 1), repeat=len(chosen)) if sum(count) == n_steps]
     scores = [_ndcg(chosen, count, users) for count in counts]
     best = max(scores, key=np.nanmean)
-    total = mean = 0
+    mean = 0
     for count, score in zip(counts, scores, strict=True):
         behind = (best - score)[~np.isnan(score)]
         error = behind.std(ddof=1) / np.sqrt(len(behind))
         nearness = np.exp(-((behind.mean() / error) ** 2)) if error else 1
-        total, mean = total + nearness, mean + nearness * np.array(count) / n_steps
+        mean = mean + nearness * np.array(count) / n_steps
+    mean[mean < mean.max() / 40] = 0
     blend = _blend(members, names).fit(users)
-    np.testing.assert_allclose(blend.weights_, mean / total, rtol=1e-3)
-    assert blend.best_validation_score_ == pytest.approx(np.nanmean(_ndcg(chosen, mean / total, users)), abs=1e-4)
+    np.testing.assert_allclose(blend.weights_, mean / mean.sum(), rtol=1e-3)
+    assert blend.best_validation_score_ == pytest.approx(np.nanmean(_ndcg(chosen, mean, users)), abs=1e-4)
 
 
 @pytest.mark.parametrize("names", ["ease popularity", "ease dae", "popularity ease dae"])
@@ -259,13 +261,46 @@ def test_learned_weights_are_at_most_one_standard_error_behind_the_best_member(m
         assert difference.mean["ndcg@100"] <= difference.standard_error["ndcg@100"]
 
 
-@pytest.mark.parametrize("n_members", [1, 2, 3, 4, 7, 30])
-def test_a_hundred_weights_are_tried_at_the_most_and_each_member_alone_is_among_them(n_members):
-    grid = blend_module._grid(n_members)
-    assert n_members <= len(grid) <= 100
+@pytest.mark.parametrize("n_members", [1, 2, 3, 4, 5, 7, 14, 30])
+def test_some_hundred_weights_are_tried_each_member_alone_and_near_equal_ones_among_them(n_members):
+    grid = blend_weights._grid(n_members)
+    assert n_members <= len(grid) <= 201
     np.testing.assert_allclose(grid.sum(axis=1), 1)
     assert (grid.max(axis=0) == 1).all()
+    assert np.abs(grid - 1 / n_members).max(axis=1).min() <= 1 / 6
     assert len({*map(tuple, grid)}) == len(grid)
+
+
+def test_a_member_that_forbids_items_that_are_wanted_gets_no_weight(members, many):
+    popularity = members["popularity"]
+
+    def forbid_the_best(X):
+        scores = popularity.decision_function(X)
+        scores[:, np.argsort(-popularity.item_counts_)[:5]] = -np.inf
+        return scores
+
+    forbids = {**members, "forbids": Scores(forbid_the_best).fit(many)}
+    blend = _blend(forbids, "ease forbids").fit(many[600:])
+    assert blend.weights_.tolist() == [1, 0]
+    assert blend.best_validation_score_ == np.nanmean(_ndcg({"ease": members["ease"]}, [1], many[600:]))
+
+
+@pytest.mark.parametrize("n_members", [8, 14])
+def test_many_weak_members_are_blended(n_members, members, many):
+    """One alone is far from all of them together."""
+    users = many[600:]
+
+    def noisy(seed):
+        def scores(X):
+            noise = np.random.default_rng([seed, X.shape[0]]).standard_normal(X.shape)
+            return zscore(members["ease"].decision_function(X), axis=1) + 2 * noise
+
+        return Scores(scores).fit(many)
+
+    crowd = {f"noisy{seed}": noisy(seed) for seed in range(n_members)}
+    learned = _blend(crowd, " ".join(crowd)).fit(users)
+    alone = max(np.nanmean(_ndcg({name: member}, [1], users)) for name, member in crowd.items())
+    assert evaluate(learned, users, "ndcg@100").mean["ndcg@100"] > alone + 0.02
 
 
 def test_of_one_validation_user_weights_are_equal(members, many):

@@ -377,13 +377,18 @@ def test_an_initialization_that_leaves_a_part_unset_or_adds_one_is_refused(X):
         xavier(network, rows, generator)
         network.more = nn.Parameter(torch.zeros(3))
 
+    def in_double(network, rows, generator):
+        xavier(network, rows, generator)
+        network.decoder.item_weight = nn.Parameter(network.decoder.item_weight.detach().double())
+
     for initialization in (nothing, only_items):
         with pytest.raises(ValueError, match=r"initialization left \S+ unset, or not finite: begin with .*xavier"):
             clone(SMALL_DAE).set_params(initialization=initialization).fit(X)
-    with pytest.raises(
-        ValueError, match=r"must leave the network the parameters encoder.item_weight, .*, and no others"
-    ):
-        clone(SMALL_DAE).set_params(initialization=one_more).fit(X)
+    for initialization in (one_more, in_double):
+        with pytest.raises(
+            ValueError, match=r"must leave the network its parameters, .*, each with its shape and dtype"
+        ):
+            clone(SMALL_DAE).set_params(initialization=initialization).fit(X)
 
 
 def test_a_loss_that_is_not_finite_names_the_piece_that_may_have_given_it(X):

@@ -382,6 +382,8 @@ def test_a_dict_of_metrics_holds_functions_and_names():
 def test_metrics_of_another_kind_are_refused_with_a_sentence():
     with pytest.raises(TypeError, match=r"metrics lists a function, .*: pass a dict, {name: function}"):
         evaluate(MODEL, TEST, ["ndcg@10", ndcg_at_k])
+    with pytest.raises(ValueError, match=r"Unknown metric {'own': "):
+        evaluate(MODEL, TEST, [{"own": ndcg_at_k}])
     with pytest.raises(ValueError, match=r"Unknown metric None: write one of ndcg, .* or in a dict a function"):
         evaluate(MODEL, TEST, dict.fromkeys(["ndcg@5"]))
 
@@ -543,3 +545,5 @@ def test_masked_values_of_a_metric_are_no_scores_and_nan_for_everybody_is_said()
     assert evaluate(MODEL, TEST, masked).mean == {"masked": 0}
     with pytest.raises(ValueError, match="The metrics nothing gave NaN for every user"):
         evaluate(MODEL, TEST, nothing)
+    with pytest.raises(ValueError, match=r"Or nothing gave NaN for each of them"):
+        RankingScorer(nothing)(MODEL, TEST)

@@ -7,7 +7,7 @@ import torch
 from .batches import UserRows
 from .devices import tensor_of
 from .isolation import isolated
-from .pieces import like_logits
+from .pieces import mean_of
 
 
 class Inference:
@@ -102,10 +102,7 @@ class Inference:
         with torch.inference_mode():
             for first in range(0, len(codes), self.block_size):
                 block = tensor_of(codes[first : first + self.block_size]).to(self.device)
-                logits = decoder(block, self.products)
-                means[first : first + self.block_size] = like_logits(
-                    likelihood.mean(logits), logits, likelihood, "mean"
-                )
+                means[first : first + self.block_size] = mean_of(decoder(block, self.products), likelihood)
         means[:, ~decoder.item_bias.isfinite().cpu()] = 0  # of added items nothing is expected yet
         return means.numpy()
 

@@ -45,13 +45,16 @@ def by_own(initialize):
     """
 
     def checked(network, rows, generator):
-        names = [*network.state_dict()]
+        before = _layout(network)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.fill_(torch.nan)
         initialize(network, rows, generator)
-        if [*network.state_dict()] != names:
-            raise ValueError(f"initialization must leave the network the parameters {', '.join(names)}, and no others.")
+        if _layout(network) != before:
+            raise ValueError(
+                f"initialization must leave the network its parameters, {', '.join(before)}, and no others, each with "
+                "its shape and dtype: write into them."
+            )
         for name, parameter in network.named_parameters():
             if not all(end.isfinite() for end in parameter.detach().aminmax()):
                 raise ValueError(
@@ -60,6 +63,10 @@ def by_own(initialize):
                 )
 
     return checked
+
+
+def _layout(network):
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
 
 
 @torch.no_grad()

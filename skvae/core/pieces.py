@@ -70,17 +70,13 @@ def one_for_each_user(values, n_users, piece, method):
     return values
 
 
-def like_logits(values, logits, piece, method):
-    """What a likelihood gave for every item, checked as `one_for_each_user` does.
+def mean_of(logits, likelihood):
+    """The mean of every item by a likelihood, checked as `one_for_each_user` does.
 
     Parameters
     ----------
-    values : tensor
     logits : tensor of shape (n_users, n_items)
-    piece : object
-        That gave the values.
-    method : str
-        By which.
+    likelihood : object
 
     Returns
     -------
@@ -90,12 +86,13 @@ def like_logits(values, logits, piece, method):
     ------
     ValueError
     """
-    if _shape(values) != tuple(logits.shape):
+    means = likelihood.mean(logits)
+    if _shape(means) != tuple(logits.shape):
         raise ValueError(
-            f"{type(piece).__name__}.{method} gave values of shape {_shape(values)} for logits of shape "
+            f"{type(likelihood).__name__}.mean gave values of shape {_shape(means)} for logits of shape "
             f"{tuple(logits.shape)}: it must give one for each."
         )
-    return values
+    return means
 
 
 def _shape(values):
