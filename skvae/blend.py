@@ -112,7 +112,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
        three, 1/6 for four. Steps for more are larger, and weights half-way to equal ones are tried too.
     2. Each is counted exp(-z^2) times, with z its mean difference to the best of them over the standard error of that
        difference (paired, over the users).
-    3. A weight below a fortieth of the largest is 0. Where the mean is more than one standard error behind the best,
+    3. A weight below a fortieth of the largest is 0. Where the mean is more than two standard errors behind the best,
        the best is taken: a member that gives items the score -inf forbids them, however little it weighs.
 
     So members between which the validation users do not decide get about equal weights, instead of what happened to be

@@ -92,7 +92,7 @@ def learned_weights(members, normalize, fold_in, held_out):
     weights[weights < weights.max() / (2 * MOST_STEPS)] = 0
     weights /= weights.sum()
     of_mean = score([weights])[0]
-    if _distances((scores[best] - of_mean)[None]) > 1:  # such as of items that a member forbids at any weight
+    if _distances((scores[best] - of_mean)[None]) > 2:  # such as of items that a member forbids at any weight
         weights, of_mean = grid[best], scores[best]
     return weights, float(of_mean.mean())
 
