@@ -5,6 +5,7 @@ An autoencoder answers what inference asks: codes without noise or dropout, and 
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -100,6 +101,8 @@ class DenoisingAutoencoder(nn.Module):
     likelihood : object with ``log_prob`` and ``mean``
     """
 
+    likelihood: Any
+
     def __init__(self, encoder, decoder, likelihood):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
@@ -125,6 +128,9 @@ class VariationalAutoencoder(nn.Module):
     likelihood : object with ``log_prob`` and ``mean``
     prior : object with ``log_prob`` and perhaps ``kl_divergence``, or ``given``
     """
+
+    likelihood: Any
+    prior: Any
 
     def __init__(self, encoder, decoder, likelihood, prior):
         super().__init__()
