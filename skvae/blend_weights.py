@@ -88,7 +88,7 @@ def learned_weights(members, normalize, fold_in, held_out):
     scores = score(grid)
     best = scores.mean(axis=1).argmax()
     nearness = np.exp(-(_distances(scores[best] - scores) ** 2))
-    weights = nearness @ grid / nearness.sum()
+    weights = nearness @ grid
     weights[weights < weights.max() / (2 * MOST_STEPS)] = 0
     weights /= weights.sum()
     of_mean = score([weights])[0]
