@@ -20,6 +20,7 @@ from skvae.core.architecture import ACTIVATIONS, Activation
 from skvae.core.initialization import INITIALIZATIONS, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.core.objectives import KL_WEIGHTINGS, TARGETS
+from skvae.core.pieces import has_part
 from skvae.core.priors import PRIORS, CompositePrior, StandardNormal
 from skvae.export import to_onnx
 from skvae.metrics import METRICS
@@ -398,3 +399,9 @@ def test_a_loss_that_is_not_finite_names_the_piece_that_may_have_given_it(X):
         ValueError, match=r"training diverged .* Or Broken, which is not of skvae, gives such values itself"
     ):
         clone(SMALL_DAE).set_params(likelihood=Broken()).fit(X)
+
+
+def test_what_stands_beside_log_prob_in_one_class_belongs_to_it():
+    assert has_part(Multinomial(), "residuals")
+    assert has_part(StandardNormal, "kl_divergence")
+    assert not has_part(OfStandard(), "kl_divergence")
