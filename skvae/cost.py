@@ -30,7 +30,8 @@ from .popularity import PopularityRecommender
 # Bytes that go through the memory: of a logit, how often; of a weight, with its two moments read and written
 BYTES_PASSED_OF_LOGIT = 8
 BYTES_PASSED_BY_ADAM = 6 * FLOAT
-BYTES_PASSED_BY_ADAM_OF_ROWS = 24 * FLOAT  # copied, made up for what they missed, updated and put back
+# Copied, made up for what they missed, updated and put back: as measured, 52 to 74 floats by width
+BYTES_PASSED_BY_ADAM_OF_ROWS = 52 * FLOAT
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
 OF_UPDATES, OF_AN_INVERSE = 1.2, 0.75
