@@ -3,7 +3,7 @@
 ``OMP_NUM_THREADS=1 python benchmarks/cost.py [--only NAME ...] [--results DIR]``. Each fit is in a process of its own;
 its bytes are the peak above what the process held before, X among it. Bytes do not depend on what else a machine does,
 seconds do: those of an epoch are estimated by a probe before the fit, and measured as the difference of fits of three
-epochs and of one; those of an inverse while it is made. DIR gets cost.json and cost.md.
+epochs and of one; those of an inverse with the Gram matrix and all weights. DIR gets cost.json and cost.md.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import harness
 import numpy as np
 
 import skvae
-from skvae.core import item_regression
+from skvae import linear
 
 sys.path.insert(0, str(harness.RUNNERS))
 from common import memory, reset_peak
@@ -39,6 +39,7 @@ FITS = {
     "Mult-DAE, tiles": (DAE(32, batch_size=14_000, **TWO_EPOCHS), 16_000, 20_000, 20),
     "RecVAE": (RECVAE(hidden_layer_sizes=(300,) * 3, **TWO_EPOCHS), 4000, 8000, 40),
     "EASE": (skvae.EASERecommender(), 20_000, 5000, 40),
+    "EASE, few users": (skvae.EASERecommender(), 3000, 15_000, 50),
     "linear, Gram matrix kept": (skvae.LinearRecommender(keep_gram=True), 5000, 3000, 40),
     "blend": (skvae.BlendRecommender([("ease", skvae.EASERecommender()), ("dae", DAE(**TWO_EPOCHS))]),
               5000, 5000, 40),
@@ -95,15 +96,16 @@ def seconds_of(model, X):
     if "max_iter" in model.get_params():
         of_one, of_three = (timed(model.set_params(max_iter=n, early_stopping=False).fit, X) for n in (1, 3))
         return (of_three - of_one) / 2
-    seconds, invert = [], item_regression.invert
+    seconds, regression = [], linear.item_regression
 
-    def timed_invert(matrix):
+    def timed_regression(*args, **kwargs):
         start = time.perf_counter()
-        inverted = invert(matrix)
-        seconds.append(time.perf_counter() - start)
-        return inverted
+        weights = regression(*args, **kwargs)
+        if isinstance(weights, np.ndarray):  # of one that is tried the weights may not be made
+            seconds.append(time.perf_counter() - start)
+        return weights
 
-    item_regression.invert = timed_invert
+    linear.item_regression = timed_regression
     model.fit(X)
     return min(seconds)
 

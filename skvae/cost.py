@@ -32,6 +32,8 @@ BYTES_PASSED_OF_LOGIT = 8
 BYTES_PASSED_BY_ADAM = 6 * FLOAT
 # Copied, made up for what they missed, updated and put back: as measured, 52 to 74 floats by width
 BYTES_PASSED_BY_ADAM_OF_ROWS = 52 * FLOAT
+# A weight between two items, beside the inverse: as measured where a matrix of users is inverted
+BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
 OF_UPDATES, OF_AN_INVERSE = 1.2, 0.75
@@ -238,9 +240,11 @@ def _of_linear(model, size, probe, refit):
         numbers = size.n_users, size.n_items, size.n_interactions
         last = size.n_items**3 if getattr(parameters, "keep_gram", False) else operations(*numbers)
         of_one = OF_AN_INVERSE / inverse_rate(device_for(parameters.device, size.n_items))
-        seconds = {"an inverse": last * of_one}
+        of_weights = BYTES_PASSED_OF_ITEM_WEIGHT * size.n_items**2 / copy_rate(resolve("cpu"))
+        seconds["an inverse"] = last * of_one + of_weights
         if n_tried > 1:
-            seconds[f"{n_tried} inverses"] = (last + (n_tried - 1) * operations(*numbers, dense=False)) * of_one
+            tried = (n_tried - 1) * operations(*numbers, dense=False)
+            seconds[f"{n_tried} inverses"] = (last + tried) * of_one + of_weights
     return _Estimate(of_linear(parameters, size), seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR)
 
 

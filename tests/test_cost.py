@@ -168,9 +168,18 @@ def test_a_linear_model_takes_as_many_inverses_as_told(given, X, monkeypatch):
     rows = sp.vstack([X] * 2, format="csr")  # enough users to hold some out
     model = LinearRecommender(**given).fit(rows)
     monkeypatch.setattr(cost, "inverse_rate", lambda device: 1e9)
+    monkeypatch.setattr(cost, "copy_rate", lambda device: np.inf)
     told = estimate_cost(model, *rows.shape, rows.nnz).seconds
     assert list(told) == ["an inverse", f"{len(calls)} inverses"][: len(calls)]
     assert told["an inverse"] == cost.OF_AN_INVERSE * item_regression.operations(*rows.shape, rows.nnz) / 1e9
+
+
+def test_of_few_users_the_weights_themselves_count(monkeypatch):
+    monkeypatch.setattr(cost, "inverse_rate", lambda device: np.inf)
+    monkeypatch.setattr(cost, "copy_rate", lambda device: 1e9)
+    for items in (200, 2000):
+        seconds = estimate_cost(EASERecommender(), 20, items, 40).seconds["an inverse"]
+        assert seconds == cost.BYTES_PASSED_OF_ITEM_WEIGHT * items**2 / 1e9
 
 
 def test_seconds_grow_with_users_and_items_and_are_not_told_without_a_probe(model, monkeypatch):

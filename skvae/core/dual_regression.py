@@ -94,10 +94,12 @@ class DualRegression:
         weights = np.empty((n_items, n_items), np.float32)
 
         def fill(items):
-            images = (users_of_items[items] @ self.kernel) @ self.scaled
-            images /= self._roots[items, None]
-            images *= self._factors
-            weights[items] = images
+            # columns, for SciPy's product of sparse and dense has a row for each item: rows would be written transposed
+            users = np.ascontiguousarray((users_of_items[items] @ self.kernel).T)
+            images = self.scaled.T @ users
+            images /= self._roots[:, None]
+            images *= self._factors[items]
+            weights[:, items] = images
 
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             list(threads.map(fill, blocks_of(n_items, ITEMS_PER_BLOCK)))
