@@ -9,9 +9,10 @@ goes on. Needs the extra ``tables``.
 
 A file has -k items for each of some users in four columns: user, rank (from 1), item and
 score. Without an encoder, users and items are rows and columns of the matrix. With one
-they are ids, and only you know whose rows these are: --users encoder, where
-fit_transform made the whole matrix, or --users ids.npy, a file of numpy.save, where it
-was made in parts and has its users in the order of the parts. What the matrix does not
+they are ids, and only you know whose rows these are: --users ids.npy is a file of
+numpy.save, of encoder.user_ids_ where fit_transform made the whole matrix, else of
+encoder.user_ids_of(table) of each part, in their order. Texts are saved as
+ids.astype(str). What the matrix does not
 have may be recommended, ratings below the threshold of the encoder included: what
 --exclude names, a matrix of the same users on disk, is left out as well. A file says
 which model and matrix it is of: files of others are removed.
@@ -30,12 +31,12 @@ import skvae
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     for name in ("model", "interactions", "recommendations"):
         parser.add_argument(name, type=Path)
     for name, default in {"-k": 10, "--users-per-file": 100_000, "--jobs": 1}.items():
         parser.add_argument(name, type=int, default=default)
-    parser.add_argument("--users", metavar="FILE", help="ids of the rows, or encoder")
+    parser.add_argument("--users", type=Path, metavar="FILE", help="ids of the rows")
     parser.add_argument("--exclude", type=Path, metavar="FOLDER", help="what not to give")
     args = parser.parse_args(arguments)
     if min(args.k, args.users_per_file) < 1 or args.jobs == 0:
@@ -44,7 +45,7 @@ def main(arguments=None):
     n_users = opened(args)[0].shape[0]
     sources = [args.model, args.interactions / "meta.json"]
     sources += [args.exclude / "meta.json"] if args.exclude else []
-    sources += [Path(args.users)] if args.users not in (None, "encoder") else []
+    sources += [args.users] if args.users else []
     written = [path.stat().st_mtime_ns for path in sources]
     about = f"{vars(args) | {'recommendations': None, 'jobs': None}} {written}"
     for path in args.recommendations.glob(f"{'[0-9]' * 12}.parquet"):
@@ -97,20 +98,23 @@ def opened(args):
                 "(encoder, model), in this order."
             )
         encoder, loaded = parts
-        user_ids, item_ids = encoder.user_ids_, encoder.item_ids_
+        item_ids = encoder.item_ids_
         if args.users is None:
             raise SystemExit(
-                "Whose rows are these? Pass --users encoder, where encoder.fit_transform "
-                "made the whole matrix, or --users ids.npy, where it was made in parts."
+                "Whose rows are these? Pass --users ids.npy: of encoder.user_ids_, where "
+                "fit_transform made the whole matrix, else of those of its parts."
             )
-    if args.users not in (None, "encoder"):
-        user_ids = np.load(args.users)
-    if user_ids is not None and X.shape[0] != len(user_ids):
-        raise SystemExit(
-            f"The matrix has {X.shape[0]} users, and there are {len(user_ids)} ids: save "
-            "the matrix that the encoder's fit_transform gave, or pass the ids of its "
-            "rows by --users."
-        )
+    if args.users:
+        try:
+            user_ids = np.load(args.users)
+        except ValueError as error:
+            raise SystemExit(
+                f"{args.users} is no array of ids; save texts as ids.astype(str): {error}"
+            ) from error
+        if X.shape[0] != len(user_ids):
+            raise SystemExit(
+                f"The matrix has {X.shape[0]} users, {args.users} {len(user_ids)} ids."
+            )
     return X, excluded, in_arrow(user_ids, "User"), in_arrow(item_ids, "Item"), loaded
 
 

@@ -21,7 +21,7 @@ from .core.objectives import TARGETS
 from .core.processes import process_group
 from .inferences import BlockScorer, forget_inference, inference_and_users, inference_of
 from .items import ItemsMixin
-from .matrix_checks import check_holds_interactions, check_scale
+from .matrix_checks import check_holds_interactions
 from .parameters import (
     check_parameters,
     flag,
@@ -36,6 +36,7 @@ from .parameters import (
     share,
 )
 from .recommender import BaseRecommender, all_or_nothing
+from .value_checks import check_scale
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 

@@ -11,11 +11,21 @@ from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .blend_members import are_pairs, check_columns, check_members, fit_members, for_refit, kept_members, kept_pairs
+from .blend_members import (
+    are_pairs,
+    check_columns,
+    check_members,
+    fit_members,
+    for_refit,
+    kept_members,
+    kept_pairs,
+    members_to_widen,
+)
 from .blend_normalizations import NORMALIZATIONS
 from .blend_weights import blocks_of_users, learned_weights, normalized_scores, weighted_sum
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
+from .core.user_warnings import report
 from .fit_identity import checkpoint_of
 from .fitted_users import warn_of_fitted_members
 from .hiding import hide_items
@@ -228,7 +238,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             if verbose and score is not None:
                 named = zip(dict(kept_pairs(members)), weights, strict=True)
                 learned = "  ".join(f"{name} {weight:.2f}" for name, weight in named)
-                print(f"[{type(self).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
+                report(f"[{type(self).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
             if fitted is not X and parameters.refit:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
@@ -360,7 +370,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         return weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
     def _wider(self, n_items, names):
-        members = [pair for member in self.estimators_ for pair in wider(member, n_items, names)]
+        members = [pair for member in members_to_widen(self, n_items) for pair in wider(member, n_items, names)]
         return [*{id(member): (member, state) for member, state in members}.values(), *super()._wider(n_items, names)]
 
 

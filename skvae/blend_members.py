@@ -9,8 +9,10 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from .columns import check_columns_of_members
 from .core.checkpoint import kept
 from .core.state_file import is_plain
+from .core.user_warnings import report
 from .ranking import item_scores
 from .recommender import BaseRecommender
+from .wrappers import alone
 
 
 def fit_members(blend, pairs, X, validation, checkpoint, context, verbose, what="fit"):
@@ -53,7 +55,7 @@ def fit_members(blend, pairs, X, validation, checkpoint, context, verbose, what=
                     checkpoint.remove_member(n_before + number)
             if verbose:
                 seconds = time.perf_counter() - start
-                print(f"[{type(blend).__name__}] {what} {number + 1}/{len(pairs)}  {name}  {seconds:.1f} s")
+                report(f"[{type(blend).__name__}] {what} {number + 1}/{len(pairs)}  {name}  {seconds:.1f} s")
         if member != "drop":
             item_scores(member, X[:1])  # raises where it has other items
         members.append((name, member))
@@ -86,12 +88,17 @@ def check_members(blend, pairs):
                 f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "
                 "and searches around them."
             )
-        if blend.prefit and hasattr(member, "__sklearn_tags__"):  # of others nothing is known
+        if blend.prefit and hasattr(member, "__sklearn_tags__") and not _has_learned(member):
             check_is_fitted(member)
         if not blend.prefit and not hasattr(member, "fit"):
             raise TypeError(
                 f"The member {name!r}, {member!r}, has no fit: fit it in its own way, and pass it with prefit=True."
             )
+
+
+def _has_learned(member):
+    """Whether an estimator has attributes beside its parameters, whatever they are called."""
+    return any(not name.startswith("_") for name in vars(member).keys() - member.get_params(deep=False).keys())
 
 
 def are_pairs(pairs):
@@ -207,3 +214,31 @@ def _restored(member, learned):
     model = clone(member)
     model.__setstate__(vars(model) | learned)
     return model
+
+
+def members_to_widen(blend, n_items):
+    """Yield those that do not have the added items yet, as a member of another blend, which was widened, may.
+
+    Parameters
+    ----------
+    blend : fitted BlendRecommender
+    n_items : int
+
+    Yields
+    ------
+    estimator
+
+    Raises
+    ------
+    ValueError
+        Where a member has other items.
+    """
+    for member in blend.estimators_:
+        n_more = getattr(member, "n_features_in_", blend.n_features_in_) - blend.n_features_in_
+        if n_more not in (0, n_items):
+            raise ValueError(
+                f"The member {alone(member)!r} has {n_more} items more than the blend, by an add_items of its own: "
+                f"call add_items({n_more}) of the blend first."
+            )
+        if not n_more:
+            yield member

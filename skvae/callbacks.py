@@ -7,6 +7,7 @@ from typing import Any
 from .core.architecture import to_numpy
 from .core.processes import process_group
 from .core.training import Monitor
+from .core.user_warnings import report
 from .scoring import VALIDATION_METRIC
 
 
@@ -169,7 +170,7 @@ class InverseMonitor:
         if self.estimator.verbose and self.processes.is_first:
             numbers = setting._asdict().items()
             told = "  ".join(f"{name} {value:.3g}" for name, value in numbers if name not in ("diagonal", *but))
-            print(f"[{type(self.estimator).__name__}] {text}  {told}")
+            report(f"[{type(self.estimator).__name__}] {text}  {told}")
 
 
 class EpochMonitor(Monitor):
@@ -210,7 +211,7 @@ class EpochMonitor(Monitor):
             Of the finished epochs.
         """
         if self.estimator.verbose:
-            print(f"[{self._name}] goes on from its checkpoint, after {len(history.losses)}/{self.n_epochs} epochs")
+            report(f"[{self._name}] goes on from its checkpoint, after {len(history.losses)}/{self.n_epochs} epochs")
 
     def epoch_begins(self):
         """Call the callbacks of an epoch's beginning."""
@@ -236,7 +237,7 @@ class EpochMonitor(Monitor):
             reconstruction_attributes=lambda: self.learned(self.estimator, to_numpy(self.network, copy=True), history),
         )
         if self.estimator.verbose:
-            print(self._report(history))
+            report(self._report(history))
         return stopped
 
     def _report(self, history):

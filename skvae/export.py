@@ -1,6 +1,7 @@
 """Fitted recommenders as ONNX files, which answer without skvae, torch and Python."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from .core.files import check_place, written_whole
 from .linear import EASERecommender, LinearRecommender
 from .parameters import flag
 from .popularity import PopularityRecommender
+from .wrappers import steps_and_model
 
 # Bytes of weights in one file: protobuf reads no message of 2 GiB, and the graph takes a few kB.
 MAX_BYTES_IN_FILE = 2**31 - 2**20
@@ -314,7 +316,8 @@ def _blend(estimator, name):
     for number, (member, weight) in enumerate(zip(estimator.estimators_, estimator.weights_, strict=True)):
         if np.float32(weight) > 0:  # as in the blend: 0 times a score of -inf is NaN
             of_member = f"{name}_{number}"
-            text, its_arrays = _scoring(member, of_member)
+            steps, recommender = steps_and_model(member)
+            text, its_arrays = _scoring(recommender if steps is None else member, of_member)
             lines += [text, NORMALIZED[normalization].format(name=of_member)]
             lines.append(f"{of_member}_weighted = Mul ({of_member}_normalized_scores, {of_member}_weight)")
             arrays |= {**its_arrays, f"{of_member}_weight": np.array(weight, np.float32)}
@@ -419,7 +422,8 @@ def _write(onnx, model, path, is_large):
                 os.fsync(file.fileno())
             os.replace(part.with_name(data), path.with_name(data))
     if before is not None:  # as long as the old graph was there it was needed
-        path.with_name(before).unlink(missing_ok=True)
+        with suppress(OSError):  # Windows keeps it while somebody has it mapped
+            path.with_name(before).unlink()
 
 
 def _file_of_weights(onnx, path):

@@ -80,7 +80,7 @@ def save_interactions(X, path):
 def append_interactions(X, path):
     """Add users to a matrix that `save_interactions` wrote; only they are written.
 
-    Who has opened the matrix before has it without them.
+    Who has opened the matrix before has it without them. A Ctrl-C that comes once they are added says so.
 
     Parameters
     ----------
@@ -97,9 +97,15 @@ def append_interactions(X, path):
         Where the folder cannot be written. What was saved in it before is still there.
     """
     folder = Path(path)
-    open_interactions(folder)  # which finds that it is whole
-    with _writing(folder) as meta:
-        _extend(folder, meta, X)
+    n_before = open_interactions(folder).shape[0]  # which finds that it is whole
+    try:
+        with _writing(folder) as meta:
+            _extend(folder, meta, X)
+    except KeyboardInterrupt as interrupt:
+        n_users = _read_meta(folder).n_users
+        if n_users == n_before:
+            raise
+        raise KeyboardInterrupt(f"The users are appended: {str(folder)!r} has {n_users}.") from interrupt
 
 
 def open_interactions(path):
@@ -223,15 +229,16 @@ def _remove_rest(folder):
                 with contextlib.suppress(PermissionError):  # of Windows, while somebody has it open
                     path.unlink()
             elif path.stat().st_size > meta.size(name):
-                os.truncate(path, meta.size(name))
+                with contextlib.suppress(OSError):  # the same; what is behind counts for nothing
+                    os.truncate(path, meta.size(name))
 
 
 def _extend(folder, meta, X):
     """Write the users of X behind those that meta counts; they count once meta.json says so."""
     with contextlib.ExitStack() as stack:
         files = {name: stack.enter_context(open(meta.file(folder, name), "r+b")) for name in DTYPES}
-        for file in files.values():
-            file.seek(0, os.SEEK_END)
+        for name, file in files.items():
+            file.seek(meta.size(name))
         for block in _blocks(X):
             n_before, meta = meta.nnz, meta.with_users(block)
             arrays = {"data": block.data, "indices": block.indices, "indptr": block.indptr[1:] + n_before}

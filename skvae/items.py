@@ -58,7 +58,8 @@ class ItemsMixin:
           who have them say: a bias by their number, and vectors near those of the other items of these users. Optimizer
           state is dropped.
         - Linear models: fit, or with keep_gram=True `partial_fit`, gives them weights.
-        - Blends: the members are widened, those that were passed fitted too, and trained by the next fit.
+        - Blends: the members are widened, those that were passed fitted too, and trained by the next fit. A member
+          that has the items already, as one of two blends, is left as it is.
 
         Parameters
         ----------
@@ -75,7 +76,7 @@ class ItemsMixin:
         Raises
         ------
         ValueError, TypeError
-            Where n_items is below 1 or no int, or names are not n_items new ones.
+            Where n_items is below 1 or no int, names are not n_items new ones, or a member of a blend has other items.
 
         Examples
         --------

@@ -10,7 +10,6 @@ from .core.devices import check_device
 from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
 from .core.processes import process_group
-from .core.user_warnings import warn_user
 from .fit_identity import identity_of
 from .fitted_users import warn_of_users_again
 from .items import ItemsMixin
@@ -20,9 +19,9 @@ from .memory import check_linear
 from .parameters import check_parameters, flag, integer, number
 from .ranking import ScoresOfArrays
 from .recommender import BaseRecommender, all_or_nothing, as_it_is
+from .value_checks import check_evenness, check_scale_of_scores
 
 LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
-SMALLEST_SCORE = 1e-34  # of what is far below, as weaker scores are, float32 has few digits or none
 
 
 class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
@@ -72,16 +71,6 @@ class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
         is_weighted, n_weighted = items < len(self.weights_), len(self.weights_)
         similarities[is_weighted, :n_weighted] = self.weights_[items[is_weighted]]
         return similarities
-
-
-def _warn_of_small_values(weights, X):
-    """Warn where scores, values times weights, may be so small that float32 has nothing for them but 0."""
-    largest = float(X.data.max()) * float(weights.max())
-    if largest < SMALLEST_SCORE and np.diff(X.indptr).max() > 1:
-        warn_user(
-            f"The largest value of X is {X.data.max():.3g}, and scores are below what float32 holds, so that items are "
-            "ranked by their users: bring values near 1 by a constant, or lower l2_regularization."
-        )
 
 
 def _check_finite(scores, X):
@@ -177,6 +166,7 @@ class EASERecommender(_ItemWeights):
             parameters = check_parameters(self, EASE_CHECKS)
             candidate, X = self._checked_anew(X, y)
             check_linear(self, parameters, X)
+            check_evenness(X)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
             penalties = np.full(X.shape[1], parameters.l2_regularization)
@@ -185,7 +175,7 @@ class EASERecommender(_ItemWeights):
             if weights is None:
                 raise _too_small(parameters.l2_regularization)
             self.weights_, self.item_counts_ = weights, count_users(X)
-            _warn_of_small_values(weights, X)
+            check_scale_of_scores(weights, X)
         return self
 
 
@@ -364,6 +354,7 @@ class LinearRecommender(_ItemWeights):
             parameters = check_parameters(self, LINEAR_CHECKS)
             candidate, X = self._checked_anew(X, y)
             check_linear(self, parameters, X)
+            check_evenness(X)
             given = given_by(parameters)
             planned = inverses_of_fit(given, X)
             context = callback_context(self, processes, max_subtasks=planned)
@@ -383,7 +374,7 @@ class LinearRecommender(_ItemWeights):
             self.__dict__.update((f"{name}_", value) for name, value in setting._asdict().items())
             if parameters.keep_gram:
                 self.gram_ = gram.kept
-            _warn_of_small_values(self.weights_, X)
+            check_scale_of_scores(self.weights_, X)
             with processes.agreed():
                 context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self

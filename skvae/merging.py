@@ -170,6 +170,9 @@ class Gatherer:
             self._first_events,
             self._lacks_weights,
         )
+        if self.encoder is None:
+            _warn_of_spaces(user_ids, self.names.user)
+            _warn_of_spaces(item_ids, self.names.item)
         if self.duplicates == "error":
             _check_none_repeated(found, self.n_events - self._n_left_out)
         return found
@@ -226,6 +229,19 @@ class Gatherer:
         self.unknown_ids.update(read.items.distinct[np.unique(read.items.positions[unknown])].tolist())
         self._n_left_out += int(np.count_nonzero(~known))
         return cells.taken(known)
+
+
+def _warn_of_spaces(ids, name):
+    """Warn where spaces around ids are all that tells them from others."""
+    texts = ids.tolist() if isinstance(next(iter(ids), None), str) else []
+    spaced, known = {text: text.strip() for text in texts if text != text.strip()}, set(texts)
+    alike = [text for text in spaced if spaced[text] in known]
+    if alike:
+        text = min(alike)
+        warn_user(
+            f"Column {name!r} has {len(alike)} ids that spaces alone tell from others, such as {text!r} and "
+            f"{spaced[text]!r}: they count as different. If they are not, strip them, as by .str.strip()."
+        )
 
 
 def _first_rows(ids):

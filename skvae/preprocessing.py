@@ -78,7 +78,7 @@ class InteractionEncoder(BaseEstimator):
     Attributes
     ----------
     user_ids_ : array of shape (n_users,)
-        The users that fit kept, ascending: the rows that `fit_transform` returns.
+        The users that fit kept, ascending: the rows that `fit_transform` returns. Recommending does not need them.
     item_ids_ : array of shape (n_items,)
         The items, ascending; those added by `partial_fit` follow. Integers, floats and booleans
         have the dtype of their column, all others are of dtype object.

@@ -207,6 +207,12 @@ def _ids(name, value):
         raise ValueError(f"{name} are ids of dtype {value.dtype} that another dtype would hold.")
 
 
+def _ids_or_none(name, value):
+    """Those of users are left out where they must not leave."""
+    if not isinstance(value, np.ndarray) or value.shape != (0,):
+        _ids(name, value)
+
+
 def _hashes(name, value):
     if value is not None:
         _array("uint64", np.size(value))(name, value)
@@ -371,7 +377,7 @@ def _named_members_of(model):
 
 
 def _of_encoder(model):
-    return {"user_ids_": _ids, "item_ids_": _ids}
+    return {"user_ids_": _ids_or_none, "item_ids_": _ids}
 
 
 def _of_scaler(model):

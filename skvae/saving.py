@@ -146,7 +146,8 @@ def _check_fitted(model):
     if not estimators:
         raise TypeError(f"save takes a fitted model, or a tuple, list or dict with one, got {type(model).__name__}.")
     for estimator in estimators:
-        check_is_fitted(estimator)
+        if type(estimator) in classes():  # others are refused by the writer
+            check_is_fitted(estimator)
 
 
 def _estimators_in(value):

@@ -26,6 +26,7 @@ ARROWS = {
     "columns": {"wrappers"},
     "matrix": {"columns", "matrix_checks"},
     "matrix_checks": {"columns", "core"},
+    "value_checks": {"core", "matrix"},
     "metrics": {"core", "matrix", "parameters", "item_checks"},
     "item_checks": {"matrix", "matrix_checks"},
     "reranking": {"matrix_checks", "parameters", "item_checks"},
@@ -82,14 +83,14 @@ ARROWS = {
         "memory",
         "parameters",
     }
-    | {"ranking", "recommender"},
+    | {"ranking", "recommender", "value_checks"},
     "linear_search": {"core", "hiding", "matrix", "model_selection", "scoring"},
     "memory": {"core", "linear_search", "matrix"},
     "autoencoder_memory": {"auto_parameters", "core", "memory", "model_selection", "ranking"},
     "fit_identity": {"core"},
     "blend_normalizations": set(),
     "blend_weights": {"ranking", "scoring"},
-    "blend_members": {"columns", "core", "ranking", "recommender"},
+    "blend_members": {"columns", "core", "ranking", "recommender", "wrappers"},
     "blend": {"blend_members", "callbacks", "fit_identity", "core", "fitted_users", "hiding", "linear"}
     | {"model_selection", "multdae", "multvae", "blend_normalizations", "blend_weights"}
     | {"items", "parameters", "ranking", "recommender", "scoring"},
@@ -107,7 +108,7 @@ ARROWS = {
     },
     "inferences": {"core", "parameters", "ranking", "recommender"},
     "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "inferences", "items", "matrix_checks"}
-    | {"parameters", "recommender"},
+    | {"parameters", "recommender", "value_checks"},
     "multvae": {"auto_parameters", "autoencoder", "core", "parameters"},
     "multdae": {"auto_parameters", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
@@ -132,7 +133,7 @@ ARROWS = {
     "plotting": {"columns", "evaluation", "hiding", "item_checks", "matrix", "matrix_checks", "missing"}
     | {"ranking", "scoring"},
     "export": {"__version__", "autoencoder", "blend", "core", "linear", "blend_normalizations", "popularity"}
-    | {"parameters"},
+    | {"parameters", "wrappers"},
     # old names of public modules
     "baselines": {"linear", "popularity"},
     "ensemble": {"blend"},

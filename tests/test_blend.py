@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import inspect
+import io
 import itertools
 import warnings
 import weakref
@@ -17,7 +18,7 @@ from conftest import Scores, first_half, same_weights, widened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import zscore
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
@@ -671,6 +672,59 @@ def test_add_items_reaches_members_of_members_and_frozen_ones(X, prefit, tmp_pat
         )
     save(inner, tmp_path / "inner.skvae")
     assert load(tmp_path / "inner.skvae").recommend(wide if prefit else wide.to_numpy(), 5)[0].shape == (len(table), 5)
+
+
+def test_a_member_of_two_blends_is_widened_once(X):
+    one, two = (EASERecommender(l2_regularization=l2).fit(X) for l2 in (1, 5))
+    shared = {"prefit": True, "weights": [1, 1]}
+    first, second = (BlendRecommender([("one", FrozenEstimator(one)), ("two", two)], **shared).fit(X) for _ in range(2))
+    expected = first.recommend(X, 5)[0]
+    first.add_items(2)
+    second.add_items(2)
+    for blend in (first, second):
+        np.testing.assert_array_equal(blend.recommend(widened(X, 2), 5)[0], expected)
+
+
+def test_a_member_that_has_other_items_is_named_before_anything_is_widened(X):
+    one, two = (EASERecommender(l2_regularization=l2).fit(X) for l2 in (1, 5))
+    blend = BlendRecommender([("one", one), ("two", two)], weights=[1, 1], prefit=True).fit(X)
+    two.add_items(3)
+    with pytest.raises(ValueError, match=r"EASERecommender\(.*=5\) has 3 items more than the blend.*add_items\(3\)"):
+        blend.add_items(2)
+    assert one.n_features_in_ == blend.n_features_in_ == X.shape[1]
+    blend.add_items(3).add_items(2)
+    assert blend.recommend(widened(X, 5), 3)[0].shape == (X.shape[0], 3)
+
+
+def test_a_member_that_was_fitted_in_its_own_way_is_taken_for_fitted(X):
+    class Factors(BaseEstimator):
+        def __init__(self, rank=2):
+            self.rank = rank
+
+        def fit(self, X, y=None):
+            self.item_factors = np.linalg.svd(X.toarray())[2][: self.rank].T  # as implicit calls them
+            return self
+
+        def decision_function(self, X):
+            return (X @ self.item_factors) @ self.item_factors.T
+
+    pairs = [("own", Factors()), ("ease", EASERecommender().fit(X))]
+    blend = BlendRecommender(pairs, weights=[1, 1], prefit=True)
+    with pytest.raises(NotFittedError):
+        blend.fit(X)
+    pairs[0][1].fit(X)
+    assert blend.fit(X).recommend(X, 3)[0].shape == (X.shape[0], 3)
+    with pytest.raises(TypeError, match="Factors"):
+        save(pairs[0][1], "nowhere")
+
+
+def test_a_name_that_the_output_cannot_show_ends_no_fit(X, monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", output)
+    members = [("größe", PopularityRecommender()), ("ease", EASERecommender())]
+    BlendRecommender(members, weights=[1, 1], verbose=1).fit(X)
+    output.seek(0)
+    assert "gr\\xf6\\xdfe" in output.read()
 
 
 def test_a_member_that_adds_items_in_its_own_way_does_so(X):

@@ -18,7 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
 
 import skvae
 from skvae import (
@@ -100,6 +103,17 @@ def test_every_architecture_recommends_the_same(estimator_class, sizes, activati
     to_onnx(model, tmp_path / "model.onnx", k=20)
     onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
     _assert_same(model, X, _recommend(tmp_path / "model.onnx", X))
+
+
+def test_what_stands_around_a_member_does_not_matter(X, tmp_path):
+    ease = FrozenEstimator(EASERecommender(l2_regularization=5).fit(X))
+    search = GridSearchCV(PopularityRecommender(), {}, scoring=skvae.ndcg_scorer, cv=2).fit(X)
+    blend = BlendRecommender([("ease", ease), ("search", search)], weights=[2, 1], prefit=True).fit(X)
+    to_onnx(blend, tmp_path / "model.onnx")
+    _assert_same(blend, X, _recommend(tmp_path / "model.onnx", X))
+    piped = BlendRecommender([("steps", make_pipeline(Binarizer(), EASERecommender()))], weights=[1]).fit(X)
+    with pytest.raises(TypeError, match="got Pipeline"):
+        to_onnx(piped, tmp_path / "other.onnx")
 
 
 @pytest.mark.parametrize("likelihood", ["logistic", "gaussian"])

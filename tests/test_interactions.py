@@ -302,6 +302,45 @@ def test_wrong_users_are_not_appended(wrong, message, X, path, mapped):
     assert_equal(open_interactions(path), X)
 
 
+def test_a_ctrl_c_after_users_are_appended_says_so_and_one_before_appends_none(X, path, mapped, monkeypatch):
+    remove, write = interactions._remove_rest, interactions._write_meta
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:  # the first is before the users are written
+            raise KeyboardInterrupt
+        remove(*arguments)
+
+    monkeypatch.setattr(interactions, "_remove_rest", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=f"The users are appended: .* has {2 * X.shape[0]}"):
+        append_interactions(X, path)
+    monkeypatch.setattr(interactions, "_remove_rest", remove)
+    assert_equal(open_interactions(path), sp.vstack([X, X]))
+
+    def interrupted_before(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interactions, "_write_meta", interrupted_before)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        append_interactions(X, path)
+    monkeypatch.setattr(interactions, "_write_meta", write)
+    append_interactions(X[:1], path)
+    assert_equal(open_interactions(path), sp.vstack([X, X, X[:1]]))
+
+
+def test_what_cannot_be_cut_off_is_written_over(X, path, mapped, monkeypatch):
+    def refusing(*arguments):  # Windows, while somebody has the file mapped
+        raise OSError(22, "The requested operation cannot be performed on a file with a user-mapped section open")
+
+    monkeypatch.setattr(os, "truncate", refusing)
+    monkeypatch.setattr(matrix, "ENTRIES_PER_BLOCK", 500)
+    with pytest.raises(ValueError, match="Negative values"):
+        append_interactions(sp.vstack([X, -X], format="csr"), path)
+    append_interactions(X[:3], path)
+    assert_equal(open_interactions(path), sp.vstack([X, X[:3]]))
+
+
 def test_nothing_and_too_much_is_not_saved(X, path, monkeypatch):
     for nothing in ([], iter([]), np.empty((3, 0))):
         with pytest.raises(ValueError, match=r"two dimensions|X has no items"):

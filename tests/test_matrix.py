@@ -22,15 +22,25 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 import skvae
-from skvae import EASERecommender, MultDAERecommender, PopularityRecommender, RankingScorer, evaluate, recommend
+from skvae import (
+    EASERecommender,
+    MultDAERecommender,
+    PopularityRecommender,
+    RankingScorer,
+    evaluate,
+    matrix,
+    recommend,
+    value_checks,
+)
 from skvae.columns import check_same_cells
 from skvae.datasets import make_interactions
 from skvae.hiding import fold_in_split, hide_items
 from skvae.matrix import as_csr, as_float32, count_interactions, count_users, row_sliceable, take_rows
-from skvae.matrix_checks import check_no_matrix_as_y, check_scale
+from skvae.matrix_checks import check_no_matrix_as_y
 from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
 from skvae.model_selection import eligible_users, hold_out_users
 from skvae.scoring import score_users
+from skvae.value_checks import check_evenness, check_scale
 
 PACKAGE, VALIDATION = Path(skvae.__file__).parent, Path(sklearn.utils.__file__).parent
 NAMES = [f"item {i}" for i in range(25)]
@@ -752,6 +762,40 @@ def test_usual_values_are_not_warned_of(scale):
     mixed = np.where(BINARY > 0, 1e-9, 0)
     mixed[0, 0] = 1
     check_scale(as_float32(mixed))
+
+
+def users_of_counts(power):
+    X = make_interactions(200, 50, density=0.2, random_state=0)
+    X.data = np.round(1 + np.random.default_rng(0).pareto(1.2, X.nnz) ** power).astype(np.float32)
+    return X
+
+
+@pytest.mark.parametrize(
+    "model", [EASERecommender(l2_regularization=1e9), MultDAERecommender(4, max_iter=1, early_stopping=False)]
+)
+def test_raw_counts_are_warned_of_and_their_logarithms_are_not(model):
+    X = users_of_counts(1)
+    with pytest.warns(UserWarning, match="A few of each user's values outweigh the others.*np.log1p") as caught:
+        model.fit(X)
+    assert caught[0].filename == __file__
+    model.fit(X.log1p())
+    model.fit(X.sign())
+
+
+def test_users_may_weigh_differently():
+    X = users_of_counts(0)
+    check_evenness(sp.csr_array(X.multiply(10.0 ** np.arange(200)[:, None] ** 0.3)))
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 2])
+def test_evenness_is_of_each_user_whatever_is_read_at_once(power, monkeypatch):
+    X = users_of_counts(power)
+    X[[0, 7, 199]] = 0
+    X.eliminate_zeros()
+    expected = sum(row.sum() ** 2 / (row**2).sum() for row in X.toarray().astype(np.float64) if row.any()) / X.nnz
+    for size in (1, 100, 10**6):
+        monkeypatch.setattr(matrix, "ENTRIES_PER_BLOCK", size)
+        assert value_checks._even_share(X) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("model", [EASE, MODEL], ids=["ease", "popularity"])

@@ -1128,3 +1128,29 @@ def test_a_last_event_below_the_threshold_takes_the_interaction_away(weight):
     events = (["a", "a", "b"], ["x", "x", "y"], [5.0, weight, 3.0], [1, 2, 1])
     encoder = InteractionEncoder(weight="w", timestamp="t", threshold=1, duplicates="last").fit(events)
     assert encoder.item_ids_.tolist() == ["y"]
+
+
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_ids_that_spaces_alone_tell_from_others_are_warned_of(column):
+    ids = ["tea", "jam ", " jam", "jam", "tea  ", "two words"]
+    table = pd.DataFrame({"user": range(6), "item": range(6)} | {column: ids})
+    with pytest.warns(
+        UserWarning, match=rf"Column '{column}' has 3 ids .* such as ' jam' and 'jam': .*str.strip"
+    ) as told:
+        encoder = InteractionEncoder().fit(table)
+    assert told[0].filename == __file__
+    encoder.transform(table)
+    InteractionEncoder().fit(table.assign(**{column: [" jam", "tea ", " a b ", "a  b", "ab", "7"]}))
+
+
+def test_users_may_be_left_out_of_what_is_saved(tmp_path):
+    table = pd.DataFrame({"user": ["ann", "ann", "bob", "cy"], "item": ["tea", "jam", "tea", "tea"]})
+    encoder = InteractionEncoder()
+    model = PopularityRecommender().fit(encoder.fit_transform(table))
+    expected = encoder.recommend(model, table, k=1)
+    encoder.user_ids_ = encoder.user_ids_[:0]
+    skvae.save((encoder, model), tmp_path / "both")
+    assert b"ann" not in (tmp_path / "both").read_bytes()
+    encoder, model = skvae.load(tmp_path / "both")
+    pd.testing.assert_frame_equal(encoder.recommend(model, table, k=1), expected)
+    assert encoder.partial_fit(pd.DataFrame({"user": ["di"], "item": ["oats"]})).transform(table).shape == (3, 3)

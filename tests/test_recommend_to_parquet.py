@@ -54,7 +54,17 @@ def test_the_script_writes_the_same_in_two_processes(run, X, tmp_path):
         pd.testing.assert_frame_equal(table, expected_table)
 
 
-def test_with_an_encoder_the_files_hold_its_ids(run, X, tmp_path):
+@pytest.fixture
+def saved_ids(tmp_path):
+    def save(encoder):
+        ids = encoder.user_ids_
+        np.save(tmp_path / "ids.npy", ids.astype(str) if ids.dtype == object else ids)
+        return str(tmp_path / "ids.npy")
+
+    return save
+
+
+def test_with_an_encoder_the_files_hold_its_ids(run, saved_ids, X, tmp_path):
     users, items = X.nonzero()
     events = pd.DataFrame({"user": [f"u{u:03d}" for u in users], "item": [f"i{i:03d}" for i in items]})
     encoder = skvae.InteractionEncoder()
@@ -63,14 +73,14 @@ def test_with_an_encoder_the_files_hold_its_ids(run, X, tmp_path):
     skvae.save_interactions(encoder.transform(events), tmp_path / "X")
     with pytest.raises(SystemExit, match="Whose rows are these"):
         run("-k", "3")
-    table = pd.concat(map(pd.read_parquet, run("-k", "3", "--users", "encoder")), ignore_index=True)
+    table = pd.concat(map(pd.read_parquet, run("-k", "3", "--users", saved_ids(encoder))), ignore_index=True)
     wanted = encoder.recommend(model, events, k=3)[table.columns]
     pd.testing.assert_frame_equal(
         table.astype({"user": object, "item": object}), wanted.astype(dict.fromkeys(["user", "item"], object))
     )
 
 
-def test_what_another_matrix_has_is_left_out_as_encoder_recommend_does(run, X, tmp_path):
+def test_what_another_matrix_has_is_left_out_as_encoder_recommend_does(run, saved_ids, X, tmp_path):
     users, items = X.nonzero()
     stars = np.random.default_rng(0).integers(1, 6, len(users))
     stars[users < 3] = 1  # users without a row in the matrix of fit_transform
@@ -83,7 +93,7 @@ def test_what_another_matrix_has_is_left_out_as_encoder_recommend_does(run, X, t
     everything = copy.copy(encoder).set_params(weight=None, threshold=None)
     seen = everything.transform(ratings, users=encoder.user_ids_)
     skvae.save_interactions(seen, tmp_path / "seen")
-    options = ("-k", "3", "--users", "encoder")
+    options = ("-k", "3", "--users", saved_ids(encoder))
     without = pd.concat(map(pd.read_parquet, run(*options)), ignore_index=True)
     table = pd.concat(map(pd.read_parquet, run(*options, "--exclude", str(tmp_path / "seen"))), ignore_index=True)
     wanted = encoder.recommend(model, ratings, k=3, users=encoder.user_ids_)
@@ -120,18 +130,18 @@ def test_a_matrix_made_in_parts_has_the_users_that_are_named(run, X, tmp_path):
     assert (both["item_x"] == both["item_y"]).all()
 
 
-def test_a_file_without_a_recommendation_has_the_columns_of_the_others(run, tmp_path):
+def test_a_file_without_a_recommendation_has_the_columns_of_the_others(run, saved_ids, tmp_path):
     owned = [(f"u{u:03d}", item) for u in range(240) for item in ("tea", "jam", "bun") if u < 120 or item == "tea"]
     encoder = skvae.InteractionEncoder()
     X = encoder.fit_transform(pd.DataFrame(owned, columns=["user", "item"]))
     skvae.save((encoder, skvae.PopularityRecommender().fit(X)), tmp_path / "model")
     skvae.save_interactions(X, tmp_path / "X")
-    empty, other = run("-k", "2", "--users", "encoder")
+    empty, other = run("-k", "2", "--users", saved_ids(encoder))
     assert len(pq.read_table(empty)) == 0 < len(pq.read_table(other))
     assert pq.read_schema(empty).equals(pq.read_schema(other))
 
 
-def test_a_file_of_something_else_ends_in_one_sentence(run, X, tmp_path):
+def test_a_file_of_something_else_ends_in_one_sentence(run, saved_ids, X, tmp_path):
     encoder = skvae.InteractionEncoder().fit((["ann", "bob"], ["tea", "jam"]))
     model = skvae.PopularityRecommender().fit(X)
     skvae.save((model, encoder), tmp_path / "model")
@@ -141,8 +151,11 @@ def test_a_file_of_something_else_ends_in_one_sentence(run, X, tmp_path):
     with pytest.raises(SystemExit, match="holds InteractionEncoder: save a model"):
         run()
     skvae.save((encoder, model), tmp_path / "model")
-    with pytest.raises(SystemExit, match="The matrix has 500 users, and there are 2 ids: save the matrix"):
-        run("--users", "encoder")
+    with pytest.raises(SystemExit, match=r"The matrix has 500 users, .*ids.npy 2 ids"):
+        run("--users", saved_ids(encoder))
+    np.save(tmp_path / "objects.npy", encoder.user_ids_)
+    with pytest.raises(SystemExit, match=r"objects.npy is no array of ids; save texts as ids.astype\(str\)"):
+        run("--users", str(tmp_path / "objects.npy"))
 
 
 def test_a_run_goes_on_where_the_last_one_ended_and_begins_anew_with_another_model(run, X, tmp_path, monkeypatch):
@@ -166,16 +179,17 @@ def test_a_run_goes_on_where_the_last_one_ended_and_begins_anew_with_another_mod
     assert len(written) == 1 + len(files) + 2
 
 
-def test_ids_have_the_type_of_all_of_them(run, tmp_path):
+def test_ids_have_the_type_of_all_of_them(run, saved_ids, tmp_path):
     def saved(items):
         encoder = skvae.InteractionEncoder()
         X = encoder.fit_transform((list("aab"), items))
         skvae.save((encoder, skvae.PopularityRecommender().fit(X)), tmp_path / "model")
         skvae.save_interactions(X, tmp_path / "X")
+        return saved_ids(encoder)
 
-    saved([decimal.Decimal("1.5"), decimal.Decimal("10.25"), decimal.Decimal("1.5")])
-    (path,) = run("-k", "2", "--users", "encoder")
+    users = saved([decimal.Decimal("1.5"), decimal.Decimal("10.25"), decimal.Decimal("1.5")])
+    (path,) = run("-k", "2", "--users", users)
     assert pq.read_table(path).column("item").to_pylist() == [decimal.Decimal("10.25")]
-    saved([1, 2**70, 1])
+    users = saved([1, 2**70, 1])
     with pytest.raises(SystemExit, match="Item ids have no type in Parquet"):
-        run("-k", "2", "--users", "encoder")
+        run("-k", "2", "--users", users)

@@ -39,7 +39,7 @@ def main(scheduler=None):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--scheduler", help="of a running cluster; without, two workers on this machine"
     )

@@ -23,7 +23,7 @@ from skvae.datasets import make_interactions
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--users", type=int, default=5000)
     parser.add_argument("--model", default="model.skvae", help="file to write")
     args = parser.parse_args()

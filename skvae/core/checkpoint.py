@@ -57,7 +57,7 @@ class Checkpoint(NoCheckpoint):
     Parameters
     ----------
     path : str
-        Of the file. Of a folder, which is there already or whose name ends with a separator: the fit has a file of its
+        Of the file. Of a folder, which is there already or whose name ends with a slash: the fit has a file of its
         own in it.
     identity : dict of str to json
         All that the fit depends on. Its first entry begins the name of a file in a folder.
@@ -72,7 +72,7 @@ class Checkpoint(NoCheckpoint):
     def __init__(self, path, identity):
         self.identity = json.loads(json.dumps(identity))  # as it will be read: lists for tuples
         self.path = os.path.abspath(path)
-        self._has_folder = path.endswith(os.sep) or os.path.isdir(path)
+        self._has_folder = path.endswith(("/", os.sep)) or os.path.isdir(path)
         if self._has_folder:
             kind, *_ = identity.values()
             self.path = os.path.join(self.path, f"{kind}-{state_file.checksum(identity)}.npz")

@@ -2,9 +2,13 @@
 
 import math
 import os
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
+
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def check_device(name, device):
@@ -12,7 +16,7 @@ def check_device(name, device):
     if not isinstance(device, str):
         raise TypeError(f'{name} must be a str such as "auto", "cpu" or "cuda", got {device!r}.')
     if not is_present(device):
-        raise ValueError(f'{name}={device!r} is not present on this machine: use "auto" or "cpu".')
+        raise ValueError(f'{name}={device!r} is not present on this machine, or has no float64: use "auto" or "cpu".')
     return device
 
 
@@ -20,8 +24,8 @@ def is_present(name):
     if name in ("auto", "cpu"):
         return True
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError):  # what torch raises for an unknown and an absent device
+        torch.zeros(1, dtype=torch.float64, device=name).item()
+    except (RuntimeError, AssertionError, TypeError):  # what torch raises for an unknown and an absent one, and for mps
         return False
     return True
 
@@ -39,12 +43,31 @@ def free_bytes(device):
 
 
 def memory_of(device):
-    """Bytes of memory of a device, in use or not; infinite where the system does not say."""
+    """Bytes of memory of a device, in use or not, that a process may have; infinite where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
     if device.type != "cpu" or "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):  # Windows
         return math.inf
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_limits_of_cgroups())
+
+
+def _limits_of_cgroups():
+    """Bytes that the groups of processes around this one may have, as of a container; by both versions of cgroups."""
+    limits = [math.inf]
+    with suppress(OSError):
+        for line in OWN_CGROUPS.read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers:
+                root, file = CGROUPS, "memory.max"
+            elif "memory" in controllers.split(","):
+                root, file = CGROUPS / "memory", "memory.limit_in_bytes"
+            else:
+                continue
+            folder = root / group.strip("/")  # inside a container the root may be the group itself
+            for place in (folder, *folder.parents):
+                with suppress(OSError, ValueError):  # "max"
+                    limits.append(int((place / file).read_text()))
+    return limits
 
 
 PRECISIONS = ("auto", "bfloat16", "float32")

@@ -1,13 +1,18 @@
 """Files that are there whole or not at all."""
 
 import contextlib
+import errno
 import os
 import socket
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+
+SECONDS_BETWEEN_ATTEMPTS = (0.05, 0.2, 0.8)  # to take the place of a file that somebody reads at the moment
+WITHOUT_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}  # what file systems say that have none
 
 
 def check_place(path):
@@ -49,6 +54,8 @@ def written_whole(path):
     ------
     FileNotFoundError, IsADirectoryError
         As `check_place`, before the block.
+    PermissionError
+        On Windows, where a process has the file open or mapped that is to be replaced; it stays.
 
     Examples
     --------
@@ -70,13 +77,37 @@ def written_whole(path):
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):  # there is no other, or its mode is not ours to give
             part.chmod(stat.S_IMODE(path.stat().st_mode))
-        os.replace(part, path)
-    if os.name == "posix":  # a renaming is on disk once its folder is
-        descriptor = os.open(path.parent, os.O_RDONLY)
+        _replace(part, path)
+    if os.name == "posix":
+        with contextlib.suppress(OSError):  # it is there already; not all folders can be read, or written to disk
+            _write_to_disk(path.parent)
+
+
+def _replace(part, path):
+    """Let a file take the place of another, which Windows refuses as long as somebody has that one open."""
+    for seconds in SECONDS_BETWEEN_ATTEMPTS if os.name == "nt" else ():
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            return os.replace(part, path)
+        except PermissionError:
+            time.sleep(seconds)
+    try:
+        return os.replace(part, path)
+    except PermissionError as error:
+        if os.name != "nt":
+            raise
+        raise PermissionError(
+            f"{str(path)!r} cannot be replaced: Windows does not allow it while a process has the file open, or mapped "
+            '(mmap_mode="r"). Save under another name, or end that process.'
+        ) from error
+
+
+def _write_to_disk(folder):
+    """Wait until the names of a folder's files are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Lock:
@@ -103,23 +134,36 @@ class Lock:
             Where nobody can have it.
         """
         try:
-            self.file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock lasts)
-            taken = _take(self.file) and self._is_there()
+            self.file = open(self.path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 (as long as the lock)
+            taken = self._take() and self._is_there()
             self.file.seek(0)
             if not taken:
                 raise BlockingIOError(self.file.read())
             self.file.truncate()
             self.file.write(f" (process {os.getpid()} on {socket.gethostname()})")
             self.file.flush()
-        except OSError:
+        except BaseException:
             self._close()
             raise
 
     def release(self):
         """Give it back."""
+        if sys.platform == "win32":
+            self._close()  # Windows removes no open file, and so none that another has taken since
         with contextlib.suppress(OSError):
-            os.unlink(self.path)  # before it is unlocked: nobody else may have it then
+            os.unlink(self.path)  # elsewhere before it is unlocked: nobody else may have it then
         self._close()
+
+    def _take(self):
+        try:
+            return _take(self.file)
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            os.unlink(self.path)
+            raise OSError(
+                error.errno, "The file system has no locks, as some network drives: use a local disk", str(self.path)
+            ) from error
 
     def _is_there(self):
         """Whether the file is still the one of its name, which who had it may have removed."""

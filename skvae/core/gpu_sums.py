@@ -32,7 +32,7 @@ def sum_of_rows(indices, rows, offsets, weights):
 
 def can_sum(device):
     """Whether a GPU does so: there is Triton, which supports it and finds the C compiler that it needs."""
-    rows, numbers = torch.eye(2, device=device), torch.arange(3, device=device)
+    rows, numbers = torch.eye(2, dtype=torch.float32, device=device), torch.arange(3, device=device)
     try:
         sums = sum_of_rows(numbers[:2], rows, numbers, rows.new_ones(2))
     except Exception:  # of many kinds

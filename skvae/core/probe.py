@@ -22,7 +22,7 @@ def product_rate(n_users, width, n_items, dtype, device):
 @torch.no_grad()
 def copy_rate(device):
     """Bytes a second, read and written."""
-    source = torch.ones(BYTES_COPIED // 4, device=device)
+    source = torch.ones(BYTES_COPIED // 4, dtype=torch.float32, device=device)
     target = torch.empty_like(source)
     return 2 * BYTES_COPIED / _seconds(lambda: target.copy_(source), device)
 
@@ -30,7 +30,7 @@ def copy_rate(device):
 @torch.no_grad()
 def inverse_rate(device):
     """Operations a second of the inverse of a symmetric matrix of n rows, of n^3 operations."""
-    diagonal = torch.eye(ROWS_INVERTED, device=device)
+    diagonal = torch.eye(ROWS_INVERTED, dtype=torch.float32, device=device)
     matrix = torch.empty_like(diagonal)
     return ROWS_INVERTED**3 / _seconds(lambda: invert(matrix.copy_(diagonal)), device, SECONDS_OF_INVERSES)
 

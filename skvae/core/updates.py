@@ -65,7 +65,7 @@ class ReplayedUpdates(Updates):
         device = self.generator.device
         self.n_interactions = self.rows.most_interactions(batch_size)
         self.users = torch.empty(batch_size, dtype=torch.int64, device=device)
-        self.beta, self.stream = torch.zeros((), device=device), torch.cuda.Stream(device)
+        self.beta, self.stream = torch.zeros((), dtype=torch.float32, device=device), torch.cuda.Stream(device)
         self.graph = self.loss = None
         self.can_record = True
 

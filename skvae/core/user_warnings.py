@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the user's program, however deep in skvae they come from."""
+"""What the user is told: warnings that point at a line of their program, however deep they come from, and reports."""
 
 import sys
 import warnings
@@ -18,3 +18,16 @@ def warn_user(message, category=UserWarning):
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def report(line):
+    """Print a line of a fit, which no encoding of the output may end.
+
+    Parameters
+    ----------
+    line : str
+    """
+    try:
+        print(line)
+    except UnicodeEncodeError:
+        print(line.encode("ascii", "backslashreplace").decode())

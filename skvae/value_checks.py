@@ -1,0 +1,81 @@
+"""Whether the values of a matrix are such that models learn from them."""
+
+import numpy as np
+
+from .core.user_warnings import warn_user
+from .matrix import row_blocks
+
+# Of the largest value. Below, autoencoders learn nothing beyond popularity: NDCG@20 .153 from 1e-4 on down, .35 from
+# 1e-1 to 1e20, .21 at 1e30, on synthetic data of 1500 users. Above, squares leave the range of float32.
+SMALL_VALUE, LARGE_VALUE = 1e-3, 1e18
+SMALLEST_SCORE = 1e-34  # of what is far below, as weaker scores are, float32 has few digits or none
+# Of a user's values, (sum v)^2 / sum v^2 is how many equal ones they are like. Where that is less than this share of
+# the interactions, LinearRecommender lost a fifth to a third of its NDCG@100 to ones, and MultDAERecommender 6 to 12 %,
+# with powers of lastfm-2k's counts of plays and with heavy tails drawn for MovieLens; of ratings it is .96, of tf-idf
+# .93, of logarithms of counts .97. Of few interactions it says little.
+SMALLEST_EVEN_SHARE, FEWEST_FOR_EVENNESS = 0.6, 1000
+
+
+def check_scale(matrix):
+    """Warn where values are so small or large that an autoencoder learns almost nothing from them.
+
+    Parameters
+    ----------
+    matrix : csr_array of shape (n_users, n_items)
+        With interactions, to fit a likelihood of its values.
+    """
+    largest = matrix.data.max()
+    if not SMALL_VALUE <= largest <= LARGE_VALUE:
+        warn_user(
+            f"The largest value of X is {largest:.3g}. A value counts as so many interactions, and autoencoders learn "
+            "almost nothing from such values: scale X by a constant that brings values near 1."
+        )
+    check_evenness(matrix)
+
+
+def check_evenness(matrix):
+    """Warn where a few of a user's values outweigh all others, as raw counts of plays or purchases do.
+
+    Parameters
+    ----------
+    matrix : csr_array of shape (n_users, n_items)
+        With interactions, to fit.
+    """
+    if matrix.nnz < FEWEST_FOR_EVENNESS:
+        return
+    share = _even_share(matrix)
+    if share < SMALLEST_EVEN_SHARE:
+        warn_user(
+            f"A few of each user's values outweigh the others, as if {1 - share:.0%} of the interactions of X were not "
+            "there. Values are weights: for counts, as of plays or purchases, pass ones, as of "
+            "sklearn.preprocessing.Binarizer(), or logarithms, FunctionTransformer(np.log1p)."
+        )
+
+
+def _even_share(matrix):
+    """How many equal values each user's values are like, over all users, as a share of the interactions."""
+    n_equal = 0.0
+    for block in row_blocks(matrix):
+        bounds = matrix.indptr[block.start : block.stop + 1].astype(np.int64)
+        values = matrix.data[bounds[0] : bounds[-1]].astype(np.float64)
+        firsts = (bounds[:-1] - bounds[0])[np.diff(bounds) > 0]
+        if len(firsts):
+            n_equal += (np.add.reduceat(values, firsts) ** 2 / np.add.reduceat(values**2, firsts)).sum()
+    return n_equal / matrix.nnz
+
+
+def check_scale_of_scores(weights, X):
+    """Warn where scores, values times weights, may be so small that float32 has nothing for them but 0.
+
+    Parameters
+    ----------
+    weights : array of shape (n_items, n_items)
+    X : csr_array of shape (n_users, n_items)
+        That they were fitted on.
+    """
+    largest = float(X.data.max()) * float(weights.max())
+    if largest < SMALLEST_SCORE and np.diff(X.indptr).max() > 1:
+        warn_user(
+            f"The largest value of X is {X.data.max():.3g}, and scores are below what float32 holds, so that items are "
+            "ranked by their users: bring values near 1 by a constant, or lower l2_regularization."
+        )
