@@ -169,7 +169,7 @@ def test_values_whose_squares_float32_does_not_hold_give_the_weights_of_smaller_
 def test_more_items_than_fit_into_memory_raise_before_any_work():
     million = sp.csr_array(([1.0], ([0], [5])), shape=(2, 1_000_000))
     with pytest.raises(
-        MemoryError, match=r"x 1000000 items, of which 3725.3 GiB are for weights, and this machine has"
+        MemoryError, match=r"x 1000000 items, of which 3725.3 GiB are for weights, and this machine or container has"
     ):
         EASERecommender().fit(million)
 
