@@ -122,8 +122,8 @@ def check(estimator, memory, advice, X, device):
     largest = max(parts, key=parts.__getitem__)
     raise MemoryError(
         f"{type(estimator).__name__} needs {gibibytes(needed)} for a fit on {X.shape[0]} users x "
-        f"{X.shape[1]} items, of which {gibibytes(parts[largest])} are for {largest}, and this machine or container has "
-        f"{gibibytes(available)}: {advice()}."
+        f"{X.shape[1]} items, of which {gibibytes(parts[largest])} are for {largest}, and this machine or container "
+        f"has {gibibytes(available)}: {advice()}."
     )
 
 
