@@ -107,7 +107,7 @@ def opened(args):
     if args.users:
         try:
             user_ids = np.load(args.users)
-        except ValueError as error:
+        except (ValueError, OSError, EOFError) as error:
             raise SystemExit(
                 f"{args.users} is no array of ids; save texts as ids.astype(str): {error}"
             ) from error

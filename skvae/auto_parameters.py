@@ -1,6 +1,6 @@
 """What "auto" is resolved to: the rules by which parameters are chosen from the data.
 
-Each function takes the parameter as it was given, and returns it unless that is "auto".
+A function of ``given`` takes the parameter as it was given, and returns it unless that is "auto".
 """
 
 from types import SimpleNamespace

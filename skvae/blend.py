@@ -370,7 +370,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         return weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
     def _wider(self, n_items, names):
-        members = [pair for member in members_to_widen(self, n_items) for pair in wider(member, n_items, names)]
+        members = [pair for member in members_to_widen(self, n_items, names) for pair in wider(member, n_items, names)]
         return [*{id(member): (member, state) for member, state in members}.values(), *super()._wider(n_items, names)]
 
 

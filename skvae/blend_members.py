@@ -10,6 +10,7 @@ from .columns import check_columns_of_members
 from .core.checkpoint import kept
 from .core.state_file import is_plain
 from .core.user_warnings import report
+from .items import ItemsMixin
 from .ranking import item_scores
 from .recommender import BaseRecommender
 from .wrappers import alone
@@ -88,6 +89,7 @@ def check_members(blend, pairs):
                 f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "
                 "and searches around them."
             )
+        # of others nothing is known
         if blend.prefit and hasattr(member, "__sklearn_tags__") and not _has_learned(member):
             check_is_fitted(member)
         if not blend.prefit and not hasattr(member, "fit"):
@@ -98,7 +100,10 @@ def check_members(blend, pairs):
 
 def _has_learned(member):
     """Whether an estimator has attributes beside its parameters, whatever they are called."""
-    return any(not name.startswith("_") for name in vars(member).keys() - member.get_params(deep=False).keys())
+    if hasattr(member, "__sklearn_is_fitted__") or not hasattr(member, "get_params"):
+        return False
+    others = vars(member).keys() - member.get_params(deep=False).keys()
+    return any(not name.startswith("_") and vars(member)[name] is not None for name in others)
 
 
 def are_pairs(pairs):
@@ -185,7 +190,7 @@ def _without_validation(member):
 
 
 def _fitted(member, X, validation, checkpoint, task):
-    """A fitted clone; where it can keep a checkpoint and has no other, that is left to remove."""
+    """A fitted clone. One that could have a checkpoint and has none gets this one, which the caller removes."""
     model, known = clone(member, safe=False), {"y": None}
     if validation is not None:
         known["X_val"] = validation
@@ -216,13 +221,14 @@ def _restored(member, learned):
     return model
 
 
-def members_to_widen(blend, n_items):
+def members_to_widen(blend, n_items, names):
     """Yield those that do not have the added items yet, as a member of another blend, which was widened, may.
 
     Parameters
     ----------
     blend : fitted BlendRecommender
     n_items : int
+    names : array of str, or None
 
     Yields
     ------
@@ -234,11 +240,14 @@ def members_to_widen(blend, n_items):
         Where a member has other items.
     """
     for member in blend.estimators_:
-        n_more = getattr(member, "n_features_in_", blend.n_features_in_) - blend.n_features_in_
-        if n_more not in (0, n_items):
+        model = alone(member)
+        n_more = model.n_features_in_ - blend.n_features_in_ if isinstance(model, ItemsMixin) else 0
+        known = getattr(model, "feature_names_in_", None)
+        are_others = n_more == n_items and names is not None and known is not None and [*known[-n_items:]] != [*names]
+        if n_more not in (0, n_items) or are_others:
             raise ValueError(
-                f"The member {alone(member)!r} has {n_more} items more than the blend, by an add_items of its own: "
-                f"call add_items({n_more}) of the blend first."
+                f"The member {model!r} has {model.n_features_in_} items and the blend {blend.n_features_in_}: it was "
+                "widened or fitted by itself. Fit the blend again, or give it the same items."
             )
         if not n_more:
             yield member

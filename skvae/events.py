@@ -196,8 +196,8 @@ def _weights(values, name):
     weights = _finite(values, name, "numbers")
     if (weights < 0).any():
         raise ValueError(
-            f"Column {name!r} has negative weights, the lowest is {weights.min():g}: drop these events, or shift the "
-            "scale, so that what counts as an interaction is above 0."
+            f"Column {name!r} has negative weights, the lowest is {weights.min():g}: drop these events, or, where "
+            "none of them is a dislike, shift the scale, so that what counts as an interaction is above 0."
         )
     return weights.astype(np.float16) if _all_are(_types(values), np.float16) else weights
 

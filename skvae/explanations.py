@@ -32,7 +32,7 @@ def explanations(model, X, items, k):
     Raises
     ------
     ValueError
-        Where items are out of range or no row for each user.
+        Where items are out of range, or do not have one row per user.
     """
     items = _items_of_users(items, X.shape)
     own_items = np.full((*items.shape, k), -1, np.int64)

@@ -317,6 +317,11 @@ def _blend(estimator, name):
         if np.float32(weight) > 0:  # as in the blend: 0 times a score of -inf is NaN
             of_member = f"{name}_{number}"
             steps, recommender = steps_and_model(member)
+            if recommender.n_features_in_ != estimator.n_features_in_ and steps is None:
+                raise ValueError(
+                    f"The blend knows {estimator.n_features_in_} items, and a member {recommender.n_features_in_}: "
+                    "fit the blend again."
+                )
             text, its_arrays = _scoring(recommender if steps is None else member, of_member)
             lines += [text, NORMALIZED[normalization].format(name=of_member)]
             lines.append(f"{of_member}_weighted = Mul ({of_member}_normalized_scores, {of_member}_weight)")

@@ -1,4 +1,4 @@
-"""The checkpoint of a fit: what tells the fit from any other, in words that an error can say."""
+"""What tells a fit, or a function, from any other, in words that an error can say; and the checkpoint known by it."""
 
 import functools
 from types import CellType, CodeType, FunctionType, MethodType

@@ -311,8 +311,10 @@ def hide_in_blocks(X, y=None, *, model=None, exclude_seen=True, **hiding):
 
     Parameters
     ----------
-    X, y, model, exclude_seen :
+    X, y, model :
         As in `hide_items`.
+    exclude_seen : bool, default=True
+        Leave the items that X holds out of y.
     **hiding :
         Parameters of `skvae.fold_in_split`.
 

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .columns import check_same_columns, column_names
-from .core.files import Lock, written_whole
+from .core.files import Lock, check_folder_of, written_whole
 from .core.model_file import parsed_json
 from .matrix import as_float32, row_blocks, row_sliceable, take_rows
 from .matrix_checks import is_matrix
@@ -97,15 +97,18 @@ def append_interactions(X, path):
         Where the folder cannot be written. What was saved in it before is still there.
     """
     folder = Path(path)
-    n_before = open_interactions(folder).shape[0]  # which finds that it is whole
+    open_interactions(folder)  # which finds that it is whole
+    before = None
     try:
-        with _writing(folder) as meta:
-            _extend(folder, meta, X)
+        with _writing(folder) as before:
+            _extend(folder, before, X)
     except KeyboardInterrupt as interrupt:
-        n_users = _read_meta(folder).n_users
-        if n_users == n_before:
+        now = None
+        with contextlib.suppress(OSError, ValueError):
+            now = _read_meta(folder)
+        if before is None or now is None or now == before:
             raise
-        raise KeyboardInterrupt(f"The users are appended: {str(folder)!r} has {n_users}.") from interrupt
+        raise KeyboardInterrupt(f"The users are appended: {str(folder)!r} has {now.n_users}.") from interrupt
 
 
 def open_interactions(path):
@@ -191,10 +194,7 @@ class _Meta:
 
 def _make(folder):
     """Make a folder to write to, where it is not one already."""
-    if not folder.parent.is_dir():
-        raise FileNotFoundError(
-            f"path is {str(folder)!r}, but there is no folder {str(folder.parent)!r}: make it first."
-        )
+    check_folder_of(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"path is {str(folder)!r}, a file: interactions need a folder of their own.")
     folder.mkdir(exist_ok=True)

@@ -382,8 +382,8 @@ class LinearRecommender(_ItemWeights):
     def partial_fit(self, X, y=None):
         """Add users: the model is then that of one fit on all of them, to rounding.
 
-        The numbers of the setting stay those of the last fit, "auto" ones too. For the time of the call a third
-        matrix as large as the weights is held. Without a fit before, this is `fit`.
+        The numbers of the setting stay those of the last fit, "auto" ones too. For the time of the call two more
+        matrices as large as the weights are held. Without a fit before, this is `fit`.
 
         Parameters
         ----------
@@ -415,14 +415,14 @@ class LinearRecommender(_ItemWeights):
         warn_of_users_again(self, X)
         setting = self._setting()
         solve = partial(_weights, device=device_for(parameters.device, X.shape[1]))
-        gram = Gram(X, setting.user_exponent, self.gram_, processes)
+        kept = Gram(X, setting.user_exponent, self.gram_, processes).dense(np.float32)
+        gram = Gram(X[:0], kept=kept, processes=processes)
         counts, squares = count_users(X), item_squares(X)
         n_before = len(self.item_counts_)  # others were added since
         counts[:n_before] += self.item_counts_
         squares[:n_before] += self.item_squares_
         weights = _item_weighted(solve(gram, squares, setting), counts, setting)
         with all_or_nothing(self):
-            kept = gram.dense(np.float32)
             # at once: who reads weights and counts gets those of one model
             self.__dict__.update(weights_=weights, item_counts_=counts, item_squares_=squares, gram_=kept)
             self._add_users(X)

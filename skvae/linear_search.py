@@ -111,20 +111,20 @@ def inverses_of_fit(given, X):
     return n_inverses(given, len(counts), np.count_nonzero(counts >= MIN_INTERACTIONS))
 
 
-def n_inverses(given, n_users, n_able):
+def n_inverses(given, n_users, n_eligible):
     """Inverses that a fit takes: one of each setting that is tried, and one for all users.
 
     Parameters
     ----------
     given : Setting
-    n_users, n_able : int
+    n_users, n_eligible : int
         Users of X, and those of them that can hide an item.
 
     Returns
     -------
     int
     """
-    if "auto" not in given or not n_held_out(n_users, n_able, VALIDATION_FRACTION):
+    if "auto" not in given or not n_held_out(n_users, n_eligible, VALIDATION_FRACTION):
         return 1
     of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
     tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0)) for pair in (of_first, *OTHERS)}

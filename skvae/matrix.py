@@ -414,7 +414,6 @@ def count_users(X):
     Parameters
     ----------
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    name : str, default="X"
 
     Returns
     -------

@@ -120,10 +120,11 @@ def check(estimator, memory, advice, X, device):
     if needed <= available:
         return
     largest = max(parts, key=parts.__getitem__)
+    place = "this machine or container" if device.type == "cpu" else f"the device {device}"
     raise MemoryError(
         f"{type(estimator).__name__} needs {gibibytes(needed)} for a fit on {X.shape[0]} users x "
-        f"{X.shape[1]} items, of which {gibibytes(parts[largest])} are for {largest}, and this machine or container "
-        f"has {gibibytes(available)}: {advice()}."
+        f"{X.shape[1]} items, of which {gibibytes(parts[largest])} are for {largest}, and {place} has "
+        f"{gibibytes(available)}: {advice()}."
     )
 
 

@@ -232,16 +232,19 @@ class Gatherer:
 
 
 def _warn_of_spaces(ids, name):
-    """Warn where spaces around ids are all that tells them from others."""
+    """Warn where spaces around ids are all that tells them from each other."""
     texts = ids.tolist() if isinstance(next(iter(ids), None), str) else []
-    spaced, known = {text: text.strip() for text in texts if text != text.strip()}, set(texts)
-    alike = [text for text in spaced if spaced[text] in known]
-    if alike:
-        text = min(alike)
-        warn_user(
-            f"Column {name!r} has {len(alike)} ids that spaces alone tell from others, such as {text!r} and "
-            f"{spaced[text]!r}: they count as different. If they are not, strip them, as by .str.strip()."
-        )
+    if all(text == text.strip() for text in texts):
+        return
+    by_stripped: dict[str, str] = {}
+    for text in texts:
+        other = by_stripped.setdefault(text.strip(), text)
+        if other != text:
+            warn_user(
+                f"Column {name!r} has ids that only spaces around them tell from each other, such as {other!r} and "
+                f"{text!r}: they count as different. If they are not, strip them, as by .str.strip()."
+            )
+            return
 
 
 def _first_rows(ids):

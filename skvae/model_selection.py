@@ -95,12 +95,12 @@ def hold_out_users(X, fraction, *, required=False):
     return np.flatnonzero(trained), validated
 
 
-def n_held_out(n_users, n_able, fraction, *, required=False):
+def n_held_out(n_users, n_eligible, fraction, *, required=False):
     """How many users `hold_out_users` validates on.
 
     Parameters
     ----------
-    n_users, n_able : int
+    n_users, n_eligible : int
         Users of X who have an item, and those of them that can hide one.
     fraction, required :
         As there.
@@ -109,9 +109,9 @@ def n_held_out(n_users, n_able, fraction, *, required=False):
     -------
     int
     """
-    n_validated = min(int(fraction * n_able), MAX_VALIDATION_USERS)
+    n_validated = min(int(fraction * n_eligible), MAX_VALIDATION_USERS)
     if required:
-        n_validated = max(n_validated, min(1, n_able))
+        n_validated = max(n_validated, min(1, n_eligible))
     elif n_validated < MIN_VALIDATION_USERS:
         return 0
     return n_validated if n_validated < n_users else 0

@@ -59,12 +59,16 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         proportion less where they have fewer, as the log-likelihood then weighs less; with
         kl_weighting="per_user" .005, as in RecVAE.
     total_anneal_steps : int, float or "auto", default="auto"
-        T of the linear schedule. From 1 on: updates (the paper: 200 000); below 1: a share of the
-        planned updates, max_iter epochs of them (until version 0.3 a float of 1 or more too,
-        with a warning; a warm start keeps the number of updates that a share stood for); 0: beta = anneal_cap
-        throughout; "auto":
-        the cap is reached at a tenth of the planned updates, whatever the size of the data (the
-        paper's number would end at beta = .012 on a set like ML-1M).
+        T of the linear schedule.
+
+        - An int of 1 or more: updates (the paper: 200 000).
+        - Below 1: a share of the planned updates, those of max_iter epochs. A warm start keeps
+          their number.
+        - 0: beta = anneal_cap throughout.
+        - "auto": the cap is reached at a tenth of the planned updates, whatever the size of the
+          data; the paper's number would end at beta = .012 on a set like ML-1M.
+
+        A float of 1 or more is a share too until version 0.3, with a warning.
     initialization : {"ease", "svd", "xavier", "auto"} or callable, default="auto"
         xavier: as in the authors' notebook. svd: near PureSVD (Cremonesi, Koren, Turrin, RecSys
         2010). The item matrices begin with the first right singular vectors of the L2-normalised X,
@@ -175,8 +179,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
       Ctrl-C.
     - A file of another fit, or one that another process writes, raises a ValueError that says so. Where the disk is
       full, a warning says so and the fit goes on.
-    - Of a likelihood, prior, schedule or initialization of your own the name and the attributes are compared, not the
-      code.
+    - Of a likelihood, prior or schedule of your own the class and the attributes are compared; of a function its name,
+      and the code too where it is written in a script or a notebook.
     - `partial_fit` keeps no checkpoint.
 
     References

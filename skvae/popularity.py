@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import CallbackSupportMixin, as_one_task
+from .core.processes import process_group
 from .matrix import count_users
 from .recommender import BaseRecommender
 
@@ -54,7 +55,8 @@ class PopularityRecommender(CallbackSupportMixin, BaseRecommender):
         -------
         self
         """
-        candidate, X = self._checked_anew(X, y)
+        with process_group().agreed():
+            candidate, X = self._checked_anew(X, y)
         with self._begin_fit(candidate):
             self.item_counts_ = count_users(X).astype(np.float32)
         return self

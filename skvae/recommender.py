@@ -60,8 +60,8 @@ class BaseRecommender(BaseEstimator):
     _doc_link_template = API_PAGE
     _model = "weights_"  # the attribute that makes a model
     _beside_model: tuple[str, ...] = ()  # large ones that no fit begins with
-    # What each entry of X, whose row numbers are given, contributes to the scores of its user's items: a method of
-    # (X, rows, items) -> float32 array of shape (X.nnz, m); None: what the scores lose without the entry
+    # What each entry of X contributes to the scores of its user's items: a method of (X, users, items), where users are
+    # the row numbers of the entries -> float32 array of shape (X.nnz, m); None: what the scores lose without the entry
     _contributions: Callable | None = None
     _user_hashes: Any
 
@@ -171,7 +171,7 @@ class BaseRecommender(BaseEstimator):
         Raises
         ------
         ValueError
-            Where k is below 1, or items are out of range or no row for each user.
+            Where k is below 1, or items are out of range, or do not have one row per user.
 
         Examples
         --------
@@ -232,7 +232,10 @@ class BaseRecommender(BaseEstimator):
 
     @contextmanager
     def _begin_fit(self, candidate, keep_model=False):
-        """A fit after all checks, with what a stand-in knows of X; if it fails there is no model, or that of before."""
+        """Context of a fit whose checks have passed, with what the stand-in knows of columns and users.
+
+        If the fit fails, the model of before is kept with keep_model, and else there is none.
+        """
         for name in () if keep_model else (self._model, *self._beside_model):
             self.__dict__.pop(name, None)
         if keep_model:
@@ -254,7 +257,7 @@ class BaseRecommender(BaseEstimator):
 
         Only once everything is checked a reset sets the number of items and their names.
         """
-        if not reset and isinstance(X, _CheckedInteractions) and X.shape[1] == self.n_features_in_:
+        if not reset and isinstance(X, _CheckedInteractions) and X.are_as_checked(self.n_features_in_):
             return X
         if reset or getattr(X, "shape", (0, 0))[1:] != (self.n_features_in_,):
             check_no_table_of_events(X)
@@ -380,3 +383,9 @@ def _member_as_it_is(member):
 
 class _CheckedInteractions(sp.csr_array):
     """Interactions that passed the checks: not checked again for each block of users."""
+
+    def are_as_checked(self, n_items):
+        """Whether no step of a Pipeline made something else of them: SciPy keeps the class in arithmetic."""
+        values = self.data
+        are_in_range = values.dtype == np.float32 and values.min(initial=1) > 0 and values.max(initial=1) < np.inf
+        return are_in_range and self.shape[1] == n_items and self.has_canonical_format

@@ -188,7 +188,6 @@ def score_users(model, fold_in, held_out, metrics, *, min_value=0.0, exclude_see
     >>> score_users(model, *hide_items(X[80:]), "ndcg@10")["ndcg@10"].shape
     (20,)
     """
-    metrics = listed_metrics(metrics)
     functions, k = metric_functions(metrics)
     check_min_value(min_value)
     fold_in, relevant = row_sliceable(fold_in), as_csr(held_out, "held_out")

@@ -65,7 +65,7 @@ def are_from(at, times):
     """
     if times is None:
         raise ValueError(f"at={at!r} cuts by time: pass timestamps too.")
-    if is_missing(at) or at != at:
+    if is_missing(at):
         raise ValueError(f"at={at!r} is no moment: pass a date, or a number in the unit of timestamps.")
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):

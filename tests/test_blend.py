@@ -47,6 +47,7 @@ from skvae import (
 )
 from skvae import blend as blend_module
 from skvae.datasets import make_interactions
+from skvae.export import to_onnx
 from skvae.model_selection import hold_out_users
 from skvae.ranking import users_per_block
 from skvae.recommender import as_it_is
@@ -685,15 +686,29 @@ def test_a_member_of_two_blends_is_widened_once(X):
         np.testing.assert_array_equal(blend.recommend(widened(X, 2), 5)[0], expected)
 
 
-def test_a_member_that_has_other_items_is_named_before_anything_is_widened(X):
+def test_a_member_that_has_other_items_is_named_before_anything_is_widened(X, tmp_path):
     one, two = (EASERecommender(l2_regularization=l2).fit(X) for l2 in (1, 5))
     blend = BlendRecommender([("one", one), ("two", two)], weights=[1, 1], prefit=True).fit(X)
     two.add_items(3)
-    with pytest.raises(ValueError, match=r"EASERecommender\(.*=5\) has 3 items more than the blend.*add_items\(3\)"):
+    with pytest.raises(ValueError, match=rf"=5\) has {X.shape[1] + 3} items and the blend {X.shape[1]}"):
         blend.add_items(2)
     assert one.n_features_in_ == blend.n_features_in_ == X.shape[1]
+    with pytest.raises(ValueError, match=f"The blend knows {X.shape[1]} items, and a member {X.shape[1] + 3}"):
+        to_onnx(blend, tmp_path / "model.onnx")
     blend.add_items(3).add_items(2)
     assert blend.recommend(widened(X, 5), 3)[0].shape == (X.shape[0], 3)
+
+
+def test_a_member_that_has_the_added_items_under_other_names_is_refused(X):
+    table = pd.DataFrame(X.toarray(), columns=[f"i{item}" for item in range(X.shape[1])])
+    one = EASERecommender().fit(table)
+    first, second = (BlendRecommender([("one", one)], prefit=True, weights=[1]).fit(table) for _ in range(2))
+    first.add_items(2, names=["a", "b"])
+    with pytest.raises(ValueError, match="Fit the blend again, or give it the same items"):
+        second.add_items(2, names=["c", "d"])
+    second.add_items(2, names=["a", "b"])
+    wide = table.assign(a=0, b=0)
+    np.testing.assert_array_equal(second.recommend(wide, 3)[0], first.recommend(wide, 3)[0])
 
 
 def test_a_member_that_was_fitted_in_its_own_way_is_taken_for_fitted(X):
@@ -712,6 +727,9 @@ def test_a_member_that_was_fitted_in_its_own_way_is_taken_for_fitted(X):
     blend = BlendRecommender(pairs, weights=[1, 1], prefit=True)
     with pytest.raises(NotFittedError):
         blend.fit(X)
+    pairs[0][1].item_factors = None  # as some constructors have it
+    with pytest.raises(NotFittedError):
+        blend.fit(X)
     pairs[0][1].fit(X)
     assert blend.fit(X).recommend(X, 3)[0].shape == (X.shape[0], 3)
     with pytest.raises(TypeError, match="Factors"):
@@ -725,6 +743,18 @@ def test_a_name_that_the_output_cannot_show_ends_no_fit(X, monkeypatch):
     BlendRecommender(members, weights=[1, 1], verbose=1).fit(X)
     output.seek(0)
     assert "gr\\xf6\\xdfe" in output.read()
+
+
+@pytest.mark.parametrize("wrong", [-1, np.nan, 1e300])
+def test_what_the_steps_of_a_member_make_of_users_is_checked(X, wrong):
+    def times(X):
+        return X * wrong if X.shape[0] == 3 else X
+
+    member = make_pipeline(FunctionTransformer(times, accept_sparse=True), EASERecommender())
+    blend = BlendRecommender([("steps", member), ("ease", EASERecommender())], weights=[1, 1]).fit(X)
+    for model in (blend, blend.estimators_[0]):
+        with pytest.raises(ValueError, match="X"), np.errstate(over="ignore"):
+            model.decision_function(X[:3])
 
 
 def test_a_member_that_adds_items_in_its_own_way_does_so(X):

@@ -329,6 +329,23 @@ def test_a_ctrl_c_after_users_are_appended_says_so_and_one_before_appends_none(X
     assert_equal(open_interactions(path), sp.vstack([X, X, X[:1]]))
 
 
+def test_users_of_another_writer_are_not_taken_for_ours(X, path, mapped, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    def opened(folder):  # and then another appends
+        before = open_interactions(folder)
+        monkeypatch.setattr(interactions, "open_interactions", open_interactions)
+        append_interactions(X[:5], folder)
+        monkeypatch.setattr(interactions, "_extend", interrupted)
+        return before
+
+    monkeypatch.setattr(interactions, "open_interactions", opened)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        append_interactions(X, path)
+    assert open_interactions(path).shape[0] == X.shape[0] + 5
+
+
 def test_what_cannot_be_cut_off_is_written_over(X, path, mapped, monkeypatch):
     def refusing(*arguments):  # Windows, while somebody has the file mapped
         raise OSError(22, "The requested operation cannot be performed on a file with a user-mapped section open")

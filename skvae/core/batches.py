@@ -1,4 +1,4 @@
-"""CSR rows to device batches: the only place that touches the buffers of a CSR matrix."""
+"""CSR rows to batches of the autoencoders on a device."""
 
 import math
 from dataclasses import dataclass, replace

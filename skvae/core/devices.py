@@ -16,7 +16,7 @@ def check_device(name, device):
     if not isinstance(device, str):
         raise TypeError(f'{name} must be a str such as "auto", "cpu" or "cuda", got {device!r}.')
     if not is_present(device):
-        raise ValueError(f'{name}={device!r} is not present on this machine, or has no float64: use "auto" or "cpu".')
+        raise ValueError(f'{name}={device!r} is not present on this machine: use "auto" or "cpu".')
     return device
 
 
@@ -24,10 +24,9 @@ def is_present(name):
     if name in ("auto", "cpu"):
         return True
     try:
-        torch.zeros(1, dtype=torch.float64, device=name).item()
-    except (RuntimeError, AssertionError, TypeError):  # what torch raises for an unknown and an absent one, and for mps
+        return torch.empty(0, dtype=torch.float64, device=name).device.type != "meta"
+    except (RuntimeError, AssertionError, TypeError):  # of an unknown and an absent device, and of mps without float64
         return False
-    return True
 
 
 def resolve(name):
@@ -55,8 +54,8 @@ def _limits_of_cgroups():
     """Bytes that the groups of processes around this one may have, as of a container; by both versions of cgroups."""
     limits = [math.inf]
     with suppress(OSError):
-        for line in OWN_CGROUPS.read_text().splitlines():
-            _, controllers, group = line.split(":", 2)
+        for line in os.fsdecode(OWN_CGROUPS.read_bytes()).split("\n"):
+            _, controllers, group = [*line.split(":", 2), "none", ""][:3]
             if not controllers:
                 root, file = CGROUPS, "memory.max"
             elif "memory" in controllers.split(","):
@@ -66,8 +65,8 @@ def _limits_of_cgroups():
             folder = root / group.strip("/")  # inside a container the root may be the group itself
             for place in (folder, *folder.parents):
                 with suppress(OSError, ValueError):  # "max"
-                    limits.append(int((place / file).read_text()))
-    return limits
+                    limits.append(int((place / file).read_bytes()))
+    return [limit for limit in limits if limit > 0]
 
 
 PRECISIONS = ("auto", "bfloat16", "float32")

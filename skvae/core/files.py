@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS_BETWEEN_ATTEMPTS = (0.05, 0.2, 0.8)  # to take the place of a file that somebody reads at the moment
-WITHOUT_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}  # what file systems say that have none
+WITHOUT_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # what file systems say that have none
 
 
 def check_place(path):
@@ -31,6 +31,20 @@ def check_place(path):
     """
     if path.is_dir():
         raise IsADirectoryError(f"path is {str(path)!r}, a folder: name a file in it.")
+    check_folder_of(path)
+
+
+def check_folder_of(path):
+    """Raise where the folder of a path is not there.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    FileNotFoundError
+    """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path is {str(path)!r}, but there is no folder {str(path.parent)!r}: make it first.")
 
@@ -129,16 +143,20 @@ class Lock:
         Raises
         ------
         BlockingIOError
-            Where another has it; its text is who, in brackets.
+            Where another has it; the text of the error names the holder, as " (process 12 on host)".
         OSError
             Where nobody can have it.
         """
         try:
-            self.file = open(self.path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 (as long as the lock)
-            taken = self._take() and self._is_there()
-            self.file.seek(0)
-            if not taken:
-                raise BlockingIOError(self.file.read())
+            while True:
+                self.file = open(self.path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 (as long as the lock)
+                is_taken = self._take()
+                self.file.seek(0)
+                if not is_taken:
+                    raise BlockingIOError(self.file.read())
+                if self._is_there():
+                    break
+                self._close()  # who had it has removed it
             self.file.truncate()
             self.file.write(f" (process {os.getpid()} on {socket.gethostname()})")
             self.file.flush()
@@ -160,7 +178,9 @@ class Lock:
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
-            os.unlink(self.path)
+            self._close()
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
             raise OSError(
                 error.errno, "The file system has no locks, as some network drives: use a local disk", str(self.path)
             ) from error

@@ -37,8 +37,9 @@ def item_regression(gram, penalties, device, bound=0.0, dense=True):
 
     Returns
     -------
-    float32 array of shape (n_items, n_items), DualRegression if not dense, or None
-        None where no inverse is exact enough.
+    float32 array of shape (n_items, n_items), DualRegression or None
+        The second only if not dense, where it is quicker; users are multiplied by it just so. None where no inverse is
+        exact enough.
     """
     dual = _dual(gram, penalties, device, bound, dense)
     if dual is not None:

@@ -47,8 +47,10 @@ class Settings:
     ----------
     schedule : object with ``weight(update)`` and ``final``
         Of beta, as in `skvae.core.annealing`.
-    n_epochs, batch_size : int
-        In as many passes over the users as the objective makes an epoch; in users.
+    n_epochs : int
+        At most; each has as many passes over the users as the objective makes.
+    batch_size : int
+        Users per update.
     learning_rate, l2_regularization : float
     averaging_epochs : float
         How many epochs the moving average of the weights reaches back, which takes the place of the

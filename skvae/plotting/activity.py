@@ -1,6 +1,5 @@
 """How well a model ranks for users with few to many interactions."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,8 +7,8 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ..evaluation import Evaluation
 from ..hiding import hide_items
-from ..scoring import score_users
-from .axes import draw_legend, legend_place, new_axes, show_all_heights
+from ..scoring import VALIDATION_METRIC, score_users
+from .axes import draw_legend, legend_place, metric_label, new_axes, show_all_heights
 
 MODEL_WIDTH = 0.12  # of the distance between two groups; less where all models would need more than 0.8 of it
 MODELS_WITHIN = 5  # names that leave room for the points in the axes
@@ -49,13 +48,13 @@ class ActivityDisplay:
     ['4 to 8', '9', '10 to 18']
     """
 
-    def __init__(self, *, groups, metric="ndcg@100"):
+    def __init__(self, *, groups, metric=VALIDATION_METRIC):
         self.groups = groups
         self.metric = metric
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y=None, *, metric="ndcg@100", n_groups=5, name=None, ax=None, errorbar_kwargs=None
+        cls, estimator, X, y=None, *, metric=VALIDATION_METRIC, n_groups=5, name=None, ax=None, errorbar_kwargs=None
     ):
         """Hide items of every user, recommend, score, and draw by activity.
 
@@ -98,7 +97,7 @@ class ActivityDisplay:
         )
 
     @classmethod
-    def from_evaluations(cls, evaluations, X, *, metric="ndcg@100", n_groups=5, ax=None, errorbar_kwargs=None):
+    def from_evaluations(cls, evaluations, X, *, metric=VALIDATION_METRIC, n_groups=5, ax=None, errorbar_kwargs=None):
         """Draw evaluations of several models on the same users side by side.
 
         Parameters
@@ -171,7 +170,7 @@ class ActivityDisplay:
         self.ax_.set(
             xlim=(-0.5, max(len(ranges) - 0.5, self.ax_.dataLim.x1)),
             xlabel="interactions of a user in the fold-in",
-            ylabel=f"{_metric_label(self.metric)}, mean and standard error",
+            ylabel=f"{metric_label(self.metric)}, mean and standard error",
         )
         self.ax_.yaxis.label.set_parse_math(False)
         self.zero_line_ = show_all_heights(self.ax_, self.errorbars_)
@@ -190,12 +189,3 @@ def _of_metric(evaluation, metric):
 
 def _range(group):
     return str(group.most) if group.fewest == group.most else f"{group.fewest} to {group.most}"
-
-
-def _metric_label(metric):
-    """ "ndcg@100" as NDCG@100, "hit_rate@10" as Hit rate@10; a metric of one's own as it is."""
-    match = re.fullmatch(r"(\w+)@(\d+)", str(metric))
-    if match is None:
-        return str(metric)
-    name = match[1].upper() if match[1] in ("ndcg", "map", "mrr") else match[1].replace("_", " ").capitalize()
-    return f"{name}@{match[2]}"

@@ -1,9 +1,11 @@
 """The axes that displays draw in: made, named in a legend, and wide enough for what is drawn."""
 
+import re
+
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-ZERO_COLOR = "0.4"
+REFERENCE_COLOR = "0.4"
 
 
 def new_axes(display, ax):
@@ -113,7 +115,7 @@ def show_all_heights(ax, containers):
     lowest, highest = ax.dataLim.intervaly
     # an error bar may end at -1e-18 instead of 0
     is_below = lowest < -1e-9 * max(abs(lowest), abs(highest))
-    line = ax.axhline(0, color=ZERO_COLOR, linewidth=0.8, zorder=0.5) if is_below else None
+    line = ax.axhline(0, color=REFERENCE_COLOR, linewidth=0.8, zorder=0.5) if is_below else None
     if not is_below:  # no margin under zero
         for artist in (artist for container in containers for artist in container.get_children()):
             artist.sticky_edges.y.append(0)
@@ -123,3 +125,22 @@ def show_all_heights(ax, containers):
     lower, upper = ax.get_ybound()
     ax.set_ybound(min(lower, lowest), max(upper, highest))
     return line
+
+
+def metric_label(metric):
+    """What a metric is called in a picture: "ndcg@100" NDCG@100, "hit_rate@10" Hit rate@10.
+
+    Parameters
+    ----------
+    metric : object
+        One of one's own is called what it is.
+
+    Returns
+    -------
+    str
+    """
+    match = re.fullmatch(r"(\w+)@(\d+)", str(metric))
+    if match is None:
+        return str(metric)
+    name = match[1].upper() if match[1] in ("ndcg", "map", "mrr") else match[1].replace("_", " ").capitalize()
+    return f"{name}@{match[2]}"

@@ -7,9 +7,7 @@ from ..columns import column_names
 from ..matrix import count_users, row_sliceable
 from ..matrix_checks import check_not_masked
 from ..ranking import recommend
-from .axes import draw_legend, new_axes
-
-REFERENCE_COLOR = "0.4"
+from .axes import REFERENCE_COLOR, draw_legend, new_axes
 
 
 class PopularityDisplay:

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from .axes import draw_legend, hide_spines
+from ..scoring import VALIDATION_METRIC
+from .axes import draw_legend, hide_spines, metric_label
 
 
 class TrainingCurveDisplay:
@@ -83,7 +84,7 @@ class TrainingCurveDisplay:
             )
         values = {
             "loss": ("loss per user (nats)", estimator.loss_curve_),
-            "validation": ("validation NDCG@100", _one_score_an_epoch(estimator)),
+            "validation": (f"validation {metric_label(VALIDATION_METRIC)}", _one_score_an_epoch(estimator)),
             "beta": ("beta", estimator.beta_curve_ if any(estimator.beta_curve_) else None),
         }
         if curves is None:

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -46,10 +48,12 @@ GROUPS = {
     "the group around it": ("0::/jobs/one", {"jobs/one/memory.max": "5000", "jobs/memory.max": "1000"}),
     "a group that cannot be seen": ("0::/docker/1f", {"memory.max": "1000"}),
     "version 1": ("9:cpu:/a\n4:memory,hugetlb:/b", {"memory/b/memory.limit_in_bytes": "1000", "memory.max": "7"}),
+    "a name in no encoding": (b"0::/a\xff\x85b\nnonsense\n", {"memory.max": "1000", "no": "-1"}),
     "version 1, root": ("4:memory:/docker/1f", {"memory/memory.limit_in_bytes": "1000"}),
 }
 
 
+@pytest.mark.skipif("SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()), reason="the system does not say")
 @pytest.mark.parametrize("kind", GROUPS)
 def test_memory_is_what_a_container_may_have(tmp_path, monkeypatch, kind):
     of_machine = memory_of(CPU)
@@ -57,12 +61,14 @@ def test_memory_is_what_a_container_may_have(tmp_path, monkeypatch, kind):
     for name, text in limits.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{text}\n")
-    (tmp_path / "own").write_text(own + "\n")
+    (tmp_path / "own").write_bytes(own if isinstance(own, bytes) else f"{own}\n".encode())
     monkeypatch.setattr(devices, "CGROUPS", tmp_path)
     monkeypatch.setattr(devices, "OWN_CGROUPS", tmp_path / "own")
     assert memory_of(CPU) == 1000
     for name in limits:
         (tmp_path / name).write_text("9223372036854771712\n")
+    assert memory_of(CPU) >= of_machine
+    (tmp_path / name).write_text("-1\n")
     assert memory_of(CPU) >= of_machine
     (tmp_path / "own").unlink()
     assert memory_of(CPU) >= of_machine
