@@ -9,12 +9,13 @@ from .model_selection import MIN_INTERACTIONS
 from .wrappers import steps_and_model
 
 FEW_ITEMS = 20  # with fewer items, new users often have the same items by chance
+LEAST_DISTINCT = 0.75  # of the sets of items of users; where fewer are, they coincide by chance too
 
 
 def most_are_fitted(hashes, is_fitted):
     """Whether most of some users are users of a fit; those with the same items are one.
 
-    Where few sets of items are possible, everyone has one that was seen.
+    Where few sets of items are possible, as many users have the same ones, everyone has one that was seen.
 
     Parameters
     ----------
@@ -28,8 +29,8 @@ def most_are_fitted(hashes, is_fitted):
         Such as "3 of 4"; empty where most are not.
     """
     distinct = np.unique(hashes, return_index=True)[1]
-    n_fitted = np.count_nonzero(is_fitted[distinct])
-    return f"{n_fitted} of {len(distinct)}" if len(distinct) > 1 and 2 * n_fitted > len(distinct) else ""
+    n_fitted, n_least = np.count_nonzero(is_fitted[distinct]), max(2, LEAST_DISTINCT * len(hashes))
+    return f"{n_fitted} of {len(distinct)}" if len(distinct) >= n_least and 2 * n_fitted > len(distinct) else ""
 
 
 def warn_of_validation(n_fold_in, n_held_out, most):

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from .core.gram import Gram, users_weighted
 from .hiding import hide_items
 from .matrix import count_users
-from .model_selection import MIN_INTERACTIONS, count_interactions, hold_out_users, n_held_out
+from .model_selection import MIN_INTERACTIONS, count_interactions, n_validation_folds, validation_folds
 from .scoring import mean_validation_score
 
 VALIDATION_FRACTION = 0.1
@@ -34,6 +34,7 @@ class Setting(NamedTuple):
 # What "auto" is without validation users and begins with; lambda is in units of `_absolute`
 UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, diagonal=0.0)
 L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
+L2_OF_FEW_USERS = (*L2_REGULARIZATIONS, 1500.0, 5000.0)  # who may have nothing in common but what is popular
 OTHERS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
 
 
@@ -59,19 +60,22 @@ def chosen(X, given, solve, processes):
     """
     if "auto" not in given:
         return given, None
-    trained, validated = hold_out_users(X, VALIDATION_FRACTION)
-    if not len(validated):
+    folds = [
+        (X[trained], tuple(map(processes.rows_of, hide_items(X[validated]))))
+        for trained, validated in validation_folds(X, VALIDATION_FRACTION)
+    ]
+    if not folds:
         return _absolute(_filled(given, UNVALIDATED), given, X), None
-    pair = tuple(map(processes.rows_of, hide_items(X[validated])))
-    users, scores = X[trained], {}
+    scores: dict[Setting, float] = {}
 
     def best_of(settings):
         for setting in dict.fromkeys(_filled(given, setting) for setting in settings):
             if setting not in scores:
-                scores.update(_validation_scores(users, pair, setting, given, solve, processes))
+                of_folds = [_validation_scores(*fold, setting, given, solve, processes) for fold in folds]
+                scores.update({key: float(np.mean([of_fold[key] for of_fold in of_folds])) for key in of_folds[0]})
         return max(scores, key=scores.__getitem__)
 
-    best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
+    best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in _l2_tried(len(folds)))
     best = best_of(best._replace(dropout=dropout, user_exponent=exponent) for dropout, exponent in OTHERS)
     return _absolute(best, given, X), scores[best]
 
@@ -124,11 +128,17 @@ def n_inverses(given, n_users, n_eligible):
     -------
     int
     """
-    if "auto" not in given or not n_held_out(n_users, n_eligible, VALIDATION_FRACTION):
+    n_folds = n_validation_folds(n_users, n_eligible, VALIDATION_FRACTION)
+    if "auto" not in given or not n_folds:
         return 1
     of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
     tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0)) for pair in (of_first, *OTHERS)}
-    return (len(L2_REGULARIZATIONS) if given.l2_regularization == "auto" else 1) + len(tried)
+    n_tried = (len(_l2_tried(n_folds)) if given.l2_regularization == "auto" else 1) + len(tried) - 1
+    return n_folds * n_tried + 1
+
+
+def _l2_tried(n_folds):
+    return L2_REGULARIZATIONS if n_folds == 1 else L2_OF_FEW_USERS
 
 
 def item_squares(X):

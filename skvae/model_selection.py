@@ -24,7 +24,9 @@ __all__ = [
 
 # With fewer, the standard error of NDCG@100 is above .03, and what is chosen by it is mostly luck. As many as the paper
 # holds out of ML-20M bring it to about .002: more would take memory and, each epoch, time for no better choice.
-MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 50, 10_000
+MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 15, 10_000
+# A linear model, whose fits are quick, chooses by folds of the users where a share of them would be fewer
+FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, N_FOLDS = 50, 100, 5
 
 
 def eligible_users(X, min_interactions=MIN_INTERACTIONS):
@@ -71,7 +73,7 @@ def hold_out_users(X, fraction, *, required=False):
     fraction : float
         Of the users that can hide an item, rounded down; at most 10 000 users.
     required : bool, default=False
-        True: one user at least, if any can hide an item. False: nobody, where the fraction gives fewer than 50.
+        True: one user at least, if any can hide an item. False: nobody, where the fraction gives fewer than 15.
 
     Returns
     -------
@@ -115,6 +117,45 @@ def n_held_out(n_users, n_eligible, fraction, *, required=False):
     elif n_validated < MIN_VALIDATION_USERS:
         return 0
     return n_validated if n_validated < n_users else 0
+
+
+def validation_folds(X, fraction):
+    """The trained and the validated users of `hold_out_users`; where they would be too few, of several folds.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    fraction : float
+
+    Returns
+    -------
+    list of (trained, validated), pairs of int64 arrays
+        Of the folds every user who can hide an item is validated in one. Empty where there are too few for that too.
+    """
+    counts = count_interactions(X)
+    users = check_random_state(0).permutation(np.flatnonzero(counts >= MIN_INTERACTIONS))
+    n_folds = n_validation_folds(np.count_nonzero(counts), len(users), fraction)
+    if n_folds == 1:
+        return [hold_out_users(X, fraction)]
+    folds = (np.sort(users[first::n_folds]) for first in range(n_folds))
+    return [(np.setdiff1d(np.arange(len(counts)), validated), validated) for validated in folds]
+
+
+def n_validation_folds(n_users, n_eligible, fraction):
+    """How many pairs `validation_folds` gives.
+
+    Parameters
+    ----------
+    n_users, n_eligible, fraction :
+        As in `n_held_out`.
+
+    Returns
+    -------
+    int
+    """
+    if n_held_out(n_users, n_eligible, fraction) >= FEWEST_OF_A_SHARE:
+        return 1
+    return N_FOLDS if n_eligible >= FEWEST_OF_ALL_FOLDS else 0
 
 
 def warn_of_no_validation(estimator, is_pair=False):

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
+import skvae
 from skvae import (
     EASERecommender,
     LinearRecommender,
@@ -23,6 +24,7 @@ from skvae import (
 )
 from skvae.datasets import make_interactions
 from skvae.hiding import hide_items
+from skvae.model_selection import validation_folds
 from skvae.scoring import score_users
 
 X = np.array([[1, 0, 3, 0], [0, 0, 1, 0], [2, 5, 1, 0]])
@@ -422,7 +424,7 @@ def test_auto_is_chosen_in_seven_inverses_and_the_same_each_time(many, monkeypat
 
 def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_users(many):
     model = LinearRecommender(l2_regularization=30, dropout=0.2).fit(many)
-    trained, validated = linear_search.hold_out_users(many, 0.1)
+    [(trained, validated)] = validation_folds(many, 0.1)
     scores = {}
     for user_exponent in (0.0, 0.3):
         for item_exponent in linear_search.ITEM_EXPONENTS:
@@ -441,6 +443,7 @@ def test_what_is_given_is_kept_and_with_all_given_nobody_is_held_out(many):
 
 
 def test_of_few_users_nobody_is_held_out_and_the_setting_is_the_documented_one(wide):
+    wide = wide[:90]
     model = LinearRecommender().fit((wide > 0).astype(np.float32))
     assert model.best_validation_score_ is None
     counts = np.diff(wide.indptr)
@@ -451,6 +454,43 @@ def test_of_few_users_nobody_is_held_out_and_the_setting_is_the_documented_one(w
         "user_exponent": 0.3,
         "item_exponent": 0.1,
     }
+
+
+def test_few_users_are_validated_in_folds():
+    X = make_interactions(n_users=120, n_items=40, density=0.2, random_state=0)
+    model = LinearRecommender().fit(X)
+
+    def score(setting):
+        of_folds = []
+        for trained, validated in validation_folds(X, 0.1):
+            users = X[trained]
+            unit = np.mean(np.repeat(np.diff(users.indptr) ** -setting["user_exponent"], np.diff(users.indptr)))
+            numbers = setting | {"l2_regularization": setting["l2_regularization"] * unit}
+            fold_in, held_out = hide_items(X[validated])
+            fitted = LinearRecommender(**numbers).fit(users)
+            of_folds.append(skvae.evaluate(fitted, fold_in, y=held_out).mean["ndcg@100"])
+        return np.mean(of_folds)
+
+    counts = np.diff(X.indptr)
+    unit = np.mean(np.repeat(counts**-model.user_exponent_, counts))
+    chosen = _setting(model) | {"l2_regularization": model.l2_regularization_ / unit}
+    assert model.best_validation_score_ == pytest.approx(score(chosen), abs=1e-6)
+    for l2 in (5, 15, 50, 150, 500, 1500, 5000):
+        assert score(chosen | {"l2_regularization": float(l2)}) <= model.best_validation_score_ + 1e-6
+    validated = np.concatenate([users for _, users in validation_folds(X, 0.1)])
+    assert sorted(validated) == np.flatnonzero(counts >= 5).tolist()
+    assert LinearRecommender().fit(X[:90]).best_validation_score_ is None
+    assert len(validation_folds(sp.vstack([X] * 5, format="csr"), 0.1)) == 1
+
+
+@pytest.mark.parametrize("numbers", [{}, {"l2_regularization": 5}, {"dropout": 0.3, "user_exponent": 0.1}])
+def test_of_few_users_as_many_inverses_are_told_as_made(numbers, monkeypatch):
+    X = make_interactions(n_users=150, n_items=40, density=0.2, random_state=0)
+    calls, solve = [], linear.item_regression
+    monkeypatch.setattr(linear, "item_regression", lambda *args: calls.append(1) or solve(*args))
+    LinearRecommender(**numbers).fit(X)
+    told = skvae.estimate_cost(LinearRecommender(**numbers), *X.shape, X.nnz).seconds
+    assert list(told)[-1] == f"{len(calls)} inverses"
 
 
 def _others():
