@@ -5,10 +5,9 @@ import numpy as np
 from .core.user_warnings import warn_user
 from .hiding import user_hashes
 from .matrix import count_interactions
-from .model_selection import MIN_INTERACTIONS
+from .model_selection import FEW_ITEMS, MIN_INTERACTIONS
 from .wrappers import steps_and_model
 
-FEW_ITEMS = 20  # with fewer items, new users often have the same items by chance
 LEAST_DISTINCT = 0.75  # of the sets of items of users; where fewer are, they coincide by chance too
 
 

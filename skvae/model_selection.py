@@ -10,7 +10,7 @@ from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
 from .core.user_warnings import warn_user
-from .hiding import MIN_INTERACTIONS, fold_in_split
+from .hiding import MIN_INTERACTIONS, fold_in_split, user_hashes
 from .matrix import as_csr, count_interactions, count_users
 
 __all__ = [
@@ -22,11 +22,14 @@ __all__ = [
     "strong_generalization_split",
 ]
 
-# With fewer, the standard error of NDCG@100 is above .03, and what is chosen by it is mostly luck. As many as the paper
-# holds out of ML-20M bring it to about .002: more would take memory and, each epoch, time for no better choice.
+# With fewer, what they choose is no better than all epochs (benchmarks/few_users.py). As many as the paper holds out of
+# ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each epoch, time for no better
+# choice.
 MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 15, 10_000
 # A linear model, whose fits are quick, chooses by folds of the users where a share of them would be fewer
 FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, N_FOLDS = 50, 100, 5
+FEW_ITEMS = 20  # with fewer items, users often have the same items by chance
+FEWEST_ITEMS_OF_A_COPY = 10  # of a user who has all items of another, and no more
 
 
 def eligible_users(X, min_interactions=MIN_INTERACTIONS):
@@ -65,7 +68,8 @@ def eligible_users(X, min_interactions=MIN_INTERACTIONS):
 def hold_out_users(X, fraction, *, required=False):
     """Row numbers of the users that a fit trains on, and of those that it validates on.
 
-    Always the same users of an X: a warm start must not train on those it validates on.
+    Always the same users of an X: a warm start must not train on those it validates on. Nor does a fit train on others
+    with the same ten items or more, as where two exports were joined: they would choose what remembers best.
 
     Parameters
     ----------
@@ -92,9 +96,19 @@ def hold_out_users(X, fraction, *, required=False):
     users = np.flatnonzero(counts >= MIN_INTERACTIONS)
     n_validated = n_held_out(np.count_nonzero(counts), len(users), fraction, required=required)
     validated = np.sort(check_random_state(0).permutation(users)[:n_validated])
-    trained = np.ones(len(counts), bool)
-    trained[validated] = False
-    return np.flatnonzero(trained), validated
+    return _others(X, counts, validated), validated
+
+
+def _others(X, counts, validated):
+    """Row numbers of the other users, without copies of the validated ones, if any are left then."""
+    others = np.ones(len(counts), bool)
+    others[validated] = False
+    if len(validated) and X.shape[1] >= FEW_ITEMS:
+        hashes = user_hashes(X if isinstance(X, sp.csr_array) else as_csr(X))
+        copied = hashes[validated[counts[validated] >= FEWEST_ITEMS_OF_A_COPY]]
+        without = others & ~np.isin(hashes, copied)
+        others = without if without.any() else others
+    return np.flatnonzero(others)
 
 
 def n_held_out(n_users, n_eligible, fraction, *, required=False):
@@ -138,7 +152,7 @@ def validation_folds(X, fraction):
     if n_folds == 1:
         return [hold_out_users(X, fraction)]
     folds = (np.sort(users[first::n_folds]) for first in range(n_folds))
-    return [(np.setdiff1d(np.arange(len(counts)), validated), validated) for validated in folds]
+    return [(_others(X, counts, validated), validated) for validated in folds]
 
 
 def n_validation_folds(n_users, n_eligible, fraction):

@@ -25,7 +25,7 @@ from skvae import (
 )
 from skvae import ndcg_scorer as scorer
 from skvae.datasets import make_interactions
-from skvae.model_selection import count_interactions, eligible_users, hold_out_users
+from skvae.model_selection import count_interactions, eligible_users, hold_out_users, validation_folds
 
 matrices = arrays(
     np.float64, st.tuples(st.integers(1, 7), st.integers(1, 30)), elements=st.sampled_from([0.0, 1.0, 1.0, 2.5])
@@ -743,3 +743,25 @@ def test_a_date_beside_seconds_says_how_to_make_dates_of_them(scale, unit):
         fold_in_split(sp.csr_array(np.ones((2, 2))), timestamps=times, at="1969-01-01")
     assert ("pd.to_datetime" in str(raised.value)) == (unit is not None)
     assert unit is None or f'unit="{unit}"' in str(raised.value)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3])
+def test_copies_of_validation_users_are_not_trained_on(fraction):
+    X = make_interactions(n_users=400, n_items=60, density=0.3, random_state=0)
+    twice = sp.csr_array(sp.vstack([X, 2 * X[::2]], format="csr"))
+    counts = np.diff(twice.indptr)
+    for trained, validated in [hold_out_users(twice, fraction), *validation_folds(twice[:450], fraction)]:
+        items = {tuple(twice[[user]].indices) for user in validated[counts[validated] >= 10]}
+        assert items
+        assert not items & {tuple(twice[[user]].indices) for user in trained}
+    trained, validated = hold_out_users(X, fraction)
+    assert len(trained) + len(validated) == 400  # no two have the same
+    same = np.ones((200, 60), np.float32)
+    assert len(hold_out_users(same, fraction)[0]) == 200 * (1 - fraction)
+
+
+def test_twins_do_not_choose_what_remembers_best():
+    X = make_interactions(n_users=1100, n_items=80, density=0.25, random_state=0)
+    twice = sp.vstack([X[:600]] * 2, format="csr")
+    model = skvae.LinearRecommender(dropout=0.33, user_exponent=0.3, item_exponent=0).fit(twice)
+    assert model.best_validation_score_ < 1.1 * skvae.evaluate(model, X[600:]).mean["ndcg@100"]
