@@ -357,10 +357,10 @@ def test_weights_are_learned_on_held_out_users_and_members_fitted_on_the_others_
 
 
 def test_with_few_users_weights_are_equal_and_members_are_fitted_on_all(many):
-    blend = BlendRecommender([("ease", EASERecommender()), ("popularity", PopularityRecommender())]).fit(many[:400])
+    blend = BlendRecommender([("ease", EASERecommender()), ("popularity", PopularityRecommender())]).fit(many[:140])
     assert blend.weights_.tolist() == [0.5, 0.5]
     assert blend.best_validation_score_ is None
-    assert np.array_equal(blend.estimators_[1].item_counts_, PopularityRecommender().fit(many[:400]).item_counts_)
+    assert np.array_equal(blend.estimators_[1].item_counts_, PopularityRecommender().fit(many[:140]).item_counts_)
 
 
 def test_given_weights_hold_nobody_out(many):
@@ -478,8 +478,8 @@ def test_a_member_that_drops_columns_is_named_as_the_cause(many):
         BlendRecommender([("half", member)]).fit(many)
 
 
-@pytest.mark.parametrize(("n_eligible", "n_validated"), [(499, 0), (500, 50), (509, 50), (510, 51)])
-def test_a_tenth_of_the_users_with_five_items_are_held_out_from_fifty_on(n_eligible, n_validated):
+@pytest.mark.parametrize(("n_eligible", "n_validated"), [(149, 0), (150, 15), (159, 15), (160, 16)])
+def test_a_tenth_of_the_users_with_five_items_are_held_out_from_fifteen_on(n_eligible, n_validated):
     """One rule for autoencoders and blend: rounded down, five items are enough and four are not."""
     users = [np.eye(1, 60, 0) + sum(np.eye(1, 60, 1 + (i + j) % 59) for j in range(4)) for i in range(n_eligible)]
     short = [sum(np.eye(1, 60, (i + j) % 60) for j in range(4)) for i in range(200)]
@@ -567,7 +567,7 @@ def test_nothing_is_fitted_again_where_no_user_was_held_out(many, monkeypatch):
     fits, fit = [], PopularityRecommender.fit
     monkeypatch.setattr(PopularityRecommender, "fit", lambda self, *args: fits.append(1) or fit(self, *args))
     blend = BlendRecommender([("a", PopularityRecommender())])
-    blend.fit(many[:400])  # too few users to hold some out
+    blend.fit(many[:140])  # too few users to hold some out
     blend.fit(many[:600], X_val=many[600:])
     clone(blend).set_params(weights=[1]).fit(many)
     assert len(fits) == 3

@@ -147,7 +147,8 @@ def test_the_best_weights_so_far_are_kept(X, users, path, falling_scores):
 @pytest.mark.parametrize("validated", [True, False])
 def test_a_warm_start_goes_on_from_where_it_was(X, users, path, falling_scores, validated):
     keywords = {"X_val": X[300:]} if validated else {}
-    models = [clone(DAE).set_params(warm_start=True).fit(users, **keywords) for _ in range(3)]
+    estimator = clone(DAE).set_params(warm_start=True, early_stopping=validated)
+    models = [clone(estimator).fit(users, **keywords) for _ in range(3)]
     expected, model, again = models
     expected.fit(users, **keywords)
     assert (expected.best_iter_ == 1) is validated  # of the first fit

@@ -40,7 +40,7 @@ def vae(X):
 
 @pytest.fixture(scope="module")
 def dae(X):
-    return clone(SMALL_DAE).fit(X[:400])
+    return clone(SMALL_DAE).set_params(early_stopping=False).fit(X[:400])
 
 
 @pytest.fixture(scope="module")
