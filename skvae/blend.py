@@ -131,7 +131,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
     The validation users are those of X_val, or held out from X: then the members are fitted on
     the others. Members whose fit takes X_val get the same users. Where validation_fraction gives
-    fewer than 15 users, weights are equal and the members are fitted on all.
+    fewer than 25 users, weights are equal and the members are fitted on all.
 
     With refit the members are then fitted on all users, without validation, with the values that the first fit
     resolved:

@@ -245,9 +245,10 @@ def members_to_widen(blend, n_items, names):
         known = getattr(model, "feature_names_in_", None)
         are_others = n_more == n_items and names is not None and known is not None and [*known[-n_items:]] != [*names]
         if n_more not in (0, n_items) or are_others:
+            remedy = f"call add_items({n_more}) of the blend, or fit it again" if n_more > 0 else "fit the blend again"
             raise ValueError(
                 f"The member {model!r} has {model.n_features_in_} items and the blend {blend.n_features_in_}: it was "
-                "widened or fitted by itself. Fit the blend again, or give it the same items."
+                f"widened or fitted by itself. With the same items and names both go on: {remedy}."
             )
         if not n_more:
             yield member

@@ -320,7 +320,7 @@ def _blend(estimator, name):
             if recommender.n_features_in_ != estimator.n_features_in_ and steps is None:
                 raise ValueError(
                     f"The blend knows {estimator.n_features_in_} items, and a member {recommender.n_features_in_}: "
-                    "fit the blend again."
+                    "add_items of the blend gives it the same, or fit it again."
                 )
             text, its_arrays = _scoring(recommender if steps is None else member, of_member)
             lines += [text, NORMALIZED[normalization].format(name=of_member)]

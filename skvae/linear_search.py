@@ -61,9 +61,10 @@ def chosen(X, given, solve, processes):
     if "auto" not in given:
         return given, None
     folds = [
-        (X[trained], tuple(map(processes.rows_of, hide_items(X[validated]))))
+        (trained, tuple(map(processes.rows_of, hide_items(X[validated]))))
         for trained, validated in validation_folds(X, VALIDATION_FRACTION)
     ]
+    users = X[folds[0][0]] if len(folds) == 1 else None
     if not folds:
         return _absolute(_filled(given, UNVALIDATED), given, X), None
     scores: dict[Setting, float] = {}
@@ -71,7 +72,10 @@ def chosen(X, given, solve, processes):
     def best_of(settings):
         for setting in dict.fromkeys(_filled(given, setting) for setting in settings):
             if setting not in scores:
-                of_folds = [_validation_scores(*fold, setting, given, solve, processes) for fold in folds]
+                of_folds = [
+                    _validation_scores(X[trained] if users is None else users, pair, setting, given, solve, processes)
+                    for trained, pair in folds
+                ]
                 scores.update({key: float(np.mean([of_fold[key] for of_fold in of_folds])) for key in of_folds[0]})
         return max(scores, key=scores.__getitem__)
 

@@ -22,14 +22,15 @@ __all__ = [
     "strong_generalization_split",
 ]
 
-# With fewer, what they choose is no better than all epochs (benchmarks/few_users.py). As many as the paper holds out of
-# ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each epoch, time for no better
-# choice.
-MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 15, 10_000
+# With fewer, what an autoencoder gains by its best epoch it loses by their rows (benchmarks/few_users.py). As many as
+# the paper holds out of ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each
+# epoch, time for no better choice.
+MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 25, 10_000
 # A linear model, whose fits are quick, chooses by folds of the users where a share of them would be fewer
-FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, N_FOLDS = 50, 100, 5
+FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, MOST_USERS_OF_FOLDS, N_FOLDS = 50, 100, 5000, 5
 FEW_ITEMS = 20  # with fewer items, users often have the same items by chance
-FEWEST_ITEMS_OF_A_COPY = 10  # of a user who has all items of another, and no more
+# Of a user who has all items of another and no more; a set that more users have is one that people have
+FEWEST_ITEMS_OF_A_COPY, MOST_COPIES = 10, 5
 
 
 def eligible_users(X, min_interactions=MIN_INTERACTIONS):
@@ -69,7 +70,8 @@ def hold_out_users(X, fraction, *, required=False):
     """Row numbers of the users that a fit trains on, and of those that it validates on.
 
     Always the same users of an X: a warm start must not train on those it validates on. Nor does a fit train on others
-    with the same ten items or more, as where two exports were joined: they would choose what remembers best.
+    with the same ten items or more, as where two exports were joined: they would choose what remembers best. A set that
+    more than five users have is no copy.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def hold_out_users(X, fraction, *, required=False):
     fraction : float
         Of the users that can hide an item, rounded down; at most 10 000 users.
     required : bool, default=False
-        True: one user at least, if any can hide an item. False: nobody, where the fraction gives fewer than 15.
+        True: one user at least, if any can hide an item. False: nobody, where the fraction gives fewer than 25.
 
     Returns
     -------
@@ -105,9 +107,10 @@ def _others(X, counts, validated):
     others[validated] = False
     if len(validated) and X.shape[1] >= FEW_ITEMS:
         hashes = user_hashes(X if isinstance(X, sp.csr_array) else as_csr(X))
-        copied = hashes[validated[counts[validated] >= FEWEST_ITEMS_OF_A_COPY]]
-        without = others & ~np.isin(hashes, copied)
-        others = without if without.any() else others
+        _, sets, n_same = np.unique(hashes, return_inverse=True, return_counts=True)
+        is_copied = (counts >= FEWEST_ITEMS_OF_A_COPY) & (n_same[sets] <= MOST_COPIES)
+        without = others & ~np.isin(hashes, hashes[validated[is_copied[validated]]])
+        others = without if counts[without].any() else others
     return np.flatnonzero(others)
 
 
@@ -169,7 +172,7 @@ def n_validation_folds(n_users, n_eligible, fraction):
     """
     if n_held_out(n_users, n_eligible, fraction) >= FEWEST_OF_A_SHARE:
         return 1
-    return N_FOLDS if n_eligible >= FEWEST_OF_ALL_FOLDS else 0
+    return N_FOLDS if n_eligible >= FEWEST_OF_ALL_FOLDS and n_users <= MOST_USERS_OF_FOLDS else 0
 
 
 def warn_of_no_validation(estimator, is_pair=False):

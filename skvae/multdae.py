@@ -68,7 +68,7 @@ class MultDAERecommender(BaseAutoencoder):
     early_stopping : bool or "auto", default="auto"
         Hold out users, score NDCG@100 on items hidden from them after each epoch, and stop when
         it has not risen for n_iter_no_change epochs. "auto": where
-        validation_fraction gives at least 15 users. With X_val no users are held out, and
+        validation_fraction gives at least 25 users. With X_val no users are held out, and
         False means that all max_iter epochs run. Whenever there are validation users, the best
         epoch is kept.
     validation_fraction : float, default=0.1

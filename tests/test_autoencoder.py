@@ -349,7 +349,7 @@ def test_a_float_of_1_or_more_still_is_a_share_and_says_which_number_of_updates_
 
 
 def test_early_stopping_is_on_by_itself_where_enough_users_can_be_held_out(estimator):
-    few, many = (make_interactions(n_users=n, n_items=60, random_state=0) for n in (140, 170))
+    few, many = (make_interactions(n_users=n, n_items=60, random_state=0) for n in (240, 270))
     assert not clone(estimator).fit(few).early_stopping_
     assert clone(estimator).fit(few).validation_scores_ is None
     model = clone(estimator).fit(many)

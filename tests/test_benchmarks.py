@@ -34,7 +34,9 @@ def table_lines(text):
     return [line for line in text.splitlines() if line.startswith("|")]
 
 
-@pytest.mark.parametrize("script", ["accuracy", "ablation", "blend_weights", "defaults", "likelihoods", "rules"])
+@pytest.mark.parametrize(
+    "script", ["accuracy", "ablation", "blend_weights", "defaults", "few_users", "likelihoods", "rules"]
+)
 def test_the_tables_of_the_docs_are_those_of_the_record(harness, script):
     rows = table_lines(load_script(f"benchmarks/{script}.py").tables(harness.RESULTS / script))
     assert len(rows) > 8
@@ -434,3 +436,18 @@ def test_a_fault_changes_its_module_alone_and_the_same_seed_draws_the_same():
         assert drawn == list(mutants.faults(name, 3, seed=0))
         assert all(ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source)) for _, changed in drawn)
         assert all((ROOT / path).exists() for path in mutants.tests_of(name))
+
+
+def test_what_folds_are_worth_to_a_linear_model_is_nothing_where_users_are_too_few(X, tmp_path, monkeypatch, capsys):
+    script = load_script("benchmarks/few_users.py")
+    small = partial(skvae.MultDAERecommender, 2, max_iter=2)
+    monkeypatch.setattr(script, "load", lambda name: X)
+    monkeypatch.setattr(script.skvae, "MultDAERecommender", small)
+    options = ["--splits", "1", "--users", "90", "200", "--results", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["few_users.py", "small", *options])
+    script.main()
+    few, more = (line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| small"))
+    assert few[5] == "0.0000 +- 0.0000"
+    assert more[5] != "0.0000 +- 0.0000"
+    monkeypatch.setattr(script, "measure", None)
+    script.main()  # all of it is on record

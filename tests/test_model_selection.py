@@ -756,8 +756,11 @@ def test_copies_of_validation_users_are_not_trained_on(fraction):
         assert not items & {tuple(twice[[user]].indices) for user in trained}
     trained, validated = hold_out_users(X, fraction)
     assert len(trained) + len(validated) == 400  # no two have the same
-    same = np.ones((200, 60), np.float32)
-    assert len(hold_out_users(same, fraction)[0]) == 200 * (1 - fraction)
+    same = np.ones((400, 60), np.float32)  # a set that many have is no copy
+    assert len(hold_out_users(same, fraction)[0]) == 400 * (1 - fraction)
+    pairs = sp.csr_array(np.vstack([np.kron(np.eye(3), np.ones((1, 12))), np.zeros((9, 36))]))
+    trained, validated = hold_out_users(sp.vstack([pairs[:3]] * 2 + [pairs[3:]], format="csr"), 0.99, required=True)
+    assert len(set(trained) | set(validated)) == 15  # else only users without items were left
 
 
 def test_twins_do_not_choose_what_remembers_best():

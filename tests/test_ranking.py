@@ -468,3 +468,22 @@ def test_exclude_seen_is_a_bool(wrong):
     for call in (recommend, evaluate):
         with pytest.raises(TypeError, match="exclude_seen must be an instance of"):
             call(Linear(WEIGHTS), sp.csr_array(X), exclude_seen=wrong)
+
+
+def test_scores_that_require_a_gradient_are_ranked(X):
+    class Scorer:
+        device = torch.device("cpu")
+        weights = torch.ones(X.shape[1], requires_grad=True)
+
+        def scores(self, X):
+            return torch.from_numpy(X.toarray()) * self.weights
+
+    class Model:
+        def decision_function(self, X):
+            raise AssertionError
+
+        def block_scorer(self):
+            return Scorer()
+
+    items, _ = recommend(Model(), X[:5], 3, exclude_seen=False)
+    assert np.array_equal(items, top_k(X[:5].toarray(), 3)[0])

@@ -1,9 +1,9 @@
 """Schedules of beta, the weight of the KL term. Another schedule is one more class.
 
 A schedule has ``weight(update)``, beta at an update, counted from 0 at the first one and never restarted at an epoch,
-and ``final``, the value that beta reaches: early stopping waits for it. How beta weighs users is `KL_WEIGHTINGS` of
-`skvae.core.objectives`, what "auto" is for the cap and for T in `skvae.auto_parameters`.
+and ``final``, the value that beta reaches: early stopping waits for it.
 """
+# How beta weighs users is KL_WEIGHTINGS of objectives.py; what "auto" is for the cap and T is in auto_parameters.py
 
 
 class LinearAnnealing:

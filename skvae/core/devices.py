@@ -25,7 +25,7 @@ def is_present(name):
         return True
     try:
         return torch.empty(0, dtype=torch.float64, device=name).device.type != "meta"
-    except (RuntimeError, AssertionError, TypeError):  # of an unknown and an absent device, and of mps without float64
+    except (RuntimeError, AssertionError, TypeError, ImportError):  # unknown, absent, and mps without float64
         return False
 
 

@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+MOST_ATTEMPTS = 100  # to take a lock that others give back meanwhile
 SECONDS_BETWEEN_ATTEMPTS = (0.05, 0.2, 0.8)  # to take the place of a file that somebody reads at the moment
-WITHOUT_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # what file systems say that have none
+WITHOUT_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}  # what file systems say that have none
 
 
 def check_place(path):
@@ -148,7 +149,7 @@ class Lock:
             Where nobody can have it.
         """
         try:
-            while True:
+            for _ in range(MOST_ATTEMPTS):
                 self.file = open(self.path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 (as long as the lock)
                 is_taken = self._take()
                 self.file.seek(0)
@@ -157,6 +158,8 @@ class Lock:
                 if self._is_there():
                     break
                 self._close()  # who had it has removed it
+            else:
+                raise self._no_locks(errno.ENOLCK)  # a file is never itself
             self.file.truncate()
             self.file.write(f" (process {os.getpid()} on {socket.gethostname()})")
             self.file.flush()
@@ -179,11 +182,13 @@ class Lock:
             if error.errno not in WITHOUT_LOCKS:
                 raise
             self._close()
-            with contextlib.suppress(OSError):
-                os.unlink(self.path)
-            raise OSError(
-                error.errno, "The file system has no locks, as some network drives: use a local disk", str(self.path)
-            ) from error
+            if error.errno != errno.ENOLCK:  # which may pass, and another have it
+                with contextlib.suppress(OSError):
+                    os.unlink(self.path)
+            raise self._no_locks(error.errno) from error
+
+    def _no_locks(self, number):
+        return OSError(number, "The file system has no locks, as some network drives: use a local disk", str(self.path))
 
     def _is_there(self):
         """Whether the file is still the one of its name, which who had it may have removed."""

@@ -87,7 +87,7 @@ def as_on_windows(monkeypatch):
 
 
 @pytest.mark.parametrize("number", sorted(files.WITHOUT_LOCKS))
-def test_a_file_system_without_locks_is_named_and_no_lock_is_left(path, monkeypatch, number):
+def test_a_file_system_without_locks_is_named(path, monkeypatch, number):
     def refusing(file):
         raise OSError(number, os.strerror(number))
 
@@ -98,7 +98,13 @@ def test_a_file_system_without_locks_is_named_and_no_lock_is_left(path, monkeypa
         save_interactions(np.eye(3), path.parent / "X")
     with pytest.raises(ValueError, match=r"cannot be written: .* no locks"), Checkpoint(str(path), {"model": "one"}):
         pass
-    assert not list(path.parent.glob("**/*lock"))
+    assert bool(list(path.parent.glob("**/*lock"))) is (number == errno.ENOLCK)
+
+
+def test_a_file_that_is_never_itself_is_no_lock(path, monkeypatch):
+    monkeypatch.setattr(os.path, "samestat", lambda *stats: False)
+    with pytest.raises(OSError, match="no locks"):
+        Lock(path.parent / "lock").acquire()
 
 
 def test_a_host_may_have_any_name(path, monkeypatch):
