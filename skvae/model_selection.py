@@ -94,6 +94,7 @@ def hold_out_users(X, fraction, *, required=False):
     >>> [len(users) for users in hold_out_users(X, 0.1)]
     [540, 60]
     """
+    X = as_csr(X)
     counts = count_interactions(X)
     users = np.flatnonzero(counts >= MIN_INTERACTIONS)
     n_validated = n_held_out(np.count_nonzero(counts), len(users), fraction, required=required)
@@ -106,7 +107,7 @@ def _others(X, counts, validated):
     others = np.ones(len(counts), bool)
     others[validated] = False
     if len(validated) and X.shape[1] >= FEW_ITEMS:
-        hashes = user_hashes(X if isinstance(X, sp.csr_array) else as_csr(X))
+        hashes = user_hashes(X)
         _, sets, n_same = np.unique(hashes, return_inverse=True, return_counts=True)
         is_copied = (counts >= FEWEST_ITEMS_OF_A_COPY) & (n_same[sets] <= MOST_COPIES)
         without = others & ~np.isin(hashes, hashes[validated[is_copied[validated]]])
@@ -149,6 +150,7 @@ def validation_folds(X, fraction):
     list of (trained, validated), pairs of int64 arrays
         Of the folds every user who can hide an item is validated in one. Empty where there are too few for that too.
     """
+    X = as_csr(X)
     counts = count_interactions(X)
     users = check_random_state(0).permutation(np.flatnonzero(counts >= MIN_INTERACTIONS))
     n_folds = n_validation_folds(np.count_nonzero(counts), len(users), fraction)
