@@ -273,9 +273,10 @@ class LinearRecommender(_ItemWeights):
 
     Where a tenth of these users are fewer than 50, all of them are validated, in five folds, and lambda of 1500 and
     5000 units is tried too: 46 inverses of few users, which gains most where users have little in common but what is
-    popular (``benchmarks/few_users.py``). Of fewer than 100 users nobody is held out, and "auto" is 50 units for
-    lambda, .33 for p, .3 for beta and .1 for alpha. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps of
-    lambda and the fixed numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users.
+    popular (``benchmarks/few_users.py``). Where they are fewer than 100, or X has more than 5000 users all the same,
+    nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta and .1 for alpha. p = .33 is EDLAE's,
+    (.6, .3) are DAN's on Gowalla. The steps of lambda and the fixed numbers were set on five data sets of 265 to 7246
+    items and 527 to 5024 users.
 
     References
     ----------
