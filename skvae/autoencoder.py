@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from . import fitting
+from . import auto_parameters, fitting
 from .autoencoder_memory import check_autoencoder
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.architecture import ACTIVATIONS, Architecture, widened
@@ -19,6 +19,7 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.objectives import TARGETS
 from .core.processes import process_group
+from .fit_identity import check_same_training, checkpoint_of_training
 from .inferences import BlockScorer, forget_inference, inference_and_users, inference_of
 from .items import ItemsMixin
 from .matrix_checks import check_holds_interactions
@@ -65,6 +66,7 @@ CHECKS = {
     "early_stopping": flag_or_auto,
     "validation_fraction": share,
     "n_iter_no_change": integer(1, auto=True),
+    "refit": flag,
     "warm_start": flag,
     "checkpoint": optional(path),
     "precision": piece(PRECISIONS),
@@ -183,11 +185,13 @@ class BaseAutoencoder(
             if is_warm:
                 fitting.check_goes_on(self, parameters, X, "warm_start=True", table)
             validation = None if X_val is None else candidate._validation_pair(X_val)
-        fitting.check_same(self, parameters, X, validation, processes, goes_on=is_warm)
+        fit_of = self, parameters, X, validation, processes, is_warm
+        check_same_training(*fit_of)
         with ExitStack() as stack:
             with processes.agreed():
-                checkpoint = stack.enter_context(fitting.checkpoint_for(self, parameters, X, validation, processes))
-                context = callback_context(self, processes, max_subtasks=parameters.max_iter)
+                checkpoint = stack.enter_context(checkpoint_of_training(*fit_of))
+                n_parts = parameters.max_iter + auto_parameters.refits(parameters)
+                context = callback_context(self, processes, max_subtasks=n_parts)
             stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
             if not is_warm:
                 forget_inference(self)  # which holds the weights of before
@@ -228,7 +232,7 @@ class BaseAutoencoder(
                 candidate, X = self._checked_anew(X, y)
                 change = self._begin_fit(candidate)
             check_scale(X)
-        fitting.check_same(self, parameters, X, None, processes, goes_on)
+        check_same_training(self, parameters, X, None, processes, goes_on)
         with change:
             history = fitting.partial_fit(self, parameters, X, processes)
             self._add_users(X)

@@ -151,9 +151,13 @@ def of_autoencoder(estimator, parameters, size):
         "item matrix in bfloat16": 2 * network.decoder.item_weight.numel() if plan.dtype.itemsize < FLOAT else 0,
         "logits of a batch": _bytes_of_logits(plan),
     }
+    initialization = {
+        "vectors of the items": _bytes_of_initialization(parameters, plan),
+        "weights before the refit": weights if is_validated and auto_parameters.refits(parameters) else 0,
+    }
     phases = {
         "checks": of_checks(size),
-        "initialization": {"vectors of the items": _bytes_of_initialization(parameters, plan)},
+        "initialization": initialization,
         "updates": training | _bytes_of_update(plan),
     }
     if is_validated:

@@ -188,16 +188,19 @@ class EpochMonitor(Monitor):
         Fold-in and held-out, for callbacks that score; no users rather than those trained on.
     context : callback context
         Of the fit.
-    learned : callable
-        (estimator, weights, history) -> the fitted attributes of the weights of this epoch.
+    learned : callable or None
+        (estimator, weights, history) -> the fitted attributes of the weights of this epoch; None: callbacks get no
+        fitted estimator.
+    epoch : str, default="epoch"
+        What the task and the line of one are called.
     """
 
     X: Any
     y: Any
 
-    def __init__(self, estimator, network, n_epochs, validation, context, learned):
+    def __init__(self, estimator, network, n_epochs, validation, context, learned, epoch="epoch"):
         self.estimator, self.network, self.n_epochs, self.context = estimator, network, n_epochs, context
-        self.learned = learned
+        self.learned, self.epoch = learned, epoch
         self.X, self.y = validation or (None, None)
         self.task = NoCallbacks()
         self._name = type(estimator).__name__
@@ -211,11 +214,13 @@ class EpochMonitor(Monitor):
             Of the finished epochs.
         """
         if self.estimator.verbose:
-            report(f"[{self._name}] goes on from its checkpoint, after {len(history.losses)}/{self.n_epochs} epochs")
+            report(
+                f"[{self._name}] goes on from its checkpoint, after {self.epoch} {len(history.losses)}/{self.n_epochs}"
+            )
 
     def epoch_begins(self):
         """Call the callbacks of an epoch's beginning."""
-        self.task = self.context.subcontext(task_name="epoch")
+        self.task = self.context.subcontext(task_name=self.epoch)
         self.task.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
 
     def epoch_ends(self, history):
@@ -230,12 +235,12 @@ class EpochMonitor(Monitor):
         -------
         bool
         """
-        stopped = self.task.call_on_fit_task_end(
-            estimator=self.estimator,
-            X=self.X,
-            y=self.y,
-            reconstruction_attributes=lambda: self.learned(self.estimator, to_numpy(self.network, copy=True), history),
-        )
+        fitted: dict = {}
+        if self.learned is not None:
+            fitted["reconstruction_attributes"] = lambda: self.learned(
+                self.estimator, to_numpy(self.network, copy=True), history
+            )
+        stopped = self.task.call_on_fit_task_end(estimator=self.estimator, X=self.X, y=self.y, **fitted)
         if self.estimator.verbose:
             report(self._report(history))
         return stopped
@@ -244,6 +249,6 @@ class EpochMonitor(Monitor):
         scores = history.validation_scores
         score = f"  {VALIDATION_METRIC} {scores[-1]:.4f}" if scores else ""
         return (
-            f"[{self._name}] epoch {len(history.losses)}/{self.n_epochs}"
+            f"[{self._name}] {self.epoch} {len(history.losses)}/{self.n_epochs}"
             f"  loss {history.losses[-1]:.3f}  beta {history.betas[-1]:.3f}{score}"
         )

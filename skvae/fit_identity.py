@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .core.checkpoint import Checkpoint, NoCheckpoint
+from .core.devices import is_half_precision, resolve
 from .core.state_file import checksum
 
 # Parameters that change no weight
@@ -55,6 +56,72 @@ def identity_of(estimator, X, X_val, **others):
     kept = {name: value for name, value in parameters.items() if name.split("__")[-1] not in WITHOUT_EFFECT}
     data = {"X": X, "X_val": X_val}
     return {"estimator": type(estimator).__name__} | described(kept | data)
+
+
+def check_same_training(estimator, parameters, X, X_val, processes, goes_on):
+    """Raise where another process of the group fits another estimator, begins or computes otherwise, or has other data.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        Not changed by the fit yet.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    X : csr_array of shape (n_users, n_items)
+        Checked.
+    X_val : pair of csr_array, or None
+        Validation users that fit was given, checked.
+    processes : Alone or ProcessGroup
+    goes_on : bool
+        Whether it goes on from the fitted model.
+
+    Raises
+    ------
+    ValueError
+    """
+
+    def identity():
+        device, start = resolve(parameters.device), None
+        if goes_on:
+            start = [estimator._seed, estimator.n_updates_, estimator.loss_curve_, estimator._training_state is None]
+        # what is summed at once depends on the kind of device, and on the precision
+        others = {"device": device.type, "model to go on from": start}
+        others["precision"] = "bfloat16" if is_half_precision(parameters.precision, device) else "float32"
+        return identity_of(estimator, X, X_val, **others)
+
+    processes.check_same(identity)
+
+
+def checkpoint_of_training(estimator, parameters, X, X_val, processes, goes_on):
+    """The checkpoint of a fit of an autoencoder, which depends on where it begins and on the device too.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        Not changed by the fit yet.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    X : csr_array of shape (n_users, n_items)
+        Checked.
+    X_val : pair of csr_array, or None
+        Validation users that fit was given, checked.
+    processes : Alone or ProcessGroup
+        The first one has the checkpoint.
+    goes_on : bool
+        Whether it goes on from the fitted model.
+
+    Returns
+    -------
+    Checkpoint or NoCheckpoint
+    """
+    if parameters.checkpoint is None or not processes.is_first:
+        return NoCheckpoint()
+    others: dict = {"device": str(resolve(parameters.device)), "model to go on from": None}
+    if goes_on:
+        numbers = [estimator._seed, estimator.n_updates_, estimator.batch_size_]
+        content = checksum([estimator.weights_, estimator._training_state, numbers])
+        others["model to go on from"] = f"one of {estimator.n_iter_} epochs (checksum {content})"
+    return checkpoint_of(parameters.checkpoint, estimator, X, X_val, **others)
 
 
 def described(value, depth=0):

@@ -21,17 +21,14 @@ from .callbacks import EpochMonitor, NoCallbacks
 from .columns import check_columns_of_model
 from .core.architecture import to_numpy
 from .core.batches import UserRows
-from .core.checkpoint import NoCheckpoint
 from .core.devices import is_half_precision, resolve
 from .core.inference import Inference
 from .core.initialization import INITIALIZATIONS, begin_items, by_own
 from .core.interrupts import Interrupts
 from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
-from .core.state_file import checksum
-from .core.training import DivergenceError, Settings, Training
+from .core.training import DivergenceError, History, Settings, Training
 from .core.user_warnings import warn_user
-from .fit_identity import checkpoint_of, identity_of
 from .hiding import hide_items
 from .model_selection import hold_out_users, warn_of_no_validation
 from .ranking import users_per_block
@@ -71,26 +68,13 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
         if hold_out and parameters.early_stopping is not False:
             users, validation = _hold_out(estimator, parameters, X)
     with isolated():
-        with processes.agreed():
-            rows = UserRows(X, device=resolve(parameters.device), users=users)
-        snapshot, warm = processes.by_first(checkpoint.read, torch.tensor), is_warm(estimator, parameters)
-        network = _fitted_network(estimator, rows) if warm else _begin(estimator, parameters, rows, processes, snapshot)
-        _resolve_auto(estimator, parameters, rows, network)
-        estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
-        _warn_below_final(estimator, parameters, rows)
-        with processes.agreed():
-            training = _training(
-                estimator, parameters, network, rows, processes, parameters.max_iter, parameters.averaging_epochs
-            )
-        validate = None
-        if validation is not None:
-            fold_in, held_out = map(processes.rows_of, validation)
-            validate = functools.partial(validation_score, fold_in, held_out, processes)
-        if warm and validate and snapshot is None:
-            training.count_first_weights(validate)
-        monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context, _learned_in_epoch)
+        snapshot = processes.by_first(checkpoint.read, torch.tensor)
+        of_refit = snapshot if _is_of_refit(snapshot) else None  # a training uses up its own
+        parts = estimator, parameters, X, context, checkpoint, processes
         try:
-            history = _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
+            history = _train(*parts, snapshot, users, validation)
+            if users is not None and auto_parameters.refits(parameters) and history.interrupt is None:
+                history.interrupt = _refit(*parts, of_refit, history)
         except DivergenceError:
             processes.by_first(checkpoint.remove)  # going on from it would end here again
             raise
@@ -131,7 +115,7 @@ def partial_fit(estimator, parameters, X, processes):
             estimator.early_stopping_ = False
         _resolve_auto(estimator, parameters, rows, network)
         epochs = {"n_epochs": 1, "averaging_epochs": parameters.averaging_epochs}
-        training = _training(estimator, parameters, network, rows, processes, **epochs)
+        training = _training(estimator, parameters, network, rows, processes, estimator.n_updates_, **epochs)
         monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks(), _learned_in_epoch)
         return _run(estimator, training, None, monitor, keep_state=True, goes_on_averaging=True)
 
@@ -150,70 +134,6 @@ def is_warm(estimator, parameters):
     bool
     """
     return parameters.warm_start and hasattr(estimator, "weights_")
-
-
-def check_same(estimator, parameters, X, X_val, processes, goes_on):
-    """Raise where another process of the group fits another estimator, begins or computes otherwise, or has other data.
-
-    Parameters
-    ----------
-    estimator : autoencoder
-        Not changed by the fit yet.
-    parameters : SimpleNamespace
-        Its parameters, checked.
-    X : csr_array of shape (n_users, n_items)
-        Checked.
-    X_val : pair of csr_array, or None
-        Validation users that fit was given, checked.
-    processes : Alone or ProcessGroup
-    goes_on : bool
-        Whether it goes on from the fitted model.
-
-    Raises
-    ------
-    ValueError
-    """
-
-    def identity():
-        device, start = resolve(parameters.device), None
-        if goes_on:
-            start = [estimator._seed, estimator.n_updates_, estimator.loss_curve_, estimator._training_state is None]
-        # what is summed at once depends on the kind of device, and on the precision
-        others = {"device": device.type, "model to go on from": start}
-        others["precision"] = "bfloat16" if is_half_precision(parameters.precision, device) else "float32"
-        return identity_of(estimator, X, X_val, **others)
-
-    processes.check_same(identity)
-
-
-def checkpoint_for(estimator, parameters, X, X_val, processes):
-    """The checkpoint of a fit, which depends on where it begins and on the device besides parameters and data.
-
-    Parameters
-    ----------
-    estimator : autoencoder
-        Not changed by the fit yet.
-    parameters : SimpleNamespace
-        Its parameters, checked.
-    X : csr_array of shape (n_users, n_items)
-        Checked.
-    X_val : pair of csr_array, or None
-        Validation users that fit was given, checked.
-    processes : Alone or ProcessGroup
-        The first one has the checkpoint.
-
-    Returns
-    -------
-    Checkpoint or NoCheckpoint
-    """
-    if parameters.checkpoint is None or not processes.is_first:
-        return NoCheckpoint()
-    others: dict = {"device": str(resolve(parameters.device)), "model to go on from": None}
-    if is_warm(estimator, parameters):
-        numbers = [estimator._seed, estimator.n_updates_, estimator.batch_size_]
-        content = checksum([estimator.weights_, estimator._training_state, numbers])
-        others["model to go on from"] = f"one of {estimator.n_iter_} epochs (checksum {content})"
-    return checkpoint_of(parameters.checkpoint, estimator, X, X_val, **others)
 
 
 def check_goes_on(estimator, parameters, X, call, table=None):
@@ -256,6 +176,12 @@ def check_goes_on(estimator, parameters, X, call, table=None):
 
 def _hold_out(estimator, parameters, X):
     """Row numbers of the users to train on, None for all, and the validation pair (fold_in, held_out) or None."""
+    if is_warm(estimator, parameters) and getattr(estimator, "refitted_", False):
+        warn_user(
+            f"{type(estimator).__name__} was refitted on all users, and none of them can validate how warm_start=True "
+            "goes on: pass X_val, or use warm_start=True from the first fit on."
+        )
+        return None, None
     required = parameters.early_stopping is True
     trained, validated = hold_out_users(X, parameters.validation_fraction, required=required)
     if len(validated):
@@ -268,24 +194,27 @@ def _hold_out(estimator, parameters, X):
 def _begin(estimator, parameters, rows, processes, snapshot=None):
     """Set what a fit begins with: seed, counters; the network with its initial weights.
 
-    The seed and the weights are those of the first process. With a snapshot to go on from, the seed is that of the
-    snapshot and the weights are still to be set.
+    The seed is that of the first process, or of the snapshot to go on from.
     """
     estimator.architecture_ = estimator._architecture(parameters)
     estimator.n_iter_ = estimator.n_updates_ = 0
     estimator.loss_curve_, estimator.beta_curve_ = [], []
     estimator.validation_scores_ = estimator.best_validation_score_ = None
+    estimator.refitted_ = False
     estimator._training_state = None
     seed = int(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
-    estimator._seed = processes.of_first(seed)
+    estimator._seed = processes.of_first(seed) if snapshot is None else snapshot["seed"]
+    return _first_network(estimator, parameters, rows, processes, snapshot)
+
+
+def _first_network(estimator, parameters, rows, processes, snapshot):
+    """The network with the initial weights of the first process; with a snapshot they are still to be set."""
     network = estimator.architecture_.build(rows.n_items).to_empty(device="cpu")
-    if snapshot is not None:
-        estimator._seed = snapshot["seed"]
-        return network
-    name = auto_parameters.initialization(parameters.initialization, rows.n_interactions / rows.n_non_empty)
-    initialize = INITIALIZATIONS[name] if isinstance(name, str) else by_own(name)
-    processes.by_first(initialize, network, rows, torch.Generator().manual_seed(estimator._seed))
-    processes.broadcast_(*_tensors(network))
+    if snapshot is None:
+        name = auto_parameters.initialization(parameters.initialization, rows.n_interactions / rows.n_non_empty)
+        initialize = INITIALIZATIONS[name] if isinstance(name, str) else by_own(name)
+        processes.by_first(initialize, network, rows, torch.Generator().manual_seed(estimator._seed))
+        processes.broadcast_(*_tensors(network))
     return network
 
 
@@ -341,8 +270,78 @@ def _warn_below_final(estimator, parameters, rows):
 # -- training, and what is stored of it
 
 
-def _training(estimator, parameters, network, rows, processes, n_epochs, averaging_epochs):
-    """A training of the network that goes on from the updates made."""
+def _train(estimator, parameters, X, context, checkpoint, processes, snapshot, users, validation):
+    """Train on these users, None for all, and store what came of it; returns the history.
+
+    From the snapshot of a refit that is read off, and nothing trained.
+    """
+    with processes.agreed():
+        rows = UserRows(X, device=resolve(parameters.device), users=users)
+    warm = is_warm(estimator, parameters)
+    network = _fitted_network(estimator, rows) if warm else _begin(estimator, parameters, rows, processes, snapshot)
+    _resolve_auto(estimator, parameters, rows, network)
+    estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
+    if _is_of_refit(snapshot):
+        searched = snapshot["history"]["searched"]
+        history = History(**searched["history"])
+        network.load_state_dict(searched["weights"])
+        _store(estimator, network, history)
+        return history
+    _warn_below_final(estimator, parameters, rows)
+    with processes.agreed():
+        epochs = parameters.max_iter, parameters.averaging_epochs
+        training = _training(estimator, parameters, network, rows, processes, estimator.n_updates_, *epochs)
+    validate = None
+    if validation is not None:
+        fold_in, held_out = map(processes.rows_of, validation)
+        validate = functools.partial(validation_score, fold_in, held_out, processes)
+    if warm and validate and snapshot is None:
+        training.count_first_weights(validate)
+    monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context, _learned_in_epoch)
+    return _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
+
+
+def _refit(estimator, parameters, X, context, checkpoint, processes, snapshot, history):
+    """Train anew on all users, by as many epochs as were best of the history, and store the weights.
+
+    Where a Ctrl-C or a callback ends it before, the weights stay as they are; the Ctrl-C is returned.
+    """
+    n_epochs = history.best_epoch
+    with processes.agreed():
+        task = context.subcontext(task_name="refit", max_subtasks=n_epochs)
+        task.call_on_fit_task_begin(estimator=estimator)
+        rows = UserRows(X, device=resolve(parameters.device))
+    network = _first_network(estimator, parameters, rows, processes, snapshot)
+    with processes.agreed():
+        training = _training(estimator, parameters, network, rows, processes, 0, n_epochs, parameters.averaging_epochs)
+    monitor = EpochMonitor(estimator, network, n_epochs, None, task, None, "refit epoch")
+    if snapshot is None:
+        training.history.searched = {"history": vars(history), "weights": estimator.weights_}
+    else:
+        training.go_on(snapshot)
+        processes.by_first(monitor.goes_on, training.history)
+    try:
+        with Interrupts(processes) as interrupts:
+            refit = training.run(interrupts, None, monitor, checkpoint)
+            processes.broadcast_(*_tensors(network))
+            if refit.interrupt is None and len(refit.losses) == n_epochs:
+                vars(estimator).update(weights_=to_numpy(network), n_updates_=refit.n_updates, refitted_=True)
+    except KeyboardInterrupt as interrupt:
+        if interrupts.impatient:
+            raise
+        return interrupt
+    if refit.interrupt is None:
+        with processes.agreed():
+            task.call_on_fit_task_end(estimator=estimator)
+    return refit.interrupt
+
+
+def _is_of_refit(snapshot):
+    return snapshot is not None and snapshot["history"]["searched"] is not None
+
+
+def _training(estimator, parameters, network, rows, processes, n_updates, n_epochs, averaging_epochs):
+    """A training of the network that goes on from so many updates."""
     device = rows.offsets.device
     can_sample = takes_item_weights(network.likelihood)
     n_sampled_items = auto_parameters.n_sampled_items(parameters.n_sampled_items, rows.n_items, can_sample)
@@ -358,9 +357,9 @@ def _training(estimator, parameters, network, rows, processes, n_epochs, averagi
         half_precision=is_half_precision(parameters.precision, device),
         n_sampled_items=n_sampled_items,
     )
-    seed = (estimator._seed + estimator.n_updates_) % 2**63
+    seed = (estimator._seed + n_updates) % 2**63
     objective = estimator._objective(parameters, network.to(device))
-    return Training(objective, rows, settings, seed, estimator.n_updates_, processes)
+    return Training(objective, rows, settings, seed, n_updates, processes)
 
 
 def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, snapshot=None, goes_on_averaging=False):
@@ -456,6 +455,7 @@ def pass_on(history, estimator):
     """
     if history.interrupt is None:
         return
-    kept = f"of epoch {estimator.best_iter_}, the best so far" if history.restored else "reached"
+    is_best = history.restored and not getattr(estimator, "refitted_", False)
+    kept = f"of epoch {estimator.best_iter_}, the best so far" if is_best else "reached"
     message = f"after {estimator.n_iter_} epochs; {type(estimator).__name__} is fitted, with the weights {kept}."
     raise KeyboardInterrupt(message).with_traceback(history.interrupt.__traceback__)

@@ -107,6 +107,10 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     n_iter_no_change : int or "auto", default="auto"
         Patience, in epochs. "auto": as many epochs as three million interactions take, at least 10 and
         at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
+    refit : bool, default=True
+        Train once more, on all users of X and by as many epochs as were best, where users were held out for early
+        stopping. That takes the time of best_iter_ more epochs; with False, such as in a search that has to be quick,
+        the model has not seen the held-out users. Not with X_val or warm_start.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
         Sizes of layers, activation, likelihood and prior must be those of before; parameters that were "auto" stay
@@ -159,6 +163,9 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     n_iter_no_change_ : int
     early_stopping_ : bool
         The resolved value.
+    refitted_ : bool
+        Whether ``weights_`` are those of the refit: n_iter_, best_iter_, loss_curve_, beta_curve_ and the
+        validation scores tell of the training before it, n_updates_ of the refit.
     anneal_cap_ : float
         The resolved value.
     total_anneal_steps_ : float
@@ -237,6 +244,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change="auto",
+        refit=True,
         warm_start=False,
         checkpoint=None,
         precision="float32",
@@ -267,6 +275,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.refit = refit
         self.warm_start = warm_start
         self.checkpoint = checkpoint
         self.precision = precision

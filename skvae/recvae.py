@@ -76,6 +76,10 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         Share of the users with at least 5 interactions to hold out; 10 000 users at the most.
     n_iter_no_change : int or "auto", default="auto"
         Patience, in epochs; "auto" as in `MultVAERecommender`.
+    refit : bool, default=True
+        Train once more, on all users of X and by as many epochs as were best, where users were held out for early
+        stopping. That takes the time of best_iter_ more epochs; with False, such as in a search that has to be quick,
+        the model has not seen the held-out users. Not with X_val or warm_start.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
         Sizes of layers, activation, likelihood and prior must be those of before; parameters that were "auto" stay
@@ -125,6 +129,9 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     n_iter_no_change_ : int
     early_stopping_ : bool
         The resolved value.
+    refitted_ : bool
+        Whether ``weights_`` are those of the refit: n_iter_, best_iter_, loss_curve_, beta_curve_ and the
+        validation scores tell of the training before it, n_updates_ of the refit.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str
@@ -177,6 +184,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change="auto",
+        refit=True,
         warm_start=False,
         checkpoint=None,
         precision="float32",
@@ -202,6 +210,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.refit = refit
         self.warm_start = warm_start
         self.checkpoint = checkpoint
         self.precision = precision

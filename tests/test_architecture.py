@@ -100,7 +100,6 @@ ARROWS = {
         "columns",
         "auto_parameters",
         "callbacks",
-        "fit_identity",
         "core",
         "hiding",
         "model_selection",
@@ -108,8 +107,8 @@ ARROWS = {
         "scoring",
     },
     "inferences": {"core", "parameters", "ranking", "recommender"},
-    "autoencoder": {"autoencoder_memory", "callbacks", "core", "fitting", "inferences", "items", "matrix_checks"}
-    | {"parameters", "recommender", "value_checks"},
+    "autoencoder": {"auto_parameters", "autoencoder_memory", "callbacks", "core", "fit_identity", "fitting"}
+    | {"inferences", "items", "matrix_checks", "parameters", "recommender", "value_checks"},
     "multvae": {"auto_parameters", "autoencoder", "core", "parameters"},
     "multdae": {"auto_parameters", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
@@ -334,7 +333,10 @@ def test_every_parameter_is_documented_in_the_order_of_the_signature(estimator):
 
 
 # rooms whose functions read an estimator's parameters, under the names "estimator" and "parameters"
-READERS = {"autoencoder": ["fitting", "callbacks", "autoencoder"], "linear": ["linear_search", "callbacks"]}
+READERS = {
+    "autoencoder": ["auto_parameters", "fit_identity", "fitting", "callbacks", "autoencoder"],
+    "linear": ["linear_search", "callbacks"],
+}
 
 
 def _read_by(node, *owners):

@@ -167,7 +167,7 @@ def test_where_nothing_is_dropped_any_more_the_loss_is_of_all():
     assert model.target_ == "all"
 
 
-def test_a_refit_lets_go_of_the_model_before_it_trains(estimator, X, monkeypatch):
+def test_a_second_fit_lets_go_of_the_model_before_it_trains(estimator, X, monkeypatch):
     def training(*args, **kwargs):
         held.append(of_before() is not None)
         return make(*args, **kwargs)
@@ -177,7 +177,7 @@ def test_a_refit_lets_go_of_the_model_before_it_trains(estimator, X, monkeypatch
     of_before = weakref.ref(model.weights_["decoder.item_weight"])
     monkeypatch.setattr(fitting, "_training", training)
     model.fit(X)
-    assert held == [False]
+    assert held == [False, False]  # of the training that is validated, and of the refit
 
 
 def test_a_warm_start_keeps_the_architecture(estimator, X):
@@ -441,8 +441,40 @@ def test_partial_fit_averages_anew_from_a_model_that_was_loaded(estimator, X):
 
 
 def test_validation_users_are_not_trained_on(estimator, X):
-    model = estimator.set_params(early_stopping=True).fit(X)
+    model = estimator.set_params(early_stopping=True, refit=False).fit(X)
     assert model.n_updates_ == model.n_iter_ * _n_updates(model, 450)
+    assert not model.refitted_
+
+
+def test_the_refit_is_a_fit_on_all_users_that_ends_where_the_first_was_best(estimator, X):
+    estimator.set_params(early_stopping=True, max_iter=12)
+    steps = {"total_anneal_steps": 30, "anneal_cap": 0.2} if "total_anneal_steps" in estimator.get_params() else {}
+    first, model = (clone(estimator).set_params(refit=refit, **steps).fit(X) for refit in (False, True))
+    assert not same_weights(model, first)
+    for name in ("n_iter_", "best_iter_", "loss_curve_", "beta_curve_", "validation_scores_", "best_validation_score_"):
+        assert getattr(model, name) == getattr(first, name)
+    alone = clone(estimator).set_params(early_stopping=False, max_iter=first.best_iter_, **steps).fit(X)
+    assert same_weights(model, alone)
+    assert model.n_updates_ == alone.n_updates_
+    assert (model.refitted_, alone.refitted_) == (True, False)
+
+
+def test_nobody_is_refitted_on_where_users_are_given_or_a_warm_start_goes_on(estimator, X):
+    assert not clone(estimator).fit(X[:450], X_val=X[450:]).refitted_
+    warm = clone(estimator).set_params(early_stopping=True, warm_start=True).fit(X)
+    assert not warm.fit(X).refitted_
+    assert len(warm.validation_scores_) > 5
+
+
+def test_users_of_a_refit_do_not_validate_a_warm_start(estimator, X):
+    model = estimator.set_params(early_stopping=True).fit(X).set_params(warm_start=True)
+    with pytest.warns(UserWarning, match=r"was refitted on all users, .*: pass X_val, or use warm_start=True from"):
+        model.fit(X)
+    assert model.n_iter_ == 10
+    assert not model.early_stopping_
+    assert model.validation_scores_ is None
+    model.fit(X[:400], X_val=X[400:])
+    assert model.early_stopping_
 
 
 def test_without_users_who_can_hide_an_item_all_are_trained_on_with_one_warning(estimator):

@@ -60,7 +60,29 @@ def test_a_callback_sees_the_model_of_its_epoch_and_may_save_it(estimator, X, tm
             assert seen.best_validation_score_ == model.validation_scores_[n_epochs - 1]
             save(seen, tmp_path / "seen")
             assert same_weights(load(tmp_path / "seen"), seen)
-            assert seen.n_updates_ == n_epochs * model.n_updates_ // 3
+            assert seen.n_updates_ == n_epochs * stop.seen[0].n_updates_
+
+
+def test_a_callback_hears_of_the_refit_as_one_task_and_may_end_it(estimator, X):
+    """The weights are then those of before the refit."""
+
+    class StopAfterRefitEpochs(StopAfter):
+        heard = ()
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+            self.heard = [*self.heard, context.task_name]
+            return self.heard.count("refit epoch") == self.n_epochs
+
+    estimator.set_params(early_stopping=True, averaging_epochs=0)
+    first = clone(estimator).set_params(refit=False).fit(X)
+    n_refit = first.best_iter_
+    assert n_refit > 1
+    for n_epochs, refitted in ((1, False), (n_refit, True)):
+        stop = StopAfterRefitEpochs(n_epochs)
+        model = clone(estimator).set_callbacks(stop).fit(X)
+        assert stop.heard == ["epoch"] * 5 + ["refit epoch"] * n_epochs + ["refit", "fit"]
+        assert model.refitted_ == refitted
+        assert same_weights(model, first) == (not refitted)
 
 
 def test_callbacks_are_torn_down_where_fit_fails(estimator, X):

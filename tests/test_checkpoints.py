@@ -11,7 +11,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from conftest import LINEAR, ROOT, SMALL_BLEND, SMALL_DAE, SMALL_RECVAE, SMALL_VAE
+from conftest import LINEAR, ROOT, SMALL_BLEND, SMALL_DAE, SMALL_RECVAE, SMALL_VAE, same_weights
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -144,6 +144,30 @@ def test_the_best_weights_so_far_are_kept(X, users, path, falling_scores):
     assert_same_model(model.fit(users, X_val=X[300:]).set_params(checkpoint=None), expected)
 
 
+@pytest.mark.parametrize("estimator", [DAE, VAE, RECVAE], ids=lambda estimator: type(estimator).__name__)
+def test_a_refit_goes_on_where_it_was_killed_or_interrupted(estimator, users, path, capsys, monkeypatch):
+    dae = clone(estimator)
+    dae.set_params(max_iter=3, early_stopping=True, verbose=1)
+    expected = clone(dae).fit(users)
+    first = clone(dae).set_params(refit=False).fit(users)
+    n_first, n_refit = first.n_updates_, expected.n_updates_
+    for n_updates in range(n_first + 1, n_first + n_refit):
+        model = clone(dae).set_params(checkpoint=path)
+        assert killed(partial(clone(model).fit, users), n_updates)
+        capsys.readouterr()
+        assert_same_model(model.fit(users).set_params(checkpoint=None), expected)
+        assert "goes on from its checkpoint, after refit epoch" in capsys.readouterr().out
+    model = clone(dae).set_params(checkpoint=path)
+    for n_updates in (n_first + 2, 1):
+        with monkeypatch.context() as patch:
+            patch.setattr(Adam, "step", ended_at(n_updates, KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt, match=r"after \d epochs; .* is fitted"):
+                model.fit(users)
+        assert not model.refitted_
+        assert same_weights(model, first)
+    assert_same_model(model.fit(users).set_params(checkpoint=None), expected)
+
+
 @pytest.mark.parametrize("validated", [True, False])
 def test_a_warm_start_goes_on_from_where_it_was(X, users, path, falling_scores, validated):
     keywords = {"X_val": X[300:]} if validated else {}
@@ -251,13 +275,13 @@ def test_a_fit_that_goes_on_says_so_and_callbacks_hear_of_the_epochs_from_there_
         def on_fit_task_end(self, estimator, context, **keywords):
             heard.append(context.task_name)
 
-    model = clone(DAE).set_params(checkpoint=path, verbose=1)
+    model = clone(DAE).set_params(checkpoint=path, refit=False, verbose=1)
     assert killed(partial(clone(model).fit, users), 12)
     capsys.readouterr()
     model.set_callbacks(Epochs()).fit(users)
     assert heard.count("epoch") == 2
     first, *epochs = capsys.readouterr().out.splitlines()
-    assert first == "[MultDAERecommender] goes on from its checkpoint, after 2/4 epochs"
+    assert first == "[MultDAERecommender] goes on from its checkpoint, after epoch 2/4"
     assert [line.split("  ")[0] for line in epochs] == [f"[MultDAERecommender] epoch {n}/4" for n in (3, 4)]
 
 
@@ -449,15 +473,16 @@ def with_a_ctrl_c(function, n_calls):
 
 @pytest.mark.usefixtures("python_s_own_handler")
 def test_a_ctrl_c_before_the_first_minute_writes_what_there_is(users, path, monkeypatch):
-    expected = clone(DAE).fit(users)
+    dae = clone(DAE).set_params(refit=False)
+    expected = clone(dae).fit(users)
     interrupted, n_steps = with_a_ctrl_c(Adam.step, 8)
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SECONDS", 60)
         patch.setattr(Adam, "step", interrupted)
         with pytest.raises(KeyboardInterrupt, match="after 1 epochs"):
-            clone(DAE).set_params(checkpoint=path).fit(users)
+            clone(dae).set_params(checkpoint=path).fit(users)
         n_steps[0] = -1000
-        model = clone(DAE).set_params(checkpoint=path).fit(users)
+        model = clone(dae).set_params(checkpoint=path).fit(users)
     assert n_steps[0] < -1000 + expected.n_updates_
     assert_same_model(model.set_params(checkpoint=None), expected)
 

@@ -13,7 +13,7 @@ from . import state_file
 from .files import Lock
 from .user_warnings import warn_user
 
-FORMAT = 2
+FORMAT = 3
 # A kill costs this much of the training at the most, or as much as writing takes one part in fifty of.
 SECONDS = 60.0
 SHARE_OF_TIME = 0.02

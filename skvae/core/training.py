@@ -26,7 +26,8 @@ class History:
     ``best_epoch`` counts from 1 and is the last epoch where nothing was validated. ``interrupt`` is
     the KeyboardInterrupt that ended the training after its first epoch, ``restored`` whether the
     weights of the best epoch were put back. ``first_score`` is that of the weights that a training
-    went on from, which are epoch 0; -inf where there were none.
+    went on from, which are epoch 0; -inf where there were none. ``searched`` is, of a refit, the history and the
+    weights of the training before it, by which the number of epochs was found.
     """
 
     losses: list = field(default_factory=list)
@@ -37,6 +38,7 @@ class History:
     best_epoch: int = 0
     interrupt: KeyboardInterrupt | None = None
     restored: bool = False
+    searched: dict | None = None
 
 
 @dataclass(frozen=True)
