@@ -28,7 +28,7 @@ from .core.processes import process_group
 from .core.user_warnings import report
 from .fit_identity import checkpoint_of
 from .fitted_users import warn_of_fitted_members
-from .hiding import hide_items
+from .hiding import hide_of_held_out
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
 from .model_selection import hold_out_users
@@ -77,8 +77,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         (n_users, n_items), float32 or of another library's member float64, which it may
         overwrite, and the row and column numbers of what the users have; it returns such an array.
     validation_fraction : float, default=0.1
-        Share of the users with at least 5 interactions on whom "auto" learns the weights, where
-        fit gets no X_val; 10 000 users at the most.
+        Share of the users with at least 5 interactions on whom "auto" learns the weights, or where these are too few
+        of all with two, where fit gets no X_val; 10 000 users at the most.
     refit : bool, default=True
         Fit the members once more, on all users of X, where weights were learned on some of them. Every member is
         fitted twice then; with False, such as in a search that has to be quick, the blend is of the first fits, which
@@ -354,7 +354,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             return X, self._validation_pair(X if X_val is None else X_val)
         fitted, validated = hold_out_users(X, parameters.validation_fraction) if learned else (None, ())
         if len(validated):
-            return X[fitted], hide_items(X[validated])
+            return X[fitted], hide_of_held_out(X[validated])
         return X, None
 
     def _refit_parameters(self):

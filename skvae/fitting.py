@@ -29,7 +29,7 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.training import DivergenceError, History, Settings, Training
 from .core.user_warnings import warn_user
-from .hiding import hide_items
+from .hiding import hide_of_held_out
 from .model_selection import hold_out_users, warn_of_no_validation
 from .ranking import users_per_block
 from .scoring import mean_validation_score
@@ -185,7 +185,7 @@ def _hold_out(estimator, parameters, X):
     required = parameters.early_stopping is True
     trained, validated = hold_out_users(X, parameters.validation_fraction, required=required)
     if len(validated):
-        return trained, hide_items(X[validated])
+        return trained, hide_of_held_out(X[validated])
     if required:
         warn_of_no_validation(estimator)
     return None, None

@@ -13,7 +13,8 @@ from .matrix_checks import is_matrix
 from .parameters import integer, number, share
 from .timestamps import are_from, times_of_entries
 
-MIN_INTERACTIONS = 5
+MIN_INTERACTIONS = 5  # of which a fifth is one
+FEWEST_TO_HIDE = 2  # one to rank and one to rank it by
 HELD_OUT_FRACTION = 0.2
 
 
@@ -304,6 +305,33 @@ def hide_items(X, y=None, *, model=None):
         return _given_items(X, y, model, exclude_seen=True)
     _check_labels(y, X)
     return fold_in_split(X)
+
+
+def hide_of_held_out(X):
+    """Fold-in and held-out of users whom a fit holds out: what `fold_in_split` hides, and of a user with less one item.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+
+    Returns
+    -------
+    fold_in, held_out : csr_array of shape (n_users, n_items)
+        Of a user with one item nothing is held out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.sparse as sp
+    >>> from skvae.hiding import hide_of_held_out
+    >>> fold_in, held_out = hide_of_held_out(sp.csr_array(np.tri(6)))
+    >>> held_out.sum(axis=1)
+    array([0., 1., 1., 1., 1., 1.])
+    """
+    is_light = (np.diff(X.indptr) < MIN_INTERACTIONS)[users_of_entries(X)]
+    share, one = (_hidden(X, *rule, 0, None) for rule in ((HELD_OUT_FRACTION, MIN_INTERACTIONS), (1, FEWEST_TO_HIDE)))
+    hidden = np.where(is_light, one, share)
+    return entries(X, ~hidden), entries(X, hidden)
 
 
 def hide_in_blocks(X, y=None, *, model=None, exclude_seen=True, **hiding):

@@ -13,7 +13,7 @@ from .core.processes import process_group
 from .fit_identity import identity_of
 from .fitted_users import warn_of_users_again
 from .items import ItemsMixin
-from .linear_search import Setting, chosen, given_by, inverses_of_fit, item_powers, item_squares
+from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
 from .matrix import count_users
 from .memory import check_linear
 from .parameters import check_parameters, flag, integer, number
@@ -264,19 +264,20 @@ class LinearRecommender(_ItemWeights):
     model with the chosen numbers is then fitted on all users. lambda is tried in units of the mean of
     x_ui^2 c_u^-beta over the entries of X, which is 1 for ones and beta = 0:
 
-    1. lambda of 5, 15, 50, 150 and 500 units with p = .33 and beta = .3: five inverses,
+    1. lambda of 5, 15, 50, 150 and 500 units with p = .33 and beta = .3: five inverses; where 500 is best also 1500,
+       and where that is best 5000,
     2. with the best of these (p, beta) of (.33, 0) and (.6, .3): two inverses.
 
-    Each is tried with alpha of 0, .1, .2 and .3, which takes no further inverse. So a fit with the defaults takes
-    eight inverses, the last for all users. Numbers that are given stay as they are, and a trial that they make equal to
-    one before is left out; so is one whose lambda is too small for an inverse.
+    Each is tried with alpha of 0, .1, .2 and .3, which takes no further inverse. So a fit with the defaults takes eight
+    inverses, or up to ten, the last for all users. Numbers that are given stay as they are, and a trial that they make
+    equal to one before is left out; so is one whose lambda is too small for an inverse.
 
-    Where a tenth of these users are fewer than 50, all of them are validated, in five folds, and lambda of 1500 and
-    5000 units is tried too: 46 inverses of few users, which gains most where users have little in common but what is
-    popular (``benchmarks/few_users.py``). Where they are fewer than 100, or X has more than 5000 users all the same,
-    nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta and .1 for alpha. p = .33 is EDLAE's,
-    (.6, .3) are DAN's on Gowalla. The steps of lambda and the fixed numbers were set on five data sets of 265 to 7246
-    items and 527 to 5024 users.
+    Where a tenth of these users are fewer than 50, all of them are validated, in five folds: up to 46 inverses of few
+    users, which gains most where users have little in common but what is popular (``benchmarks/few_users.py``). Where
+    they are fewer than 100, or X has more than 5000 users all the same, users with two to four interactions, of which
+    one is hidden, validate as well; and where these are too few too, nobody is held out, and "auto" is 50 units for
+    lambda, .33 for p, .3 for beta and .1 for alpha. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps of
+    lambda and the fixed numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users.
 
     References
     ----------
@@ -359,7 +360,7 @@ class LinearRecommender(_ItemWeights):
             check_linear(self, parameters, X)
             check_evenness(X)
             given = given_by(parameters)
-            planned = inverses_of_fit(given, X)
+            planned = most_inverses(given, X)
             context = callback_context(self, processes, max_subtasks=planned)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):

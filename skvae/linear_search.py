@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from .core.gram import Gram, users_weighted
-from .hiding import hide_items
+from .hiding import hide_of_held_out
 from .matrix import count_users
-from .model_selection import MIN_INTERACTIONS, count_interactions, n_validation_folds, validation_folds
+from .model_selection import n_validation_folds, n_validation_folds_of, validation_folds
 from .scoring import mean_validation_score
 
 VALIDATION_FRACTION = 0.1
@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 # What "auto" is without validation users and begins with; lambda is in units of `_absolute`
 UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, diagonal=0.0)
 L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
-L2_OF_FEW_USERS = (*L2_REGULARIZATIONS, 1500.0, 5000.0)  # who may have nothing in common but what is popular
+LARGER_ONES = (1500.0, 5000.0)  # tried while the largest so far is best: users may have little in common
 OTHERS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
 
 
@@ -61,7 +61,7 @@ def chosen(X, given, solve, processes):
     if "auto" not in given:
         return given, None
     folds = [
-        (trained, tuple(map(processes.rows_of, hide_items(X[validated]))))
+        (trained, tuple(map(processes.rows_of, hide_of_held_out(X[validated]))))
         for trained, validated in validation_folds(X, VALIDATION_FRACTION)
     ]
     users = X[folds[0][0]] if len(folds) == 1 else None
@@ -79,7 +79,10 @@ def chosen(X, given, solve, processes):
                 scores.update({key: float(np.mean([of_fold[key] for of_fold in of_folds])) for key in of_folds[0]})
         return max(scores, key=scores.__getitem__)
 
-    best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in _l2_tried(len(folds)))
+    best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
+    for larger, largest in zip(LARGER_ONES, (*L2_REGULARIZATIONS[-1:], *LARGER_ONES), strict=False):
+        if best.l2_regularization == largest:
+            best = best_of([UNVALIDATED._replace(l2_regularization=larger)])
     best = best_of(best._replace(dropout=dropout, user_exponent=exponent) for dropout, exponent in OTHERS)
     return _absolute(best, given, X), scores[best]
 
@@ -103,8 +106,8 @@ def given_by(parameters):
     return Setting(l2_regularization, parameters.dropout, *exponents, parameters.diagonal)
 
 
-def inverses_of_fit(given, X):
-    """What `n_inverses` gives of a matrix.
+def most_inverses(given, X):
+    """Inverses that a fit takes at the most: those of `n_inverses`, and those of the larger lambda.
 
     Parameters
     ----------
@@ -115,12 +118,13 @@ def inverses_of_fit(given, X):
     -------
     int
     """
-    counts = count_interactions(X)
-    return n_inverses(given, len(counts), np.count_nonzero(counts >= MIN_INTERACTIONS))
+    n_folds = n_validation_folds_of(X, VALIDATION_FRACTION)
+    n_larger = len(LARGER_ONES) if given.l2_regularization == "auto" else 0
+    return _n_inverses(given, n_folds) + n_folds * n_larger
 
 
 def n_inverses(given, n_users, n_eligible):
-    """Inverses that a fit takes: one of each setting that is tried, and one for all users.
+    """Inverses that a fit takes: one of each setting that is tried, but for the larger lambda, and one for all users.
 
     Parameters
     ----------
@@ -132,17 +136,16 @@ def n_inverses(given, n_users, n_eligible):
     -------
     int
     """
-    n_folds = n_validation_folds(n_users, n_eligible, VALIDATION_FRACTION)
-    if "auto" not in given or not n_folds:
+    return _n_inverses(given, n_validation_folds(n_users, n_eligible, VALIDATION_FRACTION))
+
+
+def _n_inverses(given, n_folds):
+    if "auto" not in given:
         return 1
     of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
     tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0)) for pair in (of_first, *OTHERS)}
-    n_tried = (len(_l2_tried(n_folds)) if given.l2_regularization == "auto" else 1) + len(tried) - 1
-    return n_folds * n_tried + 1
-
-
-def _l2_tried(n_folds):
-    return L2_REGULARIZATIONS if n_folds == 1 else L2_OF_FEW_USERS
+    n_l2 = len(L2_REGULARIZATIONS) if given.l2_regularization == "auto" else 1
+    return n_folds * (n_l2 + len(tried) - 1) + 1
 
 
 def item_squares(X):

@@ -10,7 +10,7 @@ from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
 from .core.user_warnings import warn_user
-from .hiding import MIN_INTERACTIONS, fold_in_split, user_hashes
+from .hiding import FEWEST_TO_HIDE, MIN_INTERACTIONS, fold_in_split, user_hashes
 from .matrix import as_csr, count_interactions, count_users
 
 __all__ = [
@@ -77,7 +77,8 @@ def hold_out_users(X, fraction, *, required=False):
     ----------
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
     fraction : float
-        Of the users that can hide an item, rounded down; at most 10 000 users.
+        Of the users with five items or more, who can hide a fifth of them, or where these are too few of all with two,
+        who can hide one; rounded down, at most 10 000 users.
     required : bool, default=False
         True: one user at least, if any can hide an item. False: nobody, where the fraction gives fewer than 25.
 
@@ -96,8 +97,18 @@ def hold_out_users(X, fraction, *, required=False):
     """
     X = as_csr(X)
     counts = count_interactions(X)
+    users = _who_can_hide(counts, n_held_out, fraction)
+    return _held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), fraction, required=required))
+
+
+def _who_can_hide(counts, n_of, fraction):
+    """Row numbers of those who can hide a fifth of their items, or where these are too few of all who can hide one."""
     users = np.flatnonzero(counts >= MIN_INTERACTIONS)
-    n_validated = n_held_out(np.count_nonzero(counts), len(users), fraction, required=required)
+    is_enough = n_of(np.count_nonzero(counts), len(users), fraction) > 0
+    return users if is_enough else np.flatnonzero(counts >= FEWEST_TO_HIDE)
+
+
+def _held_out(X, counts, users, n_validated):
     validated = np.sort(check_random_state(0).permutation(users)[:n_validated])
     return _others(X, counts, validated), validated
 
@@ -152,16 +163,34 @@ def validation_folds(X, fraction):
     """
     X = as_csr(X)
     counts = count_interactions(X)
-    users = check_random_state(0).permutation(np.flatnonzero(counts >= MIN_INTERACTIONS))
-    n_folds = n_validation_folds(np.count_nonzero(counts), len(users), fraction)
+    users, n_users = _who_can_hide(counts, n_validation_folds, fraction), np.count_nonzero(counts)
+    n_folds = n_validation_folds(n_users, len(users), fraction)
     if n_folds == 1:
-        return [hold_out_users(X, fraction)]
+        return [_held_out(X, counts, users, n_held_out(n_users, len(users), fraction))]
+    users = check_random_state(0).permutation(users)
     folds = (np.sort(users[first::n_folds]) for first in range(n_folds))
     return [(_others(X, counts, validated), validated) for validated in folds]
 
 
-def n_validation_folds(n_users, n_eligible, fraction):
+def n_validation_folds_of(X, fraction):
     """How many pairs `validation_folds` gives.
+
+    Parameters
+    ----------
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    fraction : float
+
+    Returns
+    -------
+    int
+    """
+    counts = count_interactions(X)
+    n_eligible = len(_who_can_hide(counts, n_validation_folds, fraction))
+    return n_validation_folds(np.count_nonzero(counts), n_eligible, fraction)
+
+
+def n_validation_folds(n_users, n_eligible, fraction):
+    """How many pairs `validation_folds` gives, of the numbers of users.
 
     Parameters
     ----------
@@ -186,7 +215,7 @@ def warn_of_no_validation(estimator, is_pair=False):
     is_pair : bool, default=False
         Whether its validation users were given as (fold_in, held_out).
     """
-    lacking = "has a held-out item" if is_pair else f"can hide an item (that takes {MIN_INTERACTIONS} interactions)"
+    lacking = "has a held-out item" if is_pair else f"can hide an item (that takes {FEWEST_TO_HIDE} interactions)"
     warn_user(f"No validation user {lacking}: {type(estimator).__name__} is fitted without validation.")
 
 

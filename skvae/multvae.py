@@ -103,7 +103,8 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         False means that all max_iter epochs run. Whenever there are validation users, the best
         epoch is kept.
     validation_fraction : float, default=0.1
-        Share of the users with at least 5 interactions to hold out; 10 000 users at the most.
+        Share of the users with at least 5 interactions to hold out, or where these are too few of all with two;
+        10 000 users at the most.
     n_iter_no_change : int or "auto", default="auto"
         Patience, in epochs. "auto": as many epochs as three million interactions take, at least 10 and
         at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.

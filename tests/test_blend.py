@@ -48,6 +48,7 @@ from skvae import (
 from skvae import blend as blend_module
 from skvae.datasets import make_interactions
 from skvae.export import to_onnx
+from skvae.hiding import hide_of_held_out
 from skvae.model_selection import hold_out_users
 from skvae.ranking import users_per_block
 from skvae.recommender import as_it_is
@@ -480,9 +481,9 @@ def test_a_member_that_drops_columns_is_named_as_the_cause(many):
 
 @pytest.mark.parametrize(("n_eligible", "n_validated"), [(249, 0), (250, 25), (259, 25), (260, 26)])
 def test_a_tenth_of_the_users_with_five_items_are_held_out_from_25_on(n_eligible, n_validated):
-    """One rule for autoencoders and blend: rounded down, five items are enough and four are not."""
+    """One rule for autoencoders and blend: rounded down, and users with one item do not count."""
     users = [np.eye(1, 60, 0) + sum(np.eye(1, 60, 1 + (i + j) % 59) for j in range(4)) for i in range(n_eligible)]
-    short = [sum(np.eye(1, 60, (i + j) % 60) for j in range(4)) for i in range(200)]
+    short = [np.eye(1, 60, i % 60) for i in range(200)]
     X = sp.csr_array(np.vstack([*short, *users]).astype(np.float32))
     trained, validated = hold_out_users(X, 0.1)
     assert len(validated) == n_validated
@@ -491,6 +492,27 @@ def test_a_tenth_of_the_users_with_five_items_are_held_out_from_25_on(n_eligible
     blend = BlendRecommender([("popularity", PopularityRecommender())]).fit(X)
     assert (blend.best_validation_score_ is not None) == (n_validated > 0)
     assert MultDAERecommender(2, max_iter=1).fit(X).early_stopping_ == (n_validated > 0)
+
+
+def test_users_of_two_to_four_items_are_validated_where_there_are_no_others():
+    """One item of each is hidden: small baskets, of which fold_in_split hides nothing."""
+    draws = np.random.default_rng(0)
+    X = sp.csr_array(np.argsort(draws.random((300, 30)), axis=1) < draws.integers(2, 5, (300, 1)), dtype=np.float32)
+    _, validated = hold_out_users(X, 0.1)
+    assert len(validated) == 30
+    fold_in, held_out = hide_of_held_out(X[validated])
+    assert (held_out.sum(axis=1) == 1).all()
+    assert (fold_in + held_out != X[validated]).nnz == 0
+    assert MultDAERecommender(2, max_iter=1).fit(X).early_stopping_
+    assert LinearRecommender().fit(X).best_validation_score_ is not None
+    assert BlendRecommender([("popularity", PopularityRecommender())]).fit(X).best_validation_score_ is not None
+    assert len(hold_out_users(sp.eye_array(300, format="csr"), 0.1)[1]) == 0
+
+
+def test_who_has_five_items_hides_the_same_ones_inside_fit(X):
+    heavy = X[np.diff(X.indptr) >= 5]
+    for own, others in zip(hide_of_held_out(heavy), fold_in_split(heavy), strict=True):
+        assert (own != others).nnz == 0
 
 
 # -- the members of a blend without any, and their second fit

@@ -22,6 +22,7 @@ from skvae import (
     linear_search,
     ndcg_scorer,
 )
+from skvae.core.processes import ALONE
 from skvae.datasets import make_interactions
 from skvae.hiding import hide_items
 from skvae.model_selection import validation_folds
@@ -488,9 +489,27 @@ def test_of_few_users_as_many_inverses_are_told_as_made(numbers, monkeypatch):
     X = make_interactions(n_users=150, n_items=40, density=0.2, random_state=0)
     calls, solve = [], linear.item_regression
     monkeypatch.setattr(linear, "item_regression", lambda *args: calls.append(1) or solve(*args))
+    monkeypatch.setattr(linear_search, "LARGER_ONES", ())
     LinearRecommender(**numbers).fit(X)
     told = skvae.estimate_cost(LinearRecommender(**numbers), *X.shape, X.nnz).seconds
     assert list(told)[-1] == f"{len(calls)} inverses"
+
+
+@pytest.mark.parametrize(("best", "tried"), [(5, [5, 500]), (500, [5, 1500]), (1500, [5, 5000]), (9000, [5, 5000])])
+def test_larger_lambda_are_tried_while_the_largest_is_best(many, best, tried, monkeypatch):
+    settings = []
+
+    def scores(X, pair, setting, *_):
+        settings.append(setting)
+        return {setting: -abs(setting.l2_regularization - best)}
+
+    monkeypatch.setattr(linear_search, "_validation_scores", scores)
+    given = linear_search.Setting("auto", "auto", 0.0, "auto", 0.0)
+    setting, _ = linear_search.chosen(many, given, None, ALONE)
+    of_first = [setting.l2_regularization for setting in settings if setting.dropout == 0.33]
+    assert [min(of_first), max(of_first)] == tried
+    assert setting.l2_regularization == min(best, 5000)  # many holds ones, whose unit is 1
+    assert linear_search.most_inverses(given, many) >= len(settings) + 1
 
 
 def _others():
