@@ -3,7 +3,7 @@
 ``OMP_NUM_THREADS=1 python benchmarks/few_users.py [NAME ...] [--splits N] [--users N ...] [--results DIR]``. Of the
 training users of accuracy.py some are drawn, and the test users are ranked. With it `MultDAERecommender` holds out a
 tenth of the users, however few these are, and keeps its best epoch, or is refitted on all users by as many epochs; and
-`LinearRecommender` chooses its numbers, of fewer than 500 users in five folds. Without it the one runs all epochs, and
+`LinearRecommender` chooses its numbers, of fewer than 2000 users in five folds. Without it the one runs all epochs, and
 the other takes the numbers that "auto" begins with. DIR gets few_users.json and few_users.md.
 """
 

@@ -155,7 +155,7 @@ class InverseMonitor:
         return weights
 
     def has_chosen(self, setting, score):
-        """Print where asked to what was chosen, and how good that is.
+        """Print where asked to what was chosen, and how good that is; one inverse is left.
 
         Parameters
         ----------
@@ -163,6 +163,7 @@ class InverseMonitor:
         score : float or None
             On validation users; None where nobody was held out.
         """
+        self.n_inverses = self.n_begun + 1
         if score is not None:
             self._print(f"chosen, {VALIDATION_METRIC} {score:.4f}", setting)
 

@@ -26,8 +26,8 @@ __all__ = [
 # the paper holds out of ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each
 # epoch, time for no better choice.
 MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 25, 10_000
-# A linear model, whose fits are quick, chooses by folds of the users where a share of them would be fewer
-FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, MOST_USERS_OF_FOLDS, N_FOLDS = 50, 100, 5000, 5
+# A linear model, whose fits of few users are quick, chooses by folds of all where a share of them would be fewer
+ENOUGH_OF_A_SHARE, FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, MOST_USERS_OF_FOLDS, N_FOLDS = 200, 50, 100, 5000, 5
 FEW_ITEMS = 20  # with fewer items, users often have the same items by chance
 # Of a user who has all items of another and no more; a set that more users have is one that people have
 FEWEST_ITEMS_OF_A_COPY, MOST_COPIES = 10, 5
@@ -201,9 +201,10 @@ def n_validation_folds(n_users, n_eligible, fraction):
     -------
     int
     """
-    if n_held_out(n_users, n_eligible, fraction) >= FEWEST_OF_A_SHARE:
-        return 1
-    return N_FOLDS if n_eligible >= FEWEST_OF_ALL_FOLDS and n_users <= MOST_USERS_OF_FOLDS else 0
+    n_of_share = n_held_out(n_users, n_eligible, fraction)
+    if n_of_share < ENOUGH_OF_A_SHARE and n_eligible >= FEWEST_OF_ALL_FOLDS and n_users <= MOST_USERS_OF_FOLDS:
+        return N_FOLDS
+    return int(n_of_share >= FEWEST_OF_A_SHARE)
 
 
 def warn_of_no_validation(estimator, is_pair=False):

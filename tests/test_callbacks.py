@@ -172,13 +172,13 @@ def test_a_callback_of_a_blend_hears_of_each_member(X):
 
 def test_a_linear_model_tells_of_each_inverse_and_prints_a_line_for_it(X, capsys):
     tasks = Tasks()
-    model = LinearRecommender(verbose=1).set_callbacks(tasks).fit(make_interactions(n_users=600, n_items=30))
+    model = LinearRecommender(verbose=1).set_callbacks(tasks).fit(make_interactions(n_users=2100, n_items=30))
     fit, inverse = (
         tuple((what, "LinearRecommender", task) for what in ("begin", "end")) for task in ("fit", "inverse")
     )
     assert tasks.told == [fit[0], *inverse * 8, fit[1]]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("[LinearRecommender] inverse 1/8  l2_regularization ")
+    assert lines[0].startswith("[LinearRecommender] inverse 1/10  l2_regularization ")
     assert lines[7].startswith(f"[LinearRecommender] chosen, ndcg@100 {model.best_validation_score_:.4f}  l2_reg")
     assert lines[7].endswith(f"  item_exponent {model.item_exponent_:.3g}")
     assert lines[8].startswith("[LinearRecommender] inverse 8/8  ")

@@ -23,6 +23,7 @@ from skvae import (
     autoencoder_memory,
     cost,
     estimate_cost,
+    linear_search,
     memory,
 )
 from skvae.core import item_regression, probe
@@ -165,6 +166,7 @@ GIVEN = [
 def test_a_linear_model_takes_as_many_inverses_as_told(given, X, monkeypatch):
     calls, invert = [], item_regression.invert
     monkeypatch.setattr(item_regression, "invert", lambda matrix: calls.append(1) or invert(matrix))
+    monkeypatch.setattr(linear_search, "LARGER_ONES", ())
     rows = sp.vstack([X] * 2, format="csr")  # enough users to hold some out
     model = LinearRecommender(**given).fit(rows)
     monkeypatch.setattr(cost, "inverse_rate", lambda device: 1e9)

@@ -402,8 +402,8 @@ def test_partial_fit_keeps_what_fit_chose(many):
 
 @pytest.fixture(scope="module")
 def many():
-    """800 users, of whom 70 or more can be held out."""
-    return make_interactions(n_users=800, n_items=80, density=0.15, random_state=0)
+    """2100 users, of whom 200 or more can be held out."""
+    return make_interactions(n_users=2100, n_items=80, density=0.15, random_state=0)
 
 
 def _setting(model):
@@ -481,7 +481,11 @@ def test_few_users_are_validated_in_folds():
     validated = np.concatenate([users for _, users in validation_folds(X, 0.1)])
     assert sorted(validated) == np.flatnonzero(counts >= 5).tolist()
     assert LinearRecommender().fit(X[:90]).best_validation_score_ is None
-    assert len(validation_folds(sp.vstack([X] * 5, format="csr"), 0.1)) == 1
+    for n_times, n_folds in ((5, 5), (17, 1)):
+        assert len(validation_folds(sp.vstack([X] * n_times, format="csr"), 0.1)) == n_folds
+    lonely = sp.vstack([*[X] * 6, sp.eye_array(5000, 40)], format="csr")
+    [(_, validated)] = validation_folds(lonely, 0.1)
+    assert 50 <= len(validated) < 80
 
 
 @pytest.mark.parametrize("numbers", [{}, {"l2_regularization": 5}, {"dropout": 0.3, "user_exponent": 0.1}])
