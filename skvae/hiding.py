@@ -329,8 +329,9 @@ def hide_of_held_out(X):
     array([0., 1., 1., 1., 1., 1.])
     """
     is_light = (np.diff(X.indptr) < MIN_INTERACTIONS)[users_of_entries(X)]
-    share, one = (_hidden(X, *rule, 0, None) for rule in ((HELD_OUT_FRACTION, MIN_INTERACTIONS), (1, FEWEST_TO_HIDE)))
-    hidden = np.where(is_light, one, share)
+    a_share = _hidden(X, HELD_OUT_FRACTION, MIN_INTERACTIONS, seed=0, times=None)
+    one = _hidden(X, 1, FEWEST_TO_HIDE, seed=0, times=None)
+    hidden = np.where(is_light, one, a_share)
     return entries(X, ~hidden), entries(X, hidden)
 
 
