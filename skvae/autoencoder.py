@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from . import auto_parameters, fitting
 from .autoencoder_memory import check_autoencoder
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
-from .core.architecture import ACTIVATIONS, Architecture, widened
+from .core.activations import ACTIVATIONS
+from .core.architecture import Architecture, widened
 from .core.devices import PRECISIONS, check_device, tensor_of
 from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated

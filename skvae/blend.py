@@ -27,7 +27,6 @@ from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
 from .core.user_warnings import report
 from .fit_identity import checkpoint_of
-from .fitted_users import warn_of_fitted_members
 from .hiding import hide_of_held_out
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
@@ -38,6 +37,7 @@ from .parameters import check_parameters, flag, integer, optional, path, piece, 
 from .ranking import ScoresOfArrays
 from .recommender import BaseRecommender, as_it_is
 from .scoring import VALIDATION_METRIC
+from .user_checks import warn_of_fitted_members
 
 
 def _members_have(method):

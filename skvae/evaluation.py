@@ -10,12 +10,12 @@ import numpy as np
 
 from .core.user_warnings import warn_user
 from .fit_identity import computation_of
-from .fitted_users import most_are_fitted
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix
 from .parameters import integer
 from .scoring import check_min_value, is_above, listed_metrics, named_metrics, score_pairs
+from .user_checks import most_are_fitted
 from .wrappers import steps_and_model
 
 FEW_USERS = 10  # of fewer nobody takes a mean for what it says of the model

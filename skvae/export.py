@@ -13,7 +13,7 @@ from . import __version__
 from .autoencoder import BaseAutoencoder
 from .blend import BlendRecommender
 from .blend_normalizations import ROUNDING, SQUARED_IN_FLOAT32
-from .core.architecture import ACTIVATIONS
+from .core.activations import ACTIVATIONS
 from .core.files import check_place, written_whole
 from .linear import EASERecommender, LinearRecommender
 from .parameters import flag

@@ -11,7 +11,6 @@ from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
 from .core.processes import process_group
 from .fit_identity import identity_of
-from .fitted_users import warn_of_users_again
 from .items import ItemsMixin
 from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
 from .matrix import count_users
@@ -19,6 +18,7 @@ from .memory import check_linear
 from .parameters import check_parameters, flag, integer, number
 from .ranking import ScoresOfArrays
 from .recommender import BaseRecommender, all_or_nothing, as_it_is
+from .user_checks import warn_of_users_again
 from .value_checks import check_evenness, check_scale_of_scores
 
 LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32

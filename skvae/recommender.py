@@ -22,7 +22,6 @@ from .columns import (
 )
 from .core.user_warnings import warn_user
 from .explanations import explanations
-from .fitted_users import all_hashes, most_are_fitted, warn_of_validation
 from .hiding import (
     HELD_OUT_FRACTION,
     MIN_INTERACTIONS,
@@ -43,6 +42,7 @@ from .model_selection import warn_of_no_validation
 from .parameters import flag, integer
 from .ranking import recommend
 from .scoring import VALIDATION_METRIC, score_pairs
+from .user_checks import all_hashes, most_are_fitted, warn_of_validation
 from .wrappers import alone
 
 # Page of a public class in the documentation, to which the HTML of an estimator links

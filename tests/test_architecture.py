@@ -39,17 +39,17 @@ ARROWS = {
     "ranking": {"columns", "core", "item_checks", "matrix", "matrix_checks", "parameters"},
     "timestamps": {"columns", "matrix", "missing"},
     "hiding": {"columns", "core", "matrix", "matrix_checks", "parameters", "timestamps"},
-    "fitted_users": {"core", "hiding", "matrix", "model_selection", "wrappers"},
+    "user_checks": {"core", "hiding", "matrix", "model_selection", "wrappers"},
     "interactions": {"columns", "core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},
-    "evaluation": {"core", "fit_identity", "fitted_users", "hiding", "matrix", "matrix_checks", "parameters"}
+    "evaluation": {"core", "fit_identity", "user_checks", "hiding", "matrix", "matrix_checks", "parameters"}
     | {"scoring", "wrappers"},
     "explanations": {"item_checks", "matrix", "ranking"},
     "recommender": {
         "core",
         "explanations",
-        "fitted_users",
+        "user_checks",
         "hiding",
         "matrix",
         "columns",
@@ -77,7 +77,7 @@ ARROWS = {
         "callbacks",
         "core",
         "fit_identity",
-        "fitted_users",
+        "user_checks",
         "items",
         "linear_search",
         "matrix",
@@ -92,7 +92,7 @@ ARROWS = {
     "blend_normalizations": set(),
     "blend_weights": {"ranking", "scoring"},
     "blend_members": {"columns", "core", "items", "ranking", "recommender", "wrappers"},
-    "blend": {"blend_members", "callbacks", "fit_identity", "core", "fitted_users", "hiding", "linear"}
+    "blend": {"blend_members", "callbacks", "fit_identity", "core", "user_checks", "hiding", "linear"}
     | {"model_selection", "multdae", "multvae", "blend_normalizations", "blend_weights"}
     | {"items", "parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
@@ -162,7 +162,8 @@ CORE_ARROWS = {
     "state_file": set(),
     "checkpoint": {"state_file", "files", "user_warnings"},
     "networks": {"item_products", "priors"},
-    "architecture": {"devices", "likelihoods", "networks", "priors"},
+    "activations": set(),
+    "architecture": {"activations", "devices", "likelihoods", "networks", "priors"},
     "objectives": {"item_products", "pieces", "priors"},
     "initialization": {"item_products"},
     "inference": {"batches", "devices", "isolation", "pieces"},

@@ -33,7 +33,7 @@ from skvae import (
     PopularityRecommender,
     export,
 )
-from skvae.core.architecture import ACTIVATIONS
+from skvae.core.activations import ACTIVATIONS
 from skvae.datasets import make_interactions
 from skvae.export import to_onnx
 

@@ -15,8 +15,8 @@ from torch import nn
 
 from skvae import BlendRecommender, PopularityRecommender, RankingScorer, UserKFold, evaluate
 from skvae.blend import NORMALIZATIONS
+from skvae.core.activations import ACTIVATIONS, Activation
 from skvae.core.annealing import SCHEDULES
-from skvae.core.architecture import ACTIVATIONS, Activation
 from skvae.core.initialization import INITIALIZATIONS, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.core.objectives import KL_WEIGHTINGS, TARGETS

@@ -1,39 +1,17 @@
 """What a network looks like, apart from its number of items: from a description to a network and its weights."""
 
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from .activations import ACTIVATIONS
 from .devices import tensor_of
 from .likelihoods import LIKELIHOODS
 from .networks import Decoder, DenoisingAutoencoder, Encoder, VariationalAutoencoder
 from .priors import PRIORS
-
-
-class Activation(NamedTuple):
-    """A function after a layer.
-
-    Parameters
-    ----------
-    module : class of nn.Module
-    onnx : str
-        The same in the notation of ONNX, from {x} to {y}.
-    """
-
-    module: type[nn.Module]
-    onnx: str
-
-
-ACTIVATIONS = {
-    "identity": Activation(nn.Identity, "{y} = Identity ({x})"),
-    "relu": Activation(nn.ReLU, "{y} = Relu ({x})"),
-    "sigmoid": Activation(nn.Sigmoid, "{y} = Sigmoid ({x})"),
-    "swish": Activation(nn.SiLU, "{y}_gate = Sigmoid ({x})\n    {y} = Mul ({x}, {y}_gate)"),
-    "tanh": Activation(nn.Tanh, "{y} = Tanh ({x})"),
-}
 
 
 @dataclass(frozen=True)

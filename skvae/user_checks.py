@@ -1,4 +1,4 @@
-"""Users that a model was fitted on, known again by the hashes of their items."""
+"""Warnings of users that a model was fitted on, who are known again by the hashes of their items."""
 
 import numpy as np
 
