@@ -4,11 +4,13 @@
 training users of accuracy.py some are drawn, and the test users are ranked. With it `MultDAERecommender` holds out a
 tenth of the users, however few these are, and keeps its best epoch, or is refitted on all users by as many epochs; and
 `LinearRecommender` chooses its numbers, of fewer than 2000 users in five folds. Without it the one runs all epochs, and
-the other takes the numbers that "auto" begins with. DIR gets few_users.json and few_users.md.
+the other takes the numbers that "auto" begins with. Of 600 to 1900 users, what a linear model chooses in folds is also
+compared with what it chooses by a tenth of the users. DIR gets few_users.json and few_users.md.
 """
 
 import argparse
 from pathlib import Path
+from unittest import mock
 
 import harness
 import numpy as np
@@ -16,11 +18,17 @@ from real_data import NAMES, load
 from sklearn.base import clone
 
 import skvae
+from skvae import model_selection
 from skvae.core.gram import users_weighted
 from skvae.linear_search import UNVALIDATED
 
 METRIC = "ndcg@100"
-GAINS = {"MultDAE": ("held out", "refitted"), "Linear": ("chosen",)}  # what is not validated, and what is
+N_USERS_OF_FOLDS = (600, 1000, 1900)
+# what is measured -> columns of its table: what is compared with, and what is compared with it
+COLUMNS = {
+    "users": {"MultDAE": ("held out", "refitted"), "Linear": ("chosen",)},
+    "users of a linear model": {"by a tenth": ("in folds",)},
+}
 
 
 def main():
@@ -36,20 +44,21 @@ def main():
         for seed in range(args.splits):
             split = skvae.strong_generalization_split(X, random_state=seed)
             users = np.random.default_rng(seed).permutation(split.train.shape[0])
-            for n_users in args.users:
-                key = f"{name}, {n_users} users, split {seed}"
-                if key not in record.runs:
-                    run = measure(split, users[:n_users], seed)
-                    record.add(key, run)
-                    print(key, run, flush=True)
+            of_folds = [n_users for n_users in N_USERS_OF_FOLDS if n_users < 1.2 * len(users)]
+            for what, numbers, compared in zip(COLUMNS, (args.users, of_folds), (validated, in_folds), strict=True):
+                for n_users in numbers:
+                    key = f"{name}, {n_users} {what}, split {seed}"
+                    if key not in record.runs:
+                        results = compared(split.train[np.sort(users[:n_users])], split.test, seed)
+                        record.add(key, run_of(results, COLUMNS[what]))
+                        print(key, record.runs[key], flush=True)
     text = f"# Few users\n\n{tables(args.results)}"
     print(text)
     harness.write(text, args.results / "few_users.md")
 
 
-def measure(split, users, seed):
-    """What the defaults are above the same without validation, by model."""
-    X = split.train[np.sort(users)]
+def validated(X, test, seed):
+    """The defaults, and the same without validation."""
     unit = float(np.mean(users_weighted(X, UNVALIDATED.user_exponent).data ** 2))
     fixed = UNVALIDATED._asdict() | {"l2_regularization": UNVALIDATED.l2_regularization * unit}
     dae = skvae.MultDAERecommender(random_state=seed, early_stopping=True)
@@ -60,28 +69,48 @@ def measure(split, users, seed):
         "Linear": skvae.LinearRecommender(**fixed),
         "chosen": skvae.LinearRecommender(),
     }
-    of = {name: skvae.evaluate(model.fit(X), split.test) for name, model in models.items()}
-    gains = {name: of[name] - of[base] for base, names in GAINS.items() for name in names}
-    return {base: of[base].mean[METRIC] for base in GAINS} | {
-        name: [gain.mean[METRIC], gain.standard_error[METRIC]] for name, gain in gains.items()
-    }
+    return {name: skvae.evaluate(model.fit(X), test) for name, model in models.items()}
+
+
+def in_folds(X, test, seed):
+    """The linear model that is chosen by a tenth of the users, and that of five folds of them."""
+    with mock.patch.object(model_selection, "ENOUGH_OF_A_SHARE", 0):
+        by_a_tenth = skvae.LinearRecommender().fit(X)
+    models = {"by a tenth": by_a_tenth, "in folds": skvae.LinearRecommender().fit(X)}
+    return {name: skvae.evaluate(model, test) for name, model in models.items()}
+
+
+def run_of(results, columns):
+    """The mean of what is compared with; gain and its standard error of the others."""
+    run = {}
+    for base, others in columns.items():
+        run[base] = results[base].mean[METRIC]
+        for other in others:
+            gain = results[other] - results[base]
+            run[other] = [gain.mean[METRIC], gain.standard_error[METRIC]]
+    return run
 
 
 def tables(results):
     """Means over the splits, a row per set and number of users."""
     runs = harness.Record(results / "few_users").runs
+    return "\n".join(table(runs, what, columns) for what, columns in COLUMNS.items())
+
+
+def table(runs, what, columns):
+    cases = dict.fromkeys(key.rpartition(", split ")[0] for key in runs if f" {what}, split " in key)
     rows = []
-    for case in dict.fromkeys(key.rpartition(", split ")[0] for key in runs):
-        name, n_users = case.removesuffix(" users").split(", ")
-        own = [run for key, run in runs.items() if key.startswith(f"{case}, ")]
-        cells = []
-        for base, names in GAINS.items():
+    for case in cases:
+        own = [run for key, run in runs.items() if key.startswith(f"{case}, split ")]
+        name, numbers = case.split(", ")
+        cells = [name, numbers.partition(" ")[0]]
+        for base, others in columns.items():
             cells.append(f"{np.mean([run[base] for run in own]):.4f}")
-            for variant in names:
-                gains, errors = np.array([run[variant] for run in own]).T
+            for other in others:
+                gains, errors = np.array([run[other] for run in own]).T
                 cells.append(f"{gains.mean():.4f} +- {np.sqrt((errors**2).mean() / len(own)):.4f}")
-        rows.append([name, n_users, *cells])
-    header = ["data", "users", *(name for base, names in GAINS.items() for name in (base, *names))]
+        rows.append(cells)
+    header = ["data", "users", *(column for base, others in columns.items() for column in (base, *others))]
     return harness.markdown_table(header, rows)
 
 

@@ -70,7 +70,7 @@ def refits(parameters):
     Returns
     -------
     bool
-        False with warm_start, which may only go on from weights of users that were not held out.
+        False with warm_start: what goes on is validated on users who were not trained on.
     """
     return parameters.refit and not parameters.warm_start
 

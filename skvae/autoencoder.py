@@ -181,7 +181,7 @@ class BaseAutoencoder(
             table = X
             candidate, X = self._checked_anew(table, y)
             check_scale(X)
-            check_autoencoder(self, parameters, X)
+            check_autoencoder(self, parameters, X, hold_out=X_val is None)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:
                 fitting.check_goes_on(self, parameters, X, "warm_start=True", table)

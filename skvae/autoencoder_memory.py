@@ -166,7 +166,7 @@ def of_autoencoder(estimator, parameters, size):
     return Memory(throughout, {phase: _without_zeros(parts) for phase, parts in phases.items()}, weights)
 
 
-def check_autoencoder(estimator, parameters, X):
+def check_autoencoder(estimator, parameters, X, *, hold_out):
     """Raise where a fit of an autoencoder needs more memory than its device has.
 
     Parameters
@@ -176,6 +176,8 @@ def check_autoencoder(estimator, parameters, X):
     parameters : SimpleNamespace
         Its parameters, checked.
     X : csr_array of shape (n_users, n_items)
+    hold_out : bool
+        Whether early stopping may hold out users of X.
 
     Raises
     ------
@@ -183,6 +185,8 @@ def check_autoencoder(estimator, parameters, X):
         With what is needed, and what to change.
     """
     size, device = Size.of(X), resolve(parameters.device)
+    if not hold_out:
+        parameters = SimpleNamespace(**vars(parameters) | {"refit": False})
 
     def advice():
         return advice_for_autoencoder(estimator, parameters, size, memory_of(device))

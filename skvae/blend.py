@@ -77,8 +77,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         (n_users, n_items), float32 or of another library's member float64, which it may
         overwrite, and the row and column numbers of what the users have; it returns such an array.
     validation_fraction : float, default=0.1
-        Share of the users with at least 5 interactions on whom "auto" learns the weights, or where these are too few
-        of all with two, where fit gets no X_val; 10 000 users at the most.
+        Share of the users with at least 5 interactions on whom "auto" learns the weights, where fit gets no X_val.
+        Where these are too few, it is that of the users with 2 or more. 10 000 users at the most.
     refit : bool, default=True
         Fit the members once more, on all users of X, where weights were learned on some of them. Every member is
         fitted twice then; with False, such as in a search that has to be quick, the blend is of the first fits, which

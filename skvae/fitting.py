@@ -73,8 +73,9 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
         parts = estimator, parameters, X, context, checkpoint, processes
         try:
             history = _train(*parts, snapshot, users, validation)
-            if users is not None and auto_parameters.refits(parameters) and history.interrupt is None:
-                history.interrupt = _refit(*parts, of_refit, history)
+            ended = history.stopped or history.interrupt is not None
+            if users is not None and auto_parameters.refits(parameters) and not ended:
+                _refit(*parts, of_refit, history)
         except DivergenceError:
             processes.by_first(checkpoint.remove)  # going on from it would end here again
             raise
@@ -304,36 +305,48 @@ def _train(estimator, parameters, X, context, checkpoint, processes, snapshot, u
 def _refit(estimator, parameters, X, context, checkpoint, processes, snapshot, history):
     """Train anew on all users, by as many epochs as were best of the history, and store the weights.
 
-    Where a Ctrl-C or a callback ends it before, the weights stay as they are; the Ctrl-C is returned.
+    Where a Ctrl-C or a callback ends it before, or it diverges, the weights stay as they are. The history tells.
     """
-    n_epochs = history.best_epoch
+    history.refit = False
     with processes.agreed():
-        task = context.subcontext(task_name="refit", max_subtasks=n_epochs)
+        task = context.subcontext(task_name="refit", max_subtasks=history.best_epoch)
         task.call_on_fit_task_begin(estimator=estimator)
-        rows = UserRows(X, device=resolve(parameters.device))
-    network = _first_network(estimator, parameters, rows, processes, snapshot)
-    with processes.agreed():
-        training = _training(estimator, parameters, network, rows, processes, 0, n_epochs, parameters.averaging_epochs)
-    monitor = EpochMonitor(estimator, network, n_epochs, None, task, None, "refit epoch")
-    if snapshot is None:
-        training.history.searched = {"history": vars(history), "weights": estimator.weights_}
-    else:
-        training.go_on(snapshot)
-        processes.by_first(monitor.goes_on, training.history)
+    parts = estimator, parameters, X, task, processes, snapshot, history
     try:
         with Interrupts(processes) as interrupts:
+            training, monitor = _training_of_refit(*parts)
             refit = training.run(interrupts, None, monitor, checkpoint)
-            processes.broadcast_(*_tensors(network))
-            if refit.interrupt is None and len(refit.losses) == n_epochs:
-                vars(estimator).update(weights_=to_numpy(network), n_updates_=refit.n_updates, refitted_=True)
+            processes.broadcast_(*_tensors(training.network))
+            if refit.interrupt is None and len(refit.losses) == history.best_epoch:
+                weights = to_numpy(training.network)
+                vars(estimator).update(weights_=weights, n_updates_=refit.n_updates, refitted_=True)
+                history.refit = True
+            history.interrupt = refit.interrupt
     except KeyboardInterrupt as interrupt:
-        if interrupts.impatient:
+        if interrupts.impatient and processes.size > 1:  # the others may have stored what this one did not
             raise
-        return interrupt
-    if refit.interrupt is None:
+        history.interrupt = interrupt
+    except DivergenceError as error:
+        warn_user(f"The refit on all users failed, and the weights from before it stay. {error}", ConvergenceWarning)
+    if history.interrupt is None:
         with processes.agreed():
             task.call_on_fit_task_end(estimator=estimator)
-    return refit.interrupt
+
+
+def _training_of_refit(estimator, parameters, X, task, processes, snapshot, history):
+    """One from initial weights, or from the snapshot of a refit; and its monitor."""
+    with processes.agreed():
+        rows = UserRows(X, device=resolve(parameters.device))
+    network = _first_network(estimator, parameters, rows, processes, snapshot)
+    epochs = history.best_epoch, parameters.averaging_epochs
+    with processes.agreed():
+        training = _training(estimator, parameters, network, rows, processes, 0, *epochs)
+    monitor = EpochMonitor(estimator, network, history.best_epoch, None, task, None, "refit epoch")
+    if snapshot is not None:
+        training.go_on(snapshot)
+        processes.by_first(monitor.goes_on, training.history)
+    training.history.searched = {"history": vars(history) | {"refit": None}, "weights": estimator.weights_}
+    return training, monitor
 
 
 def _is_of_refit(snapshot):
@@ -455,7 +468,9 @@ def pass_on(history, estimator):
     """
     if history.interrupt is None:
         return
-    is_best = history.restored and not getattr(estimator, "refitted_", False)
-    kept = f"of epoch {estimator.best_iter_}, the best so far" if is_best else "reached"
+    kept = f"of epoch {estimator.best_iter_}, the best so far" if history.restored else "reached"
+    if history.refit is not None:
+        best = f"of epoch {estimator.best_iter_}, the best, without the refit on all users"
+        kept = "of the refit" if history.refit else best
     message = f"after {estimator.n_iter_} epochs; {type(estimator).__name__} is fitted, with the weights {kept}."
     raise KeyboardInterrupt(message).with_traceback(history.interrupt.__traceback__)

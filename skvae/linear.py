@@ -273,11 +273,12 @@ class LinearRecommender(_ItemWeights):
     equal to one before is left out; so is one whose lambda is too small for an inverse.
 
     Where a tenth of these users are fewer than 200, and X has at most 5000 users, all of them are validated, in five
-    folds: 36 to 46 inverses of few users, instead of a choice by a few dozen (``benchmarks/few_users.py``). Where they
-    are fewer than 100, or in a larger X fewer than 500, users with two to four interactions, of which one is hidden,
-    validate as well; and where these are too few too, nobody is held out, and "auto" is 50 units for lambda, .33 for p,
-    .3 for beta and .1 for alpha. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps of lambda and the fixed
-    numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users.
+    folds: 36 inverses of few users, or up to 46, instead of a choice by a few dozen users
+    (``benchmarks/few_users.py``). Where that takes more users than there are with five interactions (100 for folds, 500
+    for a tenth), those with two to four validate as well, of which one is hidden; and where these are too few too,
+    nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta and .1 for alpha. p = .33 is EDLAE's,
+    (.6, .3) are DAN's on Gowalla. The steps of lambda and the fixed numbers were set on five data sets of 265 to 7246
+    items and 527 to 5024 users.
 
     References
     ----------

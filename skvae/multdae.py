@@ -72,15 +72,16 @@ class MultDAERecommender(BaseAutoencoder):
         False means that all max_iter epochs run. Whenever there are validation users, the best
         epoch is kept.
     validation_fraction : float, default=0.1
-        Share of the users with at least 5 interactions to hold out, or where these are too few of all with two;
-        10 000 users at the most.
+        Share of the users with at least 5 interactions to hold out. Where these are too few, it is that of the users
+        with 2 or more, each of whom hides one. 10 000 users at the most.
     n_iter_no_change : int or "auto", default="auto"
         Patience, in epochs. "auto": as many epochs as three million interactions take, at least 10 and
         at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
     refit : bool, default=True
-        Train once more, on all users of X and by as many epochs as were best, where users were held out for early
-        stopping. That takes the time of best_iter_ more epochs; with False, such as in a search that has to be quick,
-        the model has not seen the held-out users. Not with X_val or warm_start.
+        Train once more, on all users of X and by as many epochs as were best, where users were held out for
+        early stopping and no callback ended the training. That takes the time of best_iter_ more epochs; with
+        False, such as in a search that has to be quick, the model has not seen the held-out users. Not with
+        X_val or warm_start.
     warm_start : bool, default=False
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
         Sizes of layers, activation and likelihood must be those of before; parameters that were "auto" stay
@@ -134,8 +135,8 @@ class MultDAERecommender(BaseAutoencoder):
     early_stopping_ : bool
         The resolved value.
     refitted_ : bool
-        Whether ``weights_`` are those of the refit: n_iter_, best_iter_, loss_curve_, beta_curve_ and the
-        validation scores tell of the training before it, n_updates_ of the refit.
+        Whether users that were held out have been trained on since, by the refit. n_iter_, best_iter_, loss_curve_,
+        beta_curve_ and the validation scores tell of the training before it, n_updates_ of the refit.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str

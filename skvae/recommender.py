@@ -27,6 +27,7 @@ from .hiding import (
     MIN_INTERACTIONS,
     hide_in_blocks,
     hide_items,
+    hide_of_held_out,
     user_hashes,
     why_nobody_is_scored,
 )
@@ -300,6 +301,8 @@ class BaseRecommender(BaseEstimator):
         if len(pair) == 2:  # names are lost in what was read
             check_same_cells(*reversed(pair), *reversed(names))
         fold_in, held_out = hide_items(*parts)
+        if len(pair) == 1 and not held_out.nnz:
+            fold_in, held_out = hide_of_held_out(*parts)
         if not held_out.nnz:
             warn_of_no_validation(self, is_pair=len(pair) == 2)
             return None

@@ -12,7 +12,7 @@ import torch
 from conftest import AUTOENCODERS, SMALL_DAE, SMALL_VAE, same_weights, widened
 from scipy.special import expit, softmax
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics.pairwise import cosine_similarity
 
 import skvae
@@ -21,6 +21,7 @@ from skvae.core.architecture import Architecture
 from skvae.core.batches import UserRows
 from skvae.core.likelihoods import Multinomial
 from skvae.datasets import make_interactions
+from skvae.model_selection import hold_out_users
 
 LIKELIHOODS = ["multinomial", "logistic", "gaussian"]
 
@@ -457,6 +458,21 @@ def test_the_refit_is_a_fit_on_all_users_that_ends_where_the_first_was_best(esti
     assert same_weights(model, alone)
     assert model.n_updates_ == alone.n_updates_
     assert (model.refitted_, alone.refitted_) == (True, False)
+
+
+@pytest.mark.filterwarnings("ignore:The largest value of X")
+def test_a_refit_that_diverges_leaves_the_model_of_before(X):
+    """Of users who were held out alone the values are too large."""
+    trained, validated = hold_out_users(X, 0.1)
+    X = sp.lil_array(X)
+    X[validated[:3]] *= 1e20
+    dae = clone(SMALL_DAE).set_params(early_stopping=True, likelihood="gaussian")
+    first = clone(dae).set_params(refit=False).fit(X.tocsr())
+    with pytest.warns(ConvergenceWarning, match=r"refit on all users failed, and the weights from before it stay\."):
+        model = clone(dae).fit(X.tocsr())
+    assert not model.refitted_
+    assert same_weights(model, first)
+    assert len(trained) == X.shape[0] - len(validated)
 
 
 def test_nobody_is_refitted_on_where_users_are_given_or_a_warm_start_goes_on(estimator, X):

@@ -447,7 +447,7 @@ def test_what_folds_are_worth_to_a_linear_model_is_nothing_where_users_are_too_f
     monkeypatch.setattr("sys.argv", ["few_users.py", "small", *options])
     script.main()
     few, more = (line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| small"))
-    assert few[5] == "0.0000 +- 0.0000"
-    assert more[5] != "0.0000 +- 0.0000"
-    monkeypatch.setattr(script, "measure", None)
+    assert few[6] == "0.0000 +- 0.0000 |"
+    assert more[6] != "0.0000 +- 0.0000 |"
+    monkeypatch.setattr(script, "validated", None)
     script.main()  # all of it is on record

@@ -509,6 +509,14 @@ def test_users_of_two_to_four_items_are_validated_where_there_are_no_others():
     assert len(hold_out_users(sp.eye_array(300, format="csr"), 0.1)[1]) == 0
 
 
+def test_users_of_two_to_four_items_validate_as_x_val_too():
+    draws = np.random.default_rng(0)
+    X = sp.csr_array(np.argsort(draws.random((90, 30)), axis=1) < draws.integers(2, 5, (90, 1)), dtype=np.float32)
+    model = MultDAERecommender(2, max_iter=2).fit(X[:60], X_val=X[60:])
+    assert len(model.validation_scores_) == 2
+    assert BlendRecommender([("dae", model)], prefit=True).fit(X[60:]).best_validation_score_ is not None
+
+
 def test_who_has_five_items_hides_the_same_ones_inside_fit(X):
     heavy = X[np.diff(X.indptr) >= 5]
     for own, others in zip(hide_of_held_out(heavy), fold_in_split(heavy), strict=True):

@@ -85,6 +85,12 @@ def test_a_callback_hears_of_the_refit_as_one_task_and_may_end_it(estimator, X):
         assert same_weights(model, first) == (not refitted)
 
 
+def test_a_training_that_a_callback_ended_is_not_refitted(estimator, X):
+    model = estimator.set_params(early_stopping=True).set_callbacks(StopAfter(2)).fit(X)
+    assert model.n_iter_ == 2
+    assert not model.refitted_
+
+
 def test_callbacks_are_torn_down_where_fit_fails(estimator, X):
     stop = StopAfter(3)
     with pytest.raises(ValueError, match="training diverged"):
@@ -172,7 +178,11 @@ def test_a_callback_of_a_blend_hears_of_each_member(X):
 
 def test_a_linear_model_tells_of_each_inverse_and_prints_a_line_for_it(X, capsys):
     tasks = Tasks()
-    model = LinearRecommender(verbose=1).set_callbacks(tasks).fit(make_interactions(n_users=2100, n_items=30))
+    model = (
+        LinearRecommender(verbose=1)
+        .set_callbacks(tasks)
+        .fit(make_interactions(n_users=2100, n_items=30, random_state=0))
+    )
     fit, inverse = (
         tuple((what, "LinearRecommender", task) for what in ("begin", "end")) for task in ("fit", "inverse")
     )

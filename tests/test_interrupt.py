@@ -11,7 +11,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
-from skvae import UserKFold, fitting, ndcg_scorer
+from skvae import MultDAERecommender, UserKFold, fitting, ndcg_scorer
+from skvae.core.initialization import INITIALIZATIONS
 from skvae.core.interrupts import Interrupts
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
@@ -66,6 +67,31 @@ def test_the_best_epoch_so_far_is_kept_where_epochs_are_validated(estimator, X, 
     assert model.validation_scores_ == [0.1, 0.3, 0.2, 0.25]
     assert (model.best_iter_, model.best_validation_score_) == (2, 0.3)
     assert same_weights(model, estimator.set_params(max_iter=2).fit(users))
+
+
+@pytest.mark.parametrize("n_times", [1, 2])
+def test_a_refit_that_is_interrupted_where_it_begins_leaves_the_model_of_before(users, tmp_path, n_times):
+    """Once: it waits for the first update, and the checkpoint has that; twice: it does not."""
+    begun = []
+
+    def initialization(network, rows, generator):
+        begun.append(len(begun))
+        INITIALIZATIONS["xavier"](network, rows, generator)
+        if begun == [0, 1]:
+            for _ in range(n_times):
+                signal.raise_signal(signal.SIGINT)
+
+    dae = MultDAERecommender(4, batch_size=100, max_iter=3, early_stopping=True, random_state=0)
+    dae.set_params(initialization=initialization, checkpoint=tmp_path / "night.npz")
+    first = clone(dae).set_params(initialization="xavier", refit=False, checkpoint=None).fit(users)
+    with pytest.raises(KeyboardInterrupt, match=r"after 3 epochs; .* the best, without the refit on all users\."):
+        dae.fit(users)
+    assert not dae.refitted_
+    assert same_weights(dae, first)
+    assert (tmp_path / "night.npz").exists() == (n_times == 1)
+    expected = clone(first).set_params(refit=True).fit(users)
+    assert same_weights(dae.fit(users), expected)
+    assert len(begun) == (2 if n_times == 1 else 4)
 
 
 def test_the_last_epoch_is_put_back_where_it_is_the_best_and_updates_came_after(estimator, X, users, monkeypatch):

@@ -23,6 +23,8 @@ from .updates import updates_of
 class History:
     """What a training did, one list entry per epoch.
 
+    ``stopped`` says whether its monitor ended it, ``refit`` whether the refit after it was finished, None where none was.
+
     ``best_epoch`` counts from 1 and is the last epoch where nothing was validated. ``interrupt`` is
     the KeyboardInterrupt that ended the training after its first epoch, ``restored`` whether the
     weights of the best epoch were put back. ``first_score`` is that of the weights that a training
@@ -38,6 +40,8 @@ class History:
     best_epoch: int = 0
     interrupt: KeyboardInterrupt | None = None
     restored: bool = False
+    stopped: bool = False
+    refit: bool | None = None
     searched: dict | None = None
 
 
@@ -242,9 +246,9 @@ class Training:
         with self._average.in_place() if self._average else nullcontext():
             score = None if validate is None else validate(self.network, self.products)
             self._record(loss, beta, score)
-            stopped = self.processes.by_first(monitor.epoch_ends, self.history)
+            self.history.stopped = bool(self.processes.by_first(monitor.epoch_ends, self.history))
         settings = self.settings
-        is_last = stopped or is_out_of_patience(self.history, settings.patience, settings.schedule.final)
+        is_last = self.history.stopped or is_out_of_patience(self.history, settings.patience, settings.schedule.final)
         with self.processes.agreed():
             if interrupts.has_arrived and not is_last and len(self.history.losses) < settings.n_epochs:
                 checkpoint.write(self.snapshot())
