@@ -22,7 +22,7 @@ __all__ = [
     "strong_generalization_split",
 ]
 
-# With fewer, what an autoencoder gains by its best epoch it loses by their rows (benchmarks/few_users.py). As many as
+# By fewer the best epoch of an autoencoder is chance (benchmarks/few_users.py). As many as
 # the paper holds out of ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each
 # epoch, time for no better choice.
 MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 25, 10_000

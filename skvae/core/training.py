@@ -23,7 +23,7 @@ from .updates import updates_of
 class History:
     """What a training did, one list entry per epoch.
 
-    ``stopped`` says whether its monitor ended it, ``refit`` whether the refit after it was finished, None where none was.
+    ``stopped`` says whether its monitor ended it, ``refit`` whether its refit was finished, None where there is none.
 
     ``best_epoch`` counts from 1 and is the last epoch where nothing was validated. ``interrupt`` is
     the KeyboardInterrupt that ended the training after its first epoch, ``restored`` whether the
