@@ -63,8 +63,9 @@ class Cost:
         Memory of this machine, or of its GPU where the fit computes on that; infinite where it is not known.
     seconds : dict of str to float
         On this device: of an epoch of an autoencoder, and of one inverse of a linear model and of all, where there are
-        more; of the members of a blend with their names before. What comes before is not in it: reading and checking
-        X, and the start of an autoencoder from "ease" or "svd", some epochs' time. Empty without a probe.
+        more; of the members of a blend with their names before. Not in it are reading and checking X, the start of an
+        autoencoder from "ease" or "svd", some epochs' time, its refit of ``best_iter_`` more epochs, and the further
+        inverses of a linear model whose largest lambda is the best, a quarter more. Empty without a probe.
     advice : str
         What to change, where the fit needs more than is available; else empty.
     """

@@ -79,7 +79,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         Patience, in epochs; "auto" as in `MultVAERecommender`.
     refit : bool, default=True
         Train once more, on all users of X and by as many epochs as were best, where users were held out for
-        early stopping and no callback ended the training. That takes the time of best_iter_ more epochs; with
+        early stopping and no callback ended the training. That takes the time of ``best_iter_`` more epochs; with
         False, such as in a search that has to be quick, the model has not seen the held-out users. Not with
         X_val or warm_start.
     warm_start : bool, default=False
@@ -132,8 +132,9 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     early_stopping_ : bool
         The resolved value.
     refitted_ : bool
-        Whether users that were held out have been trained on since, by the refit. n_iter_, best_iter_, loss_curve_,
-        beta_curve_ and the validation scores tell of the training before it, n_updates_ of the refit.
+        Whether users that were held out have been trained on since, by the refit. ``n_iter_``, ``best_iter_``,
+        ``loss_curve_``, ``beta_curve_`` and the validation scores tell of the training before it, ``n_updates_`` of the
+        refit.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str
