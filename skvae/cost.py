@@ -151,7 +151,7 @@ def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
     >>> cost.throughout["weights"], round(cost.total_bytes / 1e6)
     (32080800, 275)
     >>> print(estimate_cost(MultDAERecommender(device="cpu"), 10**8, 10**9, 10**10, probe=False).peak_phase)
-    updates
+    initialization
     """
     sizes = {"n_users": n_users, "n_items": n_items, "n_interactions": n_interactions}
     size = Size(*(integer(1)(name, n) for name, n in sizes.items()))
