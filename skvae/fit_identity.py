@@ -97,18 +97,8 @@ def checkpoint_of_training(estimator, parameters, X, X_val, processes, goes_on):
 
     Parameters
     ----------
-    estimator : autoencoder
-        Not changed by the fit yet.
-    parameters : SimpleNamespace
-        Its parameters, checked.
-    X : csr_array of shape (n_users, n_items)
-        Checked.
-    X_val : pair of csr_array, or None
-        Validation users that fit was given, checked.
-    processes : Alone or ProcessGroup
-        The first one has the checkpoint.
-    goes_on : bool
-        Whether it goes on from the fitted model.
+    estimator, parameters, X, X_val, processes, goes_on : object
+        As in `check_same_training`; the first process has the checkpoint.
 
     Returns
     -------

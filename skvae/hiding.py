@@ -329,9 +329,9 @@ def hide_of_held_out(X):
     array([0., 1., 1., 1., 1., 1.])
     """
     is_light = (np.diff(X.indptr) < MIN_INTERACTIONS)[users_of_entries(X)]
-    a_share = _hidden(X, HELD_OUT_FRACTION, MIN_INTERACTIONS, seed=0, times=None)
-    one = _hidden(X, 1, FEWEST_TO_HIDE, seed=0, times=None)
-    hidden = np.where(is_light, one, a_share)
+    hidden = _hidden(X, HELD_OUT_FRACTION, MIN_INTERACTIONS, seed=0, times=None)
+    if is_light.any():  # of whom none is hidden so far
+        hidden |= is_light & _hidden(X, 1, FEWEST_TO_HIDE, seed=0, times=None)
     return entries(X, ~hidden), entries(X, hidden)
 
 

@@ -1,5 +1,6 @@
 """How "auto" is resolved in a linear model: a search over the numbers of its closed form, by validation users."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -80,7 +81,7 @@ def chosen(X, given, solve, processes):
         return max(scores, key=scores.__getitem__)
 
     best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
-    for larger, largest in zip(LARGER_ONES, (*L2_REGULARIZATIONS[-1:], *LARGER_ONES), strict=False):
+    for largest, larger in pairwise((L2_REGULARIZATIONS[-1], *LARGER_ONES)):
         if best.l2_regularization == largest:
             best = best_of([UNVALIDATED._replace(l2_regularization=larger)])
     best = best_of(best._replace(dropout=dropout, user_exponent=exponent) for dropout, exponent in OTHERS)

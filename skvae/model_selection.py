@@ -97,15 +97,23 @@ def hold_out_users(X, fraction, *, required=False):
     """
     X = as_csr(X)
     counts = count_interactions(X)
-    users = _who_can_hide(counts, n_held_out, fraction)
-    return _held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), fraction, required=required))
+    users, n_validated = _who_can_hide(counts, n_held_out, fraction)
+    if required and not n_validated:
+        n_validated = n_held_out(np.count_nonzero(counts), len(users), fraction, required=True)
+    return _held_out(X, counts, users, n_validated)
 
 
 def _who_can_hide(counts, n_of, fraction):
-    """Row numbers of those who can hide a fifth of their items, or where these are too few of all who can hide one."""
-    users = np.flatnonzero(counts >= MIN_INTERACTIONS)
-    is_enough = n_of(np.count_nonzero(counts), len(users), fraction) > 0
-    return users if is_enough else np.flatnonzero(counts >= FEWEST_TO_HIDE)
+    """Row numbers of those who can hide a fifth of their items, and what ``n_of`` gives of so many.
+
+    Where that is 0, it is of all who can hide one.
+    """
+    users, n_users = np.flatnonzero(counts >= MIN_INTERACTIONS), np.count_nonzero(counts)
+    n = n_of(n_users, len(users), fraction)
+    if not n:
+        users = np.flatnonzero(counts >= FEWEST_TO_HIDE)
+        n = n_of(n_users, len(users), fraction)
+    return users, n
 
 
 def _held_out(X, counts, users, n_validated):
@@ -163,10 +171,9 @@ def validation_folds(X, fraction):
     """
     X = as_csr(X)
     counts = count_interactions(X)
-    users, n_users = _who_can_hide(counts, n_validation_folds, fraction), np.count_nonzero(counts)
-    n_folds = n_validation_folds(n_users, len(users), fraction)
+    users, n_folds = _who_can_hide(counts, n_validation_folds, fraction)
     if n_folds == 1:
-        return [_held_out(X, counts, users, n_held_out(n_users, len(users), fraction))]
+        return [_held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), fraction))]
     users = check_random_state(0).permutation(users)
     folds = (np.sort(users[first::n_folds]) for first in range(n_folds))
     return [(_others(X, counts, validated), validated) for validated in folds]
@@ -184,9 +191,7 @@ def n_validation_folds_of(X, fraction):
     -------
     int
     """
-    counts = count_interactions(X)
-    n_eligible = len(_who_can_hide(counts, n_validation_folds, fraction))
-    return n_validation_folds(np.count_nonzero(counts), n_eligible, fraction)
+    return _who_can_hide(count_interactions(X), n_validation_folds, fraction)[1]
 
 
 def n_validation_folds(n_users, n_eligible, fraction):
