@@ -108,7 +108,8 @@ def test_every_public_recommender_is_held_to_the_contract():
 
 # -- scikit-learn's own checks, with no expected failure
 
-BY_DEFAULT = {"vae by default": MultVAERecommender(), "dae by default": MultDAERecommender()}
+# but for the number of epochs
+BY_DEFAULT = {"vae by default": MultVAERecommender(max_iter=5), "dae by default": MultDAERecommender(max_iter=5)}
 # a list, not parametrize_with_checks: pytest 9 warns of the generator that scikit-learn 1.6 passes on
 CHECKS = [
     pytest.param(*pair, id=f"{name} {pair[1].func.__name__}")

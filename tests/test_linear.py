@@ -584,7 +584,7 @@ def test_more_items_than_fit_into_memory_with_the_gram_matrix_raise_before_any_w
 
 @pytest.mark.parametrize(("keep_gram", "n_matrices"), [(False, 1), (True, 2)])
 def test_a_fit_and_a_refit_hold_one_matrix_and_the_one_that_is_kept(keep_gram, n_matrices):
-    data = make_interactions(n_users=1000, n_items=2000, density=0.01, random_state=0)
+    data = make_interactions(n_users=2500, n_items=2000, density=0.005, random_state=0)
     model = LinearRecommender(keep_gram=keep_gram)
     tracemalloc.start()
     try:
