@@ -1,11 +1,13 @@
-"""What validation is worth where users are few: NDCG@100 of users never seen, with it and without.
+"""What the defaults are worth where users are few, or have few items: NDCG@100 of users never seen.
 
 ``OMP_NUM_THREADS=1 python benchmarks/few_users.py [NAME ...] [--splits N] [--users N ...] [--results DIR]``. Of the
 training users of accuracy.py some are drawn, and the test users are ranked. With it `MultDAERecommender` holds out a
 tenth of the users, however few these are, and keeps its best epoch, or is refitted on all users by as many epochs; and
 `LinearRecommender` chooses its numbers, of fewer than 2000 users in five folds. Without it the one runs all epochs, and
 the other takes the numbers that "auto" begins with. Of 600 to 1900 users, what a linear model chooses in folds is also
-compared with what it chooses by a tenth of the users. DIR gets few_users.json and few_users.md.
+compared with what it chooses by a tenth of the users. And of so many users, and of the test users, two to four items
+are drawn, of which a half is ranked by the linear model with a centering of 0 and with one that is chosen. DIR gets
+few_users.json and few_users.md.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from unittest import mock
 
 import harness
 import numpy as np
+import scipy.sparse as sp
 from real_data import NAMES, load
 from sklearn.base import clone
 
@@ -28,6 +31,7 @@ N_USERS_OF_FOLDS = (600, 1000, 1900)
 COLUMNS = {
     "users": {"MultDAE": ("held out", "refitted"), "Linear": ("chosen",)},
     "users of a linear model": {"by a tenth": ("in folds",)},
+    "users of few items": {"Popularity": (), "uncentered": ("chosen",)},
 }
 
 
@@ -45,7 +49,8 @@ def main():
             split = skvae.strong_generalization_split(X, random_state=seed)
             users = np.random.default_rng(seed).permutation(split.train.shape[0])
             of_folds = [n_users for n_users in N_USERS_OF_FOLDS if n_users < 1.2 * len(users)]
-            for what, numbers, compared in zip(COLUMNS, (args.users, of_folds), (validated, in_folds), strict=True):
+            of_each = (args.users, validated), (of_folds, in_folds), (args.users, of_few_items)
+            for what, (numbers, compared) in zip(COLUMNS, of_each, strict=True):
                 for n_users in numbers:
                     key = f"{name}, {n_users} {what}, split {seed}"
                     if key not in record.runs:
@@ -78,6 +83,26 @@ def in_folds(X, test, seed):
         by_a_tenth = skvae.LinearRecommender().fit(X)
     models = {"by a tenth": by_a_tenth, "in folds": skvae.LinearRecommender().fit(X)}
     return {name: skvae.evaluate(model, test) for name, model in models.items()}
+
+
+def of_few_items(X, test, seed):
+    """Popularity, and the linear model without a centering and with the one that is chosen, for users of few items."""
+    X, test = few_of_each(X, seed), few_of_each(test, seed)
+    models = {
+        "Popularity": skvae.PopularityRecommender(),
+        "uncentered": skvae.LinearRecommender(centering=0),
+        "chosen": skvae.LinearRecommender(),
+    }
+    hiding = {"held_out_fraction": 0.5, "min_interactions": 2}
+    return {name: skvae.evaluate(model.fit(X), test, **hiding) for name, model in models.items()}
+
+
+def few_of_each(X, seed):
+    """Two to four items of each user, drawn at random."""
+    rng = np.random.default_rng(seed)
+    users = [rng.permutation(items)[: rng.integers(2, 5)] for items in np.split(X.indices, X.indptr[1:-1])]
+    rows = np.repeat(np.arange(len(users)), [len(items) for items in users])
+    return sp.csr_array((np.ones(len(rows), np.float32), (rows, np.concatenate(users))), shape=X.shape)
 
 
 def run_of(results, columns):

@@ -145,7 +145,7 @@ class InverseMonitor:
     def __call__(self, gram, squares, setting, dense=True):
         """B of a setting, as ``solve`` takes and returns it."""
         self.n_begun += 1
-        self._print(f"inverse {self.n_begun}/{self.n_inverses}", setting, "item_exponent")
+        self._print(f"inverse {self.n_begun}/{self.n_inverses}", setting, "item_exponent", "centering")
         with self.processes.agreed():
             task = self.context.subcontext(task_name="inverse")
             task.call_on_fit_task_begin(estimator=self.estimator)

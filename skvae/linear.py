@@ -3,87 +3,24 @@
 from functools import partial
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from .callbacks import CallbackSupportMixin, InverseMonitor, as_one_task, callback_context, with_callbacks
+from .callbacks import InverseMonitor, as_one_task, callback_context, with_callbacks
 from .core.devices import check_device
 from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
 from .core.processes import process_group
 from .fit_identity import identity_of
-from .items import ItemsMixin
+from .item_weights import BaseItemWeights
 from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
 from .matrix import count_users
 from .memory import check_linear
 from .parameters import check_parameters, flag, integer, number
-from .ranking import ScoresOfArrays
-from .recommender import BaseRecommender, all_or_nothing, as_it_is
+from .recommender import all_or_nothing
 from .user_checks import warn_of_users_again
 from .value_checks import check_evenness, check_scale_of_scores
 
-LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
 
-
-class _ItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
-    """Scores that are a user's row times `weights_` between items, and popularity where that is nothing.
-
-    Items beyond these weights, which were added since, score -inf.
-    """
-
-    def decision_function(self, X):
-        """Score of every item for every user: X times the weights; where all are 0, as for no item, ``item_counts_``.
-
-        Parameters
-        ----------
-        X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-            The users' interactions; users that fit never saw are rows like any other.
-
-        Returns
-        -------
-        float32 array of shape (n_users, n_items)
-            Higher is better; the items in X included.
-        """
-        check_is_fitted(self)
-        model = as_it_is(self)
-        X = model._check_interactions(X, reset=False)
-        n_weighted = len(model.weights_)
-        weighted = (X if n_weighted == X.shape[1] else X[:, :n_weighted]) @ model.weights_
-        _check_finite(weighted, X)
-        weighted[~weighted.any(axis=1)] = getattr(model, "item_counts_", 0)  # a model of a file from before it had any
-        if n_weighted == X.shape[1]:
-            return weighted
-        scores = np.full(X.shape, -np.inf, np.float32)
-        scores[:, :n_weighted] = weighted
-        return scores
-
-    def block_scorer(self):
-        """What `skvae.recommend` ranks by: the weights of now for all users, whatever partial_fit changes meanwhile."""
-        return ScoresOfArrays(as_it_is(self))
-
-    def _contributions(self, X, users, items):
-        rows, columns = X.indices[:, None], items[users]
-        is_weighted = np.maximum(rows, columns) < len(self.weights_)
-        weights = self.weights_[np.where(is_weighted, rows, 0), np.where(is_weighted, columns, 0)]
-        return np.where(is_weighted, X.data[:, None] * weights, 0)
-
-    def _item_similarity(self, items):
-        similarities = np.full((len(items), self.n_features_in_), -np.inf, np.float32)
-        is_weighted, n_weighted = items < len(self.weights_), len(self.weights_)
-        similarities[is_weighted, :n_weighted] = self.weights_[items[is_weighted]]
-        return similarities
-
-
-def _check_finite(scores, X):
-    """Raise where a sum of values times weights left float32: it says nothing of which item is better."""
-    largest = X.data.max(initial=0)
-    if largest > LARGEST_TO_SUM and not np.isfinite(scores).all():
-        raise ValueError(
-            f"X holds the value {largest:.3g}, and scores, which are sums of values times weights, pass the largest "
-            "float32, 3.4e38: divide X by a constant."
-        )
-
-
-class EASERecommender(_ItemWeights):
+class EASERecommender(BaseItemWeights):
     """Recommend by a linear regression of each item on all others (EASE^R of Steck, 2019).
 
     The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that no item explains
@@ -179,7 +116,7 @@ class EASERecommender(_ItemWeights):
         return self
 
 
-class LinearRecommender(_ItemWeights):
+class LinearRecommender(BaseItemWeights):
     r"""Recommend by a linear model between items in closed form: EASE^R, EDLAE, RLAE and DAN by parameters.
 
     With c_u and c_i the numbers of interactions of a user and of an item,
@@ -193,13 +130,15 @@ class LinearRecommender(_ItemWeights):
         W_{ij} &= (c_i / c_j)^\alpha B_{ij}
 
     and the scores of a user are x_u W. The parameters are lambda (``l2_regularization``), p (``dropout``), beta
-    (``user_exponent``) and alpha (``item_exponent``). With a number xi for ``diagonal`` the diagonal of B is only
-    bounded:
+    (``user_exponent``) and alpha (``item_exponent``). Each column of B is a regression of its own, which minimises
 
     .. math::
 
-        B = I - P \operatorname{diag}(\Lambda + \mu), \quad
-        \mu_j = (1 - \xi) / P_{jj} - \Lambda_j \text{ where } 1 - \Lambda_j P_{jj} > \xi, \text{ else } 0
+        \sum_u c_u^{-\beta} (x_{uj} - \sum_i x_{ui} B_{ij})^2 + \sum_i \Lambda_i B_{ij}^2
+        - \theta \, (\sum_i \Lambda_i B_{ij})^2 / \sum_i \Lambda_i, \quad B_{jj} \le \xi
+
+    where theta (``centering``) and xi (``diagonal``) are 0 in the closed form above. With theta = 1 the penalty is that
+    of the weights around their mean; with any, and xi, they are the same inverse and little more.
 
     Values of X enter G and Lambda, while c_u and c_i count non-zero entries whatever their values: values twice as
     large with four times the lambda are the same model. An item that nobody has gives no score to others and gets none.
@@ -217,6 +156,10 @@ class LinearRecommender(_ItemWeights):
     item_exponent : float or "auto", default="auto"
         alpha in [0, 1]: items that many users have are recommended less. 0 leaves them as they are. Published: .2
         to .3.
+    centering : float or "auto", default="auto"
+        theta in [0, .99]: how far the weights to an item shrink to their mean instead of to 0. That mean is what any
+        item says of this one, so it helps where users have few items or little in common. 0 is what was published, and
+        what "auto" is where another number is given.
     diagonal : "zero" or float, default="zero"
         xi in [0, 1], the largest value that the diagonal of B may have; "zero" and 0 are the same.
     keep_gram : bool, default=False
@@ -235,13 +178,15 @@ class LinearRecommender(_ItemWeights):
     weights_ : float32 array of shape (n_items, n_items)
         W, from the item in the row to the item in the column; without items that were added since.
     l2_regularization_ : float
-        lambda of the weights: as given, or chosen; as the next four.
+        lambda of the weights: as given, or chosen; as the next five.
     dropout_ : float
         p.
     user_exponent_ : float
         beta.
     item_exponent_ : float
         alpha.
+    centering_ : float
+        theta.
     diagonal_ : float
         xi.
     best_validation_score_ : float or None
@@ -268,17 +213,18 @@ class LinearRecommender(_ItemWeights):
        and where that is best 5000,
     2. with the best of these (p, beta) of (.33, 0) and (.6, .3): two inverses.
 
-    Each is tried with alpha of 0, .1, .2 and .3, which takes no further inverse. So a fit with the defaults takes eight
-    inverses, or up to ten, the last for all users. Numbers that are given stay as they are, and a trial that they make
-    equal to one before is left out; so is one whose lambda is too small for an inverse.
+    Each is tried with alpha of 0, .1, .2 and .3 and with theta of 0 and .95, which takes no further inverse. So a fit
+    with the defaults takes eight inverses, or up to ten, the last for all users. Numbers that are given stay as they
+    are, and a trial that they make equal to one before is left out; so is one whose lambda is too small for an inverse.
 
     Where a tenth of these users are fewer than 200, and X has at most 5000 users, all of them are validated, in five
     folds: 36 inverses of few users, or up to 46, instead of a choice by a few dozen users
     (``benchmarks/few_users.py``). Where that takes more users than there are with five interactions (100 for folds, 500
     for a tenth), those with two to four validate as well, of which one is hidden; and where these are too few too,
-    nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta and .1 for alpha. p = .33 is EDLAE's,
-    (.6, .3) are DAN's on Gowalla. The steps of lambda and the fixed numbers were set on five data sets of 265 to 7246
-    items and 527 to 5024 users.
+    nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta, .1 for alpha, and for theta .95 where
+    users have fewer than five items in the mean, else 0. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps
+    of lambda and the fixed numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users, theta on users
+    of two to four items (``benchmarks/few_users.py`` has others).
 
     References
     ----------
@@ -315,6 +261,7 @@ class LinearRecommender(_ItemWeights):
         dropout="auto",
         user_exponent="auto",
         item_exponent="auto",
+        centering="auto",
         diagonal="zero",
         keep_gram=False,
         device="auto",
@@ -325,6 +272,7 @@ class LinearRecommender(_ItemWeights):
         self.dropout = dropout
         self.user_exponent = user_exponent
         self.item_exponent = item_exponent
+        self.centering = centering
         self.diagonal = diagonal
         self.keep_gram = keep_gram
         self.device = device
@@ -434,7 +382,7 @@ class LinearRecommender(_ItemWeights):
         return self
 
     def _setting(self):
-        before = {"diagonal_": _bound("diagonal", self.diagonal), **vars(self)}  # which older files lack
+        before = {"diagonal_": _bound("diagonal", self.diagonal), "centering_": 0.0, **vars(self)}  # of older files
         return Setting(*(before[f"{name}_"] for name in Setting._fields))
 
     def _refit_parameters(self):
@@ -450,7 +398,7 @@ def _check_same(model, X, processes, counts=None):
 def _weights(gram, squares, setting, device, dense=True):
     """B of a setting, as `item_regression` returns it."""
     penalties = setting.l2_regularization + setting.dropout / (1 - setting.dropout) * squares
-    return item_regression(gram, penalties, device, setting.diagonal, dense)
+    return item_regression(gram, penalties, device, setting.diagonal, setting.centering, dense)
 
 
 def _item_weighted(weights, counts, setting):
@@ -489,6 +437,7 @@ LINEAR_CHECKS = {
     "dropout": number(minimum=0, maximum=1, boundaries="left", auto=True),
     "user_exponent": number(minimum=0, maximum=1, auto=True),
     "item_exponent": number(minimum=0, maximum=1, auto=True),
+    "centering": number(minimum=0, maximum=0.99, auto=True),
     "diagonal": _bound,
     "keep_gram": flag,
     "verbose": integer(0),

@@ -1,19 +1,21 @@
 """How "auto" is resolved in a linear model: a search over the numbers of its closed form, by validation users."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from .core.gram import Gram, users_weighted
-from .hiding import hide_of_held_out
+from .hiding import MIN_INTERACTIONS, hide_of_held_out
 from .matrix import count_users
 from .model_selection import n_validation_folds, n_validation_folds_of, validation_folds
 from .scoring import mean_validation_score
 
 VALIDATION_FRACTION = 0.1
-ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)  # tried without a further inverse
+# tried without a further inverse
+ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)
+CENTERINGS = (0.0, 0.95)
 
 
 class Setting(NamedTuple):
@@ -21,19 +23,20 @@ class Setting(NamedTuple):
 
     Parameters
     ----------
-    l2_regularization, dropout, user_exponent, item_exponent, diagonal : float
-        lambda, p, beta, alpha and xi, which is never "auto".
+    l2_regularization, dropout, user_exponent, item_exponent, centering, diagonal : float
+        lambda, p, beta, alpha, theta, and xi, which is never "auto".
     """
 
     l2_regularization: float
     dropout: float
     user_exponent: float
     item_exponent: float
+    centering: float
     diagonal: float
 
 
-# What "auto" is without validation users and begins with; lambda is in units of `_absolute`
-UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, diagonal=0.0)
+# What "auto" begins with, and is without validation users but for `_unvalidated`; lambda is in units of `_absolute`
+UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, centering=0.0, diagonal=0.0)
 L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
 LARGER_ONES = (1500.0, 5000.0)  # tried while the largest so far is best: users may have little in common
 OTHERS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
@@ -67,7 +70,7 @@ def chosen(X, given, solve, processes):
     ]
     users = X[folds[0][0]] if len(folds) == 1 else None
     if not folds:
-        return _absolute(_filled(given, UNVALIDATED), given, X), None
+        return _absolute(_filled(given, _unvalidated(X)), given, X), None
     scores: dict[Setting, float] = {}
 
     def best_of(settings):
@@ -102,9 +105,10 @@ def given_by(parameters):
     """
     l2_regularization = parameters.l2_regularization
     if not hasattr(parameters, "dropout"):
-        return Setting(l2_regularization, 0.0, 0.0, 0.0, 0.0)
-    exponents = parameters.user_exponent, parameters.item_exponent
-    return Setting(l2_regularization, parameters.dropout, *exponents, parameters.diagonal)
+        return Setting(l2_regularization, 0.0, 0.0, 0.0, 0.0, 0.0)
+    published = l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent
+    is_named = parameters.centering == "auto" and set(published) != {"auto"}
+    return Setting(*published, 0.0 if is_named else parameters.centering, parameters.diagonal)
 
 
 def most_inverses(given, X):
@@ -144,7 +148,7 @@ def _n_inverses(given, n_folds):
     if "auto" not in given:
         return 1
     of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
-    tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0)) for pair in (of_first, *OTHERS)}
+    tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0, 0.0)) for pair in (of_first, *OTHERS)}
     n_l2 = len(L2_REGULARIZATIONS) if given.l2_regularization == "auto" else 1
     return n_folds * (n_l2 + len(tried) - 1) + 1
 
@@ -191,19 +195,34 @@ class _ScoresOfItemWeighted:
 
 
 def _validation_scores(X, pair, setting, given, solve, processes):
-    """Setting with each item exponent -> NDCG@100 of the model fitted on X; one inverse.
+    """Setting with each item exponent and centering -> NDCG@100 of the model fitted on X; one inverse.
 
     -inf where there is no inverse: another lambda may have one.
     """
     exponents = ITEM_EXPONENTS if given.item_exponent == "auto" else (given.item_exponent,)
-    settings = [setting._replace(item_exponent=exponent) for exponent in exponents]
-    absolute = _absolute(setting, given, X)
-    weights = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute, dense=False)
-    if weights is None:
+    centerings = CENTERINGS if given.centering == "auto" else (given.centering,)
+    settings = [
+        setting._replace(item_exponent=exponent, centering=centering)
+        for centering, exponent in product(centerings, exponents)
+    ]
+    absolute = _absolute(setting._replace(centering=0.0), given, X)
+    regression = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute, dense=False)
+    if regression is None:
         return dict.fromkeys(settings, -np.inf)
-    models = {setting: _ScoresOfItemWeighted(weights, count_users(X), setting.item_exponent) for setting in settings}
-    fold_in, held_out = pair
-    return {key: mean_validation_score(model, fold_in, held_out, processes) for key, model in models.items()}
+    weights = {centering: regression.centered(centering) for centering in centerings}
+    counts, (fold_in, held_out) = count_users(X), pair
+    return {
+        key: mean_validation_score(
+            _ScoresOfItemWeighted(weights[key.centering], counts, key.item_exponent), fold_in, held_out, processes
+        )
+        for key in settings
+    }
+
+
+def _unvalidated(X):
+    """What "auto" is without validation users: centered where those who have items have few in the mean."""
+    is_centered = X.nnz < MIN_INTERACTIONS * np.count_nonzero(np.diff(X.indptr))
+    return UNVALIDATED._replace(centering=CENTERINGS[-1] if is_centered else 0.0)
 
 
 def _filled(given, setting):

@@ -40,7 +40,7 @@ FUNCTIONS = {function.__name__: function for function in (*INITIALIZATIONS.value
 FUNCTIONS |= {name: getattr(np, name) for name in ("log1p", "expm1", "log2", "exp2", "sqrt", "square", "sign")}
 # Attributes that a fitted model may have or not
 OPTIONAL = {"_column_labels", "_sklearn_output_config", "_user_hashes"}
-OPTIONAL |= {"best_iter_", "diagonal_", "feature_names_in_", "gram_", "idf_", "refitted_", "target_"}
+OPTIONAL |= {"best_iter_", "centering_", "diagonal_", "feature_names_in_", "gram_", "idf_", "refitted_", "target_"}
 # What a later fit alone would use: optimizer, callbacks, requests to a routing Pipeline or search
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
 NOT_KEPT |= {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}  # of a model that a callback was given
@@ -274,6 +274,7 @@ def _of_linear(model):
         "dropout_": number(minimum=0, maximum=1, boundaries="left"),
         "user_exponent_": number(minimum=0, maximum=1),
         "item_exponent_": number(minimum=0, maximum=1),
+        "centering_": number(minimum=0, maximum=0.99),
         "diagonal_": number(minimum=0, maximum=1),
         "best_validation_score_": optional(number()),
     }

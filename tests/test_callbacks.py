@@ -191,7 +191,7 @@ def test_a_linear_model_tells_of_each_inverse_and_prints_a_line_for_it(X, capsys
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[LinearRecommender] inverse 1/8  l2_regularization ")
     assert lines[7].startswith(f"[LinearRecommender] chosen, ndcg@100 {model.best_validation_score_:.4f}  l2_reg")
-    assert lines[7].endswith(f"  item_exponent {model.item_exponent_:.3g}")
+    assert lines[7].endswith(f"  item_exponent {model.item_exponent_:.3g}  centering {model.centering_:.3g}")
     assert lines[8].startswith("[LinearRecommender] inverse 8/8  ")
     model.fit(X[:20])
     assert len(tasks.told) == len(lines) * 2 + 4

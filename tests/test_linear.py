@@ -191,25 +191,28 @@ def test_similar_items_are_those_with_the_highest_weights_from_the_item(X):
 # -- the family around EASE
 
 
-def _dense_linear(X, l2_regularization, dropout=0, user_exponent=0, item_exponent=0, diagonal="zero"):
-    """B = I - P diag(Lambda + mu) and its item weights, in dense float64 and loops over items."""
+def _dense_linear(X, l2_regularization, dropout=0, user_exponent=0, item_exponent=0, centering=0, diagonal="zero"):
+    """Each column of B as a regression of its own with a bounded entry, and the item weights, in dense float64."""
     X = X.toarray().astype(np.float64)
     X = X[(X != 0).any(axis=1)]  # a user without items adds nothing, and 0 to a negative power is nothing
     of_users, of_items = (X != 0).sum(axis=1), (X != 0).sum(axis=0)
+    used, xi = np.flatnonzero(of_items), 0 if diagonal == "zero" else diagonal
     G = X.T @ np.diag(of_users ** -float(user_exponent)) @ X
     Lambda = l2_regularization + dropout / (1 - dropout) * (X**2).sum(axis=0)
-    P = np.linalg.inv(G + np.diag(Lambda))
-    xi = 0 if diagonal == "zero" else diagonal
-    mu = [(1 - xi) / p - penalty if 1 - penalty * p > xi else 0 for p, penalty in zip(np.diag(P), Lambda, strict=True)]
-    B = np.eye(len(P)) - P @ np.diag(Lambda + mu)
-    used = np.flatnonzero(of_items)
+    of_mean = np.where(of_items > 0, Lambda, 0)
+    D = np.diag(Lambda) - centering * np.outer(of_mean, of_mean) / of_mean.sum()
+    B = np.linalg.solve(G + D, G)
+    for j in np.flatnonzero(np.diag(B) > xi):
+        others = np.arange(len(B)) != j
+        right = G[others, j] - (G + D)[others, j] * xi
+        B[others, j], B[j, j] = np.linalg.solve((G + D)[np.ix_(others, others)], right), xi
     W = np.zeros_like(B)
     for i in used:
         W[i, used] = (of_items[i] / of_items[used]) ** float(item_exponent) * B[i, used]
     return W
 
 
-FIXED = {"l2_regularization": 5.0, "dropout": 0.0, "user_exponent": 0.0, "item_exponent": 0.0}
+FIXED = {"l2_regularization": 5.0, "dropout": 0.0, "user_exponent": 0.0, "item_exponent": 0.0, "centering": 0.0}
 FAMILY = {
     "EASE": {},
     "EDLAE": {"dropout": 0.33},
@@ -220,6 +223,10 @@ FAMILY = {
     "EASE-DAN": {"user_exponent": 0.5, "item_exponent": 0.2},
     "EDLAE-DAN": {"dropout": 0.6, "user_exponent": 0.3, "item_exponent": 0.2},
     "RLAE-DAN": {"dropout": 0.4, "user_exponent": 0.2, "item_exponent": 0.2, "diagonal": 0.3},
+    "centered": {"centering": 0.95},
+    "centered EDLAE-DAN": {"dropout": 0.6, "user_exponent": 0.3, "item_exponent": 0.2, "centering": 0.5},
+    "centered RLAE": {"centering": 0.9, "diagonal": 0.2},
+    "centered ridge": {"centering": 0.9, "diagonal": 1.0},
     "ridge, whose diagonal is free": {"diagonal": 1.0, "user_exponent": 1, "item_exponent": 1},
 }
 
@@ -265,6 +272,7 @@ def test_twice_the_values_with_four_times_the_regularization_are_the_same_model(
     dropout=st.floats(0, 0.9),
     user_exponent=st.floats(0, 1),
     item_exponent=st.floats(0, 1),
+    centering=st.floats(0, 0.99),
     diagonal=st.one_of(st.just("zero"), st.floats(0, 1)),
 )
 def test_any_combination_is_its_closed_form_on_any_small_matrix(data, n_items, **parameters):
@@ -423,8 +431,9 @@ def test_auto_is_chosen_in_seven_inverses_and_the_same_each_time(many, monkeypat
     assert all(type(value) is float for value in [*_setting(model).values(), model.best_validation_score_])
 
 
-def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_users(many):
-    model = LinearRecommender(l2_regularization=30, dropout=0.2).fit(many)
+@pytest.mark.parametrize("centering", [0, 0.95])
+def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_users(many, centering):
+    model = LinearRecommender(l2_regularization=30, dropout=0.2, centering=centering).fit(many)
     [(trained, validated)] = validation_folds(many, 0.1)
     scores = {}
     for user_exponent in (0.0, 0.3):
@@ -434,6 +443,18 @@ def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_us
             scores[user_exponent, item_exponent] = np.nanmean(ndcg)
     assert model.best_validation_score_ == pytest.approx(max(scores.values()), abs=1e-4)
     assert scores[model.user_exponent_, model.item_exponent_] == pytest.approx(max(scores.values()), abs=1e-4)
+
+
+def test_weights_of_users_of_few_items_are_centered_and_better_for_it():
+    X = sp.csr_array(make_interactions(n_users=3000, n_items=150, density=0.03, random_state=0))
+    X = X[np.diff(X.indptr) <= 4]
+    model, uncentered = LinearRecommender().fit(X[:1000]), LinearRecommender(centering=0).fit(X[:1000])
+    assert model.centering_ == 0.95
+    assert model.best_validation_score_ > uncentered.best_validation_score_
+    assert skvae.evaluate(model, X[1000:]) > skvae.evaluate(uncentered, X[1000:])
+    # that of a member of the family who is named is not chosen
+    assert LinearRecommender(l2_regularization=5).fit(X[:1000]).centering_ == 0
+    assert LinearRecommender(l2_regularization=5, centering=0.5).fit(X[:1000]).centering_ == 0.5
 
 
 def test_what_is_given_is_kept_and_with_all_given_nobody_is_held_out(many):
@@ -454,6 +475,7 @@ def test_of_few_users_nobody_is_held_out_and_the_setting_is_the_documented_one(w
         "dropout": 0.33,
         "user_exponent": 0.3,
         "item_exponent": 0.1,
+        "centering": 0,
     }
 
 
@@ -508,7 +530,7 @@ def test_larger_lambda_are_tried_while_the_largest_is_best(many, best, tried, mo
         return {setting: -abs(setting.l2_regularization - best)}
 
     monkeypatch.setattr(linear_search, "_validation_scores", scores)
-    given = linear_search.Setting("auto", "auto", 0.0, "auto", 0.0)
+    given = linear_search.Setting("auto", "auto", 0.0, "auto", 0.0, 0.0)
     setting, _ = linear_search.chosen(many, given, None, ALONE)
     of_first = [setting.l2_regularization for setting in settings if setting.dropout == 0.33]
     assert [min(of_first), max(of_first)] == tried

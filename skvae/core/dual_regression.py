@@ -7,6 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from .gram import blocks_of
+from .regression import Regression
 
 ITEMS_PER_BLOCK = 128  # of a thread
 LARGEST_BESIDE_WEIGHTS = 2**31  # bytes of the matrix of users where all weights are asked for
@@ -14,19 +15,15 @@ LARGEST_BESIDE_WEIGHTS = 2**31  # bytes of the matrix of users where all weights
 SPARSE = 20
 
 
-class DualRegression:
-    r"""Weights B between items, by which users can be multiplied before they are computed: ``X @ B``.
+class DualRegression(Regression):
+    r"""A regression by the inverse of a matrix of users.
 
     With the weighted users X, penalties Lambda and A = X Lambda^{-1/2}, Woodbury's identity has the inverse of a matrix
     of items by one of users:
 
     .. math::
 
-        Q = (A'A + I)^{-1} = I - A' K A, \quad K = (A A' + I)^{-1}, \quad
-        B = I - \Lambda^{-1/2} Q \Lambda^{1/2} \operatorname{diag}(s)
-
-    with s_j = (1 - xi) / Q_jj where 1 - Q_jj > xi, else 1. These are the weights of
-    `skvae.core.item_regression.item_regression`, where P = Lambda^{-1/2} Q Lambda^{-1/2}.
+        Q = (A'A + I)^{-1} = I - A' K A, \quad K = (A A' + I)^{-1}, \quad P = \Lambda^{-1/2} Q \Lambda^{-1/2}.
 
     Parameters
     ----------
@@ -41,19 +38,19 @@ class DualRegression:
     """
 
     def __init__(self, scaled, penalties, kernel, bound):
-        self.scaled, self.kernel, self.bound, self.dtype = scaled, kernel, bound, kernel.dtype
-        self._roots = np.sqrt(penalties / np.median(penalties))  # B has ratios of them
-        self._diagonal = np.ones(len(penalties))
+        self.scaled, self.kernel, self.dtype = scaled, kernel, kernel.dtype
+        penalties = penalties / np.median(penalties)
+        shares = np.ones(len(penalties))
         for users in blocks_of(len(kernel)):
-            self._diagonal -= scaled[users].multiply((scaled.T @ kernel[:, users]).T).sum(axis=0)
-        self._factors = self._roots * np.where(1 - self._diagonal > bound, (1 - bound) / self._diagonal, 1.0)
+            shares -= scaled[users].multiply((scaled.T @ kernel[:, users]).T).sum(axis=0)
+        super().__init__(penalties, shares, np.sqrt(penalties), bound)
 
     def __len__(self):
-        return len(self._diagonal)
+        return len(self.shares)
 
     def diagonal(self):
         """Diagonal of Q, float64 array of shape (n_items,)."""
-        return self._diagonal
+        return self.shares
 
     def __matmul__(self, vectors):
         """Q times vectors.
@@ -68,43 +65,32 @@ class DualRegression:
         """
         return vectors - self.scaled.T @ (self.kernel @ (self.scaled @ vectors))
 
-    def __rmatmul__(self, X):
-        """Users times B: their scores.
-
-        Parameters
-        ----------
-        X : csr_array of shape (n_users, n_items)
-
-        Returns
-        -------
-        float32 array of shape (n_users, n_items)
-        """
-        divided = (X / self._roots).astype(self.dtype)
-        images = divided.toarray() - ((divided @ self.scaled.T).toarray() @ self.kernel) @ self.scaled
-        return (X - images * self._factors).astype(np.float32)
-
     def weights(self):
-        """B itself.
-
-        Returns
-        -------
-        float32 array of shape (n_items, n_items)
-        """
         n_items, users_of_items = len(self), self.scaled.T.tocsr()
         weights = np.empty((n_items, n_items), np.float32)
+        factors = self.scales / self.divisors
 
         def fill(items):
             # columns, for SciPy's product of sparse and dense has a row for each item: rows would be written transposed
             users = np.ascontiguousarray((users_of_items[items] @ self.kernel).T)
             images = self.scaled.T @ users
-            images /= self._roots[:, None]
-            images *= self._factors[items]
+            images /= self.scales[:, None]
+            images *= factors[items]
+            if np.any(self.gains):
+                images += np.multiply.outer(self.image, self.gains[items])
             weights[:, items] = images
 
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             list(threads.map(fill, blocks_of(n_items, ITEMS_PER_BLOCK)))
-        np.fill_diagonal(weights, np.clip(1 - self._diagonal, 0, self.bound))
+        np.fill_diagonal(weights, self.own_weights())
         return weights
+
+    def _smoothed(self, vector):
+        return (self @ (self.scales * vector)) / self.scales
+
+    def _products(self, X):
+        divided = (X / self.scales).astype(self.dtype)
+        return divided.toarray() - ((divided @ self.scaled.T).toarray() @ self.kernel) @ self.scaled
 
 
 def scaled_users(users, penalties):

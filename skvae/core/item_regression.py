@@ -5,23 +5,52 @@ import torch
 
 from .devices import free_bytes, memory_of, resolve
 from .dual_regression import DualRegression, dual_operations, scaled_users
-from .gram import Gram
+from .gram import Gram, blocks_of
 from .inversion import ROWS_OF_LAPACK, invert
+from .regression import Regression
 
 # An inverse is taken for one where no item's row is off by more than this share of its diagonal
 N_PROBES, MAX_ERROR = 8, 1e-2
-ROUNDING = 1e-6  # what may be left of the diagonal of B where it is 0, as of an item that nobody has
 
 
-def item_regression(gram, penalties, device, bound=0.0, dense=True):
-    r"""Weights B between items, of P = (G + diag(penalties))^-1.
+class PrimalRegression(Regression):
+    """A regression by P itself.
 
-    With bound = 0 they are B_ij = -P_ij / P_jj with a zero diagonal; else
+    Parameters
+    ----------
+    inverse : array of shape (n_items, n_items)
+        P, which `weights` overwrites.
+    penalties : float64 array of shape (n_items,)
+        The diagonal of Lambda.
+    bound : float
+        xi, the largest value of the diagonal of B.
+    """
 
-    .. math:: B = I - P \operatorname{diag}(\Lambda + \mu), \quad
-        \mu_j = (1 - \xi) / P_{jj} - \Lambda_j \text{ where } 1 - \Lambda_j P_{jj} > \xi, \text{ else } 0
+    def __init__(self, inverse, penalties, bound):
+        self.inverse = inverse
+        super().__init__(penalties, penalties * inverse.diagonal(), penalties, bound)
 
-    with Lambda for the penalties and xi for the bound. Where few users make it quicker they come by the dual form.
+    def weights(self):
+        self.inverse /= -(self.divisors / self.scales).astype(self.inverse.dtype)
+        if np.any(self.gains):
+            for block in blocks_of(len(self.inverse)):
+                self.inverse[block] += np.multiply.outer(self.image[block], self.gains)
+        np.fill_diagonal(self.inverse, self.own_weights())
+        return self.inverse.astype(np.float32, copy=False)
+
+    def _smoothed(self, vector):
+        penalized = self.penalties * vector
+        return np.concatenate([self.inverse[block] @ penalized for block in blocks_of(len(self.inverse))])
+
+    def _products(self, X):
+        return X @ self.inverse
+
+
+def item_regression(gram, penalties, device, bound=0.0, centering=0.0, dense=True):
+    r"""Weights B between items, of P = (G + diag(penalties))^-1, or users times them.
+
+    With bound = 0 and no centering they are B_ij = -P_ij / P_jj with a zero diagonal; `Regression` has the rest. Where
+    few users make it quicker they come by the dual form.
 
     Parameters
     ----------
@@ -32,30 +61,28 @@ def item_regression(gram, penalties, device, bound=0.0, dense=True):
         Where to invert.
     bound : float, default=0
         The largest value of the diagonal.
+    centering : float, default=0
+        Of the penalty, as in `Regression`.
     dense : bool, default=True
         False where only users are multiplied by B, ``X @ B``.
 
     Returns
     -------
-    float32 array of shape (n_items, n_items), DualRegression or None
-        The second only if not dense, where it is quicker; users are multiplied by it just so. None where no inverse is
-        exact enough.
+    float32 array of shape (n_items, n_items), Regression or None
+        The second if not dense. None where no inverse is exact enough.
     """
-    dual = _dual(gram, penalties, device, bound, dense)
-    if dual is not None:
-        return _same_in_all(dual.weights(), gram.processes) if dense else dual
-    inverse = _inverse(gram, penalties, device)
-    if inverse is None:
-        return None
-    diagonal = inverse.diagonal().copy()
-    if bound == 0:
-        inverse /= -diagonal
-        np.fill_diagonal(inverse, 0)
-    else:
-        ridge = 1 - penalties * diagonal  # the diagonal of B where mu = 0
-        inverse *= -np.where(ridge > bound, (1 - bound) / diagonal, penalties).astype(inverse.dtype)
-        np.fill_diagonal(inverse, np.where(ridge > ROUNDING, np.minimum(ridge, bound), 0))
-    return inverse.astype(np.float32, copy=False)
+    regression = _dual(gram, penalties, device, bound, dense)
+    is_dual_form = regression is not None
+    if not is_dual_form:
+        inverse = _inverse(gram, penalties, device)
+        if inverse is None:
+            return None
+        regression = PrimalRegression(inverse, penalties, bound)
+    regression = regression.centered(centering)
+    if not dense:
+        return regression
+    weights = regression.weights()
+    return _same_in_all(weights, gram.processes) if is_dual_form else weights
 
 
 def operations(n_users, n_items, n_interactions, dense=True):

@@ -19,14 +19,14 @@ def always_dual(monkeypatch):
     monkeypatch.setattr(item_regression, "is_dual", lambda *_: True)
 
 
-def weights_by_definition(X, exponent, penalties, bound):
+def weights_by_definition(X, exponent, penalties, bound, centering=0):
     """B of the docstrings, with NumPy in double precision."""
     users = users_weighted(X, exponent).toarray().astype(float)
-    inverse = np.linalg.inv(users.T @ users + np.diag(penalties))
-    own = np.diag(inverse)
-    is_bounded = 1 - penalties * own > bound
-    weights = np.eye(X.shape[1]) - inverse * np.where(is_bounded, (1 - bound) / own, penalties)
-    return weights
+    of_mean = np.where(users.any(axis=0), penalties, 0)
+    D = np.diag(penalties) - centering * np.outer(of_mean, of_mean) / max(of_mean.sum(), 1)
+    inverse = np.linalg.inv(users.T @ users + D)
+    free = np.eye(X.shape[1]) - inverse @ D
+    return free - inverse * np.maximum(0, np.diag(free) - bound) / np.diag(inverse)
 
 
 def a_matrix(seed, n_users, n_items):
@@ -37,15 +37,24 @@ def a_matrix(seed, n_users, n_items):
     return sp.csr_array(X.astype(np.float32))
 
 
-@given(st.integers(0, 1000), st.integers(1, 9), st.integers(1, 9), st.sampled_from([0, 0.3]), st.sampled_from([0, 0.3]))
-def test_weights_and_scores_are_those_of_the_definition(seed, n_users, n_items, exponent, bound):
+@given(
+    st.integers(0, 1000),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    exponent=st.sampled_from([0, 0.3]),
+    bound=st.sampled_from([0, 0.3]),
+    centering=st.sampled_from([0, 0.95]),
+    is_dual=st.booleans(),
+)
+def test_weights_and_scores_are_those_of_the_definition(seed, n_users, n_items, exponent, bound, centering, is_dual):
     X = a_matrix(seed, n_users, n_items)
     penalties = np.random.default_rng(seed).uniform(0.5, 50, n_items)
-    expected = weights_by_definition(X, exponent, penalties, bound)
+    expected = weights_by_definition(X, exponent, penalties, bound, centering)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(item_regression, "is_dual", lambda *_: True)
+        patch.setattr(item_regression, "is_dual", lambda *_: is_dual)
         weights, unfinished = (
-            item_regression.item_regression(Gram(X, exponent), penalties, CPU, bound, dense) for dense in (True, False)
+            item_regression.item_regression(Gram(X, exponent), penalties, CPU, bound, centering, dense)
+            for dense in (True, False)
         )
     assert weights.dtype == np.float32
     np.testing.assert_allclose(weights, expected, atol=1e-5)
