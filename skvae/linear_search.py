@@ -1,6 +1,6 @@
 """How "auto" is resolved in a linear model: a search over the numbers of its closed form, by validation users."""
 
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,9 @@ from .model_selection import n_validation_folds, n_validation_folds_of, validati
 from .scoring import mean_validation_score
 
 VALIDATION_FRACTION = 0.1
-# tried without a further inverse
-ITEM_EXPONENTS = (0.0, 0.1, 0.2, 0.3)
-CENTERINGS = (0.0, 0.95)
+CENTERED = 0.95
+# Item exponents and centerings that are tried by one inverse
+OF_ONE = ((0.0, 0.0), (0.1, 0.0), (0.2, 0.0), (0.3, 0.0), (0.0, CENTERED), (0.2, CENTERED))
 
 
 class Setting(NamedTuple):
@@ -199,30 +199,24 @@ def _validation_scores(X, pair, setting, given, solve, processes):
 
     -inf where there is no inverse: another lambda may have one.
     """
-    exponents = ITEM_EXPONENTS if given.item_exponent == "auto" else (given.item_exponent,)
-    centerings = CENTERINGS if given.centering == "auto" else (given.centering,)
-    settings = [
-        setting._replace(item_exponent=exponent, centering=centering)
-        for centering, exponent in product(centerings, exponents)
-    ]
+    settings = dict.fromkeys(
+        _filled(given, setting._replace(item_exponent=exponent, centering=centering)) for exponent, centering in OF_ONE
+    )
     absolute = _absolute(setting._replace(centering=0.0), given, X)
     regression = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute, dense=False)
     if regression is None:
         return dict.fromkeys(settings, -np.inf)
-    weights = {centering: regression.centered(centering) for centering in centerings}
     counts, (fold_in, held_out) = count_users(X), pair
-    return {
-        key: mean_validation_score(
-            _ScoresOfItemWeighted(weights[key.centering], counts, key.item_exponent), fold_in, held_out, processes
-        )
-        for key in settings
+    models = {
+        key: _ScoresOfItemWeighted(regression.centered(key.centering), counts, key.item_exponent) for key in settings
     }
+    return {key: mean_validation_score(model, fold_in, held_out, processes) for key, model in models.items()}
 
 
 def _unvalidated(X):
     """What "auto" is without validation users: centered where those who have items have few in the mean."""
     is_centered = X.nnz < MIN_INTERACTIONS * np.count_nonzero(np.diff(X.indptr))
-    return UNVALIDATED._replace(centering=CENTERINGS[-1] if is_centered else 0.0)
+    return UNVALIDATED._replace(centering=CENTERED if is_centered else 0.0)
 
 
 def _filled(given, setting):

@@ -438,7 +438,7 @@ def test_a_fault_changes_its_module_alone_and_the_same_seed_draws_the_same():
         assert all((ROOT / path).exists() for path in mutants.tests_of(name))
 
 
-def test_what_folds_are_worth_to_a_linear_model_is_nothing_where_users_are_too_few(X, tmp_path, monkeypatch, capsys):
+def test_what_is_chosen_is_worth_nothing_to_a_linear_model_where_users_are_too_few(X, tmp_path, monkeypatch, capsys):
     script = load_script("benchmarks/few_users.py")
     small = partial(skvae.MultDAERecommender, 2, max_iter=2)
     monkeypatch.setattr(script, "load", lambda name: X)
@@ -446,8 +446,13 @@ def test_what_folds_are_worth_to_a_linear_model_is_nothing_where_users_are_too_f
     options = ["--splits", "1", "--users", "90", "200", "--results", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["few_users.py", "small", *options])
     script.main()
-    few, more = (line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| small"))
+    lines = (line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| small"))
+    few, more, *of_few_items = lines
     assert few[6] == "0.0000 +- 0.0000 |"
     assert more[6] != "0.0000 +- 0.0000 |"
+    assert [row[4] == "0.0000 +- 0.0000 |" for row in of_few_items] == [False, False]
+    cut = script.few_of_each(X, seed=0)
+    assert set(np.diff(cut.indptr)) == {2, 3, 4}
+    assert (cut.multiply(X) != 0).nnz == cut.nnz
     monkeypatch.setattr(script, "validated", None)
     script.main()  # all of it is on record

@@ -38,9 +38,9 @@ def a_matrix(seed, n_users, n_items):
 
 
 @given(
-    st.integers(0, 1000),
-    st.integers(1, 9),
-    st.integers(1, 9),
+    seed=st.integers(0, 1000),
+    n_users=st.integers(1, 9),
+    n_items=st.integers(1, 9),
     exponent=st.sampled_from([0, 0.3]),
     bound=st.sampled_from([0, 0.3]),
     centering=st.sampled_from([0, 0.95]),
