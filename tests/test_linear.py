@@ -447,8 +447,8 @@ def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_us
 
 def test_weights_of_users_of_few_items_are_centered_and_better_for_it():
     items = make_interactions(n_users=1400, n_items=300, random_state=0)
-    is_drawn = np.random.default_rng(0).random(items.nnz) < 0.1
-    X = sp.csr_array((items.data * is_drawn, items.indices, items.indptr), shape=items.shape)
+    X = items.copy()
+    X.data *= np.random.default_rng(0).random(X.nnz) < 0.1
     X.eliminate_zeros()
     model, uncentered = LinearRecommender().fit(X[:600]), LinearRecommender(centering=0).fit(X[:600])
     assert model.centering_ == 0.95
