@@ -207,9 +207,8 @@ def _validation_scores(X, pair, setting, given, solve, processes):
     if regression is None:
         return dict.fromkeys(settings, -np.inf)
     counts, (fold_in, held_out) = count_users(X), pair
-    models = {
-        key: _ScoresOfItemWeighted(regression.centered(key.centering), counts, key.item_exponent) for key in settings
-    }
+    centered = {centering: regression.centered(centering) for centering in {key.centering for key in settings}}
+    models = {key: _ScoresOfItemWeighted(centered[key.centering], counts, key.item_exponent) for key in settings}
     return {key: mean_validation_score(model, fold_in, held_out, processes) for key, model in models.items()}
 
 
