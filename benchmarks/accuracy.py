@@ -114,7 +114,7 @@ class Models(dict):
             return best, {"parameters": {"l2_regularization": best.l2_regularization}}
         if name == "Linear":
             linear = skvae.LinearRecommender().fit(train)
-            numbers = ("l2_regularization", "dropout", "user_exponent", "item_exponent")
+            numbers = ("l2_regularization", "dropout", "user_exponent", "item_exponent", "centering")
             return linear, {"parameters": {number: getattr(linear, f"{number}_") for number in numbers}}
         if name in BLENDS:
             # of the members of the rows above: those of BlendRecommender(), with the same X_val, are the same
