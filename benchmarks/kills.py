@@ -22,7 +22,7 @@ import torch
 from sklearn.base import clone
 
 import skvae
-from skvae.core import checkpoint, state_file
+from skvae.core import checkpoint, checkpoint_file
 
 VAE = skvae.MultVAERecommender(16, hidden_layer_sizes=(32,), max_iter=15, random_state=0)
 RECVAE = skvae.RecVAERecommender(8, hidden_layer_sizes=(16, 16), max_iter=6, random_state=0)
@@ -120,7 +120,7 @@ def fit_in_process(model, X, answer, place=None, seconds=None):
 def fit(model, X, answer, place):
     checkpoint.SECONDS, checkpoint.SHARE_OF_TIME = SECONDS, np.inf
     writes = Writes(*(place or (None, 0)))
-    state_file.np = writes
+    checkpoint_file.np = writes
     os.replace, writes.replace = writes.renamed, os.replace
     start = time.perf_counter()
     model.fit(X)
@@ -159,7 +159,7 @@ def digest(model):
     """Of all that a model has learned."""
     members = [digest(member) for member in getattr(model, "estimators_", [])]
     learned = ("weights_", "loss_curve_", "validation_scores_", "best_validation_score_", "n_updates_")
-    return state_file.checksum([members, [getattr(model, name, None) for name in learned]])
+    return checkpoint_file.checksum([members, [getattr(model, name, None) for name in learned]])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.objectives import TARGETS
 from .core.processes import process_group
 from .fit_identity import check_same_training, checkpoint_of_training
-from .inferences import BlockScorer, forget_inference, inference_and_users, inference_of
+from .fitted_network import BlockScorer, forget_inference, inference_and_users, inference_of
 from .items import ItemsMixin
 from .matrix_checks import check_holds_interactions
 from .parameters import (

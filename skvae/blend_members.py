@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .columns import check_columns_of_members
 from .core.checkpoint import kept
-from .core.state_file import is_plain
+from .core.checkpoint_file import is_plain
 from .core.user_warnings import report
 from .items import ItemsMixin
 from .ranking import item_scores

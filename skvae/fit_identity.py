@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from .core.checkpoint import Checkpoint, NoCheckpoint
+from .core.checkpoint_file import checksum
 from .core.devices import is_half_precision, resolve
-from .core.state_file import checksum
 
 # Parameters that change no weight
 WITHOUT_EFFECT = ("checkpoint", "n_jobs", "store_user_hashes", "verbose")

@@ -1,4 +1,4 @@
-"""Which of a user's items are hidden: the one rule for score, scorers, early stopping, evaluate and pictures."""
+"""Which of a user's items are hidden: for score, scorers, evaluate and pictures, and for users a fit holds out."""
 
 import numbers
 from functools import partial
@@ -268,7 +268,7 @@ def _mix(keys):
 
 
 def hide_items(X, y=None, *, model=None):
-    """Fold-in and held-out of a scoring call: the one rule of what can be hit.
+    """Fold-in and held-out of a scoring call, which `hide_of_held_out` is not.
 
     Items of y that X holds as well are never recommended. They are no held-out items then, and a warning says how many
     they are.
@@ -309,6 +309,8 @@ def hide_items(X, y=None, *, model=None):
 
 def hide_of_held_out(X):
     """Fold-in and held-out of users whom a fit holds out: what `fold_in_split` hides, and of a user with less one item.
+
+    Of an X_val whose users all have less it is so, too; beside others, users with less are not scored.
 
     Parameters
     ----------

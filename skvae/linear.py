@@ -4,13 +4,13 @@ from functools import partial
 
 import numpy as np
 
+from .base_linear import BaseLinear
 from .callbacks import InverseMonitor, as_one_task, callback_context, with_callbacks
 from .core.devices import check_device
 from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
 from .core.processes import process_group
 from .fit_identity import identity_of
-from .item_weights import BaseItemWeights
 from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
 from .matrix import count_users
 from .memory import check_linear
@@ -20,7 +20,7 @@ from .user_checks import warn_of_users_again
 from .value_checks import check_evenness, check_scale_of_scores
 
 
-class EASERecommender(BaseItemWeights):
+class EASERecommender(BaseLinear):
     """Recommend by a linear regression of each item on all others (EASE^R of Steck, 2019).
 
     The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that no item explains
@@ -116,7 +116,7 @@ class EASERecommender(BaseItemWeights):
         return self
 
 
-class LinearRecommender(BaseItemWeights):
+class LinearRecommender(BaseLinear):
     r"""Recommend by a linear model between items in closed form: EASE^R, EDLAE, RLAE and DAN by parameters.
 
     With c_u and c_i the numbers of interactions of a user and of an item,
@@ -433,12 +433,15 @@ EASE_CHECKS = {
     "l2_regularization": number(minimum=0, boundaries="neither"),
     "device": check_device,
 }
-LINEAR_CHECKS = {
-    "l2_regularization": number(minimum=0, boundaries="neither", auto=True),
-    "dropout": number(minimum=0, maximum=1, boundaries="left", auto=True),
-    "user_exponent": number(minimum=0, maximum=1, auto=True),
-    "item_exponent": number(minimum=0, maximum=1, auto=True),
-    "centering": number(minimum=0, maximum=0.99, auto=True),
+# Numbers that may be "auto" -> the check of one, as a parameter and as a fitted attribute
+NUMBERS = {
+    "l2_regularization": partial(number, minimum=0, boundaries="neither"),
+    "dropout": partial(number, minimum=0, maximum=1, boundaries="left"),
+    "user_exponent": partial(number, minimum=0, maximum=1),
+    "item_exponent": partial(number, minimum=0, maximum=1),
+    "centering": partial(number, minimum=0, maximum=0.99),
+}
+LINEAR_CHECKS = {name: check(auto=True) for name, check in NUMBERS.items()} | {
     "diagonal": _bound,
     "keep_gram": flag,
     "verbose": integer(0),

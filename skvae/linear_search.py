@@ -35,7 +35,8 @@ class Setting(NamedTuple):
     diagonal: float
 
 
-# What "auto" begins with, and is without validation users but for `_unvalidated`; lambda is in units of `_absolute`
+# What "auto" begins with, and what it is where nobody is validated, but for the centering, which is that of
+# `_unvalidated`; lambda is in units of `_absolute`
 UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, centering=0.0, diagonal=0.0)
 L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
 LARGER_ONES = (1500.0, 5000.0)  # tried while the largest so far is best: users may have little in common

@@ -24,7 +24,7 @@ from .core.model_file import blocks
 from .core.objectives import TARGETS
 from .core.priors import PRIORS
 from .ids import as_ids
-from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
+from .linear import EASE_CHECKS, LINEAR_CHECKS, NUMBERS, EASERecommender, LinearRecommender
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, number, optional, piece
@@ -270,11 +270,7 @@ def _of_linear(model):
     return _of_ease(model) | {
         "gram_": _array("float32", n_weighted, n_weighted),
         "item_squares_": _array("float64", n_weighted),
-        "l2_regularization_": number(minimum=0, boundaries="neither"),
-        "dropout_": number(minimum=0, maximum=1, boundaries="left"),
-        "user_exponent_": number(minimum=0, maximum=1),
-        "item_exponent_": number(minimum=0, maximum=1),
-        "centering_": number(minimum=0, maximum=0.99),
+        **{f"{name}_": check() for name, check in NUMBERS.items()},
         "diagonal_": number(minimum=0, maximum=1),
         "best_validation_score_": optional(number()),
     }

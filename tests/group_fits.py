@@ -26,7 +26,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import skvae
-from skvae.core import checkpoint, item_products, optimizer, state_file
+from skvae.core import checkpoint, checkpoint_file, item_products, optimizer
 from skvae.core.likelihoods import Multinomial
 from skvae.core.processes import ALONE, ProcessGroup, process_group
 from skvae.datasets import make_interactions
@@ -195,7 +195,7 @@ def diverged():
 
 def fit_that_ends_early(path):
     """When its first process has written some checkpoints."""
-    write, numbers = state_file.write, count(1)
+    write, numbers = checkpoint_file.write, count(1)
 
     def ending(*arguments):
         write(*arguments)
@@ -204,7 +204,7 @@ def fit_that_ends_early(path):
 
     with (
         mock.patch.multiple(checkpoint, SECONDS=0.0, SHARE_OF_TIME=np.inf),
-        mock.patch.object(state_file, "write", ending),
+        mock.patch.object(checkpoint_file, "write", ending),
         contextlib.suppress(RuntimeError, MemoryError),
     ):
         clone(VAE).set_params(checkpoint=path).fit(X, X_val=X_VAL)

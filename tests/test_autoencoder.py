@@ -19,11 +19,9 @@ import skvae
 from skvae import MultDAERecommender, MultVAERecommender, fitting, fold_in_split
 from skvae.core.architecture import Architecture
 from skvae.core.batches import UserRows
-from skvae.core.likelihoods import Multinomial
+from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.datasets import make_interactions
 from skvae.model_selection import hold_out_users
-
-LIKELIHOODS = ["multinomial", "logistic", "gaussian"]
 
 
 @pytest.fixture(params=AUTOENCODERS)

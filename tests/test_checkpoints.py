@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
 from skvae import BlendRecommender, EASERecommender, UserKFold, fitting, ndcg_scorer
-from skvae.core import checkpoint, state_file
+from skvae.core import checkpoint, checkpoint_file
 from skvae.core.initialization import xavier
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
@@ -34,7 +34,7 @@ class Killed(BaseException):
 def written_after_each_update(monkeypatch):
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
     monkeypatch.setattr(checkpoint, "SHARE_OF_TIME", np.inf)
-    monkeypatch.setattr(state_file.os, "fsync", lambda file: None)
+    monkeypatch.setattr(checkpoint_file.os, "fsync", lambda file: None)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def path(tmp_path):
 
 def killed(fit, n_writes):
     """Whether a fit was killed after so many writes; else it came to its end before."""
-    numbers, write = count(1), state_file.write
+    numbers, write = count(1), checkpoint_file.write
 
     def killing(*arguments):
         write(*arguments)
@@ -57,7 +57,7 @@ def killed(fit, n_writes):
             raise Killed
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(state_file, "write", killing)
+        monkeypatch.setattr(checkpoint_file, "write", killing)
         try:
             fit()
         except Killed:
@@ -223,29 +223,29 @@ def test_a_state_comes_back_as_it_was(path):
         "arrays": [np.arange(6.0).reshape(2, 3), np.array(3, np.uint8), np.asfortranarray(np.eye(2, 3)), np.zeros(0)],
         "plain": {"of": (1, 0.1, float("-inf"), "ä", None, True), "empty": [{}, ()]},
     }
-    state_file.write(str(path), {"kind": "any"}, state)
-    assert state_file.read_document(str(path)) == {"kind": "any"}
-    back = state_file.read_state(str(path))
+    checkpoint_file.write(str(path), {"kind": "any"}, state)
+    assert checkpoint_file.read_document(str(path)) == {"kind": "any"}
+    back = checkpoint_file.read_state(str(path))
     assert back["plain"] == state["plain"]
     for one, other in zip(back["arrays"], state["arrays"], strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
-    assert state_file.checksum(back) == state_file.checksum(state)
-    assert state_file.checksum(back) != state_file.checksum(back["arrays"])
+    assert checkpoint_file.checksum(back) == checkpoint_file.checksum(state)
+    assert checkpoint_file.checksum(back) != checkpoint_file.checksum(back["arrays"])
     numbers = np.zeros((2, 3), np.float32)
     same_bytes = (numbers, numbers.T, numbers.view(np.int32))
-    assert len({state_file.checksum(array) for array in same_bytes}) == 3
+    assert len({checkpoint_file.checksum(array) for array in same_bytes}) == 3
     for other in ({"a": object()}, {"a": np.array([None])}, {1: 2}):
-        assert not state_file.is_plain(other)
+        assert not checkpoint_file.is_plain(other)
         with pytest.raises(TypeError, match="cannot be written"):
-            state_file.write(str(path), {}, other)
-    assert state_file.read_document(str(path)) == {"kind": "any"}
+            checkpoint_file.write(str(path), {}, other)
+    assert checkpoint_file.read_document(str(path)) == {"kind": "any"}
 
 
 def test_it_is_time_after_a_minute_or_after_fifty_times_what_writing_took(path, monkeypatch):
     monkeypatch.undo()
     now, took = [0.0], [0.5]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(state_file, "write", lambda *arguments: now.__setitem__(0, now[0] + took[0]))
+    monkeypatch.setattr(checkpoint_file, "write", lambda *arguments: now.__setitem__(0, now[0] + took[0]))
 
     def seconds_until_due():
         start = now[0]
@@ -292,7 +292,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_fit_goes_on(users, path,
     expected = clone(DAE).fit(users)
     assert killed(partial(clone(DAE).set_params(checkpoint=path).fit, users), 6)
     before = path.read_bytes()
-    monkeypatch.setattr(state_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
+    monkeypatch.setattr(checkpoint_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
     with pytest.warns(RuntimeWarning, match=r"npz could not be written, the one before is kept, .* No space left"):
         assert killed(partial(clone(DAE).set_params(checkpoint=path).fit, users), 100) is False
     assert not path.exists()  # at its end
@@ -578,14 +578,14 @@ def test_a_blend_that_was_killed_goes_on_to_the_same_and_fits_no_member_again(us
 def test_a_member_that_is_killed_while_its_blend_keeps_it_goes_on_from_its_own_checkpoint(users, path, monkeypatch):
     blend = BlendRecommender([("dae", DAE), ("vae", VAE)])
     expected = clone(blend).fit(users)
-    write = state_file.write
+    write = checkpoint_file.write
 
     def killing(path, document, state):
         if document["identity"]["estimator"] == "BlendRecommender":
             raise Killed
         write(path, document, state)
 
-    monkeypatch.setattr(state_file, "write", killing)
+    monkeypatch.setattr(checkpoint_file, "write", killing)
     with pytest.raises(Killed):
         clone(blend).set_params(checkpoint=path).fit(users)
     monkeypatch.undo()
@@ -635,7 +635,7 @@ def test_a_full_disk_costs_a_blend_no_member(users, path, monkeypatch):
     expected, model = clone(blend).fit(users), clone(blend).set_params(checkpoint=path)
     assert killed(partial(clone(model).fit, users), 5)
     with monkeypatch.context() as full:
-        full.setattr(state_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
+        full.setattr(checkpoint_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
         full.setattr(Adam, "step", ended_at(15 + 2, Killed))  # in the second member
         with pytest.warns(RuntimeWarning, match=r"npz(\.member.)? could not be written"), pytest.raises(Killed):
             model.fit(users)

@@ -15,7 +15,7 @@ import torch
 from conftest import AUTOENCODERS, LINEAR, RECOMMENDERS, ROOT, first_half, same_weights, widened
 from sklearn.base import clone
 
-from skvae import BlendRecommender, item_weights, ranking
+from skvae import BlendRecommender, base_linear, ranking
 from skvae.recommender import BaseRecommender, as_it_is
 
 N_THREADS = 32
@@ -266,7 +266,7 @@ def test_items_added_while_rows_are_checked_are_not_seen_by_the_call(name, metho
 
 
 def test_a_linear_model_reads_one_model_for_one_answer(X, monkeypatch):
-    model, check = clone(LINEAR["linear"]).fit(X[:100]), item_weights._check_finite
+    model, check = clone(LINEAR["linear"]).fit(X[:100]), base_linear._check_finite
     users = sp.csr_array(X[:3] * np.array([[1], [0], [1]]))  # one has nothing, whom popularity answers
     before = model.decision_function(users)
 
@@ -274,7 +274,7 @@ def test_a_linear_model_reads_one_model_for_one_answer(X, monkeypatch):
         check(*arguments)
         model.partial_fit(X[100:])
 
-    monkeypatch.setattr(item_weights, "_check_finite", meanwhile)
+    monkeypatch.setattr(base_linear, "_check_finite", meanwhile)
     assert np.array_equal(model.decision_function(users), before)
 
 

@@ -33,9 +33,10 @@ from skvae import (
     PopularityRecommender,
     export,
 )
+from skvae.blend_normalizations import NORMALIZATIONS
 from skvae.core.activations import ACTIVATIONS
 from skvae.datasets import make_interactions
-from skvae.export import to_onnx
+from skvae.export import NORMALIZED, to_onnx
 
 CLASSES = [MultVAERecommender, MultDAERecommender]
 
@@ -327,6 +328,10 @@ def test_a_weight_that_float32_takes_for_0_leaves_added_items_out(X, tmp_path):
     to_onnx(blend, tmp_path / "model.onnx", k=3)
     wide = widened(X, 2)
     _assert_same(blend, wide, _recommend(tmp_path / "model.onnx", wide))
+
+
+def test_each_normalization_of_the_package_has_a_graph():
+    assert NORMALIZED.keys() == NORMALIZATIONS.keys()
 
 
 # -- errors

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from skvae import BlendRecommender, PopularityRecommender, RankingScorer, UserKFold, evaluate
-from skvae.blend import NORMALIZATIONS
+from skvae.blend_normalizations import NORMALIZATIONS
 from skvae.core.activations import ACTIVATIONS, Activation
 from skvae.core.annealing import SCHEDULES
 from skvae.core.initialization import INITIALIZATIONS, xavier

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from . import state_file
+from . import checkpoint_file
 from .files import Lock
 from .user_warnings import warn_user
 
@@ -75,7 +75,7 @@ class Checkpoint(NoCheckpoint):
         self._has_folder = path.endswith(("/", os.sep)) or os.path.isdir(path)
         if self._has_folder:
             kind, *_ = identity.values()
-            self.path = os.path.join(self.path, f"{kind}-{state_file.checksum(identity)}.npz")
+            self.path = os.path.join(self.path, f"{kind}-{checkpoint_file.checksum(identity)}.npz")
         self._lock = Lock(f"{self.path}.lock")
 
     def __enter__(self):
@@ -107,7 +107,7 @@ class Checkpoint(NoCheckpoint):
         """Raise where the file is not of this fit."""
         if not os.path.exists(self.path):
             return
-        there = state_file.read_document(self.path)
+        there = checkpoint_file.read_document(self.path)
         if not isinstance(there, dict) or there.get("checkpoint") != FORMAT:
             raise ValueError(f"{self.path} is no checkpoint of this version of skvae: remove it, or name another file.")
         differences = [
@@ -123,7 +123,7 @@ class Checkpoint(NoCheckpoint):
 
     def read(self, as_array=np.asarray):
         """The state to go on from, or None where the fit begins; arrays become what as_array makes of them."""
-        return state_file.read_state(self.path, as_array) if os.path.exists(self.path) else None
+        return checkpoint_file.read_state(self.path, as_array) if os.path.exists(self.path) else None
 
     def is_due(self, in_haste=False):
         """Whether it is time to write: a minute after the last one, or in haste at once."""
@@ -133,7 +133,7 @@ class Checkpoint(NoCheckpoint):
         """Write a state in the place of the one before; whether that was done, with a warning where a disk is full."""
         start, written = time.monotonic(), False
         try:
-            state_file.write(self.path, {"checkpoint": FORMAT, "identity": self.identity}, state)
+            checkpoint_file.write(self.path, {"checkpoint": FORMAT, "identity": self.identity}, state)
             written = True
         except OSError as error:
             kept = "the one before is kept" if os.path.exists(self.path) else "there is none yet"
@@ -165,7 +165,7 @@ def _of_member(path, number):
 
 def _remove(path):
     of_members = glob.glob(_of_member(glob.escape(path), "[0-9]*"))  # and of their members
-    for file in (*of_members, state_file.part_of(path), path):
+    for file in (*of_members, checkpoint_file.part_of(path), path):
         try:
             os.unlink(file)
         except FileNotFoundError:

@@ -9,7 +9,7 @@ import torch
 from .gram import blocks_of
 from .regression import Regression
 
-ITEMS_PER_BLOCK = 128  # of a thread
+COLUMNS_PER_BLOCK = 128  # of a thread
 LARGEST_BESIDE_WEIGHTS = 2**31  # bytes of the matrix of users where all weights are asked for
 # A multiplication of a sparse and a dense matrix takes as long as so many operations of an inverse
 SPARSE = 20
@@ -81,7 +81,7 @@ class DualRegression(Regression):
             weights[:, items] = images
 
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            list(threads.map(fill, blocks_of(n_items, ITEMS_PER_BLOCK)))
+            list(threads.map(fill, blocks_of(n_items, COLUMNS_PER_BLOCK)))
         np.fill_diagonal(weights, self.own_weights())
         return weights
 

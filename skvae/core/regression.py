@@ -22,7 +22,8 @@ class Regression:
 
     which is the regression whose penalty of a column of B is the sum of Lambda_i B_ij^2 less theta of what their mean
     has in it, (sum of Lambda_i B_ij)^2 / (sum of Lambda_i): by Sherman and Morrison's formula for the inverse. Items
-    that nobody has are left out of the mean.
+    that nobody has are left out of the mean. In the code u is ``image``, k Lambda ``pulls``, d ``divisors`` and w
+    ``gains``.
 
     Parameters
     ----------

@@ -15,10 +15,10 @@ from skvae import MultDAERecommender, MultVAERecommender, RecVAERecommender
 from skvae.core import item_products
 from skvae.core.batches import UserRows
 from skvae.core.interrupts import Interrupts
+from skvae.core.likelihoods import LIKELIHOODS
 from skvae.core.priors import CompositePrior
 from skvae.core.training import Settings, Training
 
-LIKELIHOODS = ["multinomial", "logistic", "gaussian"]
 # The taxonomy of the paper: twelve cells, by parameters alone
 MODELS = {
     "AE": MultDAERecommender(4, dropout=0.0, l2_regularization=0.0),
@@ -100,7 +100,9 @@ def _dense_log_prob(likelihood, logits, x, unknown):
         return (known * x * (logits - (known * logits.exp()).sum(1, keepdim=True).log())).sum(1)
     if likelihood == "logistic":
         return (known * Bernoulli(logits=logits).log_prob((x > 0).to(x.dtype))).sum(1)
-    return -(known * torch.where(x > 0, 10.0, 1.0) / 2 * (x - logits) ** 2).sum(1)
+    if likelihood == "gaussian":
+        return -(known * torch.where(x > 0, 10.0, 1.0) / 2 * (x - logits) ** 2).sum(1)
+    raise NotImplementedError(likelihood)
 
 
 def _dense_epochs(model, w, X, n_epochs, batch_size, learning_rate, generator):

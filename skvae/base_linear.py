@@ -11,7 +11,7 @@ from .recommender import BaseRecommender, as_it_is
 LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
 
 
-class BaseItemWeights(CallbackSupportMixin, ItemsMixin, BaseRecommender):
+class BaseLinear(CallbackSupportMixin, ItemsMixin, BaseRecommender):
     """Scores that are a user's row times `weights_` between items, and popularity where that is nothing.
 
     Items beyond these weights, which were added since, score -inf.
