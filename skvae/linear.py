@@ -137,8 +137,9 @@ class LinearRecommender(BaseLinear):
         \sum_u c_u^{-\beta} (x_{uj} - \sum_i x_{ui} B_{ij})^2 + \sum_i \Lambda_i B_{ij}^2
         - \theta \, (\sum_i \Lambda_i B_{ij})^2 / \sum_i \Lambda_i, \quad B_{jj} \le \xi
 
-    where theta (``centering``) and xi (``diagonal``) are 0 in the closed form above. With theta = 1 the penalty is that
-    of the weights around their mean; with any, and xi, they are the same inverse and little more.
+    over the items i that anybody has, where theta (``centering``) and xi (``diagonal``) are 0 in the closed form above,
+    and B_jj = 0 with xi = 0. With theta = 1 the penalty would be that of the weights around their mean. Neither takes a
+    further inverse.
 
     Values of X enter G and Lambda, while c_u and c_i count non-zero entries whatever their values: values twice as
     large with four times the lambda are the same model. An item that nobody has gives no score to others and gets none.
@@ -213,10 +214,10 @@ class LinearRecommender(BaseLinear):
        and where that is best 5000,
     2. with the best of these (p, beta) of (.33, 0) and (.6, .3): two inverses.
 
-    Each is tried with alpha of 0, .1, .2 and .3, and with theta = .95 and alpha of 0 and .2, which takes no further
-    inverse. So a fit with the defaults takes eight inverses, or up to ten, the last for all users. Numbers that are
-    given stay as they are, and a trial that they make equal to one before is left out; so is one whose lambda is too
-    small for an inverse.
+    Each is tried with alpha of 0, .1, .2 and .3, and with theta = .95 and alpha = .1, which takes no further inverse.
+    So a fit with the defaults takes eight inverses, or up to ten, the last for all users. Numbers that are given stay
+    as they are, and a trial that they make equal to one before is left out; so is one whose lambda is too small for an
+    inverse.
 
     Where a tenth of these users are fewer than 200, and X has at most 5000 users, all of them are validated, in five
     folds: 36 inverses of few users, or up to 46, instead of a choice by a few dozen users

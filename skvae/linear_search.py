@@ -15,7 +15,7 @@ from .scoring import mean_validation_score
 VALIDATION_FRACTION = 0.1
 CENTERED = 0.95
 # Item exponents and centerings that are tried by one inverse
-OF_ONE = ((0.0, 0.0), (0.1, 0.0), (0.2, 0.0), (0.3, 0.0), (0.0, CENTERED), (0.2, CENTERED))
+OF_ONE = ((0.0, 0.0), (0.1, 0.0), (0.2, 0.0), (0.3, 0.0), (0.1, CENTERED))
 
 
 class Setting(NamedTuple):
@@ -108,8 +108,9 @@ def given_by(parameters):
     if not hasattr(parameters, "dropout"):
         return Setting(l2_regularization, 0.0, 0.0, 0.0, 0.0, 0.0)
     published = l2_regularization, parameters.dropout, parameters.user_exponent, parameters.item_exponent
-    is_named = parameters.centering == "auto" and set(published) != {"auto"}
-    return Setting(*published, 0.0 if is_named else parameters.centering, parameters.diagonal)
+    is_any_given = set(published) != {"auto"} or parameters.diagonal > 0
+    centering = 0.0 if parameters.centering == "auto" and is_any_given else parameters.centering
+    return Setting(*published, centering, parameters.diagonal)
 
 
 def most_inverses(given, X):

@@ -34,16 +34,18 @@ class DualRegression(Regression):
     kernel : array of shape (n_users, n_users)
         K.
     bound : float
-        xi, the largest value of the diagonal of B.
+        xi, the largest value of the diagonal of B; with 0 all of it is 0.
+    had : bool array of shape (n_items,)
+        Whether anyone has the item.
     """
 
-    def __init__(self, scaled, penalties, kernel, bound):
+    def __init__(self, scaled, penalties, kernel, bound, had):
         self.scaled, self.kernel, self.dtype = scaled, kernel, kernel.dtype
         penalties = penalties / np.median(penalties)
         shares = np.ones(len(penalties))
         for users in blocks_of(len(kernel)):
             shares -= scaled[users].multiply((scaled.T @ kernel[:, users]).T).sum(axis=0)
-        super().__init__(penalties, shares, np.sqrt(penalties), bound)
+        super().__init__(penalties, shares, np.sqrt(penalties), bound, had)
 
     def __len__(self):
         return len(self.shares)
@@ -76,7 +78,7 @@ class DualRegression(Regression):
             images = self.scaled.T @ users
             images /= self.scales[:, None]
             images *= factors[items]
-            if np.any(self.gains):
+            if self.is_centered:
                 images += np.multiply.outer(self.image, self.gains[items])
             weights[:, items] = images
 

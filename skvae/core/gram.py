@@ -58,6 +58,13 @@ class Gram:
                     gram[block] += part
         return gram
 
+    def had(self):
+        """Whether anyone has an item, bool array of shape (n_items,)."""
+        had = np.bincount(self.users.indices, minlength=self.users.shape[1]) > 0
+        if self.kept is not None:
+            had[: len(self.kept)] |= self.kept.diagonal() > 0
+        return had
+
     def times(self, vectors):
         """G times vectors, in double precision.
 

@@ -23,16 +23,18 @@ class PrimalRegression(Regression):
     penalties : float64 array of shape (n_items,)
         The diagonal of Lambda.
     bound : float
-        xi, the largest value of the diagonal of B.
+        xi, the largest value of the diagonal of B; with 0 all of it is 0.
+    had : bool array of shape (n_items,)
+        Whether anyone has the item.
     """
 
-    def __init__(self, inverse, penalties, bound):
+    def __init__(self, inverse, penalties, bound, had):
         self.inverse = inverse
-        super().__init__(penalties, penalties * inverse.diagonal(), penalties, bound)
+        super().__init__(penalties, penalties * inverse.diagonal(), penalties, bound, had)
 
     def weights(self):
         self.inverse /= -(self.divisors / self.scales).astype(self.inverse.dtype)
-        if np.any(self.gains):
+        if self.is_centered:
             for block in blocks_of(len(self.inverse)):
                 self.inverse[block] += np.multiply.outer(self.image[block], self.gains)
         np.fill_diagonal(self.inverse, self.own_weights())
@@ -60,7 +62,7 @@ def item_regression(gram, penalties, device, bound=0.0, centering=0.0, dense=Tru
     device : torch.device
         Where to invert.
     bound : float, default=0
-        The largest value of the diagonal.
+        The largest value of the diagonal; with 0 all of it is 0.
     centering : float, default=0
         Of the penalty, as in `Regression`.
     dense : bool, default=True
@@ -77,12 +79,13 @@ def item_regression(gram, penalties, device, bound=0.0, centering=0.0, dense=Tru
         inverse = _inverse(gram, penalties, device)
         if inverse is None:
             return None
-        regression = PrimalRegression(inverse, penalties, bound)
+        regression = PrimalRegression(inverse, penalties, bound, gram.had())
     regression = regression.centered(centering)
     if not dense:
         return regression
     weights = regression.weights()
-    return _same_in_all(weights, gram.processes) if is_dual_form else weights
+    # the inverse is the same already, what is computed of it need not be on another processor
+    return _same_in_all(weights, gram.processes) if is_dual_form or centering else weights
 
 
 def operations(n_users, n_items, n_interactions, dense=True):
@@ -116,7 +119,7 @@ def _dual(gram, penalties, device, bound, dense):
         kernel = _inverse(Gram(scaled.T.tocsr(), processes=processes), np.ones(n_users), device)
         if kernel is None:
             return None
-        dual = DualRegression(scaled, penalties, kernel, bound)
+        dual = DualRegression(scaled, penalties, kernel, bound, gram.had())
         is_exact = processes.by_first(_is_inverse, dual, Gram(scaled), np.ones(n_items))
     return dual if is_exact else None
 

@@ -17,7 +17,7 @@ class Regression:
         B &= I - P \operatorname{diag}(\Lambda_j / d_j) + u w' \\
         u &= P \Lambda 1, \quad k = \theta / (1' \Lambda 1 - \theta\, 1' \Lambda u), \quad e_j = k \Lambda_j u_j \\
         q_j &= \Lambda_j P_{jj} + k \Lambda_j u_j^2, \quad
-        d_j = q_j / (1 - \xi + e_j) \text{ where } 1 - q_j + e_j > \xi, \text{ else } 1 \\
+        d_j = q_j / (1 - \xi + e_j) \text{ where } 1 - q_j + e_j > \xi \text{ or } \xi = 0, \text{ else } 1 \\
         w_j &= k \Lambda_j (1 - u_j / d_j)
 
     which is the regression whose penalty of a column of B is the sum of Lambda_i B_ij^2 less theta of what their mean
@@ -34,11 +34,13 @@ class Regression:
     scales : float64 array of shape (n_items,)
         What `_products` lack of X P Lambda.
     bound : float
-        xi, the largest value of the diagonal of B.
+        xi, the largest value of the diagonal of B; with 0 all of it is 0.
+    had : bool array of shape (n_items,)
+        Whether anyone has the item.
     """
 
-    def __init__(self, penalties, shares, scales, bound):
-        self.penalties, self.shares, self.scales, self.bound = penalties, shares, scales, bound
+    def __init__(self, penalties, shares, scales, bound, had):
+        self.penalties, self.shares, self.scales, self.bound, self.had = penalties, shares, scales, bound, had
         self._choose_columns(0.0, 0.0)
 
     def centered(self, centering):
@@ -53,14 +55,13 @@ class Regression:
         -------
         Regression
         """
-        if centering == 0:
-            return self
-        had = 1 - self.shares > ROUNDING
-        image = self._smoothed(had.astype(np.float64)) * had
-        penalties = np.where(had, self.penalties, 0)
-        room = penalties.sum() - centering * penalties @ image
         centered = copy(self)
-        centered._choose_columns(image, centering / room * penalties if room > 0 else 0.0)
+        if centering == 0 or not self.had.any():
+            centered._choose_columns(0.0, 0.0)
+        else:
+            penalties = np.where(self.had, self.penalties, 0)
+            image = self._smoothed(self.had.astype(np.float64)) * self.had
+            centered._choose_columns(image, centering / (penalties.sum() - centering * penalties @ image) * penalties)
         return centered
 
     def __rmatmul__(self, X):
@@ -77,20 +78,26 @@ class Regression:
         scores = self._products(X)
         scores *= -(self.scales / self.divisors).astype(scores.dtype)
         scores[np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), X.indices] += X.data
-        if np.any(self.gains):
+        if self.is_centered:
             scores += np.multiply.outer((X @ self.image).astype(scores.dtype), self.gains.astype(scores.dtype))
         return scores.astype(np.float32, copy=False)
 
+    @property
+    def is_centered(self):
+        """Whether u w' is not 0."""
+        return np.ndim(self.image) > 0
+
     def own_weights(self):
         """The diagonal of B, float64 array of shape (n_items,): at most the bound, and exactly 0 with a bound of 0."""
-        return np.where(self._free > ROUNDING, np.minimum(self._free, self.bound), 0)
+        own = np.where(self._is_bound, self.bound, self._free)
+        return np.where(np.abs(own) > ROUNDING, own, 0)
 
     def _choose_columns(self, image, pulls):
         """u and k Lambda of the centering, and what follows from them."""
         q, self.image = self.shares + pulls * np.square(image), image
         self._free = 1 - q + pulls * image
-        left = np.where(self._free > self.bound, 1 - self.bound + pulls * image, 1)
-        self.divisors = np.where(self._free > self.bound, q / left, 1)
+        self._is_bound = (self._free > self.bound) | (self.bound == 0)
+        self.divisors = np.where(self._is_bound, q, 1) / np.where(self._is_bound, 1 - self.bound + pulls * image, 1)
         self.gains = pulls * (1 - image / self.divisors)
 
     def _smoothed(self, vector):

@@ -26,7 +26,8 @@ def weights_by_definition(X, exponent, penalties, bound, centering=0):
     D = np.diag(penalties) - centering * np.outer(of_mean, of_mean) / max(of_mean.sum(), 1)
     inverse = np.linalg.inv(users.T @ users + D)
     free = np.eye(X.shape[1]) - inverse @ D
-    return free - inverse * np.maximum(0, np.diag(free) - bound) / np.diag(inverse)
+    above = np.diag(free) - bound
+    return free - inverse * (above if bound == 0 else np.maximum(0, above)) / np.diag(inverse)
 
 
 def a_matrix(seed, n_users, n_items):
