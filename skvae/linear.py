@@ -214,7 +214,7 @@ class LinearRecommender(BaseLinear):
        and where that is best 5000,
     2. with the best of these (p, beta) of (.33, 0) and (.6, .3): two inverses.
 
-    Each is tried with alpha of 0, .1, .2 and .3, and with theta = .95 and alpha = .1, which takes no further inverse.
+    Each is tried with alpha of 0, .1, .2 and .3, and with theta = .99 and alpha = .1, which takes no further inverse.
     So a fit with the defaults takes eight inverses, or up to ten, the last for all users. Numbers that are given stay
     as they are, and a trial that they make equal to one before is left out; so is one whose lambda is too small for an
     inverse.
@@ -223,7 +223,7 @@ class LinearRecommender(BaseLinear):
     folds: 36 inverses of few users, or up to 46, instead of a choice by a few dozen users
     (``benchmarks/few_users.py``). Where that takes more users than there are with five interactions (100 for folds, 500
     for a tenth), those with two to four validate as well, of which one is hidden; and where these are too few too,
-    nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta, .1 for alpha, and for theta .95 where
+    nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta, .1 for alpha, and for theta .99 where
     users have fewer than five items in the mean, else 0. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps
     of lambda and the fixed numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users, theta on
     users of two to four items (``benchmarks/few_users.py`` has others).

@@ -13,7 +13,7 @@ from .model_selection import n_validation_folds, n_validation_folds_of, validati
 from .scoring import mean_validation_score
 
 VALIDATION_FRACTION = 0.1
-CENTERED = 0.95
+CENTERED = 0.99
 # Item exponents and centerings that are tried by one inverse
 OF_ONE = ((0.0, 0.0), (0.1, 0.0), (0.2, 0.0), (0.3, 0.0), (0.1, CENTERED))
 

@@ -26,7 +26,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import skvae
-from skvae.core import checkpoint, checkpoint_file, item_products, optimizer
+from skvae.core import checkpoint, checkpoint_file, gram, item_products, optimizer
 from skvae.core.likelihoods import Multinomial
 from skvae.core.processes import ALONE, ProcessGroup, process_group
 from skvae.datasets import make_interactions
@@ -73,10 +73,11 @@ def model_of(estimator, *arguments, n_partial=0, **keywords):
 
 
 def in_chunks(estimator, **constants):
-    """Fit where an item matrix is taken in chunks of 16 to 32 items."""
+    """Fit where an item matrix is taken in chunks of 16 to 32 items, and rows of a Gram matrix are in blocks of 16."""
     with (
         mock.patch.multiple(item_products, BYTES_PER_COLUMN=128, **constants),
         mock.patch.object(optimizer, "ROWS_PER_CHUNK", 16),
+        mock.patch.object(gram, "ITEMS_PER_BLOCK", 16),
     ):
         return model_of(estimator, X)
 
@@ -102,6 +103,8 @@ EQUAL = {
     "dae, logistic": lambda: model_of(clone(DAE).set_params(likelihood="logistic"), X),
     "recvae": lambda: model_of(RECVAE, X, X_val=X_VAL),
     "ease": lambda: model_of(skvae.EASERecommender(l2_regularization=10), X),
+    "ease, blocks": lambda: in_chunks(skvae.EASERecommender(l2_regularization=10)),
+    "linear, centered": lambda: model_of(skvae.LinearRecommender(l2_regularization=10, centering=0.95), X),
     "linear": lambda: model_of(skvae.LinearRecommender(keep_gram=True), np.repeat(X.toarray(), 3, axis=0), n_partial=1),
     "blend": lambda: model_of(skvae.BlendRecommender([("ease", skvae.EASERecommender()), ("dae", DAE)]), X),
 }
@@ -268,6 +271,7 @@ def take_part(group, rank):
     """Fit as one of the processes of a group."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     size, fits = GROUPS[group]
+    torch.set_num_threads(1 + rank)  # as on machines of different kinds
     place = f"file://{Path.cwd() / group}.group"
     dist.init_process_group("gloo", place, timedelta(seconds=60), rank=rank, world_size=size)
     outcomes = {name: outcome(fit) for name, fit in fits.items()}

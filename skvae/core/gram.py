@@ -47,7 +47,8 @@ class Gram:
             gram[: len(self.kept), : len(self.kept)] = self.kept
         users = self.processes.rows_of(self.users).astype(dtype)
         items = users.T.tocsr()
-        n_threads = min(torch.get_num_threads(), ITEMS_PER_BLOCK)
+        # what is summed at once must be of one size in all processes
+        n_threads = self.processes.of_first(min(torch.get_num_threads(), ITEMS_PER_BLOCK))
         blocks = blocks_of(n_items, ITEMS_PER_BLOCK // n_threads)
         with ThreadPoolExecutor(n_threads) as threads:
             for first in range(0, len(blocks), n_threads):
