@@ -21,7 +21,7 @@ from real_data import NAMES, load
 from sklearn.base import clone
 
 import skvae
-from skvae import model_selection
+from skvae import validation_users
 from skvae.core.gram import users_weighted
 from skvae.linear_search import UNVALIDATED
 
@@ -79,7 +79,7 @@ def validated(X, test, seed):
 
 def in_folds(X, test, seed):
     """The linear model that is chosen by a tenth of the users, and that of five folds of them."""
-    with mock.patch.object(model_selection, "ENOUGH_OF_A_SHARE", 0):
+    with mock.patch.object(validation_users, "ENOUGH_OF_A_SHARE", 0):
         by_a_tenth = skvae.LinearRecommender().fit(X)
     models = {"by a tenth": by_a_tenth, "in folds": skvae.LinearRecommender().fit(X)}
     return {name: skvae.evaluate(model, test) for name, model in models.items()}

@@ -31,8 +31,8 @@ from skvae.core.initialization import xavier
 from skvae.core.interrupts import Interrupts
 from skvae.core.training import Settings, Training
 from skvae.hiding import hide_items
-from skvae.model_selection import hold_out_users
 from skvae.scoring import score_users
+from skvae.validation_users import hold_out_users
 
 sys.path.insert(0, str(harness.RUNNERS))
 from common import memory, reset_peak

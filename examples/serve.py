@@ -152,6 +152,10 @@ def create_app(path=None):
             "Say what to serve: export SKVAE_MODEL=model.skvae, a file of skvae.save."
         )
     path = Path(path)
+    if not path.exists():
+        raise ValueError(
+            f"SKVAE_MODEL={path} is not there: say what skvae.save has written."
+        )
     encoder, model = load(path)
     about = {
         "skvae": skvae.__version__,

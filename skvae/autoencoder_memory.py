@@ -20,8 +20,8 @@ from .core.item_products import ItemProducts, items_per_chunk, tile_size
 from .core.likelihoods import Gaussian, Logistic, Multinomial, takes_item_weights
 from .core.pieces import has_part
 from .memory import FLOAT, Memory, Size, check, gibibytes, of_checks, of_users
-from .model_selection import n_held_out
 from .ranking import users_per_block
+from .validation_users import n_held_out
 
 # How often the largest buffers are there at once, as the code that fills them has them
 COPIES_OF_LOGITS = {Multinomial: 1, Logistic: 2, Gaussian: 2}

@@ -30,7 +30,6 @@ from .fit_identity import checkpoint_of
 from .hiding import hide_of_held_out
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
-from .model_selection import hold_out_users
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
@@ -38,6 +37,7 @@ from .ranking import ScoresOfArrays
 from .recommender import BaseRecommender, as_it_is
 from .scoring import VALIDATION_METRIC
 from .user_checks import warn_of_fitted_members
+from .validation_users import hold_out_users
 
 
 def _members_have(method):

@@ -23,9 +23,9 @@ from .memory import (
     of_linear,
     of_users,
 )
-from .model_selection import n_held_out
 from .parameters import check_parameters, integer
 from .popularity import PopularityRecommender
+from .validation_users import n_held_out
 
 # Bytes that go through the memory: of a logit, how often; of a weight, with its two moments read and written
 BYTES_PASSED_OF_LOGIT = 8

@@ -30,9 +30,9 @@ from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.training import DivergenceError, History, Settings, Training
 from .core.user_warnings import warn_user
 from .hiding import hide_of_held_out
-from .model_selection import hold_out_users, warn_of_no_validation
 from .ranking import users_per_block
 from .scoring import mean_validation_score
+from .validation_users import hold_out_users, warn_of_no_validation
 
 
 def fit(estimator, parameters, X, validation, context, checkpoint, processes, *, hold_out):

@@ -16,6 +16,11 @@ from .timestamps import are_from, times_of_entries
 MIN_INTERACTIONS = 5  # of which a fifth is one
 FEWEST_TO_HIDE = 2  # one to rank and one to rank it by
 HELD_OUT_FRACTION = 0.2
+FEW_ITEMS = 20  # with fewer items, users often have the same items by chance
+OF_SMALL_BASKETS = (
+    "Where users have few, give splitters min_interactions=2, and evaluate and RankingScorer held_out_fraction=1 and "
+    "min_interactions=2, by which everyone with two hides one."
+)
 
 
 def fold_in_split(
@@ -437,11 +442,15 @@ def why_nobody_is_scored(X, y, *, held_out_fraction, min_interactions, min_value
     str
     """
     if is_matrix(y):
-        return f"a user needs an entry of y above min_value={min_value} where X holds none."
+        return (
+            f"a user needs an entry of y above min_value={min_value} where X holds none (fold_in_split hides "
+            "int(held_out_fraction * n) of a user's n items, and one with held_out_fraction=1)."
+        )
     needed, most = interactions_needed(held_out_fraction, min_interactions), count_interactions(X).max(initial=0)
     if most >= needed:
         return f"a user needs hidden items with a value above min_value={min_value}."
     return (
         f"a user needs {needed} interactions to hide one with held_out_fraction={held_out_fraction} and "
         f"min_interactions={min_interactions}, and the most that a user of X has is {most}."
+        f"{f' {OF_SMALL_BASKETS}' if most >= FEWEST_TO_HIDE else ''}"
     )

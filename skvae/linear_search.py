@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from .core.gram import Gram, users_weighted
 from .hiding import MIN_INTERACTIONS, hide_of_held_out
 from .matrix import count_users
-from .model_selection import n_validation_folds, n_validation_folds_of, validation_folds
 from .scoring import mean_validation_score
+from .validation_users import n_validation_folds, n_validation_folds_of, validation_folds
 
 VALIDATION_FRACTION = 0.1
 CENTERED = 0.99

@@ -1,4 +1,4 @@
-"""Which users a model is trained, validated and tested on: the splitters, and who is held out inside fit."""
+"""Which users a model is trained, validated and tested on: the splitters, as scikit-learn calls them."""
 
 import numbers
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
 from .core.user_warnings import warn_user
-from .hiding import FEWEST_TO_HIDE, MIN_INTERACTIONS, fold_in_split, user_hashes
+from .hiding import FEWEST_TO_HIDE, MIN_INTERACTIONS, OF_SMALL_BASKETS, fold_in_split
 from .matrix import as_csr, count_interactions, count_users
 
 __all__ = [
@@ -22,15 +22,7 @@ __all__ = [
     "strong_generalization_split",
 ]
 
-# By fewer the best epoch of an autoencoder is chance (benchmarks/few_users.py). As many as
-# the paper holds out of ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each
-# epoch, time for no better choice.
-MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 25, 10_000
-# A linear model, whose fits of few users are quick, chooses by folds of all where a share of them would be fewer
-ENOUGH_OF_A_SHARE, FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, MOST_USERS_OF_FOLDS, N_FOLDS = 200, 50, 100, 5000, 5
-FEW_ITEMS = 20  # with fewer items, users often have the same items by chance
-# Of a user who has all items of another and no more; a set that more users have is one that people have
-FEWEST_ITEMS_OF_A_COPY, MOST_COPIES = 10, 5
+FEW_TO_TEST = 200  # by whom a mean says little, where most users are left out besides
 
 
 def eligible_users(X, min_interactions=MIN_INTERACTIONS):
@@ -57,172 +49,29 @@ def eligible_users(X, min_interactions=MIN_INTERACTIONS):
     array([0])
     """
     counts = count_interactions(X)
-    users = np.flatnonzero(counts >= min_interactions)
+    users, most = np.flatnonzero(counts >= min_interactions), counts.max(initial=0)
     if not len(users):
         raise ValueError(
             f"No user of X has min_interactions={min_interactions} interactions or more: the most that a user has is "
-            f"{counts.max(initial=0)}."
+            f"{most}.{_remedy(min_interactions, most)}"
         )
     return users
 
 
-def hold_out_users(X, fraction, *, required=False):
-    """Row numbers of the users that a fit trains on, and of those that it validates on.
-
-    Always the same users of an X: a warm start must not train on those it validates on. Nor does a fit train on others
-    with the same ten items or more, as where two exports were joined: they would choose what remembers best. A set that
-    more than five users have is no copy.
-
-    Parameters
-    ----------
-    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    fraction : float
-        Of the users with five items or more, who can hide a fifth of them, or where these are too few of all with two,
-        who can hide one; rounded down, at most 10 000 users.
-    required : bool, default=False
-        True: one user at least, if any can hide an item. False: nobody, where the fraction gives fewer than 25.
-
-    Returns
-    -------
-    trained, validated : int64 arrays
-        Ascending. Nobody is validated where nobody would be left to train on.
-
-    Examples
-    --------
-    >>> from skvae.datasets import make_interactions
-    >>> from skvae.model_selection import hold_out_users
-    >>> X = make_interactions(n_users=600, n_items=50, random_state=0)
-    >>> [len(users) for users in hold_out_users(X, 0.1)]
-    [540, 60]
-    """
-    X = as_csr(X)
-    counts = count_interactions(X)
-    users, n_validated = _who_can_hide(counts, n_held_out, fraction)
-    if required and not n_validated:
-        n_validated = n_held_out(np.count_nonzero(counts), len(users), fraction, required=True)
-    return _held_out(X, counts, users, n_validated)
+def _users_to_test(X, min_interactions):
+    """Those of `eligible_users`; a warning where they are few, and most are left out."""
+    users = eligible_users(X, min_interactions)
+    n_able = np.count_nonzero(count_interactions(X) >= FEWEST_TO_HIDE)
+    if len(users) < min(FEW_TO_TEST, n_able / 2):
+        warn_user(
+            f"Only {len(users)} of {n_able} users of X with two interactions or more have min_interactions="
+            f"{min_interactions}, and no other can be tested.{_remedy(min_interactions, FEWEST_TO_HIDE)}"
+        )
+    return users
 
 
-def _who_can_hide(counts, n_of, fraction):
-    """Row numbers of those who can hide a fifth of their items, and what ``n_of`` gives of so many.
-
-    Where that is 0, it is of all who can hide one.
-    """
-    users, n_users = np.flatnonzero(counts >= MIN_INTERACTIONS), np.count_nonzero(counts)
-    n = n_of(n_users, len(users), fraction)
-    if not n:
-        users = np.flatnonzero(counts >= FEWEST_TO_HIDE)
-        n = n_of(n_users, len(users), fraction)
-    return users, n
-
-
-def _held_out(X, counts, users, n_validated):
-    validated = np.sort(check_random_state(0).permutation(users)[:n_validated])
-    return _others(X, counts, validated), validated
-
-
-def _others(X, counts, validated):
-    """Row numbers of the other users, without copies of the validated ones, if any are left then."""
-    others = np.ones(len(counts), bool)
-    others[validated] = False
-    if len(validated) and X.shape[1] >= FEW_ITEMS:
-        hashes = user_hashes(X)
-        _, sets, n_same = np.unique(hashes, return_inverse=True, return_counts=True)
-        is_copied = (counts >= FEWEST_ITEMS_OF_A_COPY) & (n_same[sets] <= MOST_COPIES)
-        without = others & ~np.isin(hashes, hashes[validated[is_copied[validated]]])
-        others = without if counts[without].any() else others
-    return np.flatnonzero(others)
-
-
-def n_held_out(n_users, n_eligible, fraction, *, required=False):
-    """How many users `hold_out_users` validates on.
-
-    Parameters
-    ----------
-    n_users, n_eligible : int
-        Users of X who have an item, and those of them that can hide one.
-    fraction, required :
-        As there.
-
-    Returns
-    -------
-    int
-    """
-    n_validated = min(int(fraction * n_eligible), MAX_VALIDATION_USERS)
-    if required:
-        n_validated = max(n_validated, min(1, n_eligible))
-    elif n_validated < MIN_VALIDATION_USERS:
-        return 0
-    return n_validated if n_validated < n_users else 0
-
-
-def validation_folds(X, fraction):
-    """The trained and the validated users of `hold_out_users`; where they would be too few, of several folds.
-
-    Parameters
-    ----------
-    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    fraction : float
-
-    Returns
-    -------
-    list of (trained, validated), pairs of int64 arrays
-        Of the folds every user who can hide an item is validated in one. Empty where there are too few for that too.
-    """
-    X = as_csr(X)
-    counts = count_interactions(X)
-    users, n_folds = _who_can_hide(counts, n_validation_folds, fraction)
-    if n_folds == 1:
-        return [_held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), fraction))]
-    users = check_random_state(0).permutation(users)
-    folds = (np.sort(users[first::n_folds]) for first in range(n_folds))
-    return [(_others(X, counts, validated), validated) for validated in folds]
-
-
-def n_validation_folds_of(X, fraction):
-    """How many pairs `validation_folds` gives.
-
-    Parameters
-    ----------
-    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    fraction : float
-
-    Returns
-    -------
-    int
-    """
-    return _who_can_hide(count_interactions(X), n_validation_folds, fraction)[1]
-
-
-def n_validation_folds(n_users, n_eligible, fraction):
-    """How many pairs `validation_folds` gives, of the numbers of users.
-
-    Parameters
-    ----------
-    n_users, n_eligible, fraction :
-        As in `n_held_out`.
-
-    Returns
-    -------
-    int
-    """
-    n_of_share = n_held_out(n_users, n_eligible, fraction)
-    if n_of_share < ENOUGH_OF_A_SHARE and n_eligible >= FEWEST_OF_ALL_FOLDS and n_users <= MOST_USERS_OF_FOLDS:
-        return N_FOLDS
-    return int(n_of_share >= FEWEST_OF_A_SHARE)
-
-
-def warn_of_no_validation(estimator, is_pair=False):
-    """Warn that a fit goes without validation.
-
-    Parameters
-    ----------
-    estimator : estimator
-    is_pair : bool, default=False
-        Whether its validation users were given as (fold_in, held_out).
-    """
-    lacking = "has a held-out item" if is_pair else f"can hide an item (that takes {FEWEST_TO_HIDE} interactions)"
-    warn_user(f"No validation user {lacking}: {type(estimator).__name__} is fitted without validation.")
+def _remedy(min_interactions, most):
+    return f" {OF_SMALL_BASKETS}" if min_interactions > FEWEST_TO_HIDE <= most else ""
 
 
 def _warn_groups(groups, splitter):
@@ -285,7 +134,7 @@ class UserKFold(BaseCrossValidator):
         yield from super().split(as_csr(X), y)
 
     def _iter_test_indices(self, X, y=None, groups=None):
-        users = eligible_users(X, self.min_interactions)
+        users = _users_to_test(X, self.min_interactions)
         if len(users) < self.n_splits:
             raise ValueError(
                 f"n_splits={self.n_splits} is more than the {len(users)} users of X with at least "
@@ -366,7 +215,7 @@ class UserShuffleSplit(BaseShuffleSplit):
         yield from super().split(as_csr(X), y)
 
     def _iter_indices(self, X, y=None, groups=None):
-        users = eligible_users(X, self.min_interactions)
+        users = _users_to_test(X, self.min_interactions)
         try:
             sizes = self.test_size, self.train_size
             if any(isinstance(size, float) and np.isnan(size) for size in sizes):
@@ -459,7 +308,7 @@ def strong_generalization_split(
         raise ValueError("timestamps are used with at=, the moment to split at; fold_in_split hides each user's last.")
     whole = as_csr(X)
     before, after = (whole, None) if at is None else map(as_csr, fold_in_split(X, timestamps=timestamps, at=at))
-    eligible = eligible_users(whole, min_interactions)
+    eligible = _users_to_test(whole, min_interactions)
     if after is not None:
         eligible = eligible[(count_interactions(before)[eligible] > 0) & (count_interactions(after)[eligible] > 0)]
     able = "have enough interactions"

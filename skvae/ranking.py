@@ -355,11 +355,15 @@ def item_scores(model, X):
     scores = _real_numbers(model.decision_function(X))
     scores = np.array(scores, np.float32 if scores.dtype in (np.float16, np.float32) else np.float64, order="C")
     if scores.shape != (_num_samples(X), X.shape[1]):
+        about = (
+            f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of shape {X.shape}: "
+            "recommend needs one score for each"
+        )
+        if scores.ndim == 2 and scores.shape[1] == X.shape[1]:
+            raise ValueError(f"{about} row of X. Does the model score the users of its fit, whoever is asked for?")
         raise ValueError(
-            f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of "
-            f"shape {X.shape}: recommend needs one score for each column of X. Does a step "
-            "before the recommender drop columns, or an InteractionEncoder make users of events? It "
-            "stands before the Pipeline: pass the matrix that it gives."
+            f"{about} column of X. Does a step before the recommender drop columns, or an InteractionEncoder make "
+            "users of events? It stands before the Pipeline: pass the matrix that it gives."
         )
     return scores
 

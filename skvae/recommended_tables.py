@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .columns import label, names_of_model
+from .core.user_warnings import warn_user
 from .events import Names, read_events, read_ids
 from .ids import Ids, columns_of, item_index, rows_of
 from .matrix import as_csr, count_interactions
@@ -76,11 +77,19 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
         rows = rows_of(asked, found.user_ids, "in events")
         X, excluded = rows_or_empty(X, rows), None if excluded is None else rows_or_empty(excluded, rows)
     if candidates is not None:
-        candidates = _known_columns(candidates, "candidates", encoder)
+        known = _known_columns(candidates, "candidates", encoder)
+        if len(candidates) and not len(known):
+            warn_user("candidates holds no id that the encoder knows: nobody is recommended anything.")
+        candidates = known
     if is_table(exclude):
         of_users = _cells_of_users(exclude, asked, encoder)
         excluded = of_users if excluded is None else excluded + of_users
     elif exclude is not None:
+        if isinstance(exclude, (list, tuple)) and any(map(is_table, exclude)):
+            raise TypeError(
+                "exclude is a table of users and items, or item ids that nobody may get, not a list of both: pass the "
+                "table, and leave the other items out of candidates."
+            )
         if isinstance(exclude, (list, tuple)) and len(exclude):
             check_no_row(exclude[0], exclude, {"user": encoder.user, "item": encoder.item}, "exclude")
         allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates

@@ -39,11 +39,11 @@ from .matrix_checks import (
     is_matrix,
     is_pair,
 )
-from .model_selection import warn_of_no_validation
 from .parameters import flag, integer
 from .ranking import recommend
 from .scoring import VALIDATION_METRIC, score_pairs
 from .user_checks import all_hashes, most_are_fitted, warn_of_validation
+from .validation_users import warn_of_no_validation
 from .wrappers import alone
 
 # Page of a public class in the documentation, to which the HTML of an estimator links

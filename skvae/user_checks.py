@@ -3,9 +3,8 @@
 import numpy as np
 
 from .core.user_warnings import warn_user
-from .hiding import user_hashes
+from .hiding import FEW_ITEMS, MIN_INTERACTIONS, user_hashes
 from .matrix import count_interactions
-from .model_selection import FEW_ITEMS, MIN_INTERACTIONS
 from .wrappers import steps_and_model
 
 LEAST_DISTINCT = 0.75  # of the sets of items of users; where fewer are, they coincide by chance too

@@ -39,9 +39,10 @@ ARROWS = {
     "ranking": {"columns", "core", "item_checks", "matrix", "matrix_checks", "parameters"},
     "timestamps": {"columns", "matrix", "missing"},
     "hiding": {"columns", "core", "matrix", "matrix_checks", "parameters", "timestamps"},
-    "user_checks": {"core", "hiding", "matrix", "model_selection", "wrappers"},
+    "user_checks": {"core", "hiding", "matrix", "wrappers"},
     "interactions": {"columns", "core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
+    "validation_users": {"core", "hiding", "matrix"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},
     "evaluation": {"core", "fit_identity", "user_checks", "hiding", "matrix", "matrix_checks", "parameters"}
     | {"scoring", "wrappers"},
@@ -54,13 +55,13 @@ ARROWS = {
         "matrix",
         "columns",
         "matrix_checks",
-        "model_selection",
+        "validation_users",
         "parameters",
         "ranking",
         "scoring",
         "wrappers",
     },
-    "recommended_tables": {"columns", "events", "ids", "matrix", "merging", "ranking", "tables", "wrappers"},
+    "recommended_tables": {"columns", "core", "events", "ids", "matrix", "merging", "ranking", "tables", "wrappers"},
     "preprocessing": {
         "events",
         "ids",
@@ -86,15 +87,15 @@ ARROWS = {
         "parameters",
     }
     | {"recommender", "value_checks"},
-    "linear_search": {"core", "hiding", "matrix", "model_selection", "scoring"},
+    "linear_search": {"core", "hiding", "matrix", "validation_users", "scoring"},
     "memory": {"core", "linear_search", "matrix"},
-    "autoencoder_memory": {"auto_parameters", "core", "memory", "model_selection", "ranking"},
+    "autoencoder_memory": {"auto_parameters", "core", "memory", "validation_users", "ranking"},
     "fit_identity": {"core"},
     "blend_normalizations": set(),
     "blend_weights": {"ranking", "scoring"},
     "blend_members": {"columns", "core", "items", "ranking", "recommender", "wrappers"},
     "blend": {"blend_members", "callbacks", "fit_identity", "core", "user_checks", "hiding", "linear"}
-    | {"model_selection", "multdae", "multvae", "blend_normalizations", "blend_weights"}
+    | {"validation_users", "multdae", "multvae", "blend_normalizations", "blend_weights"}
     | {"items", "parameters", "ranking", "recommender", "scoring"},
     "callbacks": {"core", "scoring"},
     "fitting": {
@@ -103,7 +104,7 @@ ARROWS = {
         "callbacks",
         "core",
         "hiding",
-        "model_selection",
+        "validation_users",
         "ranking",
         "scoring",
     },
@@ -114,7 +115,7 @@ ARROWS = {
     "multdae": {"auto_parameters", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
     "cost": {"autoencoder", "autoencoder_memory", "blend", "core", "linear", "linear_search", "memory", "parameters"}
-    | {"model_selection", "popularity"},
+    | {"validation_users", "popularity"},
     "saved_state": {
         "autoencoder",
         "blend",

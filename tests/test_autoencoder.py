@@ -21,7 +21,7 @@ from skvae.core.architecture import Architecture
 from skvae.core.batches import UserRows
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.datasets import make_interactions
-from skvae.model_selection import hold_out_users
+from skvae.validation_users import hold_out_users
 
 
 @pytest.fixture(params=AUTOENCODERS)

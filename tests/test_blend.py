@@ -49,9 +49,9 @@ from skvae import blend as blend_module
 from skvae.datasets import make_interactions
 from skvae.export import to_onnx
 from skvae.hiding import hide_of_held_out
-from skvae.model_selection import hold_out_users
 from skvae.ranking import users_per_block
 from skvae.recommender import as_it_is
+from skvae.validation_users import hold_out_users
 
 CV = UserKFold(2)
 DAE = MultDAERecommender(8, max_iter=5, learning_rate=1e-2, random_state=0)

@@ -25,8 +25,8 @@ from skvae import (
 from skvae.core.processes import ALONE
 from skvae.datasets import make_interactions
 from skvae.hiding import hide_items
-from skvae.model_selection import validation_folds
 from skvae.scoring import score_users
+from skvae.validation_users import validation_folds
 
 X = np.array([[1, 0, 3, 0], [0, 0, 1, 0], [2, 5, 1, 0]])
 

@@ -38,8 +38,9 @@ from skvae.hiding import fold_in_split, hide_items
 from skvae.matrix import as_csr, as_float32, count_interactions, count_users, row_sliceable, take_rows
 from skvae.matrix_checks import check_no_matrix_as_y
 from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
-from skvae.model_selection import eligible_users, hold_out_users
+from skvae.model_selection import eligible_users
 from skvae.scoring import score_users
+from skvae.validation_users import hold_out_users
 from skvae.value_checks import check_evenness, check_scale
 
 PACKAGE, VALIDATION = Path(skvae.__file__).parent, Path(sklearn.utils.__file__).parent

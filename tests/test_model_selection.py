@@ -20,12 +20,13 @@ from skvae import (
     UserKFold,
     UserShuffleSplit,
     fold_in_split,
-    model_selection,
     strong_generalization_split,
+    validation_users,
 )
 from skvae import ndcg_scorer as scorer
 from skvae.datasets import make_interactions
-from skvae.model_selection import count_interactions, eligible_users, hold_out_users, validation_folds
+from skvae.model_selection import count_interactions, eligible_users
+from skvae.validation_users import hold_out_users, validation_folds
 
 matrices = arrays(
     np.float64, st.tuples(st.integers(1, 7), st.integers(1, 30)), elements=st.sampled_from([0.0, 1.0, 1.0, 2.5])
@@ -235,6 +236,28 @@ def test_interactions_are_counted_and_eligible_users_have_enough(matrix, least):
     else:
         with pytest.raises(ValueError, match=f"No user of X has min_interactions={least} interactions or more"):
             eligible_users(matrix, least)
+
+
+def test_where_most_users_have_too_few_items_to_be_tested_splitters_say_what_to_pass():
+    baskets = sp.csr_array(np.tri(4, 30)[[2] * 60 + [3] * 2])  # of three items, and of four
+    heavy = sp.vstack([baskets, sp.csr_array(np.ones((20, 30)))], format="csr")
+    remedy = (
+        "give splitters min_interactions=2, and evaluate and RankingScorer held_out_fraction=1 and min_interactions=2"
+    )
+    next(UserKFold(2, min_interactions=2).split(heavy))
+    for splitter in (UserKFold(2), UserShuffleSplit(2)):
+        with pytest.raises(ValueError, match=f"the most that a user has is 4.* {remedy}"):
+            next(splitter.split(baskets))
+        with pytest.warns(
+            UserWarning, match=f"Only 20 of 82 users of X with two interactions or more have .* {remedy}"
+        ):
+            next(splitter.split(heavy))
+    with pytest.warns(UserWarning, match="Only 20 of 82 users"):
+        strong_generalization_split(heavy, n_validation=2, n_test=2)
+    hiding = {"held_out_fraction": 1, "min_interactions": 2}
+    assert len(skvae.evaluate(PopularityRecommender().fit(baskets), baskets, **hiding)) == 62
+    with pytest.raises(ValueError, match=f"the most that a user of X has is 4.* {remedy}"):
+        skvae.evaluate(PopularityRecommender().fit(baskets), baskets)
 
 
 SPLITTERS = {
@@ -618,7 +641,7 @@ def test_a_fit_validates_on_a_fraction_of_the_users_and_on_so_many_at_the_most(m
     trained, validated = hold_out_users(X, 0.5, required=True)
     assert len(validated) == (~LIGHT).sum() // 2
     np.testing.assert_array_equal(np.sort(np.concatenate([trained, validated])), np.arange(40))
-    monkeypatch.setattr(model_selection, "MAX_VALIDATION_USERS", 7)
+    monkeypatch.setattr(validation_users, "MAX_VALIDATION_USERS", 7)
     others, fewer = hold_out_users(X, 0.5, required=True)
     assert len(fewer) == 7
     assert set(fewer) < set(validated)

@@ -370,6 +370,9 @@ def test_only_candidates_are_recommended_and_unknown_ones_cannot_be(fitted):
     table = encoder.recommend(model, named(columns), exclude_seen=False, candidates=["i3", "i5", "not sold yet"])
     assert set(table["item"]) == {"i3", "i5"}
     assert len(table) == 2 * len(encoder.user_ids_)
+    with pytest.warns(UserWarning, match="candidates holds no id that the encoder knows"):
+        assert not len(encoder.recommend(model, named(columns), candidates=["not sold yet"]))
+    assert not len(encoder.recommend(model, named(columns), candidates=[]))
 
 
 @pytest.mark.parametrize("make", [lambda: MultDAERecommender(4, max_iter=2, random_state=0), EASERecommender])
@@ -455,6 +458,7 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
         (([100, 101], ["i1"]), ValueError, "exclude must have the 2 columns user, item, all equally long"),
         (([100, None], ["i1", "i2"]), ValueError, "1 of 2 events have no value in column 'user'"),
         ("i1", TypeError, "exclude must be an array or a list, got 'i1'"),
+        ([pd.DataFrame({"user": [100], "item": ["i1"]}), ["i1"]], TypeError, "not a list of both: pass the table"),
     ],
     ids=str,
 )

@@ -361,10 +361,12 @@ def test_an_X_of_one_dimension_raises_with_its_shape(one_user):
         recommend(Linear(WEIGHTS), one_user, 3)
 
 
-@pytest.mark.parametrize("shape", [(30, 11), (29, 12), (1, 12), (30,)])
-def test_scores_of_another_shape_raise(shape):
+@pytest.mark.parametrize(
+    ("shape", "of_each"), [((30, 11), "column"), ((29, 12), "row"), ((1, 12), "row"), ((30,), "column")]
+)
+def test_scores_of_another_shape_raise(shape, of_each):
     with pytest.raises(
-        ValueError, match=r"GivenScores.decision_function gave scores of shape .* one score for each column"
+        ValueError, match=rf"GivenScores.decision_function gave scores of shape .* one score for each {of_each}"
     ):
         recommend(GivenScores(np.zeros(shape)), X, 3)
 
