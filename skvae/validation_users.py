@@ -41,7 +41,7 @@ def hold_out_users(X, fraction, *, required=False):
     Examples
     --------
     >>> from skvae.datasets import make_interactions
-    >>> from skvae.model_selection import hold_out_users
+    >>> from skvae.validation_users import hold_out_users
     >>> X = make_interactions(n_users=600, n_items=50, random_state=0)
     >>> [len(users) for users in hold_out_users(X, 0.1)]
     [540, 60]
