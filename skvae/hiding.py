@@ -273,7 +273,7 @@ def _mix(keys):
 
 
 def hide_items(X, y=None, *, model=None):
-    """Fold-in and held-out of a scoring call, which `hide_of_held_out` is not.
+    """Fold-in and held-out of a scoring call; `hide_of_held_out` has those of users whom a fit holds out.
 
     Items of y that X holds as well are never recommended. They are no held-out items then, and a warning says how many
     they are.
