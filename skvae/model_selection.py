@@ -62,7 +62,7 @@ def _users_to_test(X, min_interactions):
     """Those of `eligible_users`; a warning where they are few, and most are left out."""
     users = eligible_users(X, min_interactions)
     n_able = np.count_nonzero(count_interactions(X) >= FEWEST_TO_HIDE)
-    if len(users) < min(FEW_TO_TEST, n_able / 2):
+    if min_interactions <= MIN_INTERACTIONS and len(users) < min(FEW_TO_TEST, n_able / 2):
         warn_user(
             f"Only {len(users)} of {n_able} users of X with two interactions or more have min_interactions="
             f"{min_interactions}, and no other can be tested.{_remedy(min_interactions, FEWEST_TO_HIDE)}"
@@ -71,7 +71,8 @@ def _users_to_test(X, min_interactions):
 
 
 def _remedy(min_interactions, most):
-    return f" {OF_SMALL_BASKETS}" if min_interactions > FEWEST_TO_HIDE <= most else ""
+    is_small = FEWEST_TO_HIDE < min_interactions <= MIN_INTERACTIONS and most >= FEWEST_TO_HIDE
+    return f" {OF_SMALL_BASKETS}" if is_small else ""
 
 
 def _warn_groups(groups, splitter):

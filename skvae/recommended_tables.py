@@ -77,10 +77,10 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
         rows = rows_of(asked, found.user_ids, "in events")
         X, excluded = rows_or_empty(X, rows), None if excluded is None else rows_or_empty(excluded, rows)
     if candidates is not None:
-        known = _known_columns(candidates, "candidates", encoder)
-        if len(candidates) and not len(known):
+        columns = _columns_of_ids(candidates, "candidates", encoder)
+        candidates = columns[columns >= 0]
+        if len(columns) and not len(candidates):
             warn_user("candidates holds no id that the encoder knows: nobody is recommended anything.")
-        candidates = known
     if is_table(exclude):
         of_users = _cells_of_users(exclude, asked, encoder)
         excluded = of_users if excluded is None else excluded + of_users
@@ -93,7 +93,7 @@ def recommended_table(encoder, model, found, X, k, *, users, exclude_seen, candi
         if isinstance(exclude, (list, tuple)) and len(exclude):
             check_no_row(exclude[0], exclude, {"user": encoder.user, "item": encoder.item}, "exclude")
         allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
-        candidates = np.setdiff1d(allowed, _known_columns(exclude, "exclude", encoder))
+        candidates = np.setdiff1d(allowed, _columns_of_ids(exclude, "exclude", encoder))
     if isinstance(k, numbers.Integral):
         k = min(int(k), len(encoder.item_ids_))  # a table has no row for what is not left
     items, scores = recommend(model, X, k, exclude_seen=exclude_seen, exclude=excluded, candidates=candidates)
@@ -162,9 +162,9 @@ def rows_or_empty(X, rows):
     return sp.csr_array((X.data, X.indices, indptr), shape=(X.shape[0] + 1, X.shape[1]))[rows]
 
 
-def _known_columns(item_ids, name, encoder):
-    columns = columns_of(read_ids(list(item_ids) if isinstance(item_ids, Set) else item_ids, name), encoder)
-    return columns[columns >= 0]
+def _columns_of_ids(item_ids, name, encoder):
+    """Columns of item ids, -1 of those that the encoder does not know."""
+    return columns_of(read_ids(list(item_ids) if isinstance(item_ids, Set) else item_ids, name), encoder)
 
 
 def _cells_of_users(table, users, encoder):

@@ -104,7 +104,7 @@ EQUAL = {
     "recvae": lambda: model_of(RECVAE, X, X_val=X_VAL),
     "ease": lambda: model_of(skvae.EASERecommender(l2_regularization=10), X),
     "ease, blocks": lambda: in_chunks(skvae.EASERecommender(l2_regularization=10)),
-    "linear, centered": lambda: model_of(skvae.LinearRecommender(l2_regularization=10, centering=0.95), X),
+    "linear, centered": lambda: model_of(skvae.LinearRecommender(l2_regularization=10, centering=0.99), X),
     "linear": lambda: model_of(skvae.LinearRecommender(keep_gram=True), np.repeat(X.toarray(), 3, axis=0), n_partial=1),
     "blend": lambda: model_of(skvae.BlendRecommender([("ease", skvae.EASERecommender()), ("dae", DAE)]), X),
 }

@@ -223,7 +223,7 @@ FAMILY = {
     "EASE-DAN": {"user_exponent": 0.5, "item_exponent": 0.2},
     "EDLAE-DAN": {"dropout": 0.6, "user_exponent": 0.3, "item_exponent": 0.2},
     "RLAE-DAN": {"dropout": 0.4, "user_exponent": 0.2, "item_exponent": 0.2, "diagonal": 0.3},
-    "centered": {"centering": 0.95},
+    "centered": {"centering": 0.99},
     "centered EDLAE-DAN": {"dropout": 0.6, "user_exponent": 0.3, "item_exponent": 0.2, "centering": 0.5},
     "centered RLAE": {"centering": 0.9, "diagonal": 0.2},
     "centered ridge": {"centering": 0.9, "diagonal": 1.0},
@@ -287,7 +287,7 @@ def test_any_combination_is_its_closed_form_on_any_small_matrix(data, n_items, *
 def test_an_item_of_small_values_and_a_large_lambda_are_centered_too(l2_regularization, diagonal):
     X = (np.random.default_rng(0).random((600, 40)) < np.linspace(0.3, 0.02, 40)).astype(np.float32)
     X[:, 0] *= 1e-3
-    parameters = FIXED | {"l2_regularization": l2_regularization, "centering": 0.95, "diagonal": diagonal}
+    parameters = FIXED | {"l2_regularization": l2_regularization, "centering": 0.99, "diagonal": diagonal}
     weights, expected = LinearRecommender(**parameters).fit(X).weights_, _dense_linear(sp.csr_array(X), **parameters)
     np.testing.assert_allclose(weights, expected, atol=1e-4 * np.abs(expected).max())
 
@@ -449,7 +449,7 @@ def test_auto_is_chosen_in_seven_inverses_and_the_same_each_time(many, monkeypat
     assert all(type(value) is float for value in [*_setting(model).values(), model.best_validation_score_])
 
 
-@pytest.mark.parametrize("centering", [0, 0.95])
+@pytest.mark.parametrize("centering", [0, 0.99])
 def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_users(many, centering):
     model = LinearRecommender(l2_regularization=30, dropout=0.2, centering=centering).fit(many)
     [(trained, validated)] = validation_folds(many, 0.1)

@@ -373,6 +373,7 @@ def test_only_candidates_are_recommended_and_unknown_ones_cannot_be(fitted):
     with pytest.warns(UserWarning, match="candidates holds no id that the encoder knows"):
         assert not len(encoder.recommend(model, named(columns), candidates=["not sold yet"]))
     assert not len(encoder.recommend(model, named(columns), candidates=[]))
+    assert set(encoder.recommend(model, named(columns), candidates=iter(["i3"]), exclude_seen=False)["item"]) == {"i3"}
 
 
 @pytest.mark.parametrize("make", [lambda: MultDAERecommender(4, max_iter=2, random_state=0), EASERecommender])

@@ -44,7 +44,7 @@ def a_matrix(seed, n_users, n_items):
     n_items=st.integers(1, 9),
     exponent=st.sampled_from([0, 0.3]),
     bound=st.sampled_from([0, 0.3]),
-    centering=st.sampled_from([0, 0.95]),
+    centering=st.sampled_from([0, 0.95, 0.99]),
     is_dual=st.booleans(),
 )
 def test_weights_and_scores_are_those_of_the_definition(seed, n_users, n_items, exponent, bound, centering, is_dual):
