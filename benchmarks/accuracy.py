@@ -22,6 +22,7 @@ from real_data import NAMES, load
 from sklearn.model_selection import ParameterGrid
 
 import skvae
+from skvae.linear import NUMBERS
 from skvae.metrics import ndcg_at_k, recall_at_k
 
 BLENDS = {"Blend": ("Linear", "MultDAE", "MultVAE")}
@@ -114,8 +115,7 @@ class Models(dict):
             return best, {"parameters": {"l2_regularization": best.l2_regularization}}
         if name == "Linear":
             linear = skvae.LinearRecommender().fit(train)
-            numbers = ("l2_regularization", "dropout", "user_exponent", "item_exponent", "centering")
-            return linear, {"parameters": {number: getattr(linear, f"{number}_") for number in numbers}}
+            return linear, {"parameters": {number: getattr(linear, f"{number}_") for number in NUMBERS}}
         if name in BLENDS:
             # of the members of the rows above: those of BlendRecommender(), with the same X_val, are the same
             blend = skvae.BlendRecommender([(member, self[member][0]) for member in BLENDS[name]], prefit=True)

@@ -6,7 +6,7 @@ tenth of the users, however few these are, and keeps its best epoch, or is refit
 `LinearRecommender` chooses its numbers, of fewer than 2000 users in five folds. Without it the one runs all epochs, and
 the other takes the numbers that "auto" begins with. Of 600 to 1900 users, what a linear model chooses in folds is also
 compared with what it chooses by a tenth of the users. And of so many users, and of the test users, two to four items
-are drawn, of which a half is ranked by the linear model with a centering of 0 and with one that is chosen. DIR gets
+are drawn, of which a half is hidden, for the linear model with a centering of 0 and with one that is chosen. DIR gets
 few_users.json and few_users.md.
 """
 

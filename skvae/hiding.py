@@ -17,10 +17,6 @@ MIN_INTERACTIONS = 5  # of which a fifth is one
 FEWEST_TO_HIDE = 2  # one to rank and one to rank it by
 HELD_OUT_FRACTION = 0.2
 FEW_ITEMS = 20  # with fewer items, users often have the same items by chance
-OF_SMALL_BASKETS = (
-    "Where users have few, give splitters min_interactions=2, and evaluate and RankingScorer held_out_fraction=1 and "
-    "min_interactions=2, by which everyone with two hides one."
-)
 
 
 def fold_in_split(
@@ -452,5 +448,26 @@ def why_nobody_is_scored(X, y, *, held_out_fraction, min_interactions, min_value
     return (
         f"a user needs {needed} interactions to hide one with held_out_fraction={held_out_fraction} and "
         f"min_interactions={min_interactions}, and the most that a user of X has is {most}."
-        f"{f' {OF_SMALL_BASKETS}' if most >= FEWEST_TO_HIDE else ''}"
+        f"{of_small_baskets(min_interactions, most)}"
+    )
+
+
+def of_small_baskets(min_interactions, most):
+    """What to pass where users have few items, as a sentence after others.
+
+    Parameters
+    ----------
+    min_interactions, most : int
+        What a user was asked for, and what the one with the most has.
+
+    Returns
+    -------
+    str
+        Empty where that is not the trouble: where more was asked for than by default, or nobody has two items.
+    """
+    if min_interactions > MIN_INTERACTIONS or most < FEWEST_TO_HIDE:
+        return ""
+    return (
+        " Where users have few, give splitters min_interactions=2, and evaluate and RankingScorer held_out_fraction=1 "
+        "and min_interactions=2, by which everyone with two hides one."
     )

@@ -10,7 +10,7 @@ from sklearn.model_selection._split import _validate_shuffle_split
 from sklearn.utils import check_random_state, check_scalar
 
 from .core.user_warnings import warn_user
-from .hiding import FEWEST_TO_HIDE, MIN_INTERACTIONS, OF_SMALL_BASKETS, fold_in_split
+from .hiding import FEWEST_TO_HIDE, MIN_INTERACTIONS, fold_in_split, of_small_baskets
 from .matrix import as_csr, count_interactions, count_users
 
 __all__ = [
@@ -48,31 +48,30 @@ def eligible_users(X, min_interactions=MIN_INTERACTIONS):
     >>> eligible_users([[1, 1, 1], [0, 1, 0]], min_interactions=2)
     array([0])
     """
-    counts = count_interactions(X)
+    return _eligible(count_interactions(X), min_interactions)
+
+
+def _eligible(counts, min_interactions):
     users, most = np.flatnonzero(counts >= min_interactions), counts.max(initial=0)
     if not len(users):
         raise ValueError(
             f"No user of X has min_interactions={min_interactions} interactions or more: the most that a user has is "
-            f"{most}.{_remedy(min_interactions, most)}"
+            f"{most}.{of_small_baskets(min_interactions, most)}"
         )
     return users
 
 
 def _users_to_test(X, min_interactions):
     """Those of `eligible_users`; a warning where they are few, and most are left out."""
-    users = eligible_users(X, min_interactions)
-    n_able = np.count_nonzero(count_interactions(X) >= FEWEST_TO_HIDE)
-    if min_interactions <= MIN_INTERACTIONS and len(users) < min(FEW_TO_TEST, n_able / 2):
+    counts = count_interactions(X)
+    users, n_able = _eligible(counts, min_interactions), np.count_nonzero(counts >= FEWEST_TO_HIDE)
+    remedy = of_small_baskets(min_interactions, counts.max())
+    if remedy and len(users) < min(FEW_TO_TEST, n_able / 2):
         warn_user(
             f"Only {len(users)} of {n_able} users of X with two interactions or more have min_interactions="
-            f"{min_interactions}, and no other can be tested.{_remedy(min_interactions, FEWEST_TO_HIDE)}"
+            f"{min_interactions}, and no other can be tested.{remedy}"
         )
     return users
-
-
-def _remedy(min_interactions, most):
-    is_small = FEWEST_TO_HIDE < min_interactions <= MIN_INTERACTIONS and most >= FEWEST_TO_HIDE
-    return f" {OF_SMALL_BASKETS}" if is_small else ""
 
 
 def _warn_groups(groups, splitter):

@@ -255,6 +255,14 @@ def test_where_most_users_have_too_few_items_to_be_tested_splitters_say_what_to_
     assert np.isfinite(scored["ndcg@100"]).sum() == 62
     with pytest.raises(ValueError, match=f"the most that a user of X has is 4.* {remedy}"):
         skvae.evaluate(PopularityRecommender().fit(baskets), baskets)
+    # more than by default was asked for on purpose: the remedy would be another protocol
+    next(UserKFold(2, min_interactions=6).split(heavy))
+    for call in (
+        lambda: next(UserKFold(2, min_interactions=31).split(heavy)),
+        lambda: skvae.evaluate(PopularityRecommender().fit(heavy), heavy, min_interactions=31),
+    ):
+        with pytest.raises(ValueError, match=r"is 30\.$"):
+            call()
 
 
 SPLITTERS = {
