@@ -262,7 +262,7 @@ def _bytes_of_update(plan):
 
 
 def _bytes_of_initialization(parameters, plan):
-    """Beside the weights: a few matrices of items x vectors, or two of them and a block of users."""
+    """Bytes beside the weights: a few matrices of items x vectors, or two of them and a block of users."""
     n_users, n_items, n_interactions = plan.trained
     name = auto_parameters.initialization(parameters.initialization, n_interactions / n_users)
     initialize = INITIALIZATIONS[name] if isinstance(name, str) else name

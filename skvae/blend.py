@@ -400,7 +400,7 @@ def _is_weight(weight):
 
 
 def _given_weights(weights, pairs):
-    """Of the members that are not dropped; equal ones where they are to be learned."""
+    """The weights of the members that are not dropped; equal ones where they are to be learned."""
     weights = np.ones(len(pairs)) if isinstance(weights, str) else np.asarray(weights, float)
     return weights[[member != "drop" for _, member in pairs]]
 
@@ -427,7 +427,7 @@ def _normalizer(normalization):
 
 
 def _normalized(function, scores, seen):
-    """By a function that is not ours, whose shape is checked: another one may be broadcast in silence."""
+    """Scores as a foreign function normalizes them; another shape, which would be broadcast in silence, is an error."""
     shape = scores.shape
     normalized = function(scores, seen)
     if np.shape(normalized) != shape:

@@ -98,7 +98,7 @@ def learned_weights(members, normalize, fold_in, held_out):
 
 
 def _distances(behind):
-    """By how many standard errors over the users each row is behind; 0 of one user alone."""
+    """How many standard errors over the users each row is behind; 0 for one user alone."""
     with np.errstate(divide="ignore", invalid="ignore"):
         distances = behind.mean(axis=1) / (behind.std(axis=1) / np.sqrt(behind.shape[1] - 1))
     return np.nan_to_num(distances, nan=0, posinf=np.inf)

@@ -370,7 +370,7 @@ class _Watched:
         return np.concatenate(self.n_seen) == 0
 
     def fingerprints(self):
-        """Of which cells the users have, whatever their values."""
+        """A fingerprint of which cells the users have, whatever their values, for fold-in and held-out items."""
         parts = {"fold-in": self.fold_in, "held-out items": self.relevant}
         return {name: f"{self.n_items} items, {_digest_of(np.concatenate(hashes))}" for name, hashes in parts.items()}
 

@@ -242,7 +242,7 @@ def _tensors(network):
 
 
 def _updates_per_pass(estimator, rows):
-    """Of the users who have an item."""
+    """The number of updates in one pass over the users who have an item."""
     return -(-rows.n_non_empty // estimator.batch_size_)
 
 
@@ -334,7 +334,7 @@ def _refit(estimator, parameters, X, context, checkpoint, processes, snapshot, h
 
 
 def _training_of_refit(estimator, parameters, X, task, processes, snapshot, history):
-    """One from initial weights, or from the snapshot of a refit; and its monitor."""
+    """The training of a refit, from initial weights or from its snapshot; and its monitor."""
     with processes.agreed():
         rows = UserRows(X, device=resolve(parameters.device))
     network = _first_network(estimator, parameters, rows, processes, snapshot)
@@ -422,7 +422,7 @@ def validation_score(fold_in, held_out, processes, network, products):
 
 
 def _store(estimator, network, history):
-    """In one step, so that other threads read the model of before or the new one."""
+    """Store the model in one step, so that other threads read the model of before or the new one."""
     vars(estimator).update(_learned(estimator, to_numpy(network), history))
 
 

@@ -23,7 +23,7 @@ COPY_OF_USERS = "copy of X, split for validation"
 
 
 class Size(NamedTuple):
-    """Of the matrix that fit gets.
+    """The size of the matrix that fit gets.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Size(NamedTuple):
 
     @classmethod
     def of(cls, X):
-        """Of a matrix.
+        """The size of a matrix.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class Size(NamedTuple):
         return cls(n_users, n_items, X.nnz)
 
     def part(self, n_users):
-        """Of some of the users, who have as many interactions as all have in the mean.
+        """The size of some of the users, who have as many interactions as all have in the mean.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class Size(NamedTuple):
 
     @property
     def n_bytes(self):
-        """Of a float32 CSR matrix of this size, int."""
+        """The bytes of a float32 CSR matrix of this size, int."""
         return 8 * self.n_interactions + 4 * (self.n_users + 1)
 
 

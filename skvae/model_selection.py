@@ -62,7 +62,7 @@ def _eligible(counts, min_interactions):
 
 
 def _users_to_test(X, min_interactions):
-    """Those of `eligible_users`; a warning where they are few, and most are left out."""
+    """The `eligible_users`; warns where they are few and most are left out."""
     counts = count_interactions(X)
     users, n_able = _eligible(counts, min_interactions), np.count_nonzero(counts >= FEWEST_TO_HIDE)
     remedy = of_small_baskets(min_interactions, counts.max())
@@ -249,7 +249,7 @@ class UserSplit(NamedTuple):
     items: np.ndarray
 
     def __repr__(self):
-        """Its shapes: a matrix, and above all the items, would fill a screen."""
+        """The shapes alone: a matrix, and above all the items, would fill a screen."""
         pairs = {name: part if isinstance(part, tuple) else (part,) for name, part in self._asdict().items()}
         shapes = (f"{name}: {' and '.join(str(m.shape) for m in pair)}" for name, pair in pairs.items())
         return f"UserSplit of shapes {', '.join(shapes)}"

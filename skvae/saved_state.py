@@ -208,7 +208,7 @@ def _ids(name, value):
 
 
 def _ids_or_none(name, value):
-    """Those of users are left out where they must not leave."""
+    """Ids as `_ids` has them, or none: those of users are left out where they must not leave."""
     if not isinstance(value, np.ndarray) or value.shape != (0,):
         _ids(name, value)
 
@@ -395,7 +395,7 @@ def _of_nothing(model):
 
 
 def _on_cpu(model):
-    """One with the same parameters, but for the device: that of a saved model may be absent, and need not be there."""
+    """A clone with the same parameters but for the device, since that of a saved model may be absent."""
     parameters = model.get_params(deep=False)
     device = parameters["device"]  # what is no name is left to check_device
     return type(model)(**parameters | {"device": "cpu" if isinstance(device, str) else device})

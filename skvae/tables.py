@@ -44,7 +44,7 @@ class Instants(NamedTuple):
 
     @property
     def shape(self):
-        """Of values, a tuple of int."""
+        """The shape of values, a tuple of int."""
         return self.values.shape
 
 

@@ -150,11 +150,11 @@ class UserRows:
 
     @cached_property
     def n_interactions(self):
-        """Of all users together."""
+        """The number of interactions of all users together."""
         return int(self._lengths(self.users).sum())
 
     def most_interactions(self, n_users):
-        """Of so many users, but for one draw of them in a thousand: three standard deviations above the mean."""
+        """The most interactions of so many users, three standard deviations above their mean."""
         lengths = self._lengths(self.non_empty()).double()
         return math.ceil(n_users * lengths.mean() + 3 * math.sqrt(n_users) * lengths.std(correction=0))
 

@@ -112,7 +112,7 @@ def read_state(path, as_array=np.asarray):
 
 
 def checksum(state):
-    """Of a state as `write` takes it, str of 16 hexadecimal digits: other values have another one."""
+    """The checksum of a state as `write` takes it, str of 16 hexadecimal digits: other values have another one."""
     arrays: list = []
     digest = hashlib.blake2b(json.dumps(_packed(state, arrays)).encode(), digest_size=8)
     for array in arrays:
@@ -127,7 +127,7 @@ def _contents(path):
 
 
 def _packed(value, arrays):
-    """As json can hold it, its arrays added to a list and replaced by their place there."""
+    """A value as json can hold it, its arrays added to a list and replaced by their place there."""
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"A dict with a key that is no name cannot be written: {list(value)}")

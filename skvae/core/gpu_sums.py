@@ -18,7 +18,7 @@ FEW, MANY, ROWS_OF_FEW = (4, 256, 4), (16, 64, 4), 8
 
 
 def sum_of_rows(indices, rows, offsets, weights):
-    """As `skvae.core.item_products` takes it, of float32 rows."""
+    """The sum of float32 rows as `skvae.core.item_products` takes it."""
     n_sums, width = len(offsets) - 1, rows.shape[1]
     n_rows, n_columns, n_warps = MANY if len(indices) > ROWS_OF_FEW * n_sums else FEW
     sums = rows.new_empty(n_sums, width)

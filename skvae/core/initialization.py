@@ -188,7 +188,7 @@ def begin_items(network, rows, added):
 
 
 def _means_over_users(matrix, rows, added):
-    """Of the users of each added item the mean of m_u, how many they are, and the mean of m_u of all users."""
+    """The mean of m_u over the users of each added item, how many they are, and the mean of m_u over all users."""
     own_device, device = matrix.device, rows.offsets.device
     matrix, added = matrix.to(device), added.to(device)
     places = added.cumsum(0) - 1
@@ -269,7 +269,7 @@ def _random_basis(like, n_columns, generator):
 
 
 def _signs(vectors):
-    """Of the largest entry of each column."""
+    """The sign of the largest entry of each column."""
     return vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
 
 

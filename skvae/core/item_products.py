@@ -57,7 +57,7 @@ class ItemProducts:
 
     @classmethod
     def for_inference(cls, decoder, half_precision):
-        """In float32, or by a copy in bfloat16 of what the decoder's item matrix is now."""
+        """Products in float32, or by a copy in bfloat16 of what the decoder's item matrix is now."""
         return cls(half_weight=_half(decoder.item_weight.detach()) if half_precision else None)
 
     @classmethod
@@ -191,7 +191,7 @@ class _LogProbInTiles(torch.autograd.Function):
 
 
 def _logits_of_all(hidden, weight, bias, products, likelihood=None):
-    """Into the buffer of the products, if they have one; in columns of no item what adds nothing to the likelihood."""
+    """Logits, in the buffer of the products if they have one; in columns of no item what adds nothing to the loss."""
     buffer = products.buffer
     logits = bias.new_empty(len(hidden), len(bias)) if buffer is None else buffer[: len(hidden)]
     n_columns = logits.shape[1]
@@ -201,14 +201,14 @@ def _logits_of_all(hidden, weight, bias, products, likelihood=None):
 
 
 def _gradients(residuals, scale, ctx):
-    """Those of hidden, weight and bias, given that of the logits of all items."""
+    """The gradients of hidden, weight and bias, given that of the logits of all items."""
     gradients = _Gradients(ctx)
     gradients.add(residuals, scale, slice(0, residuals.shape[1]))
     return gradients.hidden, None, gradients.bias
 
 
 class _Gradients:
-    """Those of hidden and bias, added up over slices of items; that of the weights is handed on a chunk at a time.
+    """Gradients of hidden and bias, added up over slices of items; that of the weights is handed on a chunk at a time.
 
     Of what is frozen there is none, which takes no product.
     """
@@ -272,7 +272,7 @@ def _half(weight):
 
 
 def _as_factor(hidden, factor):
-    """In the precision and with the columns of what it is multiplied by."""
+    """A matrix in the precision and with the columns of what it is multiplied by."""
     hidden, n_more = hidden.to(factor.dtype), factor.shape[1] - hidden.shape[1]
     return F.pad(hidden, (0, n_more)) if n_more else hidden
 

@@ -143,7 +143,7 @@ def _inverse(gram, penalties, device):
 
 
 def _same_in_all(matrix, processes):
-    """That of the first process, in all of them."""
+    """The matrix of the first process, in all of them."""
     processes.broadcast_(torch.from_numpy(matrix))
     return matrix
 

@@ -41,7 +41,7 @@ def draw_items(own, n_items, n_drawn, generator):
 
 
 class SampledProducts(ItemProducts):
-    """Of which an update takes its own by `of_batch`; all items where no gradient is asked for.
+    """Products with sampled items, drawn by `of_batch` for each update; with all items where no gradient is asked for.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class SampledProducts(ItemProducts):
 
     @classmethod
     def for_training(cls, network, half_precision, optimizer, n_drawn):
-        """In float32, or by copies of rows in bfloat16."""
+        """Products in float32, or by copies of rows in bfloat16."""
         return cls(optimizer, n_drawn, ItemProducts.for_inference(network.decoder, half_precision).half_weight)
 
     def takes_at_once(self, n_items):

@@ -143,7 +143,7 @@ class Multinomial(_ByResiduals):
         return torch.softmax(logits, -1)
 
     def tile(self, logits, batch):
-        """Of some of the items: sum_i x_ui f_ui, sum_i x_ui and log sum_i exp f_ui, each of shape (n_users,)."""
+        """Sums over some of the items: sum_i x_ui f_ui, sum_i x_ui, log sum_i exp f_ui, each of shape (n_users,)."""
         _leave_unknown_out(self, logits, batch)
         observed = batch.sum_per_user(batch.values * logits[batch.users, batch.items])
         return observed, batch.sum_per_user(batch.values), logits.logsumexp(-1)

@@ -58,7 +58,7 @@ class CompositePrior:
 
 
 class _Mixture:
-    """Of normals (weight, mean, log-variance), in each component of the code."""
+    """A mixture of normals (weight, mean, log-variance), in each component of the code."""
 
     def __init__(self, normals):
         self.normals = normals

@@ -36,7 +36,7 @@ def inverse_rate(device):
 
 
 def _seconds(work, device, seconds=SECONDS):
-    """Of one of several runs in a row, the quickest; the first is not counted."""
+    """The seconds of the quickest of several runs in a row; the first is not counted."""
     work()
     best, end = float("inf"), time.perf_counter() + seconds
     while True:

@@ -10,7 +10,7 @@ ONE_RECORDS = Lock()  # of the threads of a process
 
 
 def updates_of(objective, rows, products, optimizer, processes, generator, batch_size):
-    """Those of a `Training`, which gives its own parts; see `Updates`."""
+    """The updates of a `Training`, which gives its own parts; see `Updates`."""
     arguments = objective, rows, products, optimizer, processes, generator
     can_replay = objective.can_replay and products.takes_at_once(rows.n_items) and processes is ALONE
     if rows.offsets.is_cuda and can_replay and rows.n_non_empty >= batch_size:
@@ -47,7 +47,7 @@ class Updates:
 
 
 class ReplayedUpdates(Updates):
-    """One is recorded by a GPU, as a CUDA graph, and replayed for all batches that are as large.
+    """Updates of which a GPU records one, as a CUDA graph, and replays it for all batches that are as large.
 
     An H100 makes an update of 500 users and 20 108 items in 1.1 ms, and Python takes 4.4 ms to ask for its 160 kernels.
     Their batches are padded to the same number of interactions. Where an update cannot be recorded all are made one by

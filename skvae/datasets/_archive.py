@@ -251,7 +251,7 @@ def open_table(files, name, encoding="utf-8"):
 
 
 def _first_line_of_no_utf8(files, name):
-    """Its number, from 1; None where all lines are UTF-8."""
+    """The number of the first line that is not UTF-8, from 1; None where all lines are."""
     with files.open(name) as lines:
         for number, line in enumerate(lines, 1):
             try:

@@ -136,7 +136,7 @@ class TrainingCurveDisplay:
         return self
 
     def _axes(self, ax):
-        """One Axes for each curve, object array; of a new figure where ax is None."""
+        """The Axes of each curve, object array; of a new figure where ax is None."""
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
