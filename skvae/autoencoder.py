@@ -20,7 +20,7 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.objectives import TARGETS
 from .core.processes import process_group
-from .fit_identity import check_same_training, checkpoint_of_training
+from .fit_identity import NOBODY, check_same_training, checkpoint_of_training
 from .fitted_network import BlockScorer, forget_inference, inference_and_users, inference_of
 from .items import ItemsMixin
 from .matrix_checks import check_holds_interactions
@@ -175,7 +175,7 @@ class BaseAutoencoder(
         RuntimeError
             Where another process of a process group of torch.distributed failed or ended.
         """
-        processes = process_group()
+        processes = process_group(f"{type(self).__name__}.fit")
         with processes.agreed():
             parameters = self._checked_parameters()
             table = X
@@ -186,7 +186,8 @@ class BaseAutoencoder(
             if is_warm:
                 fitting.check_goes_on(self, parameters, X, "warm_start=True", table)
             validation = None if X_val is None else candidate._validation_pair(X_val)
-        fit_of = self, parameters, X, validation, processes, is_warm
+        validated = NOBODY if validation is None and X_val is not None else validation
+        fit_of = self, parameters, X, validated, processes, is_warm
         check_same_training(*fit_of)
         with ExitStack() as stack:
             with processes.agreed():
@@ -222,7 +223,7 @@ class BaseAutoencoder(
         ValueError
             As `fit`, and where sizes of layers or the likelihood are not those of the fitted model.
         """
-        processes, goes_on = process_group(), hasattr(self, "weights_")
+        processes, goes_on = process_group(f"{type(self).__name__}.partial_fit"), hasattr(self, "weights_")
         with processes.agreed():
             parameters = self._checked_parameters()
             if goes_on:

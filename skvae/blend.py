@@ -26,7 +26,7 @@ from .blend_weights import blocks_of_users, learned_weights, normalized_scores, 
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
 from .core.user_warnings import report
-from .fit_identity import checkpoint_of
+from .fit_identity import NOBODY, checkpoint_of
 from .hiding import hide_of_held_out
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
@@ -210,7 +210,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             Where a member has no ``decision_function``, or no ``fit`` without prefit, or a parameter has the
             wrong type.
         """
-        processes = process_group()
+        processes = process_group("BlendRecommender.fit")
         with processes.agreed():
             parameters, pairs = self._checked_parameters()
             _check_no_checkpoint(parameters, processes)
@@ -221,7 +221,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             fitted, validation = candidate._hold_out(parameters, X, X_val)
             if parameters.prefit and validation is not None:
                 warn_of_fitted_members(kept_pairs(pairs), sum(validation))
-        given = None if X_val is None else validation
+        given = None if X_val is None else NOBODY if validation is None else validation
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):

@@ -111,7 +111,7 @@ def as_one_task(fit):
     @with_callbacks
     @functools.wraps(fit)
     def fit_as_one_task(self, X, y=None):
-        processes = process_group()
+        processes = process_group(f"{type(self).__name__}.fit")
         with processes.agreed():
             context = callback_context(self, processes)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)

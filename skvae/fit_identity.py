@@ -12,6 +12,7 @@ from .core.devices import is_half_precision, resolve
 
 # Parameters that change no weight
 WITHOUT_EFFECT = ("checkpoint", "n_jobs", "store_user_hashes", "verbose")
+NOBODY = "users of whom none can be validated"  # an X_val that leaves a fit neither those nor any of X
 MAX_DEPTH = 5  # of objects in attributes of objects
 
 
@@ -26,7 +27,7 @@ def checkpoint_of(path, estimator, X, X_val, **others):
         About to be fitted.
     X : csr_array of shape (n_users, n_items)
         Checked.
-    X_val : pair of csr_array, or None
+    X_val : pair of csr_array, NOBODY or None
         Validation users that fit was given, checked.
     **others : object
         What else the fit depends on, instead of a parameter of that name or beside them.
@@ -69,7 +70,7 @@ def check_same_training(estimator, parameters, X, X_val, processes, goes_on):
         Its parameters, checked.
     X : csr_array of shape (n_users, n_items)
         Checked.
-    X_val : pair of csr_array, or None
+    X_val : pair of csr_array, NOBODY or None
         Validation users that fit was given, checked.
     processes : Alone or ProcessGroup
     goes_on : bool
@@ -84,6 +85,7 @@ def check_same_training(estimator, parameters, X, X_val, processes, goes_on):
         device, start = resolve(parameters.device), None
         if goes_on:
             start = [estimator._seed, estimator.n_updates_, estimator.loss_curve_, estimator._training_state is None]
+            start = [*start, checksum(estimator.weights_)]
         # what is summed at once depends on the kind of device, and on the precision
         others = {"device": device.type, "model to go on from": start}
         others["precision"] = "bfloat16" if is_half_precision(parameters.precision, device) else "float32"
@@ -150,7 +152,7 @@ def described(value, depth=0):
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "get_params") or depth == MAX_DEPTH:  # the parameters have a name of their own
         return kind
-    return [kind, described(getattr(value, "__dict__", {}), depth + 1)]
+    return [kind, described(_state_of(value), depth + 1)]
 
 
 def computation_of(function, depth=0):
@@ -173,7 +175,8 @@ def computation_of(function, depth=0):
     if isinstance(function, MethodType):
         return [computation_of(function.__func__, depth), computation_of(function.__self__, depth)]
     if not hasattr(function, "__qualname__"):
-        return [computation_of(type(function)), _plain_values(getattr(function, "__dict__", {}), depth)]
+        state = _state_of(function)
+        return [computation_of(type(function)), _plain_values(state, depth) if isinstance(state, dict) else state]
     name = f"{getattr(function, '__module__', None)}.{function.__qualname__}"
     if not isinstance(function, FunctionType) or ("<" not in name and function.__module__ != "__main__"):
         return name
@@ -181,6 +184,17 @@ def computation_of(function, depth=0):
     knows = {name: cell.cell_contents for name, cell in cells.items() if cell != CellType()}
     defaults = _plain(function.__defaults__, depth), _plain_values(function.__kwdefaults__ or {}, depth)
     return [name, checksum(_content(function.__code__)), _plain_values(knows, depth), *defaults]
+
+
+def _state_of(value):
+    """The attributes of an object, those of slots too; of one without any, such as a date, what it is printed as."""
+    state = object.__getstate__(value)
+    if isinstance(state, tuple):
+        attributes, of_slots = state
+        state = (attributes or {}) | of_slots
+    if state is None and " at 0x" not in repr(value):
+        return repr(value)
+    return state or {}
 
 
 def _plain_values(values, depth):

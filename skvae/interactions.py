@@ -9,6 +9,8 @@ import contextlib
 import io
 import json
 import os
+import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +29,9 @@ META = "meta.json"
 # What models compute in, and one dtype for both index arrays: scipy would make a copy of them in others
 DTYPES = {"data": np.dtype("<f4"), "indices": np.dtype("<i4"), "indptr": np.dtype("<i4")}
 MOST = np.iinfo(np.int32).max
+# How each file begins; the bytes of a header that was changed could be taken for those of the array
+MAGIC = np.lib.format.magic(1, 0)
+HEADER = re.compile(rb"\{'descr': '(<[fi]4)', 'fortran_order': False, 'shape': \(\d+,\), \} *\n")
 
 
 def save_interactions(X, path):
@@ -71,7 +76,8 @@ def save_interactions(X, path):
     folder = Path(path)
     _make(folder)
     with _writing(folder) as meta:
-        meta = _Meta(save=meta.save + 1)
+        # any number at first: workers of joblib find files by their names, and not those of a folder that is gone
+        meta = _Meta(save=meta.save + 1 if meta.save else secrets.randbelow(2**31) + 1)
         for name in DTYPES:
             meta.file(folder, name).write_bytes(meta.header(name) + bytes(meta.length(name) * DTYPES[name].itemsize))
         _extend(folder, meta, X)
@@ -303,15 +309,16 @@ def _read_meta(folder):
 def _mapped(folder, meta, name):
     """An array of a folder, checked to be there as far as it counts."""
     path, dtype = meta.file(folder, name), DTYPES[name]
-    try:
-        with open(path, "rb") as file:
-            np.lib.format.read_magic(file)
-            _, _, found = np.lib.format.read_array_header_1_0(file)
-            offset, size = file.tell(), os.fstat(file.fileno()).st_size
-    except (FileNotFoundError, ValueError) as error:
-        raise _damaged(folder, f"{path.name} is no array, or is not there") from error
-    if found != dtype or size < offset + meta.length(name) * dtype.itemsize:
-        raise _damaged(folder, f"{path.name} has {size} bytes of {found}, and {meta.size(name)} of {dtype} are needed")
+    found, size = None, 0
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        magic = file.read(10)
+        header = file.read(int.from_bytes(magic[8:], "little"))
+        found, size = HEADER.fullmatch(header), os.fstat(file.fileno()).st_size
+    if not found or magic[:8] != MAGIC or found[1].decode() != dtype.str:
+        raise _damaged(folder, f"{path.name} is no array of {dtype}, or is not there")
+    offset = len(magic) + len(header)
+    if size < offset + meta.length(name) * dtype.itemsize:
+        raise _damaged(folder, f"{path.name} has {size} bytes, and {meta.size(name)} are needed")
     return np.memmap(path, dtype, "r", offset, (meta.length(name),))
 
 

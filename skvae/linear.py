@@ -304,7 +304,7 @@ class LinearRecommender(BaseLinear):
             Where a parameter is out of range, where l2_regularization is so small beside G that float32 does not
             resolve it, or where the device is not present.
         """
-        processes = process_group()
+        processes = process_group("LinearRecommender.fit")
         with processes.agreed():
             parameters = check_parameters(self, LINEAR_CHECKS)
             candidate, X = self._checked_anew(X, y)
@@ -357,7 +357,7 @@ class LinearRecommender(BaseLinear):
         """
         if not hasattr(self, "weights_"):
             return self.fit(X, y)
-        processes = process_group()
+        processes = process_group("LinearRecommender.partial_fit")
         with processes.agreed():
             parameters = check_parameters(self, LINEAR_CHECKS)
             X = self._check_interactions(X, reset=False)

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .columns import column_names
-from .matrix_checks import check_no_pair
+from .matrix_checks import check_no_pair, check_no_table_of_events
 
 ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
 
@@ -40,8 +40,8 @@ def as_csr(X, name="X", *, negative=False):
     Raises
     ------
     ValueError, TypeError
-        Where X does not have two dimensions, holds something else than finite numbers, or is a
-        sparse matrix whose indices are out of range.
+        Where X does not have two dimensions, holds something else than finite numbers, is a table of
+        events, or a sparse matrix whose indices are out of range.
 
     Examples
     --------
@@ -49,6 +49,7 @@ def as_csr(X, name="X", *, negative=False):
     >>> as_csr([[0, 2], [1, 0]]).indices
     array([1, 0], dtype=int32)
     """
+    check_no_table_of_events(X, name)
     if getattr(X, "ndim", 0) == 2 and X.size and hasattr(X, "sparse") and not any(d.fill_value for d in X.dtypes):
         X = X.sparse.to_coo()  # a DataFrame of pandas with sparse columns
     matrix = canonical(sp.csr_array(_to_csr(intact(X, name)) if sp.issparse(X) else _values(X, name)))

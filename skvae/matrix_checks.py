@@ -1,6 +1,7 @@
 """Whether a matrix is what it is taken for: no pair, no table of events, no ids among its values."""
 
 import re
+from collections import Counter
 
 import numpy as np
 
@@ -85,12 +86,14 @@ def check_no_pair(X, name):
         )
 
 
-def check_no_table_of_events(X):
+def check_no_table_of_events(X, name="X"):
     """Raise where a table has few columns, and among them one of users and one of items.
 
     Parameters
     ----------
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
+    name : str, default="X"
+        What the error calls it.
 
     Raises
     ------
@@ -107,13 +110,13 @@ def check_no_table_of_events(X):
     user and a column for each item is needed, such as
     skvae.InteractionEncoder(user='userId', item='movieId').fit_transform(X).
     """
-    names = [name for name in column_names(X) or [] if isinstance(name, str)]
+    names = [column for column in column_names(X) or [] if isinstance(column, str)]
     user, item = (_first_like(pattern, names) for pattern in (USER_COLUMN, ITEM_COLUMN))
     if len(names) <= MOST_COLUMNS_OF_EVENTS and user and item:
         raise ValueError(
-            f"X has the columns {user!r} and {item!r}: it is a table of events, and a matrix with a row for each user "
-            f"and a column for each item is needed, such as skvae.InteractionEncoder(user={user!r}, item={item!r})"
-            ".fit_transform(X)."
+            f"{name} has the columns {user!r} and {item!r}: it is a table of events, and a matrix with a row for each "
+            f"user and a column for each item is needed, such as skvae.InteractionEncoder(user={user!r}, "
+            f"item={item!r}).fit_transform({name})."
         )
 
 
@@ -133,7 +136,7 @@ def check_holds_interactions(X):
 
 
 def check_trainable(X, names):
-    """Raise where a matrix to fit holds no interaction, and warn where columns hold ids of users.
+    """Raise where a matrix to fit holds no interaction or names repeat; warn where columns hold ids of users.
 
     Parameters
     ----------
@@ -146,6 +149,9 @@ def check_trainable(X, names):
     ValueError
     """
     check_holds_interactions(X)
+    if names is not None and len(set(names)) < len(names):
+        repeated = next(name for name, count in Counter(names).items() if count > 1)
+        raise ValueError(f"X has several columns called {repeated!r}: each item needs a name of its own.")
     if _has_columns_of_ids(X):
         warn_user(
             f"X has {X.shape[0]} users and only {X.shape[1]} items, with numbers like ids in its columns: if "

@@ -1,5 +1,6 @@
 """Events of one table after another, merged into the cells of a user-item matrix."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -130,14 +131,15 @@ class Gatherer:
     ----------
     n_events, n_unknown : int
         Events read, and interactions with items without a column, which are left out.
-    unknown_ids : set
-        Ids of these items.
+    users_of_unknown : dict
+        Id of each of these items -> how many users have it.
     """
 
     def __init__(self, names, duplicates, *, threshold=None, timed=False, encoder=None, optional=()):
         self.names, self.duplicates, self.threshold, self.timed = names, duplicates, threshold, timed
         self.encoder, self.optional = encoder, optional
-        self.n_events, self.n_unknown, self.unknown_ids, self._n_left_out = 0, 0, set(), 0
+        self.n_events, self.n_unknown, self._n_left_out = 0, 0, 0
+        self.users_of_unknown: Counter = Counter()
         self._table, self._first_events, self._lacks_weights = None, None, False
 
     def gather(self, events, *, allow_empty=False):
@@ -180,6 +182,8 @@ class Gatherer:
     def report_unknown(self, handle_unknown, least):
         """Say that events were left out, since their items have no column.
 
+        No warning of items that would have none by these events either, as the rare items of fit, unless they are most.
+
         Parameters
         ----------
         handle_unknown : {"warn", "error"}
@@ -191,9 +195,12 @@ class Gatherer:
         ValueError
             With "error".
         """
+        are_rare = max(self.users_of_unknown.values()) < least and self.n_unknown <= self.n_events / 2
+        if handle_unknown == "warn" and are_rare:
+            return
         message = (
             f"{self.n_unknown} of {self.n_events} events are of items that the encoder does not have, "
-            f"{len(self.unknown_ids)} different ones, such as {min(self.unknown_ids)!r}"
+            f"{len(self.users_of_unknown)} different ones, such as {min(self.users_of_unknown)!r}"
         )
         if least > 1:
             message += f"; items of fewer than min_item_interactions={least} users in fit are among them"
@@ -226,7 +233,9 @@ class Gatherer:
         weighs = cells.weights is None or (cells.weights > 0) & (cells.weights >= (self.threshold or 0))
         unknown = ~known & weighs
         self.n_unknown += int(np.count_nonzero(unknown))
-        self.unknown_ids.update(read.items.distinct[np.unique(read.items.positions[unknown])].tolist())
+        had = np.unique((read.items.positions[unknown].astype(np.int64) << ITEM_BITS) | rows[unknown]) >> ITEM_BITS
+        places, n_users = np.unique(had, return_counts=True)
+        self.users_of_unknown.update(dict(zip(read.items.distinct[places].tolist(), n_users.tolist(), strict=True)))
         self._n_left_out += int(np.count_nonzero(~known))
         return cells.taken(known)
 

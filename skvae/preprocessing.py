@@ -72,8 +72,8 @@ class InteractionEncoder(BaseEstimator):
         How the weights of a repeated (user, item) are merged; "last" takes the weight of the latest
         timestamp, of equal timestamps the largest weight.
     handle_unknown : {"warn", "ignore", "error"}, default="warn"
-        Events of items that fit did not keep: "warn" leaves them out with one warning that counts
-        them, "ignore" leaves them out, "error" raises a ValueError.
+        Events of items without a column: "ignore" leaves them out, "warn" too, with a warning but where these items
+        have fewer than min_item_interactions users here as well and are not most of it; "error" raises.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ recommender of skvae that defines ``decision_function`` alone has None, so that 
 """
 
 import math
-from collections.abc import Set
+from collections.abc import Iterable
 
 import numpy as np
 import scipy.sparse as sp
@@ -405,7 +405,9 @@ def _blocked_items(candidates, exclude, n_items):
 
 
 def _listed(indices):
-    return list(indices) if isinstance(indices, Set) else indices
+    """A set or any other iterable as a list; arrays and tables as they are."""
+    is_array = isinstance(indices, (str, bytes)) or hasattr(indices, "__array__")
+    return list(indices) if isinstance(indices, Iterable) and not is_array else indices
 
 
 def _masked(tiles, cells, blocked):

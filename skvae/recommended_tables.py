@@ -44,7 +44,8 @@ def check_same_items(model, encoder):
             added = f"model.add_items({n_items - n_fitted}) adds them to the model"
         remedy = (
             "where a split dropped columns, encoder.keep_items(split.items) drops the same; where encoder.partial_fit "
-            f"added new items, {added}."
+            f"added new items, {added}. Where the encoder was fitted anew its columns are other items, and the model "
+            "has to be fitted again."
         )
     raise ValueError(f"{type(model).__name__} was fitted on {n_fitted} items, the encoder has {n_items}: {remedy}")
 

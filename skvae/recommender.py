@@ -34,7 +34,6 @@ from .hiding import (
 from .matrix import as_float32
 from .matrix_checks import (
     check_no_matrix_as_y,
-    check_no_table_of_events,
     check_trainable,
     is_matrix,
     is_pair,
@@ -260,8 +259,6 @@ class BaseRecommender(BaseEstimator):
         """
         if not reset and isinstance(X, _CheckedInteractions) and X.are_as_checked(self.n_features_in_):
             return X
-        if reset or getattr(X, "shape", (0, 0))[1:] != (self.n_features_in_,):
-            check_no_table_of_events(X)
         checked = _CheckedInteractions(as_float32(X, name))
         if not checked.shape[0] and name != "X":
             raise ValueError(f"{name} has no rows: pass at least one user.")

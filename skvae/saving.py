@@ -33,6 +33,7 @@ from .saved_state import (
 )
 
 FORMAT = 1  # of the description; a class has a format of its own beside it
+MOST_OBJECTS = 100_000  # in a model, each counted as often as others hold it
 # What hostile or damaged content makes the constructors and checks of the classes raise
 REFUSALS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 # Type of what an array of objects holds -> to bytes, and back. A file has the place of the type in this table.
@@ -287,7 +288,7 @@ def _model(arrays, description):
         raise ValueError("its description is not one that skvae.save wrote.")
     reader = _Reader(arrays)
     for described in description["objects"]:
-        reader.objects.append(reader.object(described))
+        reader.read(described)
     model = reader.value(description["model"])
     if reader.unread:
         raise ValueError(f"it holds {min(reader.unread)!r}, which belongs to nothing.")
@@ -305,10 +306,15 @@ def _newer(what, otherwise):
 
 
 class _Reader:
-    """Values of nodes; each array stands for one value, and an object for those before it alone."""
+    """Values of nodes; each array stands for one value, and an object for those before it alone.
+
+    An object may be named more than once, as the member of a blend is. Checks go through it each time, so that a few
+    that name each other twice would keep them busy for years: their number, counted each time, is bounded.
+    """
 
     def __init__(self, arrays):
         self.arrays, self.unread, self.objects = arrays, set(arrays), []
+        self._sizes, self._size = [], 0
 
     def value(self, node):
         if type(node) is list:
@@ -331,7 +337,13 @@ class _Reader:
             raise ValueError(f"its description has a value of the kind {kind!r}, which is none.")
         return read(what)
 
-    def object(self, described):
+    def read(self, described):
+        """Read the next object."""
+        self._size = 1
+        self.objects.append(self._described(described))
+        self._sizes.append(self._size)
+
+    def _described(self, described):
         """An estimator or a piece, checked."""
         if type(described) is dict and described.keys() == {"piece", "arguments"}:
             cls = PIECES.get(_name(described["piece"]))
@@ -415,6 +427,9 @@ class _Reader:
     def _object(self, number):
         if type(number) is not int or not 0 <= number < len(self.objects):
             raise ValueError(f"its description names an object {number!r} that is not before it.")
+        self._size += self._sizes[number]
+        if self._size > MOST_OBJECTS:
+            raise ValueError("its objects hold each other more often than those of any model.")
         return self.objects[number]
 
 

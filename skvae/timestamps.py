@@ -70,10 +70,10 @@ def are_from(at, times):
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):
         try:
-            moment = np.datetime64(_in_utc(at), "us")
+            moment = np.datetime64(_in_utc(at))
         except ValueError as error:
             raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
-        moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
+        moment = moment if times.dtype.kind == "M" else moment.astype("M8[us]").astype(np.int64)
     elif isinstance(at, (bool, np.timedelta64)) or not isinstance(at, numbers.Real):
         raise TypeError(f"at must be a number in the unit of timestamps, or a date, got {at!r}.")
     if times.dtype.kind == "m" or (times.dtype.kind == "M" and moment is at):

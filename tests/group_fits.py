@@ -166,6 +166,21 @@ def other_parameter():
     return model_of(clone(VAE).set_params(learning_rate=1e-3 * (1 + dist.get_rank())), X)
 
 
+def other_model():
+    return model_of(VAE if dist.get_rank() else skvae.EASERecommender(), X)
+
+
+def other_call():
+    model = clone(VAE)
+    return (model.partial_fit if dist.get_rank() else model.fit)(X)
+
+
+def other_weights():
+    model = clone(VAE).fit(X)
+    model.weights_["decoder.item_bias"] = model.weights_["decoder.item_bias"] + np.float32(dist.get_rank())
+    return model.partial_fit(X)
+
+
 def negative_in_last(estimator=VAE):
     is_last = dist.get_rank() == dist.get_world_size() - 1
     return model_of(estimator, -X if is_last else X)
@@ -238,8 +253,9 @@ def group():
 
 
 OTHERS = [
-    searched, without_seed, not_corrected, printed, stopped, other_users, other_parameter, negative_in_last,
-    negative_in_last_of_ease, failing_update, interrupted, checkpoint_of_a_blend, diverged, ended_and_continued,
+    searched, without_seed, not_corrected, printed, stopped, other_users, other_parameter, other_model, other_call,
+    other_weights, negative_in_last, negative_in_last_of_ease, failing_update, interrupted, checkpoint_of_a_blend,
+    diverged, ended_and_continued,
 ]  # fmt: skip
 FITS = EQUAL | {fit.__name__: fit for fit in OTHERS}
 OF_THREE = [

@@ -1,11 +1,15 @@
 """Checkpoints: a fit that was killed goes on to the same weights, and no other fit goes on from them."""
 
+import copy
+import datetime
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
+from decimal import Decimal
 from functools import partial
 from itertools import count
 
@@ -22,6 +26,7 @@ from skvae.core import checkpoint, checkpoint_file
 from skvae.core.initialization import xavier
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
+from skvae.fit_identity import described
 
 pytestmark = pytest.mark.usefixtures("one_by_one")
 
@@ -394,6 +399,11 @@ def test_other_data_are_refused_in_words(X, users, path):
     ]:
         with pytest.raises(ValueError, match=message):
             model.fit(data, **keywords)
+    with (
+        pytest.warns(UserWarning, match="No validation user can hide an item"),
+        pytest.raises(ValueError, match="X_val is None there and 'users of whom none can be validated' here"),
+    ):
+        model.fit(users, X_val=0 * X[400:])
     with pytest.raises(ValueError, match="estimator is 'MultDAERecommender' there and 'MultVAERecommender' here"):
         clone(VAE).set_params(checkpoint=path).fit(users)
     model.fit(users.toarray().astype(np.int64))  # the same in another container
@@ -418,6 +428,62 @@ def test_two_fits_at_once_are_refused_and_a_fit_that_ended_leaves_the_file(users
         model.fit(users)
     model.fit(users)
     assert not os.listdir(path.parent)
+
+
+def test_the_same_fit_at_once_in_a_folder_goes_on_without_a_checkpoint(users, tmp_path):
+    model = clone(DAE).set_params(checkpoint=f"{tmp_path}/")
+    again, fits = clone(model), []
+
+    def fit_again(*arguments):
+        if not fits:
+            fits.append(None)
+            with pytest.warns(
+                UserWarning, match=rf"The same fit is running elsewhere \(process {os.getpid()} on .*none"
+            ):
+                fits.append(again.fit(users))
+        return write(*arguments)
+
+    write = checkpoint_file.write
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(checkpoint_file, "write", fit_again)
+        model.fit(users)
+    assert_same_model(again.set_params(checkpoint=None), model.set_params(checkpoint=None))
+    assert not os.listdir(tmp_path)
+
+
+class Slotted:
+    """A schedule without a __dict__."""
+
+    __slots__ = ("height",)
+
+    def __init__(self, height):
+        self.height = height
+
+    def weight(self, update):
+        return self.height
+
+    @property
+    def final(self):
+        return self.height
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Slotted(0.1), Slotted(0.2)),
+        (datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)),
+        (re.compile("a"), re.compile("b")),
+        (Decimal(1), Decimal(2)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_objects_without_a_dict_are_told_apart_and_known_again(one, other):
+    class Piece:
+        def __init__(self, part):
+            self.part = part
+
+    assert described(Piece(one)) == described(Piece(copy.deepcopy(one))) != described(Piece(other))
+    assert described(threading.Lock()) == described(threading.Lock())  # printed with its address
 
 
 @pytest.mark.parametrize("place", ["missing/night.npz", "file/night.npz", "file/nights/"])

@@ -219,21 +219,26 @@ def changed(**values):
     return change
 
 
+def file_of(path, name):
+    """meta.json, or the file of an array, which has a number in its name."""
+    return next(iter(path.glob(f"{name}.*")))
+
+
 def overwritten(name, content):
-    return lambda path: (path / name).write_bytes(content)
+    return lambda path: file_of(path, name).write_bytes(content)
 
 
 def cut(name):
-    return lambda path: os.truncate(path / name, (path / name).stat().st_size - 1)
+    return lambda path: os.truncate(file_of(path, name), file_of(path, name).stat().st_size - 1)
 
 
 def other_array(path):
-    np.save(path / "indices.1.npy", np.arange(100_000))
+    np.save(file_of(path, "indices"), np.arange(100_000))
 
 
 def other_ends(path):
-    ends = np.load(path / "indptr.1.npy")
-    np.save(path / "indptr.1.npy", ends + 1)
+    file = file_of(path, "indptr")
+    np.save(file, np.load(file) + 1)
 
 
 def a_file(path):
@@ -242,18 +247,18 @@ def a_file(path):
 
 
 DAMAGE = {
-    "cut data": (cut("data.1.npy"), "which is damaged: data.1.npy has .* bytes of float32, and .* are needed"),
-    "cut indptr": (cut("indptr.1.npy"), "damaged: indptr.1.npy"),
-    "no indices": (lambda path: (path / "indices.1.npy").unlink(), "damaged: indices.1.npy is no array"),
-    "empty data": (overwritten("data.1.npy", b""), "damaged: data.1.npy is no array"),
-    "other bytes": (overwritten("data.1.npy", b"\x93NUMPY" + bytes(10_000)), "damaged: data.1.npy is no array"),
-    "another dtype": (other_array, "damaged: indices.1.npy has .* bytes of int64"),
+    "cut data": (cut("data"), r"which is damaged: data\.\d+\.npy has \d+ bytes, and \d+ are needed"),
+    "cut indptr": (cut("indptr"), "damaged: indptr"),
+    "no indices": (lambda path: file_of(path, "indices").unlink(), r"damaged: indices\.\d+\.npy is no array of int32"),
+    "empty data": (overwritten("data", b""), r"damaged: data\.\d+\.npy is no array of float32"),
+    "other bytes": (overwritten("data", b"\x93NUMPY" + bytes(10_000)), r"damaged: data\.\d+\.npy is no array"),
+    "another dtype": (other_array, r"damaged: indices\.\d+\.npy is no array of int32"),
     "other ends": (other_ends, "damaged: its users have"),
     "another nnz": (changed(nnz=17), "damaged: its users have .* interactions, and it says 17"),
     "no meta.json": (lambda path: (path / "meta.json").unlink(), "no folder that save_interactions wrote"),
-    "meta.json of another": (overwritten("meta.json", b"{}"), "no folder that save_interactions wrote"),
-    "meta.json cut": (cut("meta.json"), "no folder that save_interactions wrote"),
-    "meta.json a list": (overwritten("meta.json", b"[1]"), "no folder that save_interactions wrote"),
+    "meta.json of another": (overwritten("meta", b"{}"), "no folder that save_interactions wrote"),
+    "meta.json cut": (cut("meta"), "no folder that save_interactions wrote"),
+    "meta.json a list": (overwritten("meta", b"[1]"), "no folder that save_interactions wrote"),
     "a negative size": (changed(n_users=-1), "no folder that save_interactions wrote"),
     "another kind of size": (changed(n_items="200"), "no folder that save_interactions wrote"),
     "other values": (changed(dtype="float64"), "no folder that save_interactions wrote"),
@@ -271,6 +276,35 @@ def test_what_is_damaged_is_refused_in_one_sentence_and_nothing_is_appended(dama
         with pytest.raises(ValueError, match=message):
             call(path)
     assert sorted((file, file.stat().st_size) for file in path.glob("*")) == before
+
+
+def opened_or_error(path):
+    try:
+        return open_interactions(path)
+    except ValueError as error:
+        return str(error)
+
+
+def test_a_header_with_one_other_bit_is_damaged_or_means_the_same(X, path, mapped):
+    file = file_of(path, "data")
+    content = file.read_bytes()
+    for bit in range(8 * 128):
+        changed = bytearray(content[:128])
+        changed[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(bytes(changed) + content[128:])
+        opened = opened_or_error(path)
+        if isinstance(opened, str):
+            assert "is damaged: data" in opened
+        else:
+            assert_equal(opened, X)
+
+
+def test_a_new_folder_in_the_place_of_another_has_files_of_other_names(X, path, mapped):
+    """By which a worker of joblib, which is told the name, would take one matrix for the other."""
+    before = {file.name for file in path.glob("*.npy")}
+    shutil.rmtree(path)
+    save_interactions(2 * X, path)
+    assert before.isdisjoint(file.name for file in path.iterdir())
 
 
 def test_a_folder_of_something_else_and_a_missing_one_are_left_alone(X, tmp_path):

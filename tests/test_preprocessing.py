@@ -729,8 +729,8 @@ def test_a_refit_starts_afresh():
 
 def test_an_encoder_in_a_pipeline_is_named_as_the_cause_where_events_are_taken_for_users():
     columns = columns_of()
-    events = pd.DataFrame({"user": columns["user"], "item": columns["weight"].astype(int)})
-    pipeline = make_pipeline(InteractionEncoder(), PopularityRecommender()).fit(events)
+    events = pd.DataFrame({"who": columns["user"], "what": columns["weight"].astype(int)})
+    pipeline = make_pipeline(InteractionEncoder(user="who", item="what"), PopularityRecommender()).fit(events)
     sentence = "InteractionEncoder make users of events.*stands before the Pipeline"
     with pytest.raises(ValueError, match=sentence):
         skvae.recommend(pipeline, events)
@@ -1038,12 +1038,19 @@ def test_users_asked_for_have_the_type_of_the_events(frame, users):
     assert nw.from_native(others)["user"].to_list() == [1.0, 7.5]
 
 
-def test_items_that_fit_left_out_as_rare_are_said_to_be_among_the_unknown():
-    events = (["a", "b", "c", "a"], ["x", "x", "x", "rare"])
+def test_items_that_fit_left_out_as_rare_are_no_news_in_the_same_events():
+    events = (["a", "b", "c", "a", "a"], ["x", "x", "x", "rare", "rare"])
     encoder = InteractionEncoder(min_item_interactions=2)
-    encoder.fit_transform(events)
-    with pytest.warns(UserWarning, match="'rare'; items of fewer than min_item_interactions=2 users in fit are among"):
-        encoder.transform(events)
+    X = encoder.fit_transform(events)
+    assert (encoder.transform(events, users=encoder.user_ids_) != X).nnz == 0
+    sentence = "'rare'; items of fewer than min_item_interactions=2 users in fit are among"
+    now_had = (["d", "a", "b", "c", "d"], ["rare", "x", "x", "x", "x"])
+    encoder.transform(now_had)  # of one user alone
+    for most in ((["a"], ["rare"]), (["a", "d", *"abc"], ["rare", "rare", *"xxx"])):
+        with pytest.warns(UserWarning, match=sentence):
+            encoder.transform(most)
+    with pytest.raises(ValueError, match=sentence):
+        encoder.set_params(handle_unknown="error").transform(events)
 
 
 @pytest.mark.parametrize("path", ["events.csv", Path("events")])

@@ -624,6 +624,19 @@ def test_a_file_that_was_made_to_mislead_is_refused(statement, files, tmp_path):
         skvae.load(path)
 
 
+def test_blends_that_hold_each_other_again_and_again_are_refused_at_once(fitted, small, tmp_path):
+    """Thirty of them, each twice in the next, would be a small file of a thousand million members to go through."""
+    blend = BlendRecommender([("a", fitted["ease"]), ("b", fitted["ease"])], weights=[1, 1], prefit=True).fit(small)
+    for _ in range(7):
+        outer = copy.copy(blend)
+        members = {"a": blend, "b": blend}
+        outer.__dict__.update(estimators=[*members.items()], estimators_=[blend, blend], _named_members=members)
+        outer.weights_, blend = blend.weights_.copy(), outer
+    skvae.save(blend, tmp_path / "nested.skvae")
+    with pytest.raises(ValueError, match="hold each other more often"):
+        skvae.load(tmp_path / "nested.skvae")
+
+
 def test_a_name_that_comes_twice_is_refused(files, tmp_path):
     header, _, data, _ = _parts(files["ease"])
     header["__metadata__"]["sha256"] = "0" * 64

@@ -66,7 +66,8 @@ class Checkpoint(NoCheckpoint):
     ------
     ValueError
         By entering: where another fit has the file, where the file is of a fit that depends on something else or is
-        damaged, or where no file can be written.
+        damaged, or where no file can be written. In a folder it is the same fit that has the file: a warning says so,
+        and this one is without a checkpoint.
     """
 
     def __init__(self, path, identity):
@@ -84,6 +85,9 @@ class Checkpoint(NoCheckpoint):
                 os.makedirs(os.path.dirname(self.path), exist_ok=True)
             self._lock.acquire()
         except BlockingIOError as holder:
+            if self._has_folder:  # as where a search draws a candidate twice
+                warn_user(f"The same fit is running elsewhere{holder}, and has the checkpoint: this one has none.")
+                return NoCheckpoint()
             raise ValueError(
                 f"The checkpoint {self.path} is in use by another fit{holder}: wait for its end, or name another file; "
                 "a folder holds one for each fit."
@@ -101,7 +105,8 @@ class Checkpoint(NoCheckpoint):
         return self
 
     def __exit__(self, *exception):
-        self._lock.release()
+        if self._lock.is_held:
+            self._lock.release()
 
     def _check(self):
         """Raise where the file is not of this fit."""

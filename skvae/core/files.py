@@ -138,6 +138,11 @@ class Lock:
         self.path = path
         self.file: Any = None
 
+    @property
+    def is_held(self):
+        """Whether it is this object that has the lock."""
+        return self.file is not None
+
     def acquire(self):
         """Take the lock.
 
@@ -200,6 +205,7 @@ class Lock:
     def _close(self):
         if self.file is not None:
             self.file.close()
+            self.file = None
 
 
 if sys.platform == "win32":

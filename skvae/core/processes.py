@@ -134,6 +134,22 @@ class ProcessGroup(Alone):
                     "of them the same estimator and all of X; each takes its share of the users itself."
                 )
 
+    def check_same_call(self, call):
+        """Raise where another process calls something else.
+
+        Parameters
+        ----------
+        call : str
+
+        Raises
+        ------
+        ValueError
+        """
+        calls = self._gathered(call)
+        if len(set(calls)) > 1:
+            each = ", ".join(f"process {rank} {other}" for rank, other in enumerate(calls))
+            raise ValueError(f"All processes of a group make the same calls in the same order. Here calls {each}.")
+
     def _own(self, n):
         """Slice of n users that is this process's, as large as those of the others or smaller by one."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
@@ -177,8 +193,26 @@ class ProcessGroup(Alone):
 ALONE = Alone()
 
 
-def process_group():
-    """The processes that a fit is shared by: those of the group of torch.distributed, if one is initialized."""
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        return ProcessGroup()
-    return ALONE
+def process_group(call=None):
+    """The processes that a fit is shared by: those of the group of torch.distributed, if one is initialized.
+
+    Parameters
+    ----------
+    call : str, default=None
+        What all of them are to call, such as "EASERecommender.fit"; None: that was checked already.
+
+    Returns
+    -------
+    Alone or ProcessGroup
+
+    Raises
+    ------
+    ValueError
+        Where another process calls something else, which would ask for other sums.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return ALONE
+    processes = ProcessGroup()
+    if call is not None:
+        processes.check_same_call(call)
+    return processes
