@@ -41,15 +41,18 @@ def main(arguments=None):
     args = parser.parse_args(arguments)
     if min(args.k, args.users_per_file) < 1 or args.jobs == 0:
         parser.error("-k and --users-per-file are 1 or more, and --jobs is not 0")
-    args.recommendations.mkdir(exist_ok=True)
-    n_users = opened(args)[0].shape[0]
+    try:
+        n_users = opened(args)[0].shape[0]
+        args.recommendations.mkdir(exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     sources = [args.model, args.interactions / "meta.json"]
     sources += [args.exclude / "meta.json"] if args.exclude else []
     sources += [args.users] if args.users else []
     written = [path.stat().st_mtime_ns for path in sources]
     about = f"{vars(args) | {'recommendations': None, 'jobs': None}} {written}"
     for path in args.recommendations.glob(f"{'[0-9]' * 12}.parquet"):
-        if (pq.read_schema(path).metadata or {}).get(b"about") != about.encode():
+        if about_of(path) != about.encode():
             path.unlink()
     firsts = range(0, n_users, args.users_per_file)
     parts = [slice(first, first + args.users_per_file) for first in firsts]
@@ -62,6 +65,14 @@ def main(arguments=None):
 
 def path_of(args, users):
     return args.recommendations / f"{users.start:012d}.parquet"
+
+
+def about_of(path):
+    """What a file says it is of; None of one that is damaged."""
+    try:
+        return (pq.read_schema(path).metadata or {}).get(b"about")
+    except pa.ArrowException:
+        return None
 
 
 def write(args, about, parts):
@@ -77,7 +88,10 @@ def write(args, about, parts):
             if ids is not None:
                 columns[name] = ids.take(columns[name])
         table = pa.table(columns, metadata={"about": about})
-        pq.write_table(table, path.with_suffix(".part"))
+        with open(path.with_suffix(".part"), "wb") as file:
+            pq.write_table(table, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(path.with_suffix(".part"), path)
 
 

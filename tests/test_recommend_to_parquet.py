@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,19 +159,31 @@ def test_a_file_of_something_else_ends_in_one_sentence(run, saved_ids, X, tmp_pa
         run("--users", str(tmp_path / "objects.npy"))
 
 
+def test_what_is_not_there_is_said_before_a_folder_is_made(run, tmp_path):
+    (tmp_path / "model").unlink()
+    with pytest.raises(SystemExit, match="No such file or directory"):
+        run()
+    assert not (tmp_path / "recommendations").exists()
+
+
 def test_a_run_goes_on_where_the_last_one_ended_and_begins_anew_with_another_model(run, X, tmp_path, monkeypatch):
     files = run()
     assert [file.name for file in files] == [f"{first:012d}.parquet" for first in range(0, 500, 120)]
     files[2].unlink()
     written, write_table = [], pq.write_table
 
-    def record(table, path, **options):
-        written.append(path.stem)
-        write_table(table, path, **options)
+    def record(table, file, **options):
+        written.append(Path(file.name).stem)
+        write_table(table, file, **options)
 
     monkeypatch.setattr(pq, "write_table", record)
     assert run() == files
     assert written == [files[2].stem]
+    for content in (b"", files[2].read_bytes()[:-100]):  # as a power cut may leave a file
+        files[2].write_bytes(content)
+        assert run() == files
+        assert written.pop() == files[2].stem
+        assert pq.read_table(files[2]).num_rows
     skvae.save(skvae.PopularityRecommender().fit(X[:300]), tmp_path / "model")
     run()
     assert len(written) == 1 + len(files)
