@@ -1,6 +1,6 @@
 """The names of the API reference, taken from the package itself: what is public has a page."""
 
-import importlib.util
+import importlib
 import inspect
 import operator
 
@@ -35,9 +35,8 @@ CORE += [f"{module}.{part.__name__}" for module, table in TABLES.items() for par
 
 def public_names():
     """Names below ``skvae``, as a user writes them: those of skvae, of its public modules, and parts of core."""
-    modules = [name for name in ("export",) if importlib.util.find_spec(f"skvae.{name}")]  # imported on demand
-    for name in [*skvae.__all__, *modules]:
-        member = importlib.import_module(f"skvae.{name}") if name in modules else getattr(skvae, name)
+    for name in skvae.__all__:
+        member = getattr(skvae, name)
         if not inspect.ismodule(member):
             yield name
         else:

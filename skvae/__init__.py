@@ -1,6 +1,8 @@
 """Variational autoencoders for recommendation, in the manner of scikit-learn."""
 
-from . import datasets, metrics, model_selection
+__version__ = "0.1.0"
+
+from . import datasets, export, metrics, model_selection
 from .blend import BlendRecommender
 from .cost import Cost, estimate_cost
 from .evaluation import Evaluation, evaluate
@@ -17,8 +19,6 @@ from .recvae import RecVAERecommender
 from .reranking import rerank
 from .saving import load, save
 from .scoring import RankingScorer, ndcg_scorer
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ActivityDisplay",
@@ -42,6 +42,7 @@ __all__ = [
     "datasets",
     "estimate_cost",
     "evaluate",
+    "export",
     "fold_in_split",
     "load",
     "metrics",

@@ -199,7 +199,7 @@ class BaseAutoencoder(
                 forget_inference(self)  # which holds the weights of before
             hold_out = X_val is None
             history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, hold_out=hold_out)
-        fitting.pass_on(history, self)
+        fitting.pass_on(history, self, goes_on=parameters.checkpoint is not None)
         return self
 
     def partial_fit(self, X, y=None):

@@ -295,12 +295,16 @@ def names_with_added(model, names, n_items):
     """
     kind = next((name for name in ("feature_names_in_", "_column_labels") if hasattr(model, name)), None)
     if kind is None:
-        raise ValueError(f"{type(model).__name__} has no names of its other columns: leave out names={names!r}.")
+        raise ValueError(f"{type(model).__name__} has no names of its other columns: leave out names.")
     added = np.ravel(names).tolist()
     are_strings = [isinstance(name, str) for name in added]
     is_right = all(are_strings) if kind == "feature_names_in_" else not any(are_strings)
     every = [*getattr(model, kind), *map(label, added)]
     if len(added) != n_items or len(set(every)) < len(every) or not is_right:
         kinds = "strings" if kind == "feature_names_in_" else "labels like the others"
-        raise ValueError(f"names must be {n_items} {kinds} that no other column is called, got {names!r}.")
+        raise ValueError(f"names must be {n_items} {kinds} that no other column is called, got {_few(added)}.")
     return {kind: np.array(every, dtype=object)}
+
+
+def _few(names):
+    return repr(names) if len(names) <= 5 else f"{len(names)}, such as {names[0]!r} and {names[-1]!r}"

@@ -203,7 +203,8 @@ class Evaluation:
         return [(str(name), f"{mean:.4f}", f"{errors[name]:.4f}") for name, mean in self.mean.items()]
 
     def _users(self):
-        return f"{self.n_users} users, {self.n_left_out} left out"
+        why = ", who have no held-out item" if self.n_left_out else ""
+        return f"{self.n_users} users, {self.n_left_out} left out{why}"
 
 
 class ActivityGroup(NamedTuple):

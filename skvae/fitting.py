@@ -454,13 +454,15 @@ def _learned_in_epoch(estimator, weights, history):
     return learned
 
 
-def pass_on(history, estimator):
+def pass_on(history, estimator, goes_on=False):
     """Raise the KeyboardInterrupt of a training that was stored: or a search would go on with its next candidate.
 
     Parameters
     ----------
     history : History
     estimator : autoencoder
+    goes_on : bool, default=False
+        Whether the same call would go on from a checkpoint.
 
     Raises
     ------
@@ -473,4 +475,6 @@ def pass_on(history, estimator):
         best = f"of epoch {estimator.best_iter_}, the best, without the refit on all users"
         kept = "of the refit" if history.refit else best
     message = f"after {estimator.n_iter_} epochs; {type(estimator).__name__} is fitted, with the weights {kept}."
+    if goes_on:
+        message += " The same call goes on from its checkpoint."
     raise KeyboardInterrupt(message).with_traceback(history.interrupt.__traceback__)

@@ -169,7 +169,8 @@ class LinearRecommender(BaseLinear):
     device : str, default="auto"
         As in `EASERecommender`.
     verbose : int, default=0
-        1 prints a line before each inverse, and the numbers that were chosen.
+        1 prints a line before each inverse, and the numbers that were chosen. In five folds there are five lines of
+        one setting, whose lambda differs a little with the users.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Anyone who has the model can ask whether a user was among them: set False if that must not be possible.

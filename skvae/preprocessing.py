@@ -441,11 +441,10 @@ class InteractionEncoder(BaseEstimator):
         Returns
         -------
         DataFrame, or dict of str to array
-            Of the kind that came in, for arrays a dict, with a row for each recommendation: user
-            and item under the names of their columns and with their ids, rank (from 1) and score.
-            Best first. User ids have the type that they have in events. Item ids have the dtype of
-            ``item_ids_``, that of the fitted table; where a library has several types for the same
-            values (nullable, categories), the one in events.
+            Of the kind that came in, for arrays a dict, with a row for each recommendation: user and item under the
+            names of their columns and with their ids, rank (from 1) and score, to be compared within a user alone. Best
+            first. User ids have the type that they have in events. Item ids have that of ``item_ids_``, which is of the
+            fitted table; where a library has several types for the same values (nullable, categories), that in events.
 
         Raises
         ------

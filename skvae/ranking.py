@@ -236,7 +236,8 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     items : int64 array of shape (n_users, k)
         Best first; -1 where fewer than k items are left.
     scores : float32 array of shape (n_users, k)
-        -inf where items is -1. float64 of a model that gives other numbers than float32 or float16.
+        To be compared within a user alone; -inf where items is -1. float64 of a model that gives other numbers than
+        float32 or float16.
 
     Raises
     ------

@@ -240,7 +240,7 @@ class _Writer:
                 check_piece(value)
                 described = {"piece": type(value).__name__, "arguments": self._parts(vars(value), f"{where}.")}
             else:
-                raise _refusal(where, f"a {type(value).__name__}", hasattr(value, "best_estimator_"))
+                raise _refusal(where, f"of the class {type(value).__name__}", hasattr(value, "best_estimator_"))
             self.objects.append(described)
             self._written.append(value)
             self._numbers[id(value)] = len(self.objects) - 1

@@ -145,7 +145,8 @@ def _parse_metric(name):
     if match is None or match[1] not in METRICS or int(match[2]) > MOST_RANKS:
         raise ValueError(
             f'Unknown metric {name!r}: write one of {", ".join(METRICS)} and its number of ranks, as in "ndcg@100", '
-            "or in a dict a function of (held_out, items, per_user=)."
+            "or in a dict a function of (held_out, items, per_user=). Coverage, novelty and the like are functions of "
+            "skvae.metrics."
         )
     return match[1], int(match[2])
 

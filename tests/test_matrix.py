@@ -1026,3 +1026,24 @@ def test_what_fit_takes_can_be_split_and_evaluated(table):
     for mine, others in zip(skvae.fold_in_split(table(X)), split, strict=True):
         np.testing.assert_array_equal(skvae.matrix.as_csr(mine).toarray(), skvae.matrix.as_csr(others).toarray())
     assert skvae.evaluate(of_table, table(X[30:])).mean == skvae.evaluate(of_array, X[30:]).mean
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        skvae.strong_generalization_split,
+        lambda X: list(skvae.UserKFold(2).split(X)),
+        skvae.fold_in_split,
+        lambda X: skvae.evaluate(PopularityRecommender().fit(np.eye(3)), X),
+        lambda X: skvae.evaluate(PopularityRecommender().fit(np.eye(3)), np.eye(3), y=X),
+    ],
+)
+def test_a_table_of_events_is_no_matrix_to_split_or_to_evaluate(call):
+    events = pd.DataFrame({"userId": np.arange(60) % 9, "movieId": np.arange(60) % 7, "rating": 4.0, "a": 1, "b": 2})
+    with pytest.raises(ValueError, match="has the columns 'userId' and 'movieId': it is a table of events"):
+        call(events)
+
+
+def test_columns_of_one_name_are_refused_by_fit():
+    with pytest.raises(ValueError, match="X has several columns called 'twice': each item needs a name of its own"):
+        PopularityRecommender().fit(pd.DataFrame(np.eye(3), columns=["twice", "once", "twice"]))

@@ -584,6 +584,13 @@ def test_a_date_is_a_moment_in_utc(at, unit):
     np.testing.assert_array_equal(held_out != 0, (X != 0) & (np.datetime64("2018-02-01") <= DAYS))
 
 
+def test_a_moment_of_nanoseconds_is_compared_with_times_of_nanoseconds_as_it_is():
+    nanoseconds = 1_600_000_000_000_000_000 + np.array([[0, 1200, 1400, 1600, 1800, 5000]])
+    at = np.datetime64(int(nanoseconds[0, 3]), "ns")
+    for times in (nanoseconds.astype("datetime64[ns]"), pd.DataFrame(nanoseconds.astype("datetime64[ns]"))):
+        assert fold_in_split(np.ones((1, 6)), timestamps=times, at=at)[1].toarray().tolist() == [[0, 0, 0, 1, 1, 1]]
+
+
 def test_a_split_at_a_moment_trains_on_nothing_of_later_or_of_test_users():
     moment = np.quantile(TIMES[X != 0], 0.7)
     sizes = {"validation_size": 8, "test_size": 8}

@@ -326,6 +326,14 @@ def test_bad_item_indices_raise_with_their_parameter(name, indices, sentence):
         recommend(Linear(WEIGHTS), X, 3, **{name: np.array(indices)})
 
 
+def test_candidates_and_exclude_are_any_iterable():
+    expected = recommend(Linear(WEIGHTS), X, 3, candidates=[1, 2, 5])[0]
+    for candidates in ({1, 2, 5}, {1: 0, 2: 0, 5: 0}, (item for item in (1, 2, 5)), (1, 2, 5)):
+        np.testing.assert_array_equal(recommend(Linear(WEIGHTS), X, 3, candidates=candidates)[0], expected)
+    expected = recommend(Linear(WEIGHTS), X, 3, exclude=[1])[0]
+    np.testing.assert_array_equal(recommend(Linear(WEIGHTS), X, 3, exclude=iter([1]))[0], expected)
+
+
 def test_a_boolean_mask_alone_is_told_of_flatnonzero_and_a_number_alone_of_a_list():
     for indices in (3, [[0, 1]], [0.0, 1.0]):
         with pytest.raises(ValueError, match="must be a one-dimensional array") as error:

@@ -304,14 +304,14 @@ def _with_nan(model):
 
 DAE = MultDAERecommender(2, max_iter=1)
 REFUSED = {
-    "a subclass": (Mine(), "model is a Mine, which skvae.save cannot hold: .* joblib or skops"),
+    "a subclass": (Mine(), "model is of the class Mine, which skvae.save cannot hold: .* joblib or skops"),
     "a search": (GridSearchCV(EASERecommender(), {"l2_regularization": [1.0]}), "save its best_estimator_, or"),
-    "a prior": (MultVAERecommender(2, prior=MyPrior(), max_iter=1), "prior is a MyPrior, which"),
+    "a prior": (MultVAERecommender(2, prior=MyPrior(), max_iter=1), "prior is of the class MyPrior, which"),
     "a function": (clone(DAE).set_params(initialization=lambda *parts: xavier(*parts)), "initialization is the"),
-    "a RandomState": (clone(DAE).set_params(random_state=np.random.RandomState(0)), "random_state is a RandomState"),
-    "a step": (make_pipeline(StandardScaler(with_mean=False), EASERecommender()), r"steps.0.1 is a StandardScaler"),
+    "a RandomState": (clone(DAE).set_params(random_state=np.random.RandomState(0)), "is of the class RandomState"),
+    "a step": (make_pipeline(StandardScaler(with_mean=False), EASERecommender()), r"steps.0.1 is of the class Sta"),
     "a function of a step": (make_pipeline(FunctionTransformer(np.rint), EASERecommender()), "steps.0.1.func is the"),
-    "a member": (BlendRecommender([("mine", Mine())]), "estimators.0.1 is a Mine"),
+    "a member": (BlendRecommender([("mine", Mine())]), "estimators.0.1 is of the class Mine"),
 }  # fmt: skip
 ON_FITTED = {
     "an attribute of one's own": (_with_attribute, "has the attribute 'mine_', which no file of this version holds"),

@@ -61,14 +61,19 @@ class Alone:
 class ProcessGroup(Alone):
     """One of the processes of the default group of torch.distributed.
 
-    All of them make the same calls in the same order. One whose process ends, or that does not answer within the
-    timeout of the group, ends the others with a RuntimeError.
+    All of them make the same calls in the same order, of which ``call`` names one. One whose process ends, or that does
+    not answer within the timeout of the group, ends the others with a RuntimeError.
     """
 
-    def __init__(self):
+    def __init__(self, call=None):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         backends = dist.get_backend_config()  # such as cpu:gloo,cuda:nccl
         self._devices = [backend.partition(":")[0] for backend in backends.split(",")]
+        if call is not None:
+            calls = self._gathered(call)
+            if len(set(calls)) > 1:
+                each = ", ".join(f"process {rank} {other}" for rank, other in enumerate(calls))
+                raise ValueError(f"All processes of a group make the same calls in the same order. Here calls {each}.")
 
     def rows_of(self, X):
         return X[self._own(X.shape[0])]
@@ -134,22 +139,6 @@ class ProcessGroup(Alone):
                     "of them the same estimator and all of X; each takes its share of the users itself."
                 )
 
-    def check_same_call(self, call):
-        """Raise where another process calls something else.
-
-        Parameters
-        ----------
-        call : str
-
-        Raises
-        ------
-        ValueError
-        """
-        calls = self._gathered(call)
-        if len(set(calls)) > 1:
-            each = ", ".join(f"process {rank} {other}" for rank, other in enumerate(calls))
-            raise ValueError(f"All processes of a group make the same calls in the same order. Here calls {each}.")
-
     def _own(self, n):
         """Slice of n users that is this process's, as large as those of the others or smaller by one."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
@@ -212,7 +201,4 @@ def process_group(call=None):
     """
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return ALONE
-    processes = ProcessGroup()
-    if call is not None:
-        processes.check_same_call(call)
-    return processes
+    return ProcessGroup(call)
