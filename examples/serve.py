@@ -48,6 +48,7 @@ import skvae
 from skvae.columns import names_of_model
 
 MAX_BYTES, MAX_VISITORS, MAX_K = 1_000_000, 256, 1000  # of one request
+SECONDS_TO_END = 5  # for who is still sending a request
 MAX_AT_ONCE = 8  # requests that a worker computes at once; others wait
 
 
@@ -152,9 +153,9 @@ def create_app(path=None):
             "Say what to serve: export SKVAE_MODEL=model.skvae, a file of skvae.save."
         )
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise ValueError(
-            f"SKVAE_MODEL={path} is not there: say what skvae.save has written."
+            f"SKVAE_MODEL={path} is no file: say what skvae.save has written."
         )
     encoder, model = load(path)
     about = {
@@ -204,6 +205,7 @@ def create_app(path=None):
         ]
         return Response(Answers.dump_json(answers), media_type="application/json")
 
+    @app.head("/health")
     @app.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok"}
@@ -227,6 +229,7 @@ def main():
     parser.add_argument("--no-access-log", dest="access_log", action="store_false")
     options = vars(parser.parse_args())
     uvicorn.Config.bind_socket = bind_tcp
+    options["timeout_graceful_shutdown"] = SECONDS_TO_END
     uvicorn.run("serve:create_app", factory=True, **options)
 
 

@@ -13,6 +13,7 @@ from .core.devices import is_half_precision, resolve
 # Parameters that change no weight
 WITHOUT_EFFECT = ("checkpoint", "n_jobs", "store_user_hashes", "verbose")
 NOBODY = "users of whom none can be validated"  # an X_val that leaves a fit neither those nor any of X
+MOST_CHARACTERS = 200  # of an object that is told by what it is printed as
 MAX_DEPTH = 5  # of objects in attributes of objects
 
 
@@ -187,14 +188,17 @@ def computation_of(function, depth=0):
 
 
 def _state_of(value):
-    """The attributes of an object, those of slots too; of one without any, such as a date, what it is printed as."""
-    state = object.__getstate__(value)
-    if isinstance(state, tuple):
-        attributes, of_slots = state
-        state = (attributes or {}) | of_slots
-    if state is None and " at 0x" not in repr(value):
-        return repr(value)
-    return state or {}
+    """The attributes of an object, those of slots too; of one that has none, as a date, what it is printed as."""
+    cls, state = type(value), getattr(value, "__dict__", None)
+    if all(getattr(cls, name) is getattr(object, name) for name in ("__reduce__", "__reduce_ex__")):  # else caches too
+        attributes = object.__getstate__(value)
+        state = (attributes[0] or {}) | attributes[1] if isinstance(attributes, tuple) else attributes or state
+    if state is not None:
+        return state
+    printed = repr(value)
+    if " at 0x" in printed:
+        return {}
+    return printed if len(printed) <= MOST_CHARACTERS else f"{len(printed)} characters (checksum {checksum(printed)})"
 
 
 def _plain_values(values, depth):

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .columns import check_same_columns, column_names
-from .core.files import Lock, check_folder_of, written_whole
+from .core.files import PREFIX_OF_PARTS, Lock, check_folder_of, written_whole
 from .core.model_file import parsed_json
 from .matrix import as_float32, row_blocks, row_sliceable, take_rows
 from .matrix_checks import is_matrix
@@ -204,7 +205,7 @@ def _make(folder):
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"path is {str(folder)!r}, a file: interactions need a folder of their own.")
     folder.mkdir(exist_ok=True)
-    if not any(folder.iterdir()):
+    if all(path.name.startswith(PREFIX_OF_PARTS) for path in folder.iterdir()):  # what a kill left
         _write_meta(folder, _Meta())
     _read_meta(folder)
 
@@ -229,6 +230,8 @@ def _writing(folder):
 
 def _remove_rest(folder):
     meta = _read_meta(folder)
+    for path in folder.glob(f"{PREFIX_OF_PARTS}*"):
+        shutil.rmtree(path, ignore_errors=True)
     for name in DTYPES:
         for path in folder.glob(f"{name}.*.npy"):
             if path != meta.file(folder, name):

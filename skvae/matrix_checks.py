@@ -116,7 +116,7 @@ def check_no_table_of_events(X, name="X"):
         raise ValueError(
             f"{name} has the columns {user!r} and {item!r}: it is a table of events, and a matrix with a row for each "
             f"user and a column for each item is needed, such as skvae.InteractionEncoder(user={user!r}, "
-            f"item={item!r}).fit_transform({name})."
+            f"item={item!r}).fit_transform({name}). If its columns are items, pass {name}.to_numpy()."
         )
 
 

@@ -1,6 +1,5 @@
 """Events of one table after another, merged into the cells of a user-item matrix."""
 
-from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -131,15 +130,14 @@ class Gatherer:
     ----------
     n_events, n_unknown : int
         Events read, and interactions with items without a column, which are left out.
-    users_of_unknown : dict
-        Id of each of these items -> how many users have it.
+    unknown_ids : set
+        Ids of these items.
     """
 
     def __init__(self, names, duplicates, *, threshold=None, timed=False, encoder=None, optional=()):
         self.names, self.duplicates, self.threshold, self.timed = names, duplicates, threshold, timed
         self.encoder, self.optional = encoder, optional
-        self.n_events, self.n_unknown, self._n_left_out = 0, 0, 0
-        self.users_of_unknown: Counter = Counter()
+        self.n_events, self.n_unknown, self.unknown_ids, self._n_left_out = 0, 0, set(), 0
         self._table, self._first_events, self._lacks_weights = None, None, False
 
     def gather(self, events, *, allow_empty=False):
@@ -179,28 +177,27 @@ class Gatherer:
             _check_none_repeated(found, self.n_events - self._n_left_out)
         return found
 
-    def report_unknown(self, handle_unknown, least):
+    def report_unknown(self, handle_unknown, least, share_of_fit):
         """Say that events were left out, since their items have no column.
-
-        No warning of items that would have none by these events either, as the rare items of fit, unless they are most.
 
         Parameters
         ----------
         handle_unknown : {"warn", "error"}
         least : int
             Users that an item needed in fit to have one.
+        share_of_fit : float
+            What share of its interactions fit left out itself. No warning of up to twice as many: of those, or others.
 
         Raises
         ------
         ValueError
             With "error".
         """
-        are_rare = max(self.users_of_unknown.values()) < least and self.n_unknown <= self.n_events / 2
-        if handle_unknown == "warn" and are_rare:
+        if handle_unknown == "warn" and self.n_unknown <= 2 * share_of_fit * self.n_events:
             return
         message = (
             f"{self.n_unknown} of {self.n_events} events are of items that the encoder does not have, "
-            f"{len(self.users_of_unknown)} different ones, such as {min(self.users_of_unknown)!r}"
+            f"{len(self.unknown_ids)} different ones, such as {min(self.unknown_ids)!r}"
         )
         if least > 1:
             message += f"; items of fewer than min_item_interactions={least} users in fit are among them"
@@ -233,9 +230,7 @@ class Gatherer:
         weighs = cells.weights is None or (cells.weights > 0) & (cells.weights >= (self.threshold or 0))
         unknown = ~known & weighs
         self.n_unknown += int(np.count_nonzero(unknown))
-        had = np.unique((read.items.positions[unknown].astype(np.int64) << ITEM_BITS) | rows[unknown]) >> ITEM_BITS
-        places, n_users = np.unique(had, return_counts=True)
-        self.users_of_unknown.update(dict(zip(read.items.distinct[places].tolist(), n_users.tolist(), strict=True)))
+        self.unknown_ids.update(read.items.distinct[np.unique(read.items.positions[unknown])].tolist())
         self._n_left_out += int(np.count_nonzero(~known))
         return cells.taken(known)
 

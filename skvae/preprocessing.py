@@ -72,8 +72,8 @@ class InteractionEncoder(BaseEstimator):
         How the weights of a repeated (user, item) are merged; "last" takes the weight of the latest
         timestamp, of equal timestamps the largest weight.
     handle_unknown : {"warn", "ignore", "error"}, default="warn"
-        Events of items without a column: "ignore" leaves them out, "warn" too, with a warning but where these items
-        have fewer than min_item_interactions users here as well and are not most of it; "error" raises.
+        Events of items without a column: "ignore" leaves them out, "warn" too, with a warning where they are more than
+        twice the share that fit left out for min_item_interactions; "error" raises.
 
     Attributes
     ----------
@@ -195,22 +195,23 @@ class InteractionEncoder(BaseEstimator):
                 f"{len(found.user_ids)} users and {len(found.item_ids)} items: lower them."
             )
         self.user_ids_, self.item_ids_ = found.user_ids[kept_users], found.item_ids[kept_items]
-        return X if X.shape == (len(kept_users), len(kept_items)) else X[kept_users][:, kept_items]
+        n_interactions, X = X.nnz, X[:, kept_items] if len(kept_items) < X.shape[1] else X
+        self._share_left_out = 1 - X.nnz / n_interactions
+        return X[kept_users] if len(kept_users) < X.shape[0] else X
 
     def partial_fit(self, events, y=None):
         """Give columns to the items that are new, after those there are.
 
-        ``model.add_items`` widens a fitted model by as many, and ``partial_fit`` trains an
-        autoencoder on them. Users need no place in the encoder: ``user_ids_`` stays.
+        ``model.add_items`` widens a fitted model by as many, and ``partial_fit`` trains an autoencoder on them. Users
+        need no place in the encoder: ``user_ids_`` stays.
 
         Parameters
         ----------
         events : table of events, or several
-            As in `fit`; the first call is a fit. This week's rows are enough: items that have a
-            column keep it, whether they occur or not. A new item needs min_item_interactions users
-            in these rows alone: for an item with few users each week pass a table of several weeks.
-            For ``model.partial_fit`` transform the whole histories of users, since a row is all
-            that the model knows of a user.
+            As in `fit`; the first call is a fit. This week's rows are enough: items that have a column keep it,
+            whether they occur or not. A new item needs min_item_interactions users in these rows alone: for an item
+            with few users each week pass a table of several weeks. For ``model.partial_fit`` transform the whole
+            histories of users, since a row is all that the model knows of a user.
         y : ignored
 
         Returns
@@ -476,7 +477,8 @@ class InteractionEncoder(BaseEstimator):
         )
         found = gatherer.gather(events, allow_empty=allow_empty)
         if gatherer.n_unknown and self.handle_unknown != "ignore":
-            gatherer.report_unknown(self.handle_unknown, self.min_item_interactions)
+            left_out = getattr(self, "_share_left_out", 0.0)  # not in older files
+            gatherer.report_unknown(self.handle_unknown, self.min_item_interactions, left_out)
         return found
 
     def _matrix(self, found):

@@ -186,17 +186,22 @@ def _places_of_largest(values, k):
     """Columns of the k largest values of each row, in any order.
 
     By NumPy's partition, which takes a fraction of torch.topk's time on one thread and uses no other: the k-th largest
-    value is a threshold that k values reach, or more where some are equal to it, or fewer where some are NaN.
+    value is a threshold that k values of the row reach, but where others are equal to it or some are NaN.
     """
     if torch.get_num_threads() > MOST_THREADS_OF_NUMPY:
         return values.topk(k, sorted=False).indices
     array = values.numpy(force=True)
     n_rows, n_columns = array.shape
-    threshold = np.partition(array, n_columns - k, axis=1)[:, n_columns - k, None]
-    rows, places = np.divmod(np.flatnonzero(array >= threshold), n_columns)
-    if not np.array_equal(rows, np.repeat(np.arange(n_rows), k)):
-        places = np.argpartition(array, n_columns - k, axis=1)[:, -k:]
-    return torch.from_numpy(places.reshape(n_rows, k))
+    others, largest = np.split(np.partition(array, n_columns - k, axis=1), [n_columns - k], axis=1)
+    threshold = largest[:, 0]
+    is_clear = (others.max(axis=1, initial=-np.inf) < threshold) & ~np.isnan(largest).any(axis=1)
+    if is_clear.all():
+        places = np.flatnonzero(array >= threshold[:, None]) % n_columns
+        return torch.from_numpy(places.reshape(n_rows, k))
+    places = np.empty((n_rows, k), np.int64)
+    places[is_clear] = np.nonzero(array[is_clear] >= threshold[is_clear, None])[1].reshape(-1, k)
+    places[~is_clear] = np.argpartition(array[~is_clear], n_columns - k, axis=1)[:, -k:]
+    return torch.from_numpy(places)
 
 
 def _top_k_among_ties(scores, threshold, k):

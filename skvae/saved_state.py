@@ -39,7 +39,7 @@ PIECES = {piece.__name__: piece for table in (LIKELIHOODS, PRIORS, SCHEDULES) fo
 FUNCTIONS = {function.__name__: function for function in (*INITIALIZATIONS.values(), *NORMALIZATIONS.values())}
 FUNCTIONS |= {name: getattr(np, name) for name in ("log1p", "expm1", "log2", "exp2", "sqrt", "square", "sign")}
 # Attributes that a fitted model may have or not
-OPTIONAL = {"_column_labels", "_sklearn_output_config", "_user_hashes"}
+OPTIONAL = {"_column_labels", "_share_left_out", "_sklearn_output_config", "_user_hashes"}
 OPTIONAL |= {"best_iter_", "centering_", "diagonal_", "feature_names_in_", "gram_", "idf_", "refitted_", "target_"}
 # What a later fit alone would use: optimizer, callbacks, requests to a routing Pipeline or search
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
@@ -375,7 +375,7 @@ def _named_members_of(model):
 
 
 def _of_encoder(model):
-    return {"user_ids_": _ids_or_none, "item_ids_": _ids}
+    return {"user_ids_": _ids_or_none, "item_ids_": _ids, "_share_left_out": number(minimum=0, maximum=1)}
 
 
 def _of_scaler(model):

@@ -308,8 +308,9 @@ def _newer(what, otherwise):
 class _Reader:
     """Values of nodes; each array stands for one value, and an object for those before it alone.
 
-    An object may be named more than once, as the member of a blend is. Checks go through it each time, so that a few
-    that name each other twice would keep them busy for years: their number, counted each time, is bounded.
+    An object may be named more than once, as a member that a blend has twice. Checks go through its parameters, and
+    theirs, each time, so that thirty blends that name each other twice would keep them busy for years: the number of
+    objects below one, each counted as often as it is named there, is bounded.
     """
 
     def __init__(self, arrays):
@@ -339,9 +340,9 @@ class _Reader:
 
     def read(self, described):
         """Read the next object."""
-        self._size = 1
+        self._sizes.append(1)
+        self._size = 0
         self.objects.append(self._described(described))
-        self._sizes.append(self._size)
 
     def _described(self, described):
         """An estimator or a piece, checked."""
@@ -360,7 +361,7 @@ class _Reader:
             raise _newer(f"it holds a {name}", "knows none")
         if type(number) is not int or number > classes()[cls].format:
             raise _newer(f"the format of its {name} is {number}", f"reads up to {classes()[cls].format}")
-        return self._estimator(cls, number, self._dict(described["state"]))
+        return self._estimator(cls, number, self._state(described["state"]))
 
     def _estimator(self, cls, number, state):
         defaults = parameter_defaults(cls)
@@ -411,10 +412,18 @@ class _Reader:
         except (ValueError, ArithmeticError) as error:
             raise ValueError(f"a part of {names['bytes']} is not of its type.") from error
 
+    def _state(self, parts):
+        """The attributes of an estimator, in several of which it may have the same members."""
+        state, most = {}, 0
+        for name, part in _named(parts):
+            self._size = 0
+            state[name] = self.value(part)
+            most = max(most, self._size)
+        self._sizes[-1] += most
+        return state
+
     def _dict(self, parts):
-        if type(parts) is not dict:
-            raise ValueError("its description has names of nothing.")
-        return {name: self.value(part) for name, part in parts.items()}
+        return {name: self.value(part) for name, part in _named(parts)}
 
     def _tuple(self, parts):
         return tuple(self.value(part) for part in parts)
@@ -429,8 +438,14 @@ class _Reader:
             raise ValueError(f"its description names an object {number!r} that is not before it.")
         self._size += self._sizes[number]
         if self._size > MOST_OBJECTS:
-            raise ValueError("its objects hold each other more often than those of any model.")
+            raise ValueError(f"it holds an object with more than {MOST_OBJECTS} others in it.")
         return self.objects[number]
+
+
+def _named(parts):
+    if type(parts) is not dict:
+        raise ValueError("its description has names of nothing.")
+    return parts.items()
 
 
 def _name(value):

@@ -70,10 +70,10 @@ def are_from(at, times):
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):
         try:
-            moment = np.datetime64(_in_utc(at))
-        except ValueError as error:
+            moment = _rounded_up(np.datetime64(_in_utc(at)), times.dtype)
+        except (ValueError, OverflowError) as error:
             raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
-        moment = moment if times.dtype.kind == "M" else moment.astype("M8[us]").astype(np.int64)
+        moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
     elif isinstance(at, (bool, np.timedelta64)) or not isinstance(at, numbers.Real):
         raise TypeError(f"at must be a number in the unit of timestamps, or a date, got {at!r}.")
     if times.dtype.kind == "m" or (times.dtype.kind == "M" and moment is at):
@@ -98,12 +98,22 @@ def are_from(at, times):
     return hidden
 
 
+def _rounded_up(moment, dtype):
+    """A moment in the unit of times, of which the same are from then on; NaT where it is out of range."""
+    unit = dtype if dtype.kind == "M" else np.dtype("M8[us]")
+    rounded = moment.astype(unit)
+    if abs(rounded.astype("M8[D]") - moment.astype("M8[D]")) > np.timedelta64(366, "D"):  # out of range: NumPy wraps
+        return np.datetime64("NaT", "us").astype(unit)
+    return rounded + (rounded < moment)
+
+
 def _in_utc(at):
     """A moment in UTC, without its zone."""
     if isinstance(at, str):
         with suppress(ValueError):  # NumPy reads other forms, such as a year and a month
             at = datetime.datetime.fromisoformat(at)
-    return at.astimezone(datetime.UTC).replace(tzinfo=None) if getattr(at, "tzinfo", None) else at
+    at = at.astimezone(datetime.UTC).replace(tzinfo=None) if getattr(at, "tzinfo", None) else at
+    return at.to_datetime64() if hasattr(at, "to_datetime64") else at  # of pandas, to the nanosecond
 
 
 def _times_of(X, timestamps):

@@ -278,6 +278,17 @@ def test_what_is_damaged_is_refused_in_one_sentence_and_nothing_is_appended(dama
     assert sorted((file, file.stat().st_size) for file in path.glob("*")) == before
 
 
+def test_what_a_kill_left_is_removed_by_the_next_write(X, path):
+    path.mkdir()
+    (path / ".skvae-killed").mkdir()  # in the first write of meta.json
+    (path / ".skvae-killed" / "meta.json").touch()
+    save_interactions(X, path)
+    assert_equal(open_interactions(path), X)
+    (path / ".skvae-again").mkdir()
+    append_interactions(X[:1], path)
+    assert not list(path.glob(".skvae-*"))
+
+
 def opened_or_error(path):
     try:
         return open_interactions(path)

@@ -588,7 +588,18 @@ def test_a_moment_of_nanoseconds_is_compared_with_times_of_nanoseconds_as_it_is(
     nanoseconds = 1_600_000_000_000_000_000 + np.array([[0, 1200, 1400, 1600, 1800, 5000]])
     at = np.datetime64(int(nanoseconds[0, 3]), "ns")
     for times in (nanoseconds.astype("datetime64[ns]"), pd.DataFrame(nanoseconds.astype("datetime64[ns]"))):
-        assert fold_in_split(np.ones((1, 6)), timestamps=times, at=at)[1].toarray().tolist() == [[0, 0, 0, 1, 1, 1]]
+        for moment in (at, pd.Timestamp(at), at - np.timedelta64(100, "ns")):
+            held_out = fold_in_split(np.ones((1, 6)), timestamps=times, at=moment)[1]
+            assert held_out.toarray().tolist() == [[0, 0, 0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("unit", ["us", "s", "D", "M"])
+def test_a_moment_of_any_unit_parts_times_of_any_other(unit):
+    times = np.array([["2018-01-01", "2018-03-01", "9999-12-31"]], f"datetime64[{unit}]")
+    for at in ("2018-03-01", np.datetime64("2018-03-01", "ns"), np.datetime64("2018-02-02T00:00:00.000000001")):
+        assert fold_in_split(np.ones((1, 3)), timestamps=times, at=at)[1].toarray().tolist() == [[0, 1, 1]]
+    with pytest.raises(ValueError, match="is not between the first and the last of the timestamps"):
+        fold_in_split(np.ones((1, 2)), timestamps=times[:, :2].astype("datetime64[ns]"), at="9999-01-01")
 
 
 def test_a_split_at_a_moment_trains_on_nothing_of_later_or_of_test_users():

@@ -802,10 +802,10 @@ def test_one_item_is_drawn_without_a_warning():
 def test_wrong_popularities_are_explained(popularity, X):
     with pytest.raises(ValueError, match=r"item_counts has shape \(3,\), X has 200 items"):
         PopularityDisplay.from_estimator(popularity, X, item_counts=[1, 2, 3])
-    with pytest.raises(ValueError, match="item_counts must not be negative"):
+    with pytest.raises(ValueError, match="item_counts must be from 0 to"):
         PopularityDisplay.from_estimator(popularity, X, item_counts=np.full(200, -1))
     for wrong in (np.nan, np.inf):
-        with pytest.raises(ValueError, match=f"nor NaN or infinite, got {wrong} for item 3"):
+        with pytest.raises(ValueError, match=f"and not NaN, got {wrong} for item 3"):
             PopularityDisplay.from_estimator(popularity, X, item_counts=np.where(np.arange(200) == 3, wrong, 1.0))
     with pytest.raises(ValueError, match="item_counts must hold numbers, got dtype <U4"):
         PopularityDisplay.from_estimator(popularity, X, item_counts=["many"] * 200)
@@ -826,3 +826,18 @@ def test_counts_of_items_are_real_of_these_items_and_none_masked(vae, X):
         skvae.PopularityDisplay.from_estimator(vae, X, item_counts=np.ones(200, complex))
     with pytest.raises(ValueError, match="masked"):
         skvae.PopularityDisplay.from_estimator(vae, X, item_counts=np.ma.masked_equal(np.arange(200), 3))
+
+
+@pytest.mark.parametrize("count", [np.uint64(2**63), 1e308, np.nan, -1])
+def test_counts_that_no_sum_holds_are_refused(count, X):
+    model = skvae.PopularityRecommender().fit(X)
+    with pytest.raises(ValueError, match=r"item_counts must be from 0 to 9\.0072e"):
+        PopularityDisplay.from_estimator(model, X[:20], item_counts=np.full(X.shape[1], count))
+
+
+def test_a_label_that_no_float_holds_and_several_axes_are_refused(X):
+    model = clone(SMALL_DAE).set_params(max_iter=1).fit(X)
+    with pytest.raises(ValueError, match="labels holds inf at position 0"):
+        LatentSpaceDisplay.from_estimator(model, X[:4], labels=[10**400, 1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"ax holds 2 Axes: pass one of them, as ax\[0\]"):
+        LatentSpaceDisplay.from_estimator(model, X[:4], ax=plt.subplots(2)[1])

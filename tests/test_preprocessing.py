@@ -1038,19 +1038,22 @@ def test_users_asked_for_have_the_type_of_the_events(frame, users):
     assert nw.from_native(others)["user"].to_list() == [1.0, 7.5]
 
 
-def test_items_that_fit_left_out_as_rare_are_no_news_in_the_same_events():
-    events = (["a", "b", "c", "a", "a"], ["x", "x", "x", "rare", "rare"])
+def test_items_that_fit_left_out_as_rare_are_no_news_up_to_twice_their_share(tmp_path):
+    events = ([*"abcabcabca"], ["x", "x", "x", "y", "y", "y", "z", "z", "z", "rare"])
     encoder = InteractionEncoder(min_item_interactions=2)
     X = encoder.fit_transform(events)
-    assert (encoder.transform(events, users=encoder.user_ids_) != X).nnz == 0
+    assert (encoder.transform(events) != X).nnz == 0
+    skvae.save(encoder, tmp_path / "encoder")
     sentence = "'rare'; items of fewer than min_item_interactions=2 users in fit are among"
-    now_had = (["d", "a", "b", "c", "d"], ["rare", "x", "x", "x", "x"])
-    encoder.transform(now_had)  # of one user alone
-    for most in ((["a"], ["rare"]), (["a", "d", *"abc"], ["rare", "rare", *"xxx"])):
+    for same in (encoder, skvae.load(tmp_path / "encoder")):
+        same.transform(([*"abcd"] * 5, [*["x"] * 17, *["rare"] * 3]))
         with pytest.warns(UserWarning, match=sentence):
-            encoder.transform(most)
+            same.transform(([*"abcd"] * 5, [*["x"] * 15, *["rare"] * 5]))
     with pytest.raises(ValueError, match=sentence):
         encoder.set_params(handle_unknown="error").transform(events)
+    del encoder._share_left_out  # as in older files
+    with pytest.warns(UserWarning, match=sentence):
+        encoder.set_params(handle_unknown="warn").transform(events)
 
 
 @pytest.mark.parametrize("path", ["events.csv", Path("events")])

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Binarizer, FunctionTransformer
 
-from skvae import BlendRecommender, PopularityRecommender, UserKFold, evaluate, ndcg_scorer, recommend, top_k
+from skvae import BlendRecommender, PopularityRecommender, UserKFold, evaluate, ndcg_scorer, ranking, recommend, top_k
 from skvae.datasets import make_interactions
 
 LAYOUTS = {
@@ -79,7 +79,9 @@ def test_top_k_ranks_integers_that_float32_cannot_tell_apart():
     assert items.tolist() == [[1]]
 
 
-@pytest.mark.parametrize("row", [[1, np.nan, 2], [np.nan] * 3, [np.inf, np.nan, 2], [-np.inf, 0, np.nan]])
+@pytest.mark.parametrize(
+    "row", [[1, np.nan, 2], [np.nan] * 3, [np.inf, np.nan, 2], [-np.inf, 0, np.nan], [np.nan, 1, 1], [1, 1, np.nan]]
+)
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_top_k_raises_on_nan_wherever_it_is(row, k, dtype):
@@ -324,6 +326,18 @@ def test_recommend_for_no_user_is_empty():
 def test_bad_item_indices_raise_with_their_parameter(name, indices, sentence):
     with pytest.raises(ValueError, match=f"{name}.*{sentence}"):
         recommend(Linear(WEIGHTS), X, 3, **{name: np.array(indices)})
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 5), st.sampled_from([np.float32, np.float64]))
+def test_the_k_largest_of_rows_with_ties_infinities_and_nan_are_those_of_torch(seed, n_columns, n_rows, dtype):
+    values = np.array([0, 1, 2, 3, np.nan, np.inf, -np.inf], dtype)
+    scores = torch.from_numpy(np.random.default_rng(seed).choice(values, (n_rows, n_columns)))
+    for k in range(1, n_columns + 1):
+        largest, places = ranking._k_largest(scores, k)
+        np.testing.assert_array_equal(largest, scores.topk(k).values)
+        np.testing.assert_array_equal(scores.gather(1, places), largest)
+        assert all(len(set(row)) == k for row in places.tolist())
 
 
 def test_candidates_and_exclude_are_any_iterable():

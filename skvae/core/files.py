@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+PREFIX_OF_PARTS = ".skvae-"  # of a folder with a file that is being written, and that a kill leaves
 MOST_ATTEMPTS = 100  # to take a lock that others give back meanwhile
 SECONDS_BETWEEN_ATTEMPTS = (0.05, 0.2, 0.8)  # to take the place of a file that somebody reads at the moment
 WITHOUT_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}  # what file systems say that have none
@@ -85,7 +86,7 @@ def written_whole(path):
     """
     path = Path(os.path.realpath(os.fspath(path)))
     check_place(path)
-    with tempfile.TemporaryDirectory(prefix=".skvae-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX_OF_PARTS, dir=path.parent) as folder:
         part = Path(folder) / path.name
         yield part
         with part.open("r+b") as file:

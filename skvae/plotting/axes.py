@@ -29,6 +29,8 @@ def new_axes(display, ax):
     check_matplotlib_support(f"{type(display).__name__}.plot")
     import matplotlib.pyplot as plt
 
+    if isinstance(ax, np.ndarray):
+        raise ValueError(f"ax holds {ax.size} Axes: pass one of them, as ax[0].")
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
         hide_spines(ax)

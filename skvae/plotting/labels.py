@@ -1,5 +1,6 @@
 """Labels of points, of whatever container and kind: numbers or categories, some of them missing."""
 
+import math
 from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
@@ -66,6 +67,13 @@ def label_array(labels, n_points, noun):
     return array
 
 
+def _in_double(number):
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
 def read_labels(labels):
     """Which labels are missing, and the others as numbers or as categories.
 
@@ -89,7 +97,7 @@ def read_labels(labels):
     missing = np.fromiter(map(_is_missing, labels), bool, len(labels))
     if _are_numbers(labels[~missing]):
         numbers = np.full(len(labels), np.nan)
-        numbers[~missing] = labels[~missing].astype(np.float64)
+        numbers[~missing] = [_in_double(label) for label in labels[~missing]]
         if np.isinf(numbers).any():
             place = np.flatnonzero(np.isinf(numbers))[0]
             raise ValueError(

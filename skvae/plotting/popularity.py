@@ -9,6 +9,8 @@ from ..matrix_checks import check_not_masked
 from ..ranking import recommend
 from .axes import REFERENCE_COLOR, draw_legend, new_axes
 
+LARGEST_COUNT = 2.0**53  # of an item, which float64 has exactly
+
 
 class PopularityDisplay:
     """How much of what is recommended, and of what users have, goes to the most popular items.
@@ -159,14 +161,15 @@ def _check_item_counts(item_counts, X):
     if counts.dtype.kind == "c":
         raise ValueError(f"item_counts must hold real numbers, got dtype {counts.dtype}.")
     try:
-        # signed, so that a negative can be taken to sort by
-        counts = counts.astype(np.int64 if counts.dtype.kind in "iub" else np.float64)
+        # signed, so that a negative can be taken to sort by; larger ones would wrap
+        is_small = counts.dtype.kind in "iub" and counts.max(initial=0) <= LARGEST_COUNT
+        counts = counts.astype(np.int64 if is_small else np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"item_counts must hold numbers, got dtype {counts.dtype}: {error}.") from error
-    wrong = np.flatnonzero(~((counts >= 0) & np.isfinite(counts)))
+    wrong = np.flatnonzero(~((counts >= 0) & (counts <= LARGEST_COUNT)))
     if len(wrong):
         raise ValueError(
-            f"item_counts must not be negative, nor NaN or infinite, got {counts[wrong[0]]} for item {wrong[0]}."
+            f"item_counts must be from 0 to {LARGEST_COUNT:g} and not NaN, got {counts[wrong[0]]} for item {wrong[0]}."
         )
     return counts
 
