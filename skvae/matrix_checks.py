@@ -108,7 +108,8 @@ def check_no_table_of_events(X, name="X"):
         ...
     ValueError: X has the columns 'userId' and 'movieId': it is a table of events, and a matrix with a row for each
     user and a column for each item is needed, such as
-    skvae.InteractionEncoder(user='userId', item='movieId').fit_transform(X).
+    skvae.InteractionEncoder(user='userId', item='movieId').fit_transform(X). If its columns are items, pass
+    X.to_numpy().
     """
     names = [column for column in column_names(X) or [] if isinstance(column, str)]
     user, item = (_first_like(pattern, names) for pattern in (USER_COLUMN, ITEM_COLUMN))

@@ -194,10 +194,11 @@ class InteractionEncoder(BaseEstimator):
                 f"min_item_interactions={self.min_item_interactions} and threshold={self.threshold}, of "
                 f"{len(found.user_ids)} users and {len(found.item_ids)} items: lower them."
             )
-        self.user_ids_, self.item_ids_ = found.user_ids[kept_users], found.item_ids[kept_items]
         n_interactions, X = X.nnz, X[:, kept_items] if len(kept_items) < X.shape[1] else X
-        self._share_left_out = 1 - X.nnz / n_interactions
-        return X[kept_users] if len(kept_users) < X.shape[0] else X
+        share_left_out, X = 1 - X.nnz / n_interactions, X[kept_users] if len(kept_users) < X.shape[0] else X
+        ids = found.user_ids[kept_users], found.item_ids[kept_items]
+        self.user_ids_, self.item_ids_, self._share_left_out = *ids, share_left_out
+        return X
 
     def partial_fit(self, events, y=None):
         """Give columns to the items that are new, after those there are.
@@ -285,8 +286,7 @@ class InteractionEncoder(BaseEstimator):
         Raises
         ------
         ValueError, TypeError, ImportError
-            As in `fit`; also where the ids of items are of another kind than those of fit, or unknown
-            with handle_unknown="error".
+            As in `fit`; also where items have ids of another kind than in fit, or unknown ones with "error".
         """
         found = self._gathered(events, fitted=True)
         X = self._matrix(found)
