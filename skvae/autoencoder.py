@@ -20,7 +20,7 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.objectives import TARGETS
 from .core.processes import process_group
-from .fit_identity import NOBODY, check_same_training, checkpoint_of_training
+from .fit_identity import check_same_training, checkpoint_of_training, given_to_validate
 from .fitted_network import BlockScorer, forget_inference, inference_and_users, inference_of
 from .items import ItemsMixin
 from .matrix_checks import check_holds_interactions
@@ -186,8 +186,7 @@ class BaseAutoencoder(
             if is_warm:
                 fitting.check_goes_on(self, parameters, X, "warm_start=True", table)
             validation = None if X_val is None else candidate._validation_pair(X_val)
-        validated = NOBODY if validation is None and X_val is not None else validation
-        fit_of = self, parameters, X, validated, processes, is_warm
+        fit_of = self, parameters, X, given_to_validate(X_val, validation), processes, is_warm
         check_same_training(*fit_of)
         with ExitStack() as stack:
             with processes.agreed():

@@ -26,7 +26,7 @@ from .blend_weights import blocks_of_users, learned_weights, normalized_scores, 
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.processes import process_group
 from .core.user_warnings import report
-from .fit_identity import NOBODY, checkpoint_of
+from .fit_identity import checkpoint_of, given_to_validate
 from .hiding import hide_of_held_out
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
@@ -221,7 +221,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             fitted, validation = candidate._hold_out(parameters, X, X_val)
             if parameters.prefit and validation is not None:
                 warn_of_fitted_members(kept_pairs(pairs), sum(validation))
-        given = None if X_val is None else NOBODY if validation is None else validation
+        given = given_to_validate(X_val, validation)
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):

@@ -17,6 +17,26 @@ MOST_CHARACTERS = 200  # of an object that is told by what it is printed as
 MAX_DEPTH = 5  # of objects in attributes of objects
 
 
+def given_to_validate(X_val, validation):
+    """What tells the X_val of a fit from another, for `checkpoint_of` and `check_same_training`.
+
+    Parameters
+    ----------
+    X_val : object
+        As fit got it.
+    validation : pair of csr_array, or None
+        The validation users of the fit, checked.
+
+    Returns
+    -------
+    pair of csr_array, NOBODY or None
+        None where X_val is.
+    """
+    if X_val is None:
+        return None
+    return NOBODY if validation is None else validation
+
+
 def checkpoint_of(path, estimator, X, X_val, **others):
     """The checkpoint of one fit.
 
@@ -85,8 +105,8 @@ def check_same_training(estimator, parameters, X, X_val, processes, goes_on):
     def identity():
         device, start = resolve(parameters.device), None
         if goes_on:
-            start = [estimator._seed, estimator.n_updates_, estimator.loss_curve_, estimator._training_state is None]
-            start = [*start, checksum(estimator.weights_)]
+            numbers = estimator._seed, estimator.n_updates_, estimator.loss_curve_
+            start = [*numbers, estimator._training_state is None, checksum(estimator.weights_)]
         # what is summed at once depends on the kind of device, and on the precision
         others = {"device": device.type, "model to go on from": start}
         others["precision"] = "bfloat16" if is_half_precision(parameters.precision, device) else "float32"

@@ -195,11 +195,10 @@ def _places_of_largest(values, k):
     others, largest = np.split(np.partition(array, n_columns - k, axis=1), [n_columns - k], axis=1)
     threshold = largest[:, 0]
     is_clear = (others.max(axis=1, initial=-np.inf) < threshold) & ~np.isnan(largest).any(axis=1)
-    if is_clear.all():
-        places = np.flatnonzero(array >= threshold[:, None]) % n_columns
-        return torch.from_numpy(places.reshape(n_rows, k))
+    reach = array >= threshold[:, None]
+    reach[~is_clear] = False
     places = np.empty((n_rows, k), np.int64)
-    places[is_clear] = np.nonzero(array[is_clear] >= threshold[is_clear, None])[1].reshape(-1, k)
+    places[is_clear] = (np.flatnonzero(reach) % n_columns).reshape(-1, k)
     places[~is_clear] = np.argpartition(array[~is_clear], n_columns - k, axis=1)[:, -k:]
     return torch.from_numpy(places)
 

@@ -342,9 +342,9 @@ class _Reader:
         """Read the next object."""
         self._sizes.append(1)
         self._size = 0
-        self.objects.append(self._described(described))
+        self.objects.append(self.object(described))
 
-    def _described(self, described):
+    def object(self, described):
         """An estimator or a piece, checked."""
         if type(described) is dict and described.keys() == {"piece", "arguments"}:
             cls = PIECES.get(_name(described["piece"]))

@@ -120,8 +120,8 @@ def test_the_first_process_calls_the_callbacks_and_all_stop(of_processes):
 SENTENCES = {
     "other_users": r"X is '220 users x 60 items, .*' in process 0 and '200 users .*' in process 1\. Give each of them",
     "other_parameter": r"do not fit the same: learning_rate is 0\.001 in process 0 and 0\.002 in process 1\. Give",
-    "other_model": r"Here calls process 0 EASERecommender\.fit, process 1 MultVAERecommender\.fit\.",
-    "other_call": r"Here calls process 0 MultVAERecommender\.fit, process 1 MultVAERecommender\.partial_fit\.",
+    "other_model": r"call is 'EASERecommender\.fit' in process 0 and 'MultVAERecommender\.fit' in process 1\.",
+    "other_call": r"call is 'MultVAERecommender\.fit' in process 0 and 'MultVAERecommender\.partial_fit' in process 1",
     "other_weights": r"do not fit the same: model to go on from is .* in process 0 and .* in process 1\. Give",
     "checkpoint_of_a_blend": r"checkpoint='blend\.npz' is of one process, and 2 fit this blend together: leave",
     "diverged": r"training diverged at learning_rate=1e\+30\. Lower",

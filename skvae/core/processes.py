@@ -61,19 +61,14 @@ class Alone:
 class ProcessGroup(Alone):
     """One of the processes of the default group of torch.distributed.
 
-    All of them make the same calls in the same order, of which ``call`` names one. One whose process ends, or that does
-    not answer within the timeout of the group, ends the others with a RuntimeError.
+    All of them make the same calls in the same order. One whose process ends, or that does not answer within the
+    timeout of the group, ends the others with a RuntimeError.
     """
 
-    def __init__(self, call=None):
+    def __init__(self):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         backends = dist.get_backend_config()  # such as cpu:gloo,cuda:nccl
         self._devices = [backend.partition(":")[0] for backend in backends.split(",")]
-        if call is not None:
-            calls = self._gathered(call)
-            if len(set(calls)) > 1:
-                each = ", ".join(f"process {rank} {other}" for rank, other in enumerate(calls))
-                raise ValueError(f"All processes of a group make the same calls in the same order. Here calls {each}.")
 
     def rows_of(self, X):
         return X[self._own(X.shape[0])]
@@ -201,4 +196,7 @@ def process_group(call=None):
     """
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return ALONE
-    return ProcessGroup(call)
+    processes = ProcessGroup()
+    if call is not None:
+        processes.check_same(lambda: {"the call": call})
+    return processes
