@@ -64,8 +64,10 @@ def table(record):
 
 def measure(model, X, n_kills):
     """Kill fits of a model, and count the models that differ from that of a fit that nobody killed."""
-    torch.set_num_threads(1)  # others would be missing in a process that is forked
-    skvae.MultDAERecommender(1, max_iter=1).fit(np.eye(4))  # what is imported late, once for all of them
+    # what is forked has no other thread, and cannot use a GPU that its parent has used
+    torch.set_num_threads(1)
+    model = clone(model).set_params(**dict.fromkeys(_names_of_devices(model), "cpu"))
+    skvae.MultDAERecommender(1, max_iter=1, device="cpu").fit(np.eye(4))  # what is imported late, once for all of them
     rng, start = np.random.default_rng(0), time.perf_counter()
     run = {"kills": 0, "within the writing": 0, "fits": 0, "differing": 0}
     with tempfile.TemporaryDirectory() as folder:
@@ -96,6 +98,10 @@ def measure(model, X, n_kills):
     if leftover:
         raise SystemExit(f"Left behind: {leftover}")
     return run | {"seconds": time.perf_counter() - start}
+
+
+def _names_of_devices(model):
+    return [name for name in model.get_params() if name.rpartition("__")[2] == "device"]
 
 
 def fit_in_process(model, X, answer, place=None, seconds=None):

@@ -47,6 +47,19 @@ def test_replayed_updates_are_those_made_one_by_one(cls, precision, X, monkeypat
     assert np.abs(differences).mean() < 1e-2
 
 
+def test_no_replay_overtakes_what_its_recording_begins_with(X, monkeypatch):
+    expected = fitted(skvae.MultDAERecommender, X)
+    begin = torch.cuda.CUDAGraph.capture_begin
+
+    def late(graph, *arguments, **options):  # as where other processes use the GPU too
+        torch.cuda._sleep(10**9)
+        begin(graph, *arguments, **options)
+
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "capture_begin", late)
+    got = fitted(skvae.MultDAERecommender, X)
+    assert np.array_equal(got.decision_function(X), expected.decision_function(X))
+
+
 @pytest.mark.parametrize("width", [1, 8, 100, 600])
 @pytest.mark.parametrize("mean_length", [0, 2, 60])
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])

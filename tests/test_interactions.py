@@ -483,7 +483,8 @@ def test_the_size_of_a_block_changes_nothing(X, monkeypatch):
 @pytest.mark.filterwarnings("ignore:.* was fitted on most users")
 def test_no_call_holds_a_copy_of_a_mapped_matrix(name, tmp_path, monkeypatch):
     monkeypatch.setattr(matrix, "ENTRIES_PER_BLOCK", 2**13)
-    monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 2**16)
+    for name_of_size in ("SCORES_PER_BLOCK", "SCORES_PER_BLOCK_OF_GPU"):
+        monkeypatch.setattr(ranking, name_of_size, 2**16)
     items = np.sort(np.random.default_rng(0).permuted(np.tile(np.arange(250), (10_000, 1)), axis=1)[:, :100], axis=1)
     X = sp.csr_array((np.ones(items.size, np.float32), items.ravel(), np.arange(0, items.size + 1, 100)))
     save_interactions(X, tmp_path / "X")

@@ -275,7 +275,9 @@ class Total(Multinomial):
 )
 def test_a_piece_that_does_not_give_one_value_for_each_user_is_named(parameters, method, X):
     model = clone(SMALL_VAE).set_params(n_components=32, batch_size=32, early_stopping=False, **parameters)
-    with pytest.raises(ValueError, match=rf"{method} gave values of shape \(.*\) for 32 users: it must give one for"):
+    with pytest.raises(
+        ValueError, match=rf"{method} gave values of shape \(.*\) for (32|44) users: it must give one for"
+    ):
         model.fit(X[:320])
 
 
@@ -307,7 +309,7 @@ class PlainWeighted:
         self.weights = torch.linspace(0.5, 2, n_items)
 
     def log_prob(self, logits, batch):
-        return (batch.to_dense() * self.weights * torch.log_softmax(logits, -1)).sum(1)
+        return (batch.to_dense() * self.weights.to(logits.device) * torch.log_softmax(logits, -1)).sum(1)
 
     def mean(self, logits):
         return torch.softmax(logits, -1)

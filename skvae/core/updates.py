@@ -101,6 +101,8 @@ class ReplayedUpdates(Updates):
         try:
             with ONE_RECORDS, current, recorded:
                 self.loss = self._update_of_padded()
+            # torch writes the generator's numbers on this stream when a recording begins: no replay may overtake that
+            torch.cuda.current_stream(self.stream.device).wait_stream(self.stream)
             self.graph = graph
         except RuntimeError:
             self.can_record = False
