@@ -324,7 +324,7 @@ class LinearRecommender(BaseLinear):
             inverses.has_chosen(setting, score)
             gram, counts, squares = Gram(X, setting.user_exponent, None, processes), count_users(X), item_squares(X)
             if parameters.keep_gram:
-                gram = Gram(X[:0], kept=gram.dense(np.float32), processes=processes)
+                gram = Gram(X[:0], kept=_added_up(gram), processes=processes)
             self.weights_ = _item_weighted(inverses(gram, squares, setting), counts, setting)
             self.item_counts_, self.item_squares_, self.best_validation_score_ = counts, squares, score
             self.__dict__.update((f"{name}_", value) for name, value in setting._asdict().items())
@@ -371,7 +371,7 @@ class LinearRecommender(BaseLinear):
         warn_of_users_again(self, X)
         setting = self._setting()
         solve = partial(_weights, device=device_for(parameters.device, X.shape[1]))
-        kept = Gram(X, setting.user_exponent, self.gram_, processes).dense(np.float32)
+        kept = _added_up(Gram(X, setting.user_exponent, self.gram_, processes))
         gram = Gram(X[:0], kept=kept, processes=processes)
         counts, squares = count_users(X), item_squares(X)
         n_before = len(self.item_counts_)  # others were added since
@@ -402,6 +402,18 @@ def _weights(gram, squares, setting, device, dense=True):
     """B of a setting, as `item_regression` returns it."""
     penalties = setting.l2_regularization + setting.dropout / (1 - setting.dropout) * squares
     return item_regression(gram, penalties, device, setting.diagonal, setting.centering, dense)
+
+
+def _added_up(gram):
+    """G itself, to be kept."""
+    with np.errstate(over="ignore"):
+        kept = gram.dense(np.float32)
+    if not np.isfinite(kept.diagonal()).all():
+        raise ValueError(
+            "keep_gram=True keeps X'X in float32, which cannot hold the squares of the values of X: scale X down, or "
+            "fit with keep_gram=False."
+        )
+    return kept
 
 
 def _item_weighted(weights, counts, setting):

@@ -109,6 +109,8 @@ def top_k(scores, k):
 def _real_numbers(scores):
     """Scores as an array of a type that torch can rank, in which they have the same order, uint64 to rounding."""
     check_not_masked(scores, "scores")
+    if isinstance(scores, torch.Tensor):
+        scores = (scores.float() if scores.dtype == torch.bfloat16 else scores).numpy(force=True)
     scores = np.asarray(scores.toarray() if sp.issparse(scores) else scores)
     if scores.dtype.kind not in "biufO":
         raise TypeError(f"scores must be real numbers, got {scores.dtype}.")
@@ -116,6 +118,15 @@ def _real_numbers(scores):
         return scores.astype(np.int64)
     is_known = scores.dtype.kind == "f" and scores.dtype.itemsize <= 8
     return scores.astype(scores.dtype.newbyteorder("=") if is_known else np.float64, copy=False)
+
+
+def _rankable(scores):
+    """A tensor in float32, or float64 where it has neither that nor fewer digits, and of memory for each score."""
+    if scores.is_complex():
+        raise TypeError(f"scores must be real numbers, got {scores.dtype}.")
+    dtype = scores.dtype if scores.dtype in (torch.float32, torch.float64) else torch.float64
+    scores = scores.detach().to(torch.float32 if scores.dtype in (torch.float16, torch.bfloat16) else dtype)
+    return scores.clone() if 0 in scores.stride() else scores
 
 
 def _top_k_of_tiles(tiles, n_users, k, name="scores"):
@@ -275,7 +286,7 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
         rows = take_rows(X, block)
         seen = as_csr(rows)
         cells = ([seen] if exclude_seen else []) + ([] if excluded is None else [excluded[block]])
-        tiles = _masked(_tiles(scorer, rows, n_items, width), cells, blocked)
+        tiles = _masked(_tiles(scorer, rows, n_items, width, type(model).__name__), cells, blocked)
         items[block], best = _top_k_of_tiles(tiles, block.stop - first, k, f"scores of {type(model).__name__}")
         if not first:
             scores = np.empty((n_users, k), best.dtype)
@@ -307,15 +318,34 @@ def _tile_shape(scorer, n_items):
     return USERS_PER_TILE, max(1, _scores_per_block(scorer.device) // USERS_PER_TILE)
 
 
-def _tiles(scorer, rows, n_items, width):
+def _tiles(scorer, rows, n_items, width, name):
     """Yield (slice of items, scores) of a block of users."""
     if width >= n_items:
-        yield slice(0, n_items), scorer.scores(rows)
+        yield slice(0, n_items), _checked(scorer.scores(rows), rows.shape, f"{name}.block_scorer().scores(X)")
         return
     scores_of = scorer.scores_of_items(rows)
     for first in range(0, n_items, width):
         tile = slice(first, min(first + width, n_items))
-        yield tile, scores_of(tile)
+        shape = rows.shape[0], tile.stop - first
+        yield tile, _checked(scores_of(tile), shape, f"{name}.block_scorer().scores_of_items(X)({tile})")
+
+
+def _checked(scores, shape, source):
+    _check_shape(scores, shape, source)
+    return _rankable(scores)
+
+
+def _check_shape(scores, shape, source):
+    if tuple(scores.shape) == tuple(shape):
+        return
+    given = f"scores of shape {tuple(scores.shape)} for X of shape {tuple(shape)}"
+    about = f"{source} gave {given}: recommend needs one score for each"
+    if len(scores.shape) == 2 and scores.shape[1] == shape[1]:
+        raise ValueError(f"{about} row of X. Does the model score the users of its fit, whoever is asked for?")
+    raise ValueError(
+        f"{about} column of X. Does a step before the recommender drop columns, or an InteractionEncoder make users of "
+        "events? It stands before the Pipeline: pass the matrix that it gives."
+    )
 
 
 class ScoresOfArrays:
@@ -372,17 +402,7 @@ def item_scores(model, X):
     """
     scores = _real_numbers(model.decision_function(X))
     scores = np.array(scores, np.float32 if scores.dtype in (np.float16, np.float32) else np.float64, order="C")
-    if scores.shape != (_num_samples(X), X.shape[1]):
-        about = (
-            f"{type(model).__name__}.decision_function gave scores of shape {scores.shape} for X of shape {X.shape}: "
-            "recommend needs one score for each"
-        )
-        if scores.ndim == 2 and scores.shape[1] == X.shape[1]:
-            raise ValueError(f"{about} row of X. Does the model score the users of its fit, whoever is asked for?")
-        raise ValueError(
-            f"{about} column of X. Does a step before the recommender drop columns, or an InteractionEncoder make "
-            "users of events? It stands before the Pipeline: pass the matrix that it gives."
-        )
+    _check_shape(scores, (_num_samples(X), X.shape[1]), f"{type(model).__name__}.decision_function")
     return scores
 
 

@@ -121,6 +121,14 @@ def test_twice_the_values_with_four_times_the_regularization_and_each_user_twice
     np.testing.assert_allclose(EASERecommender(l2_regularization=100).fit(doubled).weights_, weights, atol=1e-7)
 
 
+def test_a_gram_matrix_that_float32_does_not_hold_is_not_kept():
+    X = make_interactions(n_users=300, n_items=40, random_state=0) * np.float32(1e20)
+    given = {"l2_regularization": 10, "dropout": 0.3, "user_exponent": 0, "item_exponent": 0}
+    LinearRecommender(**given).fit(X)
+    with pytest.raises(ValueError, match=r"keep_gram=True keeps X'X in float32.*scale X down"):
+        LinearRecommender(**given, keep_gram=True).fit(X)
+
+
 def test_items_that_nobody_has_together_have_no_weight_and_where_all_scores_are_0_popularity_ranks():
     checkerboard = np.kron(np.ones((5, 3)), np.eye(2))  # even users have the even items
     model = EASERecommender(l2_regularization=1).fit(checkerboard)

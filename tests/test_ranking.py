@@ -393,6 +393,55 @@ def test_scores_of_another_shape_raise(shape, of_each):
         recommend(GivenScores(np.zeros(shape)), X, 3)
 
 
+class GivenTensor:
+    """What a block scorer gives, whatever X is; a tile is the columns of that."""
+
+    device = torch.device("cpu")
+    decision_function = None
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def block_scorer(self):
+        return self
+
+    def scores(self, X):
+        return self.tensor
+
+    def scores_of_items(self, X):
+        return lambda items: self.tensor[:, items]
+
+
+@pytest.mark.parametrize(("shape", "of_each"), [((30, 14), "column"), ((30, 7), "column"), ((1, 12), "row")])
+@pytest.mark.parametrize("in_tiles", [False, True])
+def test_a_block_scorer_s_scores_of_another_shape_raise(shape, of_each, in_tiles, monkeypatch):
+    if in_tiles:
+        monkeypatch.setattr("skvae.ranking.SCORES_PER_BLOCK", 30 * 12)
+        monkeypatch.setattr("skvae.ranking.USERS_PER_TILE", 30)
+        monkeypatch.setattr("skvae.ranking.FEWEST_USERS_PER_BLOCK", 31)
+        shape = shape if shape[1] < 12 or of_each == "row" else (29, 12)
+        of_each = "row" if shape[1] == 12 else of_each
+    with pytest.raises(ValueError, match=rf"GivenTensor.block_scorer.* gave scores of shape .* for each {of_each}"):
+        recommend(GivenTensor(torch.zeros(shape)), X, 3)
+
+
+@pytest.mark.parametrize("of_tensor", [torch.Tensor.expand, lambda row, shape: row.repeat(shape[0], 1)])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.bool]
+)
+def test_scores_of_a_block_scorer_have_any_type_and_may_share_memory(of_tensor, dtype):
+    row = torch.arange(12).to(dtype)
+    expected = recommend(GivenScores(np.tile(row.float().numpy(), (30, 1))), X, 12)
+    items, scores = recommend(GivenTensor(of_tensor(row, X.shape)), X, 12)
+    np.testing.assert_array_equal(items, expected[0])
+    np.testing.assert_array_equal(scores, expected[1])
+    short = dtype in (torch.float32, torch.float16, torch.bfloat16)
+    assert scores.dtype == (np.float32 if short else np.float64)
+    assert torch.equal(row, torch.arange(12).to(dtype))
+    by_function = GivenScores(row.repeat(30, 1))
+    np.testing.assert_array_equal(recommend(by_function, X, 12)[0], expected[0])
+
+
 def test_recommend_works_through_a_pipeline_and_a_search():
     ratings = X * np.random.default_rng(3).integers(1, 6, X.shape)
     pipeline = Pipeline([("likes", Binarizer(threshold=3)), ("recommender", PopularityRecommender())])
