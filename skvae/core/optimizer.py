@@ -11,6 +11,7 @@ from torch.optim.adam import adam
 from .processes import ALONE
 
 STEPS_OF_ROWS = "steps_of_rows"  # of a matrix whose rows may have missed updates: the last that each of them has
+LEAST_SQUARE = 1e-36  # nothing beside eps squared: the root of 0 takes a CPU five times as long as that of others
 ROWS_PER_CHUNK = 1024  # of a CPU: they stay in the cache of a core, with their moments
 
 
@@ -64,10 +65,7 @@ class Adam(torch.optim.Adam):
         copies = [torch.empty_like(matrix[: len(items)]) for _ in range(3)]
         for copy, whole in zip(copies, (matrix, state["exp_avg"], state["exp_avg_sq"]), strict=True):
             torch.index_select(_in_wide_elements(whole), 0, items, out=_in_wide_elements(copy))
-        missed = self._missed(steps[items], state["step"], matrix)
-        for chunk in _chunks(items):
-            of_chunk = missed and [factor[chunk] for factor in missed]
-            _make_up(of_chunk, *(copy[chunk] for copy in copies))
+        self._make_up(steps[items], state["step"], *copies)
         return Rows(self, matrix, items, *copies)
 
     @torch.no_grad()
@@ -89,9 +87,7 @@ class Adam(torch.optim.Adam):
             if STEPS_OF_ROWS not in state:
                 continue
             steps = state.pop(STEPS_OF_ROWS)  # which an update of all rows would not keep
-            for chunk in _chunks(steps):
-                missed = self._missed(steps[chunk], state["step"], matrix)
-                _make_up(missed, matrix[chunk], state["exp_avg"][chunk], state["exp_avg_sq"][chunk])
+            self._make_up(steps, state["step"], matrix, state["exp_avg"], state["exp_avg_sq"])
 
     def _state_of(self, matrix):
         state = self.state[matrix]
@@ -106,8 +102,8 @@ class Adam(torch.optim.Adam):
             state[STEPS_OF_ROWS] = state["step"].to(matrix.device).repeat(len(matrix))
         return state[STEPS_OF_ROWS]
 
-    def _missed(self, last, now, matrix):
-        r"""What rows missed between the update that each had last and that of now, for `_make_up`; None if nothing.
+    def _make_up(self, last, now, weight, exp_avg, exp_avg_sq):
+        r"""Give rows, in place, what they missed between the update that each had last and that of now.
 
         By gradients of 0 the moments m and v decay by beta_1 and beta_2. With r = beta_1 / sqrt(beta_2) a weight moves,
         after update s, in the next k updates by
@@ -116,16 +112,28 @@ class Adam(torch.optim.Adam):
 
         with T of `_tail_sums`, but for eps, which is taken as in the first of them: later ones move it little.
         """
-        missed = now.to(last.device) - last
-        if not missed.any():
-            return None
-        (beta1, beta2), missed = self.defaults["betas"], missed.double()
-        sums = _tail_sums(beta1, beta2).to(last.device)
-        after, until = (sums[steps.long().clamp(max=len(sums) - 1)] for steps in (last, last + missed))
+        first, now = int(last.min()), int(now)
+        if first == now:
+            return
+        (beta1, beta2), sums = self.defaults["betas"], _tail_sums(*self.defaults["betas"]).to(last.device)
+        steps = torch.arange(first, now + 1, dtype=torch.float64, device=last.device)  # of which a row has one
+        missed = now - steps
+        after, until = sums[steps.long().clamp(max=len(sums) - 1)], sums[min(now, len(sums) - 1)]
         distance = self.defaults["lr"] * (after - (beta1 / math.sqrt(beta2)) ** missed * until)
-        eps = self.defaults["eps"] * (1 - beta2 ** (last + 1).double()).sqrt()
-        factors = distance, eps, beta1**missed, beta2**missed
-        return [factor.to(matrix.dtype).view(-1, *[1] * (matrix.ndim - 1)) for factor in factors]
+        eps = self.defaults["eps"] * (1 - beta2 ** (steps + 1)).sqrt()
+        factors = torch.stack([distance, eps, beta1**missed, beta2**missed]).to(weight.dtype)
+        places = (last - first).long()
+        chunks = _chunks(last)
+        buffers = [torch.empty_like(weight[chunks[0]]) for _ in range(2)]  # fresh memory would take as long as the work
+        for chunk in chunks:
+            of_rows = factors[:, places[chunk]].view(len(factors), -1, *[1] * (weight.ndim - 1))
+            distance, eps, decay, decay_sq = of_rows
+            m, v = exp_avg[chunk], exp_avg_sq[chunk]
+            moved, root = (buffer[: len(m)] for buffer in buffers)
+            torch.mul(m, distance, out=moved)
+            weight[chunk].addcdiv_(moved, torch.add(v, LEAST_SQUARE, out=root).sqrt_().add_(eps), value=-1)
+            m.mul_(decay)
+            v.mul_(decay_sq)
 
     def _update(self, matrix, grad, step, weight, exp_avg, exp_avg_sq):
         self.processes.sum_(grad)
@@ -146,15 +154,6 @@ class Adam(torch.optim.Adam):
             eps=self.defaults["eps"],
             maximize=False,
         )
-
-
-def _make_up(missed, weight, exp_avg, exp_avg_sq):
-    """Give rows, in place, the updates that they missed."""
-    if missed is not None:
-        distance, eps, decay, decay_sq = missed
-        weight.addcdiv_(exp_avg * distance, exp_avg_sq.sqrt().add_(eps), value=-1)
-        exp_avg.mul_(decay)
-        exp_avg_sq.mul_(decay_sq)
 
 
 @dataclass
