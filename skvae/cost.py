@@ -13,6 +13,8 @@ from .core.item_regression import device_for, operations
 from .core.probe import copy_rate, inverse_rate, product_rate
 from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
 from .linear_search import UNVALIDATED, given_by, n_inverses
+from .matrix import as_csr
+from .matrix_checks import is_matrix
 from .memory import (
     ADVICE_FOR_LINEAR,
     COPY_OF_USERS,
@@ -119,7 +121,7 @@ def _line(what, n_bytes):
     return f"{what:<40}{n_bytes / 1e6:>10,.1f} MB"
 
 
-def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
+def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=True):
     """Memory and time of a fit, from its parameters and the sizes of its data, without the fit or the data.
 
     Parameters
@@ -127,7 +129,7 @@ def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
     model : recommender of skvae
         Not fitted by this, nor changed; a blend of such recommenders too.
     n_users, n_items, n_interactions : int
-        Of the matrix that fit would get.
+        Of the matrix that fit would get; or that matrix alone.
     probe : bool, default=True
         Measure this device for up to a second, and tell seconds too. Other work on it at that time counts.
 
@@ -153,6 +155,8 @@ def estimate_cost(model, n_users, n_items, n_interactions, *, probe=True):
     >>> print(estimate_cost(MultDAERecommender(device="cpu"), 10**8, 10**9, 10**10, probe=False).peak_phase)
     initialization
     """
+    if n_items is None and n_interactions is None and is_matrix(n_users):
+        n_users, n_items, n_interactions = Size.of(as_csr(n_users))
     sizes = {"n_users": n_users, "n_items": n_items, "n_interactions": n_interactions}
     size = Size(*(integer(1)(name, n) for name, n in sizes.items()))
     if size.n_interactions > size.n_users * size.n_items:

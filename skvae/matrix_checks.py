@@ -139,6 +139,25 @@ def check_holds_interactions(X):
         raise ValueError(f"X of shape {X.shape} holds no interaction: every entry is 0.")
 
 
+def check_names_differ(names, name):
+    """Raise where two columns have one name.
+
+    Parameters
+    ----------
+    names : list or None
+        Of the columns, where they have names.
+    name : str
+        What the error calls the table.
+
+    Raises
+    ------
+    ValueError
+    """
+    if names is not None and len(set(names)) < len(names):
+        repeated = next(name for name, count in Counter(names).items() if count > 1)
+        raise ValueError(f"{name} has several columns called {repeated!r}: each item needs a name of its own.")
+
+
 def check_trainable(X, names):
     """Raise where a matrix to fit holds no interaction or names repeat; warn where columns hold ids of users.
 
@@ -153,9 +172,7 @@ def check_trainable(X, names):
     ValueError
     """
     check_holds_interactions(X)
-    if names is not None and len(set(names)) < len(names):
-        repeated = next(name for name, count in Counter(names).items() if count > 1)
-        raise ValueError(f"X has several columns called {repeated!r}: each item needs a name of its own.")
+    check_names_differ(names, "X")
     if _has_columns_of_ids(X):
         warn_user(
             f"X has {X.shape[0]} users and only {X.shape[1]} items, with numbers like ids in its columns: if "

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 FEW_TO_TEST = 200  # by whom a mean says little, where most users are left out besides
+FEW_AT_A_MOMENT = 10
 
 
 def eligible_users(X, min_interactions=MIN_INTERACTIONS):
@@ -316,6 +317,12 @@ def strong_generalization_split(
         able += f", and some before and after at={at!r},"
     n_test = _n_users("test_size", test_size, len(eligible), able)
     n_validation = _n_users("validation_size", validation_size, len(eligible) - n_test, able, of=len(eligible))
+    drawn = {n_test: test_size, n_validation: validation_size}
+    if after is not None and any(n < FEW_AT_A_MOMENT and not isinstance(drawn[n], numbers.Integral) for n in drawn):
+        warn_user(
+            f"{n_test} users are tested and {n_validation} validated: only {len(eligible)} have interactions before "
+            f"and after at={at!r}. Take a moment around which more users have some, or a larger test_size."
+        )
     order = check_random_state(random_state).permutation(eligible)
     test, validation = np.sort(order[:n_test]), np.sort(order[n_test : n_test + n_validation])
     others = order[: n_test + n_validation]

@@ -422,11 +422,22 @@ def _blocked_items(candidates, exclude, n_items):
     blocked = np.zeros(n_items, bool)
     if candidates is not None:
         blocked[:] = True
-        blocked[item_indices(_listed(candidates), "candidates", n_items)] = False
+        blocked[_column_numbers(candidates, "candidates", n_items)] = False
     if exclude is not None:
         remedy = ": for the items of each user pass a sparse matrix or a DataFrame of the shape of X"
-        blocked[item_indices(_listed(exclude), "exclude", n_items, remedy)] = True
+        blocked[_column_numbers(exclude, "exclude", n_items, remedy)] = True
     return np.flatnonzero(blocked)
+
+
+def _column_numbers(indices, name, n_items, remedy=""):
+    """Checked item indices, which are no mask of 0 and 1 for each item."""
+    indices = item_indices(_listed(indices), name, n_items, remedy)
+    if 2 < n_items == len(indices) and indices.max() <= 1:
+        raise ValueError(
+            f"{name} holds 0 or 1 for each of the {n_items} items, as a mask does: it takes column numbers of X, as "
+            "np.flatnonzero(mask) gives them."
+        )
+    return indices
 
 
 def _listed(indices):

@@ -33,6 +33,7 @@ from .hiding import (
 )
 from .matrix import as_float32
 from .matrix_checks import (
+    check_names_differ,
     check_no_matrix_as_y,
     check_trainable,
     is_matrix,
@@ -271,9 +272,10 @@ class BaseRecommender(BaseEstimator):
             check_columns_of_fit(self, checked, X, name)
         try:
             validate_data(self, X, reset=reset, skip_check_array=True)
-        except ValueError as error:
+        except Exception as error:
+            check_names_differ(column_names(X), name)  # which scikit-learn says in words of narwhals
             n_more = 0 if reset else checked.shape[1] - self.n_features_in_
-            if n_more <= 0 or not hasattr(self, "add_items"):
+            if n_more <= 0 or not isinstance(error, ValueError) or not hasattr(self, "add_items"):
                 raise
             has_names = hasattr(self, "feature_names_in_") or hasattr(self, "_column_labels")
             names = f", names=X.columns[-{n_more}:]" if has_names and column_names(X) else ""

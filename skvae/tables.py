@@ -348,6 +348,7 @@ def _frame_columns(frame, names, table, optional, ids):
             elif {*missing} <= {"weight", "timestamp"}:
                 added = ", ".join(f"{names[role]}=..." for role in missing)
                 remedy = f"{remedy[:-1]}, or add what is missing, as events.assign({added})."
+                remedy += " A weight below the threshold is no interaction." if "weight" in missing else ""
             index = getattr(getattr(frame.to_native(), "index", None), "names", ())
             if {*index} & {names[role] for role in missing}:
                 remedy = f"Its index has {_listed(index)}: make columns of it, as events.reset_index()."

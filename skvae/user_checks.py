@@ -75,6 +75,28 @@ def warn_of_fitted_members(pairs, X):
             )
 
 
+def hashes_of_members(pairs, learned_on):
+    """Hashes of the users that are known to members of a blend, and of those on whom its weights were learned.
+
+    Parameters
+    ----------
+    pairs : list of (str, fitted estimator)
+        A member behind steps of a Pipeline is not asked: it knows users as the steps left them.
+    learned_on : uint64 array, or None
+
+    Returns
+    -------
+    uint64 array, or None
+        None where nobody is known.
+    """
+    known = [learned_on]
+    for _, member in pairs:
+        steps, recommender = steps_and_model(member)
+        known.append(None if steps else getattr(recommender, "_user_hashes", None))
+    known = [hashes for hashes in known if hashes is not None]
+    return np.unique(np.concatenate(known)) if known else None
+
+
 def warn_of_users_again(model, X):
     """Warn where most users of a partial_fit that adds them are users that the model has already.
 

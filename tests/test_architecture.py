@@ -115,7 +115,7 @@ ARROWS = {
     "multdae": {"auto_parameters", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
     "cost": {"autoencoder", "autoencoder_memory", "blend", "core", "linear", "linear_search", "memory", "parameters"}
-    | {"validation_users", "popularity"},
+    | {"matrix", "matrix_checks", "validation_users", "popularity"},
     "saved_state": {
         "autoencoder",
         "blend",

@@ -23,7 +23,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Binarizer, FunctionTransformer
+from sklearn.preprocessing import Binarizer, FunctionTransformer, MaxAbsScaler
 from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
@@ -254,6 +254,7 @@ def test_weights_are_the_mean_of_a_grid_by_the_paired_distance_to_its_best(membe
     assert blend.best_validation_score_ == pytest.approx(np.nanmean(_ndcg(chosen, mean, users)), abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:BlendRecommender was fitted on most users")
 @pytest.mark.parametrize("names", ["ease popularity", "ease dae", "popularity ease dae"])
 def test_learned_weights_are_at_most_one_standard_error_behind_the_best_member(members, many, names):
     users = many[600:]
@@ -288,6 +289,7 @@ def test_a_member_that_forbids_items_that_are_wanted_gets_no_weight(members, man
     assert blend.best_validation_score_ == np.nanmean(_ndcg({"ease": members["ease"]}, [1], many[600:]))
 
 
+@pytest.mark.filterwarnings("ignore:BlendRecommender was fitted on most users")
 @pytest.mark.parametrize("n_members", [8, 14])
 def test_many_weak_members_are_blended(n_members, members, many):
     """One alone is far from all of them together."""
@@ -872,3 +874,17 @@ def test_members_that_were_fitted_on_those_who_choose_the_weights_are_warned_of(
     BlendRecommender([pairs[0], ("popularity", "drop")], prefit=True).fit(many[:300])
     BlendRecommender(pairs, prefit=True).fit(many[600:])
     BlendRecommender(pairs, prefit=True, weights=[1, 1]).fit(many[:300])
+
+
+def test_a_prefit_blend_knows_the_users_of_its_members_and_those_it_learned_on(X):
+    trained, validated, new = X[:200], X[200:350], X[350:]
+    popularity = make_pipeline(MaxAbsScaler(), PopularityRecommender()).fit(trained)
+    members = [("ease", EASERecommender().fit(trained)), ("popularity", popularity)]
+    blend = BlendRecommender(members, prefit=True).fit(validated)
+    assert blend.was_fitted_on(trained).all()
+    assert blend.was_fitted_on(validated).all()
+    assert not blend.was_fitted_on(new).any()
+    with pytest.warns(UserWarning, match="BlendRecommender was fitted on most users of X"):
+        evaluate(blend, trained)
+    assert not clone(blend).set_params(weights=[1, 1], estimators=members).fit(new).was_fitted_on(new).any()
+    assert not hasattr(BlendRecommender(members, prefit=True, store_user_hashes=False).fit(validated), "was_fitted_on")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from conftest import SMALL_DAE
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
@@ -297,3 +298,10 @@ def test_long_times_are_told_in_longer_units():
     cost = estimate_cost(EASERecommender(), 10, 10, 100, probe=False)
     for seconds, text in ((9.5, "9.5 s"), (900, "15 min"), (36_000, "10 hours"), (5e6, "57.9 days")):
         assert str(replace(cost, seconds={"an inverse": seconds})).splitlines()[-1].endswith(f" {text}")
+
+
+def test_a_matrix_stands_for_its_sizes(X):
+    for matrix in (X, X.toarray()):
+        assert estimate_cost(SMALL_DAE, matrix, probe=False) == estimate_cost(SMALL_DAE, *X.shape, X.nnz, probe=False)
+    with pytest.raises(TypeError, match="n_items must be an instance of int"):
+        estimate_cost(SMALL_DAE, 500)

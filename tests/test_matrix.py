@@ -17,6 +17,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn.utils
 import torch
+from conftest import SMALL_DAE
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -1047,3 +1048,11 @@ def test_a_table_of_events_is_no_matrix_to_split_or_to_evaluate(call):
 def test_columns_of_one_name_are_refused_by_fit():
     with pytest.raises(ValueError, match="X has several columns called 'twice': each item needs a name of its own"):
         PopularityRecommender().fit(pd.DataFrame(np.eye(3), columns=["twice", "once", "twice"]))
+
+
+@pytest.mark.parametrize("method", ["partial_fit", "recommend", "decision_function", "transform", "score"])
+def test_columns_of_one_name_are_refused_by_all_that_take_a_table(method, X):
+    items = [f"item {i}" for i in range(X.shape[1])]
+    model = clone(SMALL_DAE).fit(pd.DataFrame(X.toarray(), columns=items))
+    with pytest.raises(ValueError, match="X has several columns called 'item 1': each item needs a name of its own"):
+        getattr(model, method)(pd.DataFrame(X.toarray(), columns=[*items[:-1], "item 1"]))

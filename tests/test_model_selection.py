@@ -602,6 +602,15 @@ def test_a_moment_of_any_unit_parts_times_of_any_other(unit):
         fold_in_split(np.ones((1, 2)), timestamps=times[:, :2].astype("datetime64[ns]"), at="9999-01-01")
 
 
+def test_few_users_around_a_moment_are_warned_of_where_nobody_asked_for_so_few():
+    moment = np.quantile(TIMES[X != 0], 0.7)
+    with pytest.warns(
+        UserWarning, match=r"users are tested and \d+ validated: only \d+ have interactions before and after"
+    ):
+        strong_generalization_split(X, timestamps=TIMES, at=moment, validation_size=0.3)
+    strong_generalization_split(X, timestamps=TIMES, at=moment, validation_size=2, test_size=2)
+
+
 def test_a_split_at_a_moment_trains_on_nothing_of_later_or_of_test_users():
     moment = np.quantile(TIMES[X != 0], 0.7)
     sizes = {"validation_size": 8, "test_size": 8}
@@ -677,7 +686,7 @@ def test_a_moment_in_words_may_have_a_zone():
     minutes = np.random.default_rng(0).integers(0, 240, X.nnz)
     times.data = np.datetime64("2026-02-19T20:00", "us").astype(np.int64) + 60_000_000 * minutes
     splits = [
-        strong_generalization_split(X, timestamps=times, at=at)
+        strong_generalization_split(X, validation_size=6, test_size=6, timestamps=times, at=at)
         for at in ("2026-02-20T00:00+02:00", "2026-02-19T22:00", np.datetime64("2026-02-19T22:00"))
     ]
     assert 0 < splits[0].train.nnz < X.nnz

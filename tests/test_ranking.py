@@ -1,6 +1,7 @@
 """top_k against NumPy's lexsort, recommend against plain loops over the items left."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -354,6 +355,15 @@ def test_a_boolean_mask_alone_is_told_of_flatnonzero_and_a_number_alone_of_a_lis
             recommend(Linear(WEIGHTS), X, 3, candidates=indices)
         assert "mask" not in str(error.value)
         assert str(error.value).endswith("such as [3].") == (indices == 3)
+
+
+@pytest.mark.parametrize("name", ["candidates", "exclude"])
+def test_a_mask_of_integers_is_told_of_flatnonzero(name):
+    mask = np.arange(12) % 2
+    for indices in (mask, mask.tolist(), pd.Series(mask), np.zeros(12, int)):
+        with pytest.raises(ValueError, match=rf"{name} holds 0 or 1 for each of the 12 items, .*np.flatnonzero"):
+            recommend(Linear(WEIGHTS), X, 3, **{name: indices})
+    recommend(Linear(WEIGHTS), X, 3, **{name: [0, 1, 1]})
 
 
 def test_a_model_without_scores_is_told_of_what_it_needs():
