@@ -16,6 +16,7 @@ from .blend_members import (
     check_columns,
     check_members,
     fit_members,
+    fitted_pairs,
     for_refit,
     kept_members,
     kept_pairs,
@@ -36,7 +37,7 @@ from .parameters import check_parameters, flag, integer, optional, path, piece, 
 from .ranking import ScoresOfArrays
 from .recommender import BaseRecommender, as_it_is
 from .scoring import VALIDATION_METRIC
-from .user_checks import hashes_of_members, warn_of_fitted_members
+from .user_checks import hashes_with_members, warn_of_fitted_members
 from .validation_users import hold_out_users
 
 
@@ -93,8 +94,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         Above 0, print a line after each member's fit and after the weights; above 1, the members of estimators=None
         print their epochs too.
     store_user_hashes : bool, default=True
-        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on. With
-        prefit those are the users that members know, and those on whom the weights were learned.
+        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on. Those
+        that prefit or frozen members know are among them, with prefit those of X only where weights are learned on them.
         Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
     checkpoint : path or None, default=None
         Where fit keeps the members that are fitted, a file or a folder, to go on from after a kill:
@@ -221,12 +222,12 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             if parameters.prefit:
                 candidate._user_hashes = None  # nobody is trained on
             fitted, validation = candidate._hold_out(parameters, X, X_val)
-            if parameters.prefit:
-                if validation is not None:
-                    warn_of_fitted_members(kept_pairs(pairs), sum(validation))
-                if own_hashes is not None:
-                    learned_on = own_hashes if validation is not None and X_val is None else None
-                    candidate._user_hashes = hashes_of_members(kept_pairs(pairs), learned_on)
+            fitted_before = fitted_pairs(pairs, parameters.prefit)
+            if validation is not None and len(kept_pairs(pairs)) > 1:
+                warn_of_fitted_members(fitted_before, sum(validation))
+            if own_hashes is not None:
+                counts = not parameters.prefit or (validation is not None and X_val is None)
+                candidate._user_hashes = hashes_with_members(own_hashes if counts else None, fitted_before)
         given = given_to_validate(X_val, validation)
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)

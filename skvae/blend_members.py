@@ -139,6 +139,21 @@ def check_columns(blend, pairs, table):
     check_columns_of_members(members, table)
 
 
+def fitted_pairs(pairs, prefit):
+    """The pairs of `kept_pairs` whose member was fitted before: all of them, or those that are frozen.
+
+    Parameters
+    ----------
+    pairs : list of (str, estimator)
+    prefit : bool
+
+    Returns
+    -------
+    list of (str, estimator)
+    """
+    return [(name, member) for name, member in kept_pairs(pairs) if prefit or alone(member) is not member]
+
+
 def kept_pairs(pairs):
     """The pairs whose member is not dropped.
 

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 FEW_TO_TEST = 200  # by whom a mean says little, where most users are left out besides
-FEW_AT_A_MOMENT = 10
+FEW_AT_A_MOMENT = 10  # users around a moment, where a share of them is taken
 
 
 def eligible_users(X, min_interactions=MIN_INTERACTIONS):
@@ -317,8 +317,9 @@ def strong_generalization_split(
         able += f", and some before and after at={at!r},"
     n_test = _n_users("test_size", test_size, len(eligible), able)
     n_validation = _n_users("validation_size", validation_size, len(eligible) - n_test, able, of=len(eligible))
-    drawn = {n_test: test_size, n_validation: validation_size}
-    if after is not None and any(n < FEW_AT_A_MOMENT and not isinstance(drawn[n], numbers.Integral) for n in drawn):
+    drawn = (n_test, test_size), (n_validation, validation_size)
+    few = [n for n, size in drawn if n < FEW_AT_A_MOMENT and not isinstance(size, numbers.Integral)]
+    if after is not None and few:
         warn_user(
             f"{n_test} users are tested and {n_validation} validated: only {len(eligible)} have interactions before "
             f"and after at={at!r}. Take a moment around which more users have some, or a larger test_size."

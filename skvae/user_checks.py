@@ -59,9 +59,10 @@ def warn_of_fitted_members(pairs, X):
     Parameters
     ----------
     pairs : list of (str, fitted estimator)
+        Those that were fitted before, of more than one member: the weight of one is 1.
     X : csr_array of shape (n_users, n_items)
     """
-    if X.shape[1] < FEW_ITEMS or len(pairs) < 2:  # the weight of one member is 1
+    if X.shape[1] < FEW_ITEMS:
         return
     hashes = user_hashes(X)
     for name, member in pairs:
@@ -75,21 +76,21 @@ def warn_of_fitted_members(pairs, X):
             )
 
 
-def hashes_of_members(pairs, learned_on):
-    """Hashes of the users that are known to members of a blend, and of those on whom its weights were learned.
+def hashes_with_members(hashes, pairs):
+    """Hashes of users, and of those that are known to members of a blend.
 
     Parameters
     ----------
+    hashes : uint64 array, or None
     pairs : list of (str, fitted estimator)
         A member behind steps of a Pipeline is not asked: it knows users as the steps left them.
-    learned_on : uint64 array, or None
 
     Returns
     -------
     uint64 array, or None
         None where nobody is known.
     """
-    known = [learned_on]
+    known = [hashes]
     for _, member in pairs:
         steps, recommender = steps_and_model(member)
         known.append(None if steps else getattr(recommender, "_user_hashes", None))

@@ -888,3 +888,14 @@ def test_a_prefit_blend_knows_the_users_of_its_members_and_those_it_learned_on(X
         evaluate(blend, trained)
     assert not clone(blend).set_params(weights=[1, 1], estimators=members).fit(new).was_fitted_on(new).any()
     assert not hasattr(BlendRecommender(members, prefit=True, store_user_hashes=False).fit(validated), "was_fitted_on")
+
+
+def test_a_blend_knows_the_users_of_its_frozen_members_too(many):
+    members = [("ease", FrozenEstimator(EASERecommender().fit(many[:300]))), ("popularity", PopularityRecommender())]
+    blend = BlendRecommender(members).fit(many[300:600])
+    assert blend.was_fitted_on(many[:600]).all()
+    assert not blend.was_fitted_on(many[600:]).any()
+    with pytest.warns(
+        UserWarning, match="The member 'ease' was fitted on most of the users on whom weights are learned"
+    ):
+        BlendRecommender(members).fit(many[:300])

@@ -112,7 +112,7 @@ class Adam(torch.optim.Adam):
 
         with T of `_tail_sums`, but for eps, which is taken as in the first of them: later ones move it little.
         """
-        first, now = int(last.min()), int(now)
+        first, now = int(last.min()) if len(last) else int(now), int(now)
         if first == now:
             return
         (beta1, beta2), sums = self.defaults["betas"], _tail_sums(*self.defaults["betas"]).to(last.device)
