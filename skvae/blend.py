@@ -94,8 +94,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         Above 0, print a line after each member's fit and after the weights; above 1, the members of estimators=None
         print their epochs too.
     store_user_hashes : bool, default=True
-        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on. Those
-        that prefit or frozen members know are among them, with prefit those of X only where weights are learned on them.
+        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
+        Those that prefit or frozen members know are among them; with prefit, those of X if weights are learned on them.
         Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
     checkpoint : path or None, default=None
         Where fit keeps the members that are fitted, a file or a folder, to go on from after a kill:

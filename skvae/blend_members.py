@@ -84,6 +84,8 @@ def check_members(blend, pairs):
             raise TypeError(f"Names of members must be strings, got {name!r}.")
     blend._validate_names([name for name, _ in pairs])
     for name, member in kept_pairs(pairs):
+        if isinstance(member, type):
+            raise TypeError(f"The member {name!r} is the class {member.__name__}: pass {member.__name__}(...).")
         if not hasattr(member, "decision_function"):
             raise TypeError(
                 f"The member {name!r}, {member!r}, has no decision_function: blend recommenders, or pipelines "

@@ -1,5 +1,6 @@
 """Scorers for cross-validation: hide items, recommend in blocks, score."""
 
+import inspect
 import numbers
 import re
 from collections.abc import Iterable, Mapping
@@ -131,9 +132,22 @@ def named_metrics(metrics):
 
 def _function_and_ranks(metric):
     if callable(metric):
+        _check_takes_per_user(metric)
         return metric, RANKS_OF_FUNCTIONS
     metric, k = _parse_metric(metric)
     return partial(METRICS[metric], k=k), k
+
+
+def _check_takes_per_user(metric):
+    try:
+        inspect.signature(metric).bind(None, None, per_user=True)
+    except ValueError:  # of what is not written in Python there may be no signature
+        return
+    except TypeError as error:
+        raise TypeError(
+            f"The metric {metric!r} is called as metric(held_out, items, per_user=True), which it does not take: "
+            f"{error}."
+        ) from None
 
 
 def _of_the_best(function, held_out, items, per_user):

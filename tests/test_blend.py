@@ -899,3 +899,8 @@ def test_a_blend_knows_the_users_of_its_frozen_members_too(many):
         UserWarning, match="The member 'ease' was fitted on most of the users on whom weights are learned"
     ):
         BlendRecommender(members).fit(many[:300])
+
+
+def test_a_class_as_a_member_is_named(X):
+    with pytest.raises(TypeError, match=r"The member 'e' is the class EASERecommender: pass EASERecommender\(\.\.\.\)"):
+        BlendRecommender([("e", EASERecommender), ("p", PopularityRecommender())]).fit(X)

@@ -370,6 +370,13 @@ def test_each_metric_counts_its_own_users_whichever_comes_first():
         assert (evaluation.n_users, evaluation.n_left_out) == (34, 0)
 
 
+def test_a_metric_that_cannot_be_called_is_told_how_it_is(X):
+    model = PopularityRecommender().fit(X[:400])
+    for metric in (lambda held_out, items: 0.5, lambda items, *, per_user: 0.5):
+        with pytest.raises(TypeError, match=r"called as metric\(held_out, items, per_user=True\), which"):
+            evaluate(model, X[400:], metric)
+
+
 def test_a_metric_does_not_change_the_items_of_the_others(X):
     def in_place(held_out, items, per_user):
         items.sort(axis=1)

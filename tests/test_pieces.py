@@ -299,6 +299,18 @@ def test_a_schedule_whose_later_weight_is_none_is_refused_where_it_is_asked(X):
         clone(SMALL_VAE).set_params(kl_schedule=Late()).fit(X)
 
 
+def test_a_likelihood_without_a_gradient_is_named(X):
+    class Detached:
+        def log_prob(self, logits, batch):
+            return (batch.to_dense() * torch.log_softmax(logits.detach(), -1)).sum(1)
+
+        def mean(self, logits):
+            return torch.softmax(logits, -1)
+
+    with pytest.raises(ValueError, match="Detached.log_prob gave values without a gradient"):
+        clone(SMALL_DAE).set_params(likelihood=Detached()).fit(X)
+
+
 # -- pieces that are modules of torch
 
 

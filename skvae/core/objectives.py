@@ -195,4 +195,9 @@ def _log_prob(network, code, batch, products):
     decoder, likelihood = network.decoder, network.likelihood
     hidden = decoder.hidden(code)
     log_prob = products.log_prob(hidden, decoder.item_weight, decoder.item_bias, likelihood, batch)
+    if torch.is_grad_enabled() and not getattr(log_prob, "requires_grad", True):
+        raise ValueError(
+            f"{type(likelihood).__name__}.log_prob gave values without a gradient: compute them from the logits by "
+            "functions of torch, without detach() or NumPy."
+        )
     return one_for_each_user(log_prob, len(hidden), likelihood, "log_prob")
