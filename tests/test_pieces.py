@@ -307,7 +307,7 @@ def test_a_likelihood_without_a_gradient_is_named(X):
         def mean(self, logits):
             return torch.softmax(logits, -1)
 
-    with pytest.raises(ValueError, match="Detached.log_prob gave values without a gradient"):
+    with pytest.raises(ValueError, match=r"Detached.log_prob gave values without a gradient"):
         clone(SMALL_DAE).set_params(likelihood=Detached()).fit(X)
 
 
