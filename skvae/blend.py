@@ -223,9 +223,9 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
                 candidate._user_hashes = None  # nobody is trained on
             fitted, validation = candidate._hold_out(parameters, X, X_val)
             fitted_before = fitted_pairs(pairs, parameters.prefit)
-            if validation is not None and len(kept_pairs(pairs)) > 1:
+            if fitted_before and validation is not None and len(kept_pairs(pairs)) > 1:
                 warn_of_fitted_members(fitted_before, sum(validation))
-            if own_hashes is not None:
+            if fitted_before and own_hashes is not None:
                 counts = not parameters.prefit or (validation is not None and X_val is None)
                 candidate._user_hashes = hashes_with_members(own_hashes if counts else None, fitted_before)
         given = given_to_validate(X_val, validation)

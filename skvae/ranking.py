@@ -121,11 +121,11 @@ def _real_numbers(scores):
 
 
 def _rankable(scores):
-    """A tensor in float32, or float64 where it has neither that nor fewer digits, and of memory for each score."""
+    """A tensor in float32 or float64, as `item_scores` gives arrays, with memory of its own for each score."""
     if scores.is_complex():
         raise TypeError(f"scores must be real numbers, got {scores.dtype}.")
-    dtype = scores.dtype if scores.dtype in (torch.float32, torch.float64) else torch.float64
-    scores = scores.detach().to(torch.float32 if scores.dtype in (torch.float16, torch.bfloat16) else dtype)
+    is_single = scores.dtype in (torch.float16, torch.bfloat16, torch.float32)
+    scores = scores.detach().to(torch.float32 if is_single else torch.float64)
     return scores.clone() if 0 in scores.stride() else scores
 
 

@@ -112,7 +112,8 @@ class Adam(torch.optim.Adam):
 
         with T of `_tail_sums`, but for eps, which is taken as in the first of them: later ones move it little.
         """
-        first, now = int(last.min()) if len(last) else int(now), int(now)
+        now = int(now)
+        first = int(last.min()) if len(last) else now
         if first == now:
             return
         (beta1, beta2), sums = self.defaults["betas"], _tail_sums(*self.defaults["betas"]).to(last.device)
@@ -123,15 +124,11 @@ class Adam(torch.optim.Adam):
         eps = self.defaults["eps"] * (1 - beta2 ** (steps + 1)).sqrt()
         factors = torch.stack([distance, eps, beta1**missed, beta2**missed]).to(weight.dtype)
         places = (last - first).long()
-        chunks = _chunks(last)
-        buffers = [torch.empty_like(weight[chunks[0]]) for _ in range(2)]  # fresh memory would take as long as the work
-        for chunk in chunks:
+        for chunk in _chunks(last):
             of_rows = factors[:, places[chunk]].view(len(factors), -1, *[1] * (weight.ndim - 1))
             distance, eps, decay, decay_sq = of_rows
             m, v = exp_avg[chunk], exp_avg_sq[chunk]
-            moved, root = (buffer[: len(m)] for buffer in buffers)
-            torch.mul(m, distance, out=moved)
-            weight[chunk].addcdiv_(moved, torch.add(v, LEAST_SQUARE, out=root).sqrt_().add_(eps), value=-1)
+            weight[chunk].addcdiv_(m * distance, (v + LEAST_SQUARE).sqrt_().add_(eps), value=-1)
             m.mul_(decay)
             v.mul_(decay_sq)
 
