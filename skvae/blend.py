@@ -34,7 +34,7 @@ from .linear import LinearRecommender
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
 from .parameters import check_parameters, flag, integer, optional, path, piece, share
-from .ranking import ScoresOfArrays
+from .ranking import ScoresOfArrays, real_numbers
 from .recommender import BaseRecommender, as_it_is
 from .scoring import VALIDATION_METRIC
 from .user_checks import hashes_with_members, warn_of_fitted_members
@@ -434,14 +434,15 @@ def _normalizer(normalization):
 
 
 def _normalized(function, scores, seen):
-    """Scores as a foreign function normalizes them; another shape, which would be broadcast in silence, is an error."""
+    """Scores as a foreign function normalizes them, checked: another shape would be broadcast in silence."""
     shape = scores.shape
-    normalized = function(scores, seen)
-    if np.shape(normalized) != shape:
+    normalized = real_numbers(function(scores, seen))
+    if normalized.shape != shape:
         raise ValueError(
-            f"normalization must return an array of the shape of the scores, {shape}, got "
-            f"{type(normalized).__name__} of shape {np.shape(normalized)}."
+            f"normalization must return an array of the shape of the scores, {shape}, got one of {normalized.shape}."
         )
+    if np.isnan(normalized).any():
+        raise ValueError("normalization must return numbers, got NaN.")
     return normalized
 
 

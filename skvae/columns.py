@@ -196,11 +196,9 @@ def check_same_columns(names, expected, name, has, remedy):
 
 
 def _row_labels(table):
-    """Labels of a DataFrame's rows; None of what has none, or is numbered from 0 by default."""
+    """Labels of a DataFrame's rows; None of what has none."""
     index = getattr(table, "index", None) if column_names(table) is not None else None
-    if index is None or (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1):
-        return None
-    return index.tolist()
+    return None if index is None else index.tolist()
 
 
 def column_labels(table):

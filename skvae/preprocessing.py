@@ -70,7 +70,7 @@ class InteractionEncoder(BaseEstimator):
         False: the weights; those below the smallest float32, about 1e-38, become that number.
     duplicates : {"sum", "max", "last", "error"}, default="sum"
         How the weights of a repeated (user, item) are merged; "last" takes the weight of the latest
-        timestamp, of equal timestamps the largest weight.
+        timestamp, of equal timestamps the largest weight; "error" refuses repeats, of less than threshold too.
     handle_unknown : {"warn", "ignore", "error"}, default="warn"
         Events of items without a column: "ignore" leaves them out, "warn" too, with a warning where they are more than
         twice the share that fit left out for min_item_interactions; "error" raises.

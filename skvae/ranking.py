@@ -99,15 +99,31 @@ def top_k(scores, k):
     array([[ 2. ,  2. ,  0.5, -inf]])
     """
     k = integer(1)("k", k)
-    scores = _real_numbers(scores)
+    scores = real_numbers(scores)
     if scores.ndim != 2:
         raise ValueError(f"scores must be of shape (n_users, n_items), got {scores.ndim} dimension(s).")
     tile = slice(0, scores.shape[1]), tensor_of(np.ascontiguousarray(scores))
     return _top_k_of_tiles([tile], len(scores), k)
 
 
-def _real_numbers(scores):
-    """Scores as an array of a type that torch can rank, in which they have the same order, uint64 to rounding."""
+def real_numbers(scores):
+    """Scores as an array of a type that torch can rank, in which they have the same order, uint64 to rounding.
+
+    Parameters
+    ----------
+    scores : array, sparse matrix, tensor or nested list
+
+    Returns
+    -------
+    array of their shape
+
+    Raises
+    ------
+    ValueError
+        Where they are masked.
+    TypeError
+        Where they are no real numbers.
+    """
     check_not_masked(scores, "scores")
     if isinstance(scores, torch.Tensor):
         scores = (scores.float() if scores.dtype == torch.bfloat16 else scores).numpy(force=True)
@@ -400,7 +416,7 @@ def item_scores(model, X):
     TypeError
         Where they are no real numbers.
     """
-    scores = _real_numbers(model.decision_function(X))
+    scores = real_numbers(model.decision_function(X))
     scores = np.array(scores, np.float32 if scores.dtype in (np.float16, np.float32) else np.float64, order="C")
     _check_shape(scores, (_num_samples(X), X.shape[1]), f"{type(model).__name__}.decision_function")
     return scores

@@ -308,6 +308,8 @@ def check_min_value(min_value):
 
 def _one_each(values, n_users, name):
     """What a metric gave, checked: the one value of a mean would be taken as that of every user."""
+    if (kind := np.asarray(values).dtype).kind not in "biufO":
+        raise TypeError(f"The metric {name!r} must give real numbers, got {kind}.")
     if np.shape(values) != (n_users,):
         raise ValueError(
             f"The metric {name!r} gave values of shape {np.shape(values)} for {n_users} users: with per_user=True it "

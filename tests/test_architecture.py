@@ -161,7 +161,7 @@ CORE_ARROWS = {
     "probe": {"inversion"},
     "priors": {"pieces"},
     "processes": set(),
-    "checkpoint_file": set(),
+    "checkpoint_file": {"files"},
     "checkpoint": {"checkpoint_file", "files", "user_warnings"},
     "networks": {"item_products", "priors"},
     "activations": set(),

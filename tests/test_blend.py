@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from conftest import Scores, first_half, same_weights, widened
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -323,7 +324,12 @@ def test_a_normalization_that_there_is_not_is_refused_after_fit_too(members, man
 
 @pytest.mark.parametrize(
     "normalization",
-    [lambda s, seen: s.max(axis=1, keepdims=True), lambda s, seen: s.mean(axis=0), lambda s, seen: None],
+    [
+        lambda s, seen: s.max(axis=1, keepdims=True),
+        lambda s, seen: s.mean(axis=0),
+        lambda s, seen: None,
+        lambda s, seen: s[:, 1:].tolist(),
+    ],
 )
 def test_a_normalization_that_gives_another_shape_is_refused(members, many, normalization):
     for weights in ([1, 1], "auto"):
@@ -332,6 +338,18 @@ def test_a_normalization_that_gives_another_shape_is_refused(members, many, norm
             ValueError, match=r"normalization must return an array of the shape of the scores, \(\d+, 100"
         ):
             blend.fit(many[600:]).recommend(many[:3])
+
+
+def test_a_normalization_gives_numbers_in_any_container(members, many):
+    def fitted(normalization):
+        blend = _blend(members, "ease popularity", weights=[1, 1]).set_params(normalization=normalization)
+        return blend.fit(many[600:]).decision_function(many[:3])
+
+    for container in (np.ndarray.tolist, torch.tensor, sp.csr_array):
+        np.testing.assert_allclose(fitted(lambda s, seen, of=container: of(s)), fitted("none"), rtol=1e-6)
+    for wrong, words in ((lambda s, seen: np.ma.masked_less(s, 0), "masked"), (lambda s, seen: s * np.nan, "got NaN")):
+        with pytest.raises(ValueError, match=words):
+            fitted(wrong)
 
 
 def test_noise_gets_almost_no_weight_and_twins_get_equal_weights(members, many):

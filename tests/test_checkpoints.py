@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
 from skvae import BlendRecommender, EASERecommender, UserKFold, fitting, ndcg_scorer
-from skvae.core import checkpoint, checkpoint_file
+from skvae.core import checkpoint, checkpoint_file, files
 from skvae.core.initialization import xavier
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
@@ -39,7 +39,7 @@ class Killed(BaseException):
 def written_after_each_update(monkeypatch):
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
     monkeypatch.setattr(checkpoint, "SHARE_OF_TIME", np.inf)
-    monkeypatch.setattr(checkpoint_file.os, "fsync", lambda file: None)
+    monkeypatch.setattr(files.os, "fsync", lambda file: None)
 
 
 @pytest.fixture
@@ -297,7 +297,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_fit_goes_on(users, path,
     expected = clone(DAE).fit(users)
     assert killed(partial(clone(DAE).set_params(checkpoint=path).fit, users), 6)
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
+    monkeypatch.setattr(files.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
     with pytest.warns(RuntimeWarning, match=r"npz could not be written, the one before is kept, .* No space left"):
         assert killed(partial(clone(DAE).set_params(checkpoint=path).fit, users), 100) is False
     assert not path.exists()  # at its end
@@ -701,7 +701,7 @@ def test_a_full_disk_costs_a_blend_no_member(users, path, monkeypatch):
     expected, model = clone(blend).fit(users), clone(blend).set_params(checkpoint=path)
     assert killed(partial(clone(model).fit, users), 5)
     with monkeypatch.context() as full:
-        full.setattr(checkpoint_file.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
+        full.setattr(files.os, "fsync", lambda file: os.write(os.open("/dev/full", os.O_WRONLY), b"0"))
         full.setattr(Adam, "step", ended_at(15 + 2, Killed))  # in the second member
         with pytest.warns(RuntimeWarning, match=r"npz(\.member.)? could not be written"), pytest.raises(Killed):
             model.fit(users)

@@ -421,12 +421,16 @@ def test_tables_of_X_val_with_other_columns_raise(model, other):
 
 
 @names_are_lost
-def test_rows_of_tables_in_another_order_raise_and_numbered_rows_do_not():
+def test_rows_of_tables_in_another_order_raise_and_other_rows_do_not():
     ids = [f"user {u}" for u in range(40)]
     X, y = frame(COUNTS).set_axis(ids), frame(OTHERS).set_axis(ids)
     with pytest.raises(ValueError, match=r"y has the rows of X in another order.* y.loc\[X.index\]"):
         evaluate(MODEL, X, y=y[::-1])
     evaluate(MODEL, X, y=y)
+    one, other = X.reset_index(drop=True), y.reset_index(drop=True)  # as pandas numbers rows without a name
+    for pair in ((one, other[::-1]), (one[::-1], other)):
+        with pytest.raises(ValueError, match="another order"):
+            check_same_cells(*pair, "y")
     check_same_cells(y.reset_index(drop=True), X[::-1], "y")
     check_same_cells(y.set_axis(range(100, 140)), X, "y")
 

@@ -311,6 +311,26 @@ def test_a_likelihood_without_a_gradient_is_named(X):
         clone(SMALL_DAE).set_params(likelihood=Detached()).fit(X)
 
 
+def test_a_piece_that_computes_with_numpy_is_named(X):
+    class Plain:
+        def log_prob(self, logits, *batch):
+            return np.zeros(len(logits))
+
+        def mean(self, logits):
+            return logits.numpy()
+
+    for piece in ("likelihood", "prior"):
+        with pytest.raises(TypeError, match=r"Plain.log_prob gave ndarray: it must give a tensor"):
+            clone(SMALL_VAE).set_params(**{piece: Plain()}).fit(X)
+
+    class PlainMean(PlainWeighted):
+        mean = Plain.mean
+
+    model = clone(SMALL_VAE).set_params(max_iter=1, likelihood=PlainMean()).fit(X)
+    with pytest.raises(TypeError, match=r"PlainMean.mean gave ndarray"):
+        model.inverse_transform(model.transform(X[:2]))
+
+
 # -- pieces that are modules of torch
 
 

@@ -485,6 +485,9 @@ def test_a_callable_that_gives_a_mean_raises():
 
     with pytest.raises(ValueError, match=r"metric 'mean' gave values of shape \(\) for 20 users"):
         evaluate(MODEL, TEST, {"mean": mean})
+    for dtype in (complex, str):
+        with pytest.raises(TypeError, match="metric 'own' must give real numbers, got"):
+            evaluate(MODEL, TEST, {"own": lambda held_out, items, per_user, of=dtype: np.ones(len(items), of)})
 
 
 def test_a_k_far_above_the_catalogue_is_not_ranked_in_full(monkeypatch):

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
 import zipfile
-from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
+
+from .files import put_in_place
 
 # What stands for an array, and for a tuple, in the json
 ARRAY, TUPLE = "#array", "#tuple"
@@ -36,17 +37,8 @@ def write(path, document, state):
     text = json.dumps({DOCUMENT: document, "state": _packed(state, arrays), "n_arrays": len(arrays)})
     named: dict = {str(number): array for number, array in enumerate(arrays)}
     named[DOCUMENT] = np.frombuffer(text.encode(), np.uint8)
-    part = part_of(path)
-    try:
-        with open(part, "wb") as file:
-            np.savez(file, **named)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut may leave the new name with the bytes of nothing
-        os.replace(part, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
-        raise
+    with put_in_place(Path(part_of(path)), Path(path)) as part, open(part, "wb") as file:
+        np.savez(file, **named)
 
 
 def is_plain(state):

@@ -86,14 +86,42 @@ def written_whole(path):
     """
     path = Path(os.path.realpath(os.fspath(path)))
     check_place(path)
-    with tempfile.TemporaryDirectory(prefix=PREFIX_OF_PARTS, dir=path.parent) as folder:
-        part = Path(folder) / path.name
+    folder = tempfile.TemporaryDirectory(prefix=PREFIX_OF_PARTS, dir=path.parent)
+    with folder as name, put_in_place(Path(name) / path.name, path) as part:
+        yield part
+
+
+@contextlib.contextmanager
+def put_in_place(part, path):
+    """A file that takes the place of another once the block has written it, and is removed after an error.
+
+    Parameters
+    ----------
+    part : Path
+        On the same file system as path; only a kill leaves it, and nobody else may write there.
+    path : Path
+
+    Yields
+    ------
+    Path
+        The part.
+
+    Raises
+    ------
+    PermissionError
+        As `written_whole`.
+    """
+    try:
         yield part
         with part.open("r+b") as file:
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # or a power cut may leave the new name with the bytes of nothing
         with contextlib.suppress(OSError):  # there is no other, or its mode is not ours to give
             part.chmod(stat.S_IMODE(path.stat().st_mode))
         _replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
     if os.name == "posix":
         with contextlib.suppress(OSError):  # it is there already; not all folders can be read, or written to disk
             _write_to_disk(path.parent)

@@ -1,5 +1,7 @@
 """What is asked of a piece of a model, a likelihood or a prior, that anybody may have written."""
 
+import torch
+
 
 def has_part(piece, name, beside="log_prob"):
     """Whether a piece has a method or an attribute that still says something about another one, such as log_prob.
@@ -59,9 +61,10 @@ def one_for_each_user(values, n_users, piece, method):
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
+        Of another shape, or no tensor.
     """
-    shape = _shape(values)
+    shape = _shape(values, piece, method)
     if shape != (n_users,):
         raise ValueError(
             f"{type(piece).__name__}.{method} gave values of shape {shape} for {n_users} users: it must give one for "
@@ -84,16 +87,23 @@ def mean_of(logits, likelihood):
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
+        Of another shape, or no tensor.
     """
     means = likelihood.mean(logits)
-    if _shape(means) != tuple(logits.shape):
+    shape = _shape(means, likelihood, "mean")
+    if shape != tuple(logits.shape):
         raise ValueError(
-            f"{type(likelihood).__name__}.mean gave values of shape {_shape(means)} for logits of shape "
+            f"{type(likelihood).__name__}.mean gave values of shape {shape} for logits of shape "
             f"{tuple(logits.shape)}: it must give one for each."
         )
     return means
 
 
-def _shape(values):
-    return tuple(getattr(values, "shape", ()))
+def _shape(values, piece, method):
+    if not isinstance(values, torch.Tensor):
+        raise TypeError(
+            f"{type(piece).__name__}.{method} gave {type(values).__name__}: it must give a tensor, computed by "
+            "functions of torch, without NumPy."
+        )
+    return tuple(values.shape)
