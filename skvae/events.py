@@ -12,6 +12,7 @@ from .tables import Instants, Strings, is_series_of_tables, read_columns, read_l
 DATES = (datetime.date, np.datetime64)
 DURATIONS = (datetime.timedelta, np.timedelta64)
 INTEGERS = (int, np.integer, np.bool_)
+RESULTS = ("rank", "score", "similarity", "contribution")  # columns of answers beside those of users and items
 WITH_ZONE, WITHOUT_ZONE = "times with a zone", "times without a zone"
 
 
@@ -51,6 +52,38 @@ class Events(NamedTuple):
     weights: np.ndarray | None
     timestamps: np.ndarray | None
     kind_of_times: str | None
+
+
+def check_names(user, item, weight, timestamp):
+    """Raise unless the names of columns are names, and different ones.
+
+    Parameters
+    ----------
+    user, item : str
+        Not those of other columns of recommendations.
+    weight, timestamp : str or None
+
+    Raises
+    ------
+    TypeError
+        Where one is no str.
+    ValueError
+        Where two are the same.
+    """
+    roles: dict[str, str] = {}
+    for role, name in {"user": user, "item": item, "weight": weight, "timestamp": timestamp}.items():
+        if not isinstance(name, str) and (role in ("user", "item") or name is not None):
+            raise TypeError(f"{role} must be a str, the name of a column, got {name!r}.")
+        if name in roles:
+            raise ValueError(f"{roles[name]} and {role} both name the column {name!r}: name two columns.")
+        if role in ("user", "item") and name in RESULTS:
+            other = f"{role}_{name}"
+            raise ValueError(
+                f"{role}={name!r} is the name of a column that answers have: rename that of events, for example to "
+                f"{other!r}, and use InteractionEncoder({role}={other!r})."
+            )
+        if name is not None:
+            roles[name] = role
 
 
 # -- reading a table

@@ -450,3 +450,19 @@ def users_of_entries(X):
     int64 array of shape (nnz,)
     """
     return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+
+
+def rows_or_empty(X, rows):
+    """Rows of a CSR matrix, empty ones where a row is -1.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+    rows : int array of shape (n,)
+
+    Returns
+    -------
+    csr_array of shape (n, n_items)
+    """
+    indptr = np.append(X.indptr, X.indptr[-1])
+    return sp.csr_array((X.data, X.indices, indptr), shape=(X.shape[0] + 1, X.shape[1]))[rows]

@@ -4,14 +4,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .events import Names, read_all_events, read_ids
+from .events import Names, check_names, read_all_events, read_ids
+from .id_answers import IdAnswersMixin
 from .ids import IdNumbers, columns_of, distinct_ids, ids_at, joined_ids, rows_of, rows_there
 from .item_checks import item_indices
+from .matrix import rows_or_empty
 from .merging import MERGES, Gatherer, interactions, k_core, matrix_of, weights_in_float32
 from .parameters import check_parameters, flag, integer, number, optional, piece
-from .recommended_tables import check_same_items, recommended_table, rows_or_empty
 from .recommender import API_PAGE
-from .tables import check_names
 
 # Parameter -> check of all but the names of columns
 CHECKS = {
@@ -24,7 +24,7 @@ CHECKS = {
 }
 
 
-class InteractionEncoder(BaseEstimator):
+class InteractionEncoder(IdAnswersMixin, BaseEstimator):
     """Turn a table of events into a user-item matrix, and indices back into the table's ids.
 
     The matrix is a float32 csr_array with one row per user and one column per item:
@@ -414,51 +414,6 @@ class InteractionEncoder(BaseEstimator):
         """
         check_is_fitted(self)
         return ids_at(self.user_ids_, indices, "user")
-
-    def recommend(self, model, events, k=10, *, users=None, exclude_seen=True, candidates=None, exclude=None):
-        """The k best items of each user in a table, as a table.
-
-        Parameters
-        ----------
-        model : fitted estimator with a ``decision_function``
-            Fitted on a matrix of this encoder; a Pipeline or a search too.
-        events : table of events, or several
-            What the users did so far, as in `fit`. Columns of weights and times may be missing: an
-            event is an interaction then, of weight 1, or threshold where that is more.
-        k : int, default=10
-            Items per user; fewer where fewer are left.
-        users : array of user ids, default=None
-            Whom to recommend to, in this order; None: all users of events, ascending. Those without
-            any event get what the model gives to an empty row: recommenders of skvae items that many users have.
-            With users events may have no rows.
-        exclude_seen : bool, default=True
-            Leave out every item that the user has an event of, one below threshold too.
-        candidates : array of item ids, default=None
-            The only items that may be recommended, such as those in stock; unknown ones cannot be.
-        exclude : array of item ids, or table with the columns user and item, default=None
-            Items that nobody may get, or those that each user may not. Other users and items in it
-            are ignored.
-
-        Returns
-        -------
-        DataFrame, or dict of str to array
-            Of the kind that came in, for arrays a dict, with a row for each recommendation: user and item under the
-            names of their columns and with their ids, rank (from 1) and score, to be compared within a user alone. Best
-            first. User ids have the type that they have in events. Item ids have that of ``item_ids_``, which is of the
-            fitted table; where a library has several types for the same values (nullable, categories), that in events.
-
-        Raises
-        ------
-        ValueError, TypeError, ImportError
-            As in `transform`; also where the model was fitted on another number of items, the library
-            of events has no column for the ids, or a step of a Pipeline drops events that weigh 1
-            for want of a weight.
-        """
-        check_is_fitted(self)
-        check_same_items(model, self)
-        found = self._gathered(events, fitted=True, optional=("weight", "timestamp"), allow_empty=users is not None)
-        X, options = self._matrix(found), {"exclude_seen": exclude_seen, "candidates": candidates, "exclude": exclude}
-        return recommended_table(self, model, found, X, k, users=users, **options)
 
     # -- from events to matrices
 

@@ -10,7 +10,6 @@ import numpy as np
 from .missing import is_missing
 
 MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
-RESULTS = ("rank", "score")  # columns of recommendations beside those of users and items
 MOST_NAMES = 12  # of columns, in an error
 ROWS = (tuple, list, Mapping)  # what a row may be
 ROWS_PER_BATCH = 2**20  # of a data set, read at once
@@ -49,38 +48,6 @@ class Instants(NamedTuple):
 
 
 # -- reading
-
-
-def check_names(user, item, weight, timestamp):
-    """Raise unless the names of columns are names, and different ones.
-
-    Parameters
-    ----------
-    user, item : str
-        Not those of other columns of recommendations.
-    weight, timestamp : str or None
-
-    Raises
-    ------
-    TypeError
-        Where one is no str.
-    ValueError
-        Where two are the same.
-    """
-    roles: dict[str, str] = {}
-    for role, name in {"user": user, "item": item, "weight": weight, "timestamp": timestamp}.items():
-        if not isinstance(name, str) and (role in ("user", "item") or name is not None):
-            raise TypeError(f"{role} must be a str, the name of a column, got {name!r}.")
-        if name in roles:
-            raise ValueError(f"{roles[name]} and {role} both name the column {name!r}: name two columns.")
-        if role in ("user", "item") and name in RESULTS:
-            other = f"{role}_{name}"
-            raise ValueError(
-                f"{role}={name!r} is the name of a column that recommend adds: rename that of events, for example to "
-                f"{other!r}, and use InteractionEncoder({role}={other!r})."
-            )
-        if name is not None:
-            roles[name] = role
 
 
 def tables_of(events, names):
@@ -220,9 +187,9 @@ def read_columns(table, names, *, name, optional, ids):
 
     Parameters
     ----------
-    table : DataFrame, array of shape (n_events, n_columns), or tuple of arrays of shape (n_events,)
+    table : DataFrame, array of shape (n_events, n_columns), or tuple or dict of arrays of shape (n_events,)
     names : dict of str to str
-        Role -> name of a column; arrays have their columns in this order.
+        Role -> name of a column; an array or a tuple has its columns in this order.
     name : str
         What errors call the table.
     optional : tuple of str
@@ -287,6 +254,23 @@ def read_list(values, name):
     return array
 
 
+def column_as_table(values, name):
+    """A column of a DataFrame as a table of that library; what is none, as a tuple.
+
+    Parameters
+    ----------
+    values : array or Series
+    name : str
+        Of the column in the table.
+
+    Returns
+    -------
+    DataFrame or tuple
+    """
+    series = _series(values)
+    return (values,) if series is None else series.alias(name).to_frame().to_native()
+
+
 def frame_of(table, name="events"):
     """A DataFrame as that of narwhals.
 
@@ -306,19 +290,17 @@ def frame_of(table, name="events"):
     TypeError, ValueError, ImportError
         As in `read_columns`.
     """
-    if isinstance(table, (np.ndarray, tuple)):
+    if isinstance(table, (np.ndarray, tuple, Mapping)):
         return None
     pyarrow = sys.modules.get("pyarrow")  # who has a batch has imported it
     if pyarrow is not None and isinstance(table, pyarrow.RecordBatch):
         table = pyarrow.Table.from_batches([table])
     if not _has_columns(table):
         remedy = "a user-item matrix needs no InteractionEncoder"
-        if isinstance(table, Mapping):
-            remedy = f"make a DataFrame of the columns, as pd.DataFrame({name})"
-        elif isinstance(table, (str, Path)):
+        if isinstance(table, (str, Path)):
             remedy = "read it first, as pd.read_csv(path), or by pyarrow.dataset.dataset(path) a folder in parts"
         raise TypeError(
-            f"{name} must be a DataFrame, an array of shape (n_events, n_columns) or a tuple of arrays, got "
+            f"{name} must be a DataFrame, an array of shape (n_events, n_columns), or a tuple or dict of arrays, got "
             f"{type(table).__name__}; {remedy}."
         )
     try:
@@ -337,27 +319,33 @@ def frame_of(table, name="events"):
 
 
 def _frame_columns(frame, names, table, optional, ids):
-    present = {role: name for role, name in names.items() if name in frame.columns}
+    index = getattr(getattr(frame.to_native(), "index", None), "names", ())
+    present = _present(names, frame.columns, table, optional, index)
+    columns = {role: frame.get_column(name) for role, name in present.items()}
+    return {role: (_strings(s) if role in ids else None) or _series_values(s) for role, s in columns.items()}
+
+
+def _present(names, columns, table, optional, index=()):
+    """The names that a table has, by their role; all others must be optional."""
+    present = {role: name for role, name in names.items() if name in columns}
     missing = [role for role in names if role not in present and role not in optional]
     if missing:
         if table == "events":
             remedy = "Say InteractionEncoder(" + ", ".join(f'{role}="..."' for role in missing) + ")."
-            if len(frame.columns) <= MOST_NAMES and not any(isinstance(name, str) for name in frame.columns):
-                renamed = dict(zip(frame.columns, names.values(), strict=False))
+            if len(columns) <= MOST_NAMES and not any(isinstance(name, str) for name in columns):
+                renamed = dict(zip(columns, names.values(), strict=False))
                 remedy = f"Name its columns, such as events.rename(columns={renamed})."
             elif {*missing} <= {"weight", "timestamp"}:
                 added = ", ".join(f"{names[role]}=..." for role in missing)
                 remedy = f"{remedy[:-1]}, or add what is missing, as events.assign({added})."
                 remedy += " A weight below the threshold is no interaction." if "weight" in missing else ""
-            index = getattr(getattr(frame.to_native(), "index", None), "names", ())
             if {*index} & {names[role] for role in missing}:
                 remedy = f"Its index has {_listed(index)}: make columns of it, as events.reset_index()."
         else:
             remedy = "Rename " + " and ".join(f"that of {role}s to {names[role]!r}" for role in missing) + "."
         lacking = ("s " if len(missing) > 1 else " ") + " and ".join(repr(names[role]) for role in missing)
-        raise ValueError(f"{table} has no column{lacking}, its columns are: {_listed(frame.columns)}. {remedy}")
-    columns = {role: frame.get_column(name) for role, name in present.items()}
-    return {role: (_strings(s) if role in ids else None) or _series_values(s) for role, s in columns.items()}
+        raise ValueError(f"{table} has no column{lacking}, its columns are: {_listed([*columns])}. {remedy}")
+    return present
 
 
 def _listed(names):
@@ -366,6 +354,9 @@ def _listed(names):
 
 
 def _array_columns(table, names, name, optional):
+    if isinstance(table, Mapping):
+        names = _present(names, table, name, optional)
+        table = tuple(table[column] for column in names.values())
     if isinstance(table, np.ndarray) and table.dtype.names:
         raise TypeError(f"{name} is an array of records: make a DataFrame of it, as pd.DataFrame({name}).")
     if isinstance(table, np.ndarray) and table.ndim != 2:

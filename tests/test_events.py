@@ -579,7 +579,9 @@ def test_what_is_no_index_raises(indices, sentence):
         (lambda: (5, 6), TypeError, "Each column of events must be an array or a list, got 5"),
         (lambda: np.zeros((0, 2)), ValueError, "events has no rows"),
         (lambda: np.zeros((3, 0)), ValueError, "events must have the 2 columns user, item"),
-        (lambda: {"user": [1], "item": [1]}, TypeError, r"events must be .* got dict; make .* pd.DataFrame\(events\)"),
+        (lambda: {"user": [1], "thing": [1]}, ValueError, "events has no column 'item', its columns are: user, thing"),
+        (lambda: {"user": [1, 2], "item": [1]}, ValueError, "events must have the 2 columns user, item, all equally"),
+        (lambda: {"user": 1, "item": 1}, TypeError, "Each column of events must be an array or a list, got 1"),
     ],
 )
 def test_what_is_no_table_raises(events, error, sentence):

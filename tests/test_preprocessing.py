@@ -33,6 +33,7 @@ TABLES = {
     **FRAMES,
     "tuple": lambda columns: tuple(columns.values()),
     "array": lambda columns: np.array(list(columns.values()), object).T,
+    "dict": dict,
 }
 WEIGHTED = InteractionEncoder(weight="weight", binary=False)
 
@@ -315,6 +316,79 @@ def test_recommendations_of_arrays_are_a_dict_of_arrays(fitted):
     pd.testing.assert_frame_equal(pd.DataFrame(table), expected, check_dtype=False)
 
 
+@pytest.mark.parametrize("library", TABLES)
+def test_explanations_and_similar_items_in_ids_are_those_of_the_model(fitted, library):
+    encoder, columns, model = fitted
+    events = TABLES[library](named(columns, dict))
+    table = encoder.recommend(model, events, k=2)
+    search = GridSearchCV(make_pipeline(Binarizer(), EASERecommender(l2_regularization=1)), {}, scoring=skvae.ndcg_scorer, cv=2)
+    for answering in (model, search.fit(encoder.transform(events))):
+        answer = encoder.explain(answering, events, table, k=3)
+        assert type(answer) is type(table)
+        explained = nw.from_native(answer).to_dict(as_series=False) if library in FRAMES else answer
+        items, _ = model.recommend(encoder.transform(events), k=2)
+        own_items, contributions = model.explain(encoder.transform(events), items, k=3)
+        users, places, ranks = np.nonzero(own_items >= 0)
+        expected = {
+            "user": encoder.user_ids_of(events)[users],
+            "item": encoder.inverse_items(items[users, places]),
+            "rank": ranks + 1,
+            "own_item": encoder.inverse_items(own_items[users, places, ranks]),
+            "contribution": contributions[users, places, ranks],
+        }
+        assert explained.keys() == expected.keys()
+        if answering is model:
+            assert all(np.array_equal(explained[name], expected[name]) for name in expected)
+    similar, similarities = model.similar_items(encoder.item_indices(["i3", "i1", "i3"]), 2)
+    asked = table["item"][:0] if library in FRAMES else ["i3", "i1", "i3"]
+    answer = encoder.similar_items(model, asked, k=2)
+    assert type(answer) is type(table)
+    if library not in FRAMES:
+        assert answer["item"].tolist() == ["i3", "i3", "i1", "i1", "i3", "i3"]
+        assert answer["rank"].tolist() == [1, 2] * 3
+        assert answer["similar_item"].tolist() == encoder.inverse_items(similar.ravel()).tolist()
+        assert answer["similarity"].tolist() == similarities.ravel().tolist()
+
+
+def test_rows_of_a_table_are_explained_one_by_one_in_their_order(fitted):
+    encoder, columns, model = fitted
+    events = named(columns)
+    table = encoder.recommend(model, events, k=3)
+    whole = encoder.explain(model, events, table, k=2)
+    mixed = pd.concat([table, table[:5]]).sample(frac=1, random_state=0)[["item", "user"]]
+    rows = [encoder.explain(model, events, mixed[row : row + 1], k=2) for row in range(len(mixed))]
+    pd.testing.assert_frame_equal(encoder.explain(model, events, mixed, k=2), pd.concat(rows, ignore_index=True))
+    assert rows[0].merge(whole, on=[*whole.columns[:4]]).shape[0] == len(rows[0]) > 0
+    assert encoder.explain(model, events, mixed[:0]).columns.tolist() == whole.columns.tolist()
+    assert not len(encoder.explain(model, events, pd.DataFrame({"user": [7, 100], "item": ["i1", "no item"]})))
+
+
+def test_a_visitor_without_weights_is_explained():
+    encoder = InteractionEncoder(weight="weight", threshold=2, timestamp="timestamp")
+    model = EASERecommender(l2_regularization=1).fit(encoder.fit_transform(events_of()))
+    visitor = pd.DataFrame({"user": [1, 1], "item": ["i1", "i2"]})
+    explained = encoder.explain(model, visitor, encoder.recommend(model, visitor, k=2))
+    assert set(explained["own_item"]) == {"i1", "i2"}
+
+
+def test_similar_items_of_unknown_ids_have_no_rows(fitted):
+    encoder, _, model = fitted
+    with pytest.warns(UserWarning, match="1 of 2 items are unknown to the encoder, such as 'gin': they have no rows"):
+        table = encoder.similar_items(model, pd.Series(["gin", "i1"], name="any"), k=2)
+    assert table.columns.tolist() == ["item", "rank", "similar_item", "similarity"]
+    assert table["item"].tolist() == ["i1", "i1"]
+    silent = clone(encoder).set_params(handle_unknown="ignore").fit(named(columns_of(120)))
+    assert not len(silent.similar_items(model, ["gin"])["item"])
+    strict = clone(encoder).set_params(handle_unknown="error").fit(named(columns_of(120)))
+    with pytest.raises(ValueError, match="items are unknown to the encoder, such as 'gin': leave them out"):
+        strict.similar_items(model, ["gin"])
+    popularity = PopularityRecommender().fit(encoder.transform(named(columns_of(120))))
+    with pytest.raises(TypeError, match="PopularityRecommender has no similar_items"):
+        encoder.similar_items(popularity, ["i1"])
+    with pytest.raises(ValueError, match="was fitted on 3 items, the encoder has 12"):
+        encoder.similar_items(EASERecommender().fit(np.ones((3, 3))), ["i1"])
+
+
 @pytest.mark.parametrize(
     "convert", [lambda e: e.astype({"user": "Int32", "item": "category"}), lambda e: pl.DataFrame(e.to_dict("list"))]
 )
@@ -437,6 +511,10 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
     table = encoder.recommend(model, named(columns), exclude=TABLES[library](shown), users=[100, 101, 7], **everything)
     for user, items in {100: {"i1", "i2"}, 101: set(), 7: {"i1"}}.items():
         assert set(encoder.item_ids_) - set(table["item"][table["user"] == user]) == items
+    of_each = {100: ["i1", "i2"], 7: {"i1"}, 101: np.array(["no item"]), 102: []}
+    pd.testing.assert_frame_equal(
+        encoder.recommend(model, named(columns), exclude=of_each, users=[100, 101, 7], **everything), table
+    )
     unseen = encoder.recommend(model, named(columns), exclude=TABLES[library](shown), k=12)
     expected = pd.DataFrame(encoder.recommend(model, named(columns), k=12))
     is_shown = (expected["user"] == 100) & expected["item"].isin(["i1", "i2"])
@@ -455,7 +533,8 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
             ValueError,
             r"exclude has no column 'user', .*: item. Rename that of users to 'user'",
         ),
-        ({"user": [100], "item": ["i1"]}, TypeError, r"exclude must be .* got dict; make .* pd.DataFrame\(exclude\)"),
+        ({100: "i1"}, TypeError, r"exclude\[100\] must be an array or a list, got 'i1'"),
+        ({"u": ["i1"]}, ValueError, "User ids are strings here and were numbers in events"),
         (([100, 101], ["i1"]), ValueError, "exclude must have the 2 columns user, item, all equally long"),
         (([100, None], ["i1", "i2"]), ValueError, "1 of 2 events have no value in column 'user'"),
         ("i1", TypeError, "exclude must be an array or a list, got 'i1'"),
@@ -818,7 +897,7 @@ def test_what_is_wrong_with_arrays_is_said_in_one_sentence(events, error, senten
         ({"handle_unknown": "drop"}, ValueError, "handle_unknown must be one of error, ignore, warn, got 'drop'"),
         ({"weight": "rating"}, ValueError, "weight='rating' needs threshold or binary=False"),
         ({"duplicates": "last"}, ValueError, 'duplicates="last" needs timestamp'),
-        ({"item": "score"}, ValueError, "item='score' is the name of a column that recommend adds: rename that of ev"),
+        ({"item": "score"}, ValueError, "item='score' is the name of a column that answers have: rename that of ev"),
         ({"user": "rank"}, ValueError, "user='rank' is .*, for example to 'user_rank', and use InteractionEncoder"),
         ({"item": "user"}, ValueError, "user and item both name the column 'user': name two columns"),
         ({"weight": "item", "binary": False}, ValueError, "item and weight both name the column 'item'"),
@@ -861,7 +940,7 @@ def test_a_batch_of_pyarrow_is_a_table():
     assert encoder.recommend(model, batch, k=1).equals(encoder.recommend(model, table, k=1))
 
 
-@pytest.mark.parametrize("name", ["users", "candidates", "exclude"])
+@pytest.mark.parametrize("name", ["users", "candidates"])
 def test_a_dict_is_no_list_of_ids(name):
     encoder = InteractionEncoder()
     events = ["ann", "ann", "bob"], ["tea", "jam", "tea"]

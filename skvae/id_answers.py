@@ -1,0 +1,354 @@
+"""The answers of fitted models by the ids of a table: recommendations, similar items, explanations."""
+
+import numbers
+from collections.abc import Callable, Mapping, Set
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
+
+from .columns import label, names_of_model
+from .core.user_warnings import warn_user
+from .events import Names, read_events, read_ids
+from .ids import Ids, columns_of, item_index, rows_of
+from .matrix import as_csr, count_interactions, rows_or_empty
+from .merging import matrix_of
+from .ranking import recommend
+from .tables import check_no_row, column_as_table, is_table, read_list
+from .wrappers import steps_and_model
+from .written_tables import Chosen, table_like
+
+
+class IdAnswersMixin:
+    """``recommend``, ``similar_items`` and ``explain`` in ids.
+
+    For ``_gathered``, the events of a table, and ``_matrix``, the matrix of these.
+    """
+
+    user: str
+    item: str
+    handle_unknown: str
+    item_ids_: np.ndarray
+    _gathered: Callable
+    _matrix: Callable
+
+    def recommend(self, model, events, k=10, *, users=None, exclude_seen=True, candidates=None, exclude=None):
+        """The k best items of each user in a table, as a table.
+
+        Parameters
+        ----------
+        model : fitted estimator with a ``decision_function``
+            Fitted on a matrix of this encoder; a Pipeline or a search too.
+        events : table of events, or several
+            What the users did so far, as in `fit`. Columns of weights and times may be missing: an
+            event is an interaction then, of weight 1, or threshold where that is more.
+        k : int, default=10
+            Items per user; fewer where fewer are left.
+        users : array of user ids, default=None
+            Whom to recommend to, in this order; None: all users of events, ascending. Those without
+            any event get what the model gives to an empty row: recommenders of skvae items that many users have.
+            With users events may have no rows.
+        exclude_seen : bool, default=True
+            Leave out every item that the user has an event of, one below threshold too.
+        candidates : array of item ids, default=None
+            The only items that may be recommended, such as those in stock; unknown ones cannot be.
+        exclude : array of item ids, table with the columns user and item, or dict of user id to item ids, default=None
+            Items that nobody may get, or those that each user may not. Other users and items in it
+            are ignored.
+
+        Returns
+        -------
+        DataFrame, or dict of str to array
+            Of the kind that came in, for arrays a dict, with a row for each recommendation: user and item under the
+            names of their columns and with their ids, rank (from 1) and score, to be compared within a user alone. Best
+            first. User ids have the type that they have in events. Item ids have that of ``item_ids_``, which is of the
+            fitted table; where a library has several types for the same values (nullable, categories), that in events.
+
+        Raises
+        ------
+        ValueError, TypeError, ImportError
+            As in `transform`; also where the model was fitted on another number of items, the library
+            of events has no column for the ids, or a step of a Pipeline drops events that weigh 1
+            for want of a weight.
+        """
+        check_is_fitted(self)
+        _check_same_items(model, self)
+        found, X = self._visitors(events, allow_empty=users is not None)
+        if found.lacks_weights and X.nnz:
+            _check_events_count(self, model, X)
+        excluded = None
+        if exclude_seen and X.nnz < len(found.cells.pairs):  # of some, the weight is too low
+            excluded = matrix_of(found.cells, np.ones(len(found.cells.pairs), np.float32), found.shape)
+        asked = Ids(found.user_ids, np.arange(len(found.user_ids))) if users is None else read_ids(users, "users")
+        if users is not None:
+            rows = rows_of(asked, found.user_ids, "in events")
+            X, excluded = rows_or_empty(X, rows), None if excluded is None else rows_or_empty(excluded, rows)
+        of_users, candidates = _filters(candidates, exclude, asked, self)
+        if of_users is not None:
+            excluded = of_users if excluded is None else excluded + of_users
+        if isinstance(k, numbers.Integral):
+            k = min(int(k), len(self.item_ids_))  # a table has no row for what is not left
+        items, scores = recommend(model, X, k, exclude_seen=exclude_seen, exclude=excluded, candidates=candidates)
+        is_item = items >= 0
+        of_user = np.repeat(asked.positions, is_item.sum(axis=1))
+        columns = {
+            self.user: Chosen(asked.distinct, of_user, self.user, None, found.first_events if users is None else None),
+            "rank": np.broadcast_to(np.arange(1, k + 1), items.shape)[is_item],
+            self.item: self._items(items[is_item]),
+            "score": scores[is_item],
+        }
+        return table_like(found.table, columns)
+
+    def similar_items(self, model, items, k=10):
+        """The k items that are most like each of the given ones, as a table.
+
+        Parameters
+        ----------
+        model : fitted estimator with ``similar_items``
+            Fitted on a matrix of this encoder; a Pipeline or a search around it too.
+        items : array of item ids, or column of a DataFrame
+        k : int, default=10
+            Items for each.
+
+        Returns
+        -------
+        DataFrame, or dict of str to array
+            A DataFrame where items are a column of one. A row for each similar item: item under the name of its
+            column, rank (from 1), the similar item under that name with "similar\\_" before it, and similarity, as
+            `MultVAERecommender.similar_items` has it. Best first.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `transform`; also where the model was fitted on another number of items, or has no
+            ``similar_items``, and with handle_unknown="error" where an item is unknown. Unknown ones have no rows.
+
+        Examples
+        --------
+        >>> from skvae import EASERecommender, InteractionEncoder
+        >>> users, items = ["ann", "ann", "bob", "bob", "cy"], ["tea", "jam", "tea", "jam", "oats"]
+        >>> encoder = InteractionEncoder()
+        >>> model = EASERecommender(l2_regularization=1).fit(encoder.fit_transform((users, items)))
+        >>> encoder.similar_items(model, ["tea"], k=1)["similar_item"]
+        array(['jam'], dtype=object)
+        """
+        check_is_fitted(self)
+        _check_same_items(model, self)
+        _, answering = _answering(model, "similar_items")
+        asked = read_ids(items, "items")
+        columns = columns_of(asked, self)
+        is_known = columns >= 0
+        _report_unknown(asked, ~is_known, self.handle_unknown)
+        similar, similarities = answering.similar_items(columns[is_known], k)
+        is_item = similar >= 0
+        rows = np.repeat(np.flatnonzero(is_known), is_item.sum(axis=1))
+        result = {
+            self.item: Chosen(asked.distinct, asked.positions[rows], self.item, None),
+            "rank": np.broadcast_to(np.arange(1, similar.shape[1] + 1), similar.shape)[is_item],
+            f"similar_{self.item}": self._items(similar[is_item]),
+            "similarity": similarities[is_item],
+        }
+        return table_like(column_as_table(items, self.item), result)
+
+    def explain(self, model, events, table, k=3):
+        """Which of their own items the users of a table have its items from, as a table.
+
+        Parameters
+        ----------
+        model : fitted estimator with ``explain``
+            As in `recommend`. What stands before it in a Pipeline is applied, and not explained.
+        events : table of events, or several
+            What the users did, as in `recommend`.
+        table : table with the columns user and item
+            Items of which the scores are explained, such as what `recommend` returned.
+        k : int, default=3
+            Own items for each.
+
+        Returns
+        -------
+        DataFrame, or dict of str to array
+            Of the kind of table, with a row for each own item: user and item as in table, rank (from 1), the own item
+            under the name of its column with "own\\_" before it, and contribution, as `MultVAERecommender.explain` has
+            it. In the order of table, the highest contribution first. An item to which no own item contributes has no
+            rows.
+
+        Raises
+        ------
+        ValueError, TypeError, ImportError
+            As in `recommend`; also where the model has no ``explain``.
+
+        Examples
+        --------
+        >>> from skvae import EASERecommender, InteractionEncoder
+        >>> events = ["ann", "ann", "bob", "bob", "cy"], ["tea", "jam", "tea", "jam", "jam"]
+        >>> encoder = InteractionEncoder()
+        >>> model = EASERecommender(l2_regularization=1).fit(encoder.fit_transform(events))
+        >>> table = encoder.recommend(model, events, k=1)
+        >>> encoder.explain(model, events, table)["own_item"]  # of cy, whom tea is recommended to
+        array(['jam'], dtype=object)
+        """
+        check_is_fitted(self)
+        _check_same_items(model, self)
+        steps, answering = _answering(model, "explain")
+        found, X = self._visitors(events)
+        if found.lacks_weights and X.nnz:
+            _check_events_count(self, model, X)
+        read = read_events(table, Names(self.user, self.item), name="table")
+        rows, columns = rows_of(read.users, found.user_ids, "in events"), columns_of(read.items, self)
+        users, of_user = np.unique(rows, return_inverse=True) if len(rows) else (np.array([-1]), rows)
+        places = _places_within(of_user)
+        asked = np.full((len(users), places.max(initial=-1) + 1), -1)
+        asked[of_user, places] = columns
+        X = rows_or_empty(X, users)
+        own_items, contributions = answering.explain(X if steps is None else steps.transform(X), asked, k)
+        own_items, contributions = own_items[of_user, places], contributions[of_user, places]
+        is_item = own_items >= 0
+        again, every = np.repeat(np.arange(len(rows)), is_item.sum(axis=1)), np.arange(len(rows))
+        result = {
+            self.user: Chosen(read.users.distinct[read.users.positions], again, self.user, None, every),
+            self.item: Chosen(read.items.distinct[read.items.positions], again, self.item, None, every),
+            "rank": np.broadcast_to(np.arange(1, own_items.shape[1] + 1), own_items.shape)[is_item],
+            f"own_{self.item}": self._items(own_items[is_item]),
+            "contribution": contributions[is_item],
+        }
+        return table_like(table, result)
+
+    def _visitors(self, events, allow_empty=False):
+        """What users did, of whom weights and times may be missing, and its matrix."""
+        found = self._gathered(events, fitted=True, optional=("weight", "timestamp"), allow_empty=allow_empty)
+        return found, self._matrix(found)
+
+    def _items(self, columns):
+        return Chosen(self.item_ids_, columns, self.item, item_index(self))
+
+
+def _check_same_items(model, encoder):
+    """Raise where a model was fitted on another number of items than an encoder has."""
+    n_fitted, n_items = getattr(model, "n_features_in_", None), len(encoder.item_ids_)
+    if n_fitted is None or n_fitted == n_items:
+        _check_no_other_order(model, encoder)
+        return
+    remedy = "recommend with the encoder that made the matrix of its fit."
+    if n_fitted < n_items:
+        added = "fit the model again on the matrix of encoder.transform"
+        if hasattr(model, "add_items"):
+            added = f"model.add_items({n_items - n_fitted}) adds them to the model"
+        remedy = (
+            "where a split dropped columns, encoder.keep_items(split.items) drops the same; where encoder.partial_fit "
+            f"added new items, {added}. Where the encoder was fitted anew its columns are other items, and the model "
+            "has to be fitted again."
+        )
+    raise ValueError(f"{type(model).__name__} was fitted on {n_fitted} items, the encoder has {n_items}: {remedy}")
+
+
+def _filters(candidates, exclude, asked, encoder):
+    """What is excluded of each user who is asked for, a csr_array or None, and the columns that may come, or None."""
+    if candidates is not None:
+        columns = _columns_of_ids(candidates, "candidates", encoder)
+        candidates = columns[columns >= 0]
+        if len(columns) and not len(candidates):
+            warn_user("candidates holds no id that the encoder knows: nobody is recommended anything.")
+    of_each = isinstance(exclude, Mapping) and any(items is not None for items in exclude.values())
+    if of_each or is_table(exclude):
+        return _cells_of_users(exclude, asked, encoder), candidates
+    if exclude is not None:
+        if isinstance(exclude, (list, tuple)) and any(map(is_table, exclude)):
+            raise TypeError(
+                "exclude is a table of users and items, or item ids that nobody may get, not a list of both: pass the "
+                "table, and leave the other items out of candidates."
+            )
+        if isinstance(exclude, (list, tuple)) and len(exclude):
+            check_no_row(exclude[0], exclude, {"user": encoder.user, "item": encoder.item}, "exclude")
+        allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
+        candidates = np.setdiff1d(allowed, _columns_of_ids(exclude, "exclude", encoder))
+    return None, candidates
+
+
+def _answering(model, method):
+    """The steps before the model in a Pipeline or a search, and the model, which has a method."""
+    steps, recommender = steps_and_model(model)
+    if not hasattr(recommender, method):
+        raise TypeError(f"{type(recommender).__name__} has no {method}: pass a fitted recommender that has.")
+    return steps, recommender
+
+
+def _report_unknown(items, is_unknown, handle_unknown):
+    """Say of which items there is nothing to say."""
+    if handle_unknown == "ignore" or not is_unknown.any():
+        return
+    example = items.distinct[items.positions[is_unknown][:1]].tolist()[0]
+    message = (
+        f"{np.count_nonzero(is_unknown)} of {len(is_unknown)} items are unknown to the encoder, such as {example!r}"
+    )
+    if handle_unknown == "error":
+        raise ValueError(f'{message}: leave them out, or use handle_unknown="ignore".')
+    warn_user(f'{message}: they have no rows. handle_unknown="ignore" silences this warning.')
+
+
+def _places_within(groups):
+    """The number of each row among those of its group, int64 array."""
+    order = np.argsort(groups, kind="stable")
+    begins = np.searchsorted(groups[order], groups[order])
+    places = np.empty(len(groups), np.int64)
+    places[order] = np.arange(len(groups)) - begins
+    return places
+
+
+def _check_no_other_order(model, encoder):
+    """Raise where a column of the table that a model was fitted on is called as the item of another column."""
+    steps, recommender = steps_and_model(model)
+    for member in _members_of(recommender) if steps is None else ():
+        _check_no_other_order(member, encoder)
+    names = names_of_model(model)
+    if names is None or np.array_equal(names, encoder.item_ids_):
+        return
+    columns = {label(id): column for column, id in enumerate(encoder.item_ids_.tolist())}
+    for column, name in enumerate(names):
+        if columns.get(name, column) != column:
+            raise ValueError(
+                f"{type(model).__name__} was fitted on a table with {name!r} in column {column}, which is the "
+                f"encoder's column {columns[name]}: fit it on the columns encoder.item_ids_, in this order."
+            )
+
+
+def _check_events_count(encoder, model, X):
+    """Raise where the steps before a model drop the events of users, since these weigh 1 for want of a weight."""
+    steps, recommender = steps_and_model(model)
+    users = X[count_interactions(X) > 0]
+    left = users if steps is None else as_csr(steps.transform(users))
+    n_lost = np.count_nonzero(count_interactions(left) == 0)
+    if n_lost:
+        raise ValueError(
+            f"events has no column {encoder.weight!r}, so that an event weighs 1, and of {n_lost} of {users.shape[0]} "
+            f"users the steps before {type(recommender).__name__} leave no interaction: add the column, or let the "
+            "encoder compare with the threshold, as InteractionEncoder(threshold=...), instead of a step."
+        )
+    for member in _members_of(recommender):
+        _check_events_count(encoder, member, left)
+
+
+def _members_of(model):
+    """The members of a fitted blend; of another model none."""
+    return [member for member in getattr(model, "_named_members", {}).values() if member != "drop"]
+
+
+def _columns_of_ids(item_ids, name, encoder):
+    """Columns of item ids, -1 of those that the encoder does not know."""
+    return columns_of(read_ids(_listed(item_ids), name), encoder)
+
+
+def _listed(ids):
+    return list(ids) if isinstance(ids, Set) else ids
+
+
+def _cells_of_users(table, users, encoder):
+    """A table of users and items, or items by their user, as a matrix with the rows of users."""
+    if isinstance(table, Mapping) and not {encoder.user, encoder.item} <= table.keys():
+        lists = [read_list(_listed(items), f"exclude[{user!r}]") for user, items in table.items()]
+        table = np.repeat(np.fromiter(table, object), list(map(len, lists))), np.concatenate(lists)
+    read = read_events(table, Names(encoder.user, encoder.item), name="exclude")
+    rows, columns = rows_of(read.users, users.distinct, "in events"), columns_of(read.items, encoder)
+    known = (rows >= 0) & (columns >= 0)
+    ones = np.ones(np.count_nonzero(known), np.float32)
+    shape = len(users.distinct), len(encoder.item_ids_)
+    return sp.csr_array((ones, (rows[known], columns[known])), shape=shape)[users.positions]
