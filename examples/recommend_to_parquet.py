@@ -9,10 +9,10 @@ goes on. Needs the extra ``tables``.
 
 A file has -k items for each of some users in four columns: user, rank (from 1), item and
 score. Without an encoder, users and items are rows and columns of the matrix. With one
-they are ids, and only you know whose rows these are: --users ids.npy is a file of
-numpy.save, of encoder.user_ids_ where fit_transform made the whole matrix, else of
-encoder.user_ids_of(table) of each part, in their order. Texts are saved as
-ids.astype(str). What the matrix does not
+they are ids, in columns named as in its tables. Only you know whose rows these are:
+--users ids.npy is a file of numpy.save, of encoder.user_ids_ where fit_transform made
+the whole matrix, else of encoder.user_ids_of(table) of each part, in their order. Texts
+are saved as ids.astype(str). What the matrix does not
 have may be recommended, ratings below the threshold of the encoder included: what
 --exclude names, a matrix of the same users on disk, is left out as well. A file says
 which model and matrix it is of: files of others are removed.
@@ -76,7 +76,7 @@ def about_of(path):
 
 
 def write(args, about, parts):
-    X, excluded, user_ids, item_ids, model = opened(args)
+    X, excluded, names, user_ids, item_ids, model = opened(args)
     for users in parts:
         path = path_of(args, users)
         exclude = None if excluded is None else excluded[users]
@@ -87,6 +87,7 @@ def write(args, about, parts):
         for name, ids in {"user": user_ids, "item": item_ids}.items():
             if ids is not None:
                 columns[name] = ids.take(columns[name])
+        columns = {names.get(name, name): column for name, column in columns.items()}
         table = pa.table(columns, metadata={"about": about})
         with open(path.with_suffix(".part"), "wb") as file:
             pq.write_table(table, file)
@@ -96,13 +97,13 @@ def write(args, about, parts):
 
 
 def opened(args):
-    """The matrix, the excluded one, ids of rows and columns or None, and the model."""
+    """The matrix, the excluded one, names and ids of rows and columns, and the model."""
     X = skvae.open_interactions(args.interactions)
     loaded = skvae.load(args.model, mmap_mode="r")
     excluded = skvae.open_interactions(args.exclude) if args.exclude else None
     if excluded is not None and excluded.shape != X.shape:
         raise SystemExit(f"{args.exclude} has the shape {excluded.shape}, not {X.shape}.")
-    user_ids = item_ids = None
+    names, user_ids, item_ids = {}, None, None
     if not hasattr(loaded, "decision_function"):
         parts = loaded if isinstance(loaded, (tuple, list)) else [loaded]
         kinds = [type(part).__name__ for part in parts]
@@ -112,6 +113,7 @@ def opened(args):
                 "(encoder, model), in this order."
             )
         encoder, loaded = parts
+        names = {"user": encoder.user, "item": encoder.item}
         item_ids = encoder.item_ids_
         if args.users is None:
             raise SystemExit(
@@ -129,7 +131,8 @@ def opened(args):
             raise SystemExit(
                 f"The matrix has {X.shape[0]} users, {args.users} {len(user_ids)} ids."
             )
-    return X, excluded, in_arrow(user_ids, "User"), in_arrow(item_ids, "Item"), loaded
+    ids = in_arrow(user_ids, "User"), in_arrow(item_ids, "Item")
+    return X, excluded, names, *ids, loaded
 
 
 def in_arrow(ids, whose):

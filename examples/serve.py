@@ -1,11 +1,11 @@
 """Recommendations over HTTP, for visitors whom fit never saw.
 
-    export SKVAE_MODEL=model.skvae OMP_NUM_THREADS=1
-    python examples/serve.py --workers 2
+    export OMP_NUM_THREADS=1
+    python examples/serve.py model.skvae --workers 2
 
 serves a file of skvae.save, or of joblib where its name ends with .joblib: a model, a
 Pipeline, or ``(encoder, model)``. Each worker loads it, and all share the memory-mapped
-weights. Needs the extra ``serve``.
+weights. Without a name, the environment's SKVAE_MODEL is one. Needs the extra ``serve``.
 
     curl -d '{"visitors": [["tea", "gin"], []], "k": 5}' http://127.0.0.1:8000/recommend
 
@@ -150,7 +150,7 @@ def create_app(path=None):
     path = path or os.environ.get("SKVAE_MODEL")
     if not path:
         raise ValueError(
-            "Say what to serve: export SKVAE_MODEL=model.skvae, a file of skvae.save."
+            "Say what to serve: name a file of skvae.save, or export SKVAE_MODEL=FILE."
         )
     path = Path(path)
     if not path.is_file():
@@ -222,15 +222,26 @@ def create_app(path=None):
 
 def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "model", nargs="?", help="file of skvae.save; by default that of $SKVAE_MODEL"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--limit-concurrency", type=int, metavar="CONNECTIONS")
     parser.add_argument("--no-access-log", dest="access_log", action="store_false")
     options = vars(parser.parse_args())
+    if model := options.pop("model"):
+        os.environ["SKVAE_MODEL"] = model  # where workers look
+    try:
+        app = create_app()  # a worker that cannot is started again and again
+    except (ValueError, OSError) as error:
+        raise SystemExit(str(error)) from error
+    if options["workers"] > 1:
+        app = "serve:create_app"
     uvicorn.Config.bind_socket = bind_tcp
     options["timeout_graceful_shutdown"] = SECONDS_TO_END
-    uvicorn.run("serve:create_app", factory=True, **options)
+    uvicorn.run(app, factory=options["workers"] > 1, **options)
 
 
 def bind_tcp(config, bind=uvicorn.Config.bind_socket):

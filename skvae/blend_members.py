@@ -76,7 +76,10 @@ def check_members(blend, pairs):
     TypeError, ValueError, NotFittedError
     """
     if not are_pairs(pairs):
-        raise TypeError(f"estimators must be a list of (name, estimator) pairs, got {pairs!r}.")
+        raise TypeError(
+            'estimators must be a list of (name, estimator) pairs, such as [("ease", EASERecommender())], got '
+            f"{pairs!r}."
+        )
     if not kept_members(pairs):
         raise ValueError(f"estimators holds no member to blend, got {pairs!r}: name at least one.")
     for name, _ in pairs:

@@ -158,7 +158,14 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
     if n_items is None and n_interactions is None and is_matrix(n_users):
         n_users, n_items, n_interactions = Size.of(as_csr(n_users))
     sizes = {"n_users": n_users, "n_items": n_items, "n_interactions": n_interactions}
-    size = Size(*(integer(1)(name, n) for name, n in sizes.items()))
+    if lacking := [name for name, n in sizes.items() if n is None]:
+        raise TypeError(
+            f"estimate_cost needs {' and '.join(lacking)} too: pass n_users, n_items and n_interactions, such as 50 "
+            "interactions for each user, or the matrix alone."
+        )
+    size = Size(
+        *(integer(1)(name, int(n) if isinstance(n, float) and n.is_integer() else n) for name, n in sizes.items())
+    )
     if size.n_interactions > size.n_users * size.n_items:
         raise ValueError(f"n_interactions == {n_interactions}, more than {n_users} users x {n_items} items have.")
     estimate = _estimate(model, size, probe)

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtr
 
 from .core.user_warnings import warn_user
 from .fit_identity import computation_of
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
-from .matrix_checks import is_matrix
+from .matrix_checks import is_matrix, is_pair
 from .parameters import integer
 from .scoring import check_min_value, is_above, listed_metrics, named_metrics, score_pairs
 from .user_checks import most_are_fitted
 from .wrappers import steps_and_model
 
+SMALLEST_P = 0.0001  # that is shown
 FEW_USERS = 10  # of fewer nobody takes a mean for what it says of the model
 
 
@@ -26,7 +28,7 @@ class Evaluation:
     """Scores of every user, and what they say of the model.
 
     Two evaluations of the same users subtract to the evaluation of their per-user difference,
-    whose standard error tells whether one model is better: ``evaluate(a, X) - evaluate(b, X)``.
+    whose standard error and ``p_value`` tell whether one model is better: ``evaluate(a, X) - evaluate(b, X)``.
     ``by_activity`` splits an evaluation by the users' number of interactions.
 
     It shows itself as a small table, in a notebook too; ``to_frame`` gives the table to pandas, and
@@ -40,10 +42,13 @@ class Evaluation:
         Fingerprints of what was evaluated ("fold-in", "held-out items", each metric, ...), by which
         a difference knows that both are of the same; `evaluate` takes them. Of an evaluation made by
         hand nothing is compared.
+    is_difference : bool, default=False
+        Whether scores are differences, of which there is a ``p_value``.
     """
 
     per_user: dict
     evaluated: dict = field(default_factory=dict)
+    is_difference: bool = False
 
     def __post_init__(self):
         scores = {name: np.asarray(values, float) for name, values in self.per_user.items()}
@@ -63,6 +68,17 @@ class Evaluation:
             name: float(np.std(scores, ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else float("nan")
             for name, scores in self._counted().items()
         }
+
+    @property
+    def p_value(self):
+        """Of a difference, the two-sided p-value of a paired t-test that its mean is 0: dict of str to float.
+
+        NaN with one user. It speaks of other users, not of other seeds of the training.
+        """
+        if not self.is_difference:
+            raise AttributeError("A p-value is that of a difference: (evaluate(a, X) - evaluate(b, X)).p_value.")
+        errors = self.standard_error
+        return {name: _p_value(mean, errors[name], len(self._counted()[name])) for name, mean in self.mean.items()}
 
     @property
     def n_users(self):
@@ -110,7 +126,7 @@ class Evaluation:
         group_of_user = np.where(scored, np.digitize(sizes, inner, right=True), -1)
         groups = [np.flatnonzero(group_of_user == group) for group in range(n_groups)]
         return [
-            ActivityGroup(int(sizes[users].min()), int(sizes[users].max()), self._of(users))
+            ActivityGroup(int(sizes[users].min()), int(sizes[users].max()), _of_users(self, users))
             for users in groups
             if len(users)
         ]
@@ -121,7 +137,8 @@ class Evaluation:
         Returns
         -------
         DataFrame
-            One row per metric, which is the index; columns "mean", "standard_error" and "n_users".
+            One row per metric, which is the index; columns "mean", "standard_error" and "n_users", of a difference
+            "p_value" too.
 
         Raises
         ------
@@ -148,12 +165,8 @@ class Evaluation:
                 'to_frame needs pandas: pip install "skvae[tables]". Without it there are mean and standard_error.'
             ) from error
         columns = {"mean": self.mean, "standard_error": self.standard_error}
+        columns |= {"p_value": self.p_value} if self.is_difference else {}
         return pd.DataFrame(columns | {"n_users": {name: len(scores) for name, scores in self._counted().items()}})
-
-    def _of(self, users):
-        among = f"{_digest_of(users)} of {self.evaluated.get('users', 'all')}"
-        evaluated = self.evaluated and self.evaluated | {"users": among}
-        return Evaluation({name: scores[users] for name, scores in self.per_user.items()}, evaluated)
 
     def _is_scored(self):
         """Which users have a score, bool array; one of your own may leave out more of them than the others do."""
@@ -184,27 +197,39 @@ class Evaluation:
                     "items and the same metrics, so evaluate both models with the same X, y, metrics and parameters."
                 )
         difference = {name: scores - other.per_user[name] for name, scores in self.per_user.items()}
-        return Evaluation(difference, self.evaluated)
+        return Evaluation(difference, self.evaluated, is_difference=True)
 
     def __repr__(self):
-        rows = [f"{name:<14}{mean:>8} +- {error}" for name, mean, error in self._rows()]
+        rows = [f"{name:<14}{mean:>8} +- {error}{'  p '.join(['', *p])}" for name, mean, error, *p in self._rows()]
         return "\n".join([*rows, self._users()])
 
     def _repr_html_(self):
         rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{mean}</td><td>{error}</td></tr>"
-            for name, mean, error in self._rows()
+            f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{html.escape(number)}</td>' for number in numbers)}</tr>"
+            for name, *numbers in self._rows()
         )
-        head = "<thead><tr><th></th><th>mean</th><th>standard error</th></tr></thead>"
+        columns = ["", "mean", "standard error", *(["p"] if self.is_difference else [])]
+        head = f"<thead><tr>{''.join(f'<th>{column}</th>' for column in columns)}</tr></thead>"
         return f"<table>{head}<tbody>{rows}</tbody></table><p>{self._users()}</p>"
 
     def _rows(self):
-        errors = self.standard_error
-        return [(str(name), f"{mean:.4f}", f"{errors[name]:.4f}") for name, mean in self.mean.items()]
+        errors, p_values = self.standard_error, self.p_value if self.is_difference else {}
+        for name, mean in self.mean.items():
+            p = [f"= {p:.2g}" if (p := p_values[name]) >= SMALLEST_P else f"< {SMALLEST_P}"] if p_values else []
+            yield str(name), f"{mean:.4f}", f"{errors[name]:.4f}", *p
 
     def _users(self):
+        of = "difference of the scores of " if self.is_difference else ""
         why = ", who have no held-out item" if self.n_left_out else ""
-        return f"{self.n_users} users, {self.n_left_out} left out{why}"
+        return f"{of}{self.n_users} users, {self.n_left_out} left out{why}"
+
+
+def _of_users(evaluation, users):
+    """An evaluation of some of its users."""
+    among = f"{_digest_of(users)} of {evaluation.evaluated.get('users', 'all')}"
+    evaluated = evaluation.evaluated and evaluation.evaluated | {"users": among}
+    per_user = {name: scores[users] for name, scores in evaluation.per_user.items()}
+    return Evaluation(per_user, evaluated, evaluation.is_difference)
 
 
 class ActivityGroup(NamedTuple):
@@ -241,8 +266,9 @@ def evaluate(
     ----------
     model : fitted estimator with a ``decision_function``
         A Pipeline or a search too.
-    X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-        Users that fit never saw, or with y their fold-in. A warning says where the model was fitted on most of them.
+    X : sparse matrix, array or DataFrame of shape (n_users, n_items), or pair of these
+        Users that fit never saw, or with y their fold-in. A pair (fold_in, held_out), such as ``split.test`` of a
+        temporal split, is X and y. A warning says where the model was fitted on most of them.
     metrics : str, callable, iterable of str, or mapping of str to str or callable
         As in `skvae.RankingScorer`. By default the paper's three.
     y : matrix of shape (n_users, n_items), default=None
@@ -280,6 +306,8 @@ def evaluate(
     """
     metrics = listed_metrics(metrics)
     check_min_value(min_value)
+    if y is None and is_pair(X):
+        X, y = X
     if y is not None and not is_matrix(y):
         raise TypeError(
             f"y must be a held-out matrix of the shape of X, got {type(y).__name__}: without y items of X are hidden."
@@ -299,6 +327,12 @@ def evaluate(
     _warn_of_fitted_users(model, X, y, np.flatnonzero(pairs.hides_something()))
     _warn_of_unknown_users(pairs.shows_nothing()[evaluation._is_scored()])
     return evaluation
+
+
+def _p_value(mean, standard_error, n_users):
+    if not standard_error:  # all differences are the same
+        return float(mean == 0)
+    return float(2 * stdtr(n_users - 1, -abs(mean / standard_error)))
 
 
 def _warn_of_unknown_users(shows_nothing):

@@ -129,7 +129,9 @@ def read_all_events(events, names, *, optional, allow_empty=False):
         if len(read.users.positions) or allow_empty:
             yield table, read
     if not n_events and not allow_empty:
-        raise ValueError("events has no rows: pass at least one event.")
+        raise ValueError(
+            "events has no rows: pass at least one event; to recommend to users without any, name them, as users=[...]."
+        )
 
 
 def _same_kind(before, now, name):

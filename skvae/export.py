@@ -279,6 +279,11 @@ def _scoring(estimator, name):
 def _writer(estimator):
     """What writes the scores of an estimator; by its decision_function, so that no subclass with its own passes."""
     function = getattr(type(estimator), "decision_function", None)
+    if isinstance(estimator, (tuple, list, dict)):
+        raise TypeError(
+            f"estimator must be a fitted recommender, got {type(estimator).__name__}: pass the model alone, as of "
+            "(encoder, model); the graph speaks columns, and encoder.item_ids_ are their ids."
+        )
     if function not in WRITERS:
         raise TypeError(
             "estimator must be a MultVAERecommender or MultDAERecommender, a linear model, a PopularityRecommender or "

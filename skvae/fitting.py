@@ -28,7 +28,7 @@ from .core.interrupts import Interrupts
 from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.training import DivergenceError, History, Settings, Training
-from .core.user_warnings import warn_user
+from .core.user_warnings import report, warn_user
 from .hiding import hide_of_held_out
 from .ranking import users_per_block
 from .scoring import mean_validation_score
@@ -311,6 +311,9 @@ def _refit(estimator, parameters, X, context, checkpoint, processes, snapshot, h
     with processes.agreed():
         task = context.subcontext(task_name="refit", max_subtasks=history.best_epoch)
         task.call_on_fit_task_begin(estimator=estimator)
+    if estimator.verbose and processes.is_first:
+        n_epochs = history.best_epoch
+        report(f"[{type(estimator).__name__}] epoch {n_epochs} was the best: a refit of {n_epochs} epochs on all users")
     parts = estimator, parameters, X, task, processes, snapshot, history
     try:
         with Interrupts(processes) as interrupts:
@@ -394,6 +397,8 @@ def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, sn
             if keep_state and not history.restored:
                 estimator._training_state = training.state()
     except KeyboardInterrupt as interrupt:
+        if history is None and not interrupts.impatient:
+            interrupt.args = interrupt.args or (UNFINISHED,)
         if history is None or interrupts.impatient:
             raise
         history.interrupt = interrupt
@@ -452,6 +457,9 @@ def _learned_in_epoch(estimator, weights, history):
     if history.validation_scores:
         learned["best_validation_score_"] = history.validation_scores[-1]
     return learned
+
+
+UNFINISHED = "before the first epoch was finished: nothing of it is kept. With a checkpoint the same call goes on."
 
 
 def pass_on(history, estimator, goes_on=False):

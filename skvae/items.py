@@ -64,7 +64,7 @@ class ItemsMixin:
         Parameters
         ----------
         n_items : int
-            Columns to append, at least 1.
+            Columns to append; 0 changes nothing.
         names : array of shape (n_items,), default=None
             What the columns are called, where the model was fitted on a DataFrame. Without them the other columns lose
             their names.
@@ -76,7 +76,7 @@ class ItemsMixin:
         Raises
         ------
         ValueError, TypeError
-            Where n_items is below 1 or no int, names are not n_items new ones, or a member of a blend has other items.
+            Where n_items is below 0 or no int, names are not n_items new ones, or a member of a blend has other items.
 
         Examples
         --------
@@ -88,9 +88,11 @@ class ItemsMixin:
         (100, 30)
         """
         check_is_fitted(self)
-        n_items = integer(1)("n_items", n_items)
+        n_items = integer(0)("n_items", n_items)
         if names is not None:
             names_with_added(self, names, n_items)
+        if not n_items:
+            return self
         states = self._wider(n_items, names)
         with ExitStack() as undoing:
             for estimator, _ in states:

@@ -319,6 +319,8 @@ def _check_two_dimensions(shape, kind, name):
     if len(shape) != 2:
         is_row = len(shape) == 1 and shape[0] > 0
         remedy = f" Reshape your data, that of one user with np.reshape({name}, (1, -1))." if is_row else ""
+        if kind in ("str", "PosixPath", "WindowsPath"):
+            remedy = f" A matrix on disk is opened first: skvae.open_interactions({name})."
         got = f"{kind} of shape {shape}" if shape else kind
         raise ValueError(f"{name} must have two dimensions, users and items, got {got}.{remedy}")
 

@@ -132,6 +132,10 @@ def load(path, *, mmap_mode=None, verify=True):
     if mmap_mode not in (None, "r"):
         raise ValueError(f'mmap_mode must be None or "r", got {mmap_mode!r}: the file is never written to.')
     path = os.fspath(path)  # a number is none, but open takes it for an open file
+    if os.path.isdir(path):
+        raise IsADirectoryError(
+            f"{str(path)!r} is a folder, and skvae.save writes files: a matrix on disk is opened by open_interactions."
+        )
     try:
         arrays, texts = read_arrays(path, mapped=mmap_mode == "r", verify=verify)
         if verify:

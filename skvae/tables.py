@@ -296,7 +296,8 @@ def frame_of(table, name="events"):
     if pyarrow is not None and isinstance(table, pyarrow.RecordBatch):
         table = pyarrow.Table.from_batches([table])
     if not _has_columns(table):
-        remedy = "a user-item matrix needs no InteractionEncoder"
+        remedy = "a user-item matrix needs no InteractionEncoder, and the items of one visitor are a table as "
+        remedy += "([0] * len(items), items)"
         if isinstance(table, (str, Path)):
             remedy = "read it first, as pd.read_csv(path), or by pyarrow.dataset.dataset(path) a folder in parts"
         raise TypeError(

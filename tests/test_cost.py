@@ -267,6 +267,9 @@ def test_it_prints_a_table_of_parts_whose_peak_is_marked():
 def test_what_is_no_size_and_no_recommender_of_skvae_is_refused():
     with pytest.raises(ValueError, match="n_items == 0"):
         estimate_cost(MODELS["dae"], 10, 0, 10)
+    assert str(estimate_cost(MODELS["dae"], 1e3, 10, 5e3, probe=False)).startswith("MultDAERecommender: 1,000 users")
+    with pytest.raises(TypeError, match="needs n_interactions too: pass n_users, n_items and n_interactions"):
+        estimate_cost(MODELS["dae"], 10, 10)
     with pytest.raises(TypeError, match="n_users must be an instance of int"):
         estimate_cost(MODELS["dae"], 10.5, 10, 10)
     with pytest.raises(ValueError, match="dropout"):
@@ -303,5 +306,5 @@ def test_long_times_are_told_in_longer_units():
 def test_a_matrix_stands_for_its_sizes(X):
     for matrix in (X, X.toarray()):
         assert estimate_cost(SMALL_DAE, matrix, probe=False) == estimate_cost(SMALL_DAE, *X.shape, X.nnz, probe=False)
-    with pytest.raises(TypeError, match="n_items must be an instance of int"):
+    with pytest.raises(TypeError, match="needs n_items and n_interactions too"):
         estimate_cost(SMALL_DAE, 500)

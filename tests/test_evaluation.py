@@ -1,5 +1,6 @@
 """Evaluations against NumPy's mean and standard error."""
 
+import html
 import itertools
 import logging
 import pickle
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy.stats import ttest_rel
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -100,6 +102,32 @@ def test_an_evaluation_made_by_hand_has_scores_of_the_same_users():
     for per_user in ({}, {"mine": [0.1, 0.2], "other": [1]}, {"mine": 0.1}, {"mine": [[0.1]]}):
         with pytest.raises(ValueError, match="scores of the same users for each of its metrics, one at least"):
             Evaluation(per_user)
+
+
+def test_a_pair_is_the_fold_in_and_its_held_out_items():
+    pair = fold_in_split(TEST)
+    assert_same = np.testing.assert_array_equal
+    assert_same(evaluate(MODEL, pair).per_user["ndcg@100"], evaluate(MODEL, pair[0], y=pair[1]).per_user["ndcg@100"])
+
+
+def test_the_p_value_of_a_difference_is_that_of_a_paired_t_test():
+    one, other = evaluate(MODEL, TEST, METRICS), evaluate(OTHER, TEST, METRICS)
+    difference = one - other
+    for name in METRICS:
+        expected = ttest_rel(one.per_user[name], other.per_user[name], nan_policy="omit").pvalue
+        assert difference.p_value[name] == pytest.approx(expected)
+        assert (other - one).p_value[name] == difference.p_value[name]
+        shown = f"= {expected:.2g}" if expected >= 0.0001 else "< 0.0001"
+        assert f"  p {shown}\n" in repr(difference)
+        assert f"<td>{html.escape(shown)}</td>" in difference._repr_html_()
+        assert difference.to_frame()["p_value"][name] == difference.p_value[name]
+    assert repr(difference).splitlines()[-1].startswith("difference of the scores of 30 users, 4 left out")
+    assert (one - one).p_value == dict.fromkeys(METRICS, 1.0)
+    assert difference.by_activity(TEST, 2)[0].evaluation.p_value.keys() == difference.p_value.keys()
+    with pytest.raises(AttributeError, match=r"that of a difference: \(evaluate\(a, X\) - evaluate\(b, X\)\)\.p_value"):
+        one.p_value  # noqa: B018
+    assert np.isnan(Evaluation({"mine": [0.5]}, is_difference=True).p_value["mine"])
+    assert Evaluation({"mine": [0.5, 0.5]}, is_difference=True).p_value["mine"] == 0
 
 
 def test_an_evaluation_shows_its_numbers_as_text_in_html_and_as_a_frame():

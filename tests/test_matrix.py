@@ -572,16 +572,17 @@ def test_every_function_refuses_every_bad_matrix_in_the_same_words(reader):
 @pytest.mark.parametrize("X", ["events.csv", None, {"user": [1]}, 5, [], {1, 2}], ids=repr)
 def test_what_is_no_array_is_not_told_to_reshape(X):
     got = type(X).__name__ + (r" of shape \(0,\)" if X == [] else "")
+    more = r" A matrix on disk is opened first: skvae.open_interactions\(X\)\." if isinstance(X, str) else ""
     for call in (EASERecommender().fit, partial(evaluate, MODEL), MODEL.recommend, skvae.fold_in_split):
-        with pytest.raises(ValueError, match=rf"^X must have two dimensions, users and items, got {got}\.$"):
+        with pytest.raises(ValueError, match=rf"^X must have two dimensions, users and items, got {got}\.{more}$"):
             call(X)
 
 
 @pytest.mark.parametrize("pair", [(FOLD_IN, HELD_OUT), [COUNTS, COUNTS], (frame(COUNTS), HELD_OUT)])
 def test_a_pair_as_X_is_told_of_y(pair):
     scorer = partial(RankingScorer(), MODEL)
-    calls = partial(evaluate, MODEL), scorer, MODEL.score, MODEL.recommend, EASERecommender().fit, skvae.fold_in_split
-    for call in calls:
+    beside_y = partial(evaluate, MODEL, y=HELD_OUT)
+    for call in (beside_y, scorer, MODEL.score, MODEL.recommend, EASERecommender().fit, skvae.fold_in_split):
         with pytest.raises(ValueError, match=r"^X is a pair of matrices.*evaluate\(model, fold_in, y=held_out\)\.$"):
             call(pair)
 

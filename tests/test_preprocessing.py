@@ -321,7 +321,7 @@ def test_explanations_and_similar_items_in_ids_are_those_of_the_model(fitted, li
     encoder, columns, model = fitted
     events = TABLES[library](named(columns, dict))
     table = encoder.recommend(model, events, k=2)
-    search = GridSearchCV(make_pipeline(Binarizer(), EASERecommender(l2_regularization=1)), {}, scoring=skvae.ndcg_scorer, cv=2)
+    search = GridSearchCV(make_pipeline(Binarizer(), clone(model)), {}, scoring=skvae.ndcg_scorer, cv=2)
     for answering in (model, search.fit(encoder.transform(events))):
         answer = encoder.explain(answering, events, table, k=3)
         assert type(answer) is type(table)
@@ -876,7 +876,8 @@ def test_what_is_wrong_with_a_frame_is_said_in_one_sentence(library, changes, pa
         (np.ones(3, [("user", int), ("item", int)]), TypeError, r"array of records: .* pd.DataFrame\(events\)"),
         (([1, 2], [["tea"], ["jam"]]), TypeError, "Ids in column 'item' .* got list: .*explode"),
         (sp.csr_array((2, 2)), TypeError, "got csr_array; a user-item matrix needs no InteractionEncoder"),
-        (([], []), ValueError, "events has no rows"),
+        ([1, 364], TypeError, r"got int; .* the items of one visitor are a table as \(\[0\] \* len\(items\), items\)"),
+        (([], []), ValueError, r"events has no rows: .* name them, as users=\[...\]"),
     ],
 )
 def test_what_is_wrong_with_arrays_is_said_in_one_sentence(events, error, sentence):

@@ -285,6 +285,20 @@ def test_without_a_path_it_says_what_to_set(monkeypatch):
         serve.create_app()
 
 
+def test_a_file_that_cannot_be_served_ends_the_server_before_it_starts_workers(tmp_path, monkeypatch):
+    def started(*arguments, **options):
+        raise AssertionError("uvicorn was started")
+
+    monkeypatch.setattr(uvicorn, "run", started)
+    monkeypatch.setenv("SKVAE_MODEL", "another")
+    (tmp_path / "broken.skvae").write_bytes(b"no model")
+    for name, reason in (("none.skvae", "none.skvae is no file"), ("broken.skvae", "Cannot load")):
+        for n_workers in "12":
+            monkeypatch.setattr("sys.argv", ["serve.py", str(tmp_path / name), "--workers", n_workers])
+            with pytest.raises(SystemExit, match=reason):
+                serve.main()
+
+
 # -- the benchmark
 
 
