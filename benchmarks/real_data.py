@@ -22,8 +22,12 @@ def load(name):
     """Users with at least 5 interactions; ratings of 4 of 5 stars, or 7 of 10, count as one, and so do play counts.
 
     "anime-medium" is the popular half of anime's items, with the users who have 40 of them; "gowalla-heavy" are the
-    users of gowalla-train with 60 items, and the items that three of them have: a long tail.
+    users of gowalla-train with 60 items, and the items that three of them have: a long tail. Of "NAME-transposed" each
+    row is an item of NAME, with the users who have it, of whom there are 5: data that no default was chosen by.
     """
+    if name.endswith("-transposed"):
+        X = load(name.removesuffix("-transposed")).T.tocsr()
+        return X[count_interactions(X) >= MIN_INTERACTIONS]
     if name == "movielens-small":
         ratings = pd.read_csv(ROOT / "examples" / "data" / name / "ratings.csv.gz")
         ratings = ratings[ratings["rating"] >= 4]

@@ -48,7 +48,9 @@ import skvae
 from skvae.columns import names_of_model
 
 MAX_BYTES, MAX_VISITORS, MAX_K = 1_000_000, 256, 1000  # of one request
+SECONDS_TO_BEGIN = 60  # of a worker, which imports torch; by itself uvicorn waits for 5
 SECONDS_TO_END = 5  # for who is still sending a request
+EXAMPLE = 'A body is such as {"visitors": [["tea", "gin"], []], "k": 5}.'
 MAX_AT_ONCE = 8  # requests that a worker computes at once; others wait
 
 
@@ -96,7 +98,8 @@ async def read_query(request: Request) -> Query:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "body"
-        raise HTTPException(422, f"{place}: {first['msg']}.") from error
+        such = " " + EXAMPLE if place.partition(".")[0] == "visitors" else ""
+        raise HTTPException(422, f"{place}: {first['msg']}.{such}") from error
 
 
 def load(path):
@@ -154,9 +157,7 @@ def create_app(path=None):
         )
     path = Path(path)
     if not path.is_file():
-        raise ValueError(
-            f"SKVAE_MODEL={path} is no file: say what skvae.save has written."
-        )
+        raise ValueError(f"{path} is no file: say what skvae.save has written.")
     encoder, model = load(path)
     about = {
         "skvae": skvae.__version__,
@@ -240,6 +241,7 @@ def main():
     if options["workers"] > 1:
         app = "serve:create_app"
     uvicorn.Config.bind_socket = bind_tcp
+    options["timeout_worker_healthcheck"] = SECONDS_TO_BEGIN
     options["timeout_graceful_shutdown"] = SECONDS_TO_END
     uvicorn.run(app, factory=options["workers"] > 1, **options)
 

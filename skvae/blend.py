@@ -436,13 +436,15 @@ def _normalizer(normalization):
 def _normalized(function, scores, seen):
     """Scores as a foreign function normalizes them, checked: another shape would be broadcast in silence."""
     shape = scores.shape
-    normalized = real_numbers(function(scores, seen))
+    normalized = real_numbers(function(scores, seen), "what normalization returned")
     if normalized.shape != shape:
         raise ValueError(
             f"normalization must return an array of the shape of the scores, {shape}, got one of {normalized.shape}."
         )
-    if np.isnan(normalized).any():
-        raise ValueError("normalization must return numbers, got NaN.")
+    is_nan = np.isnan(normalized)
+    is_nan[seen] = False  # which nobody ranks
+    if is_nan.any():
+        raise ValueError("normalization must return numbers, got NaN for items that a user does not have.")
     return normalized
 
 

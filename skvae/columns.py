@@ -68,7 +68,7 @@ def check_same_cells(matrix, X, name, beside="X", remedy=""):
     if labels is not None and others is not None and labels != others and set(labels) == set(others):
         raise ValueError(
             f"{name} has the rows of {beside} in another order: a user must be in the same row of both, as in "
-            f"{name}.loc[{beside}.index]."
+            f"{name}.loc[{beside}.index]; where they are, and the labels say nothing, {name}.set_axis({beside}.index)."
         )
 
 

@@ -1,5 +1,6 @@
 """What a fit will take, before it runs: bytes by part, seconds on this device, and what to change if need be."""
 
+import numbers
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ BYTES_PASSED_BY_ADAM = 6 * FLOAT
 BYTES_PASSED_BY_ADAM_OF_ROWS = 52 * FLOAT
 # A weight between two items, beside the inverse: as measured where a matrix of users is inverted
 BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
+LARGE = 1e10  # bytes, which are told in GB
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
 OF_UPDATES, OF_AN_INVERSE = 1.2, 0.75
@@ -64,10 +66,11 @@ class Cost:
     available_bytes : float
         Memory of this machine, or of its GPU where the fit computes on that; infinite where it is not known.
     seconds : dict of str to float
-        On this device: of an epoch of an autoencoder, and of one inverse of a linear model and of all, where there are
-        more; of the members of a blend with their names before. Not in it are reading and checking X, the start of an
-        autoencoder from "ease" or "svd", some epochs' time, its refit of ``best_iter_`` more epochs, and the further
-        inverses of a linear model whose largest lambda is the best, a quarter more. Empty without a probe.
+        On this device: of an epoch of an autoencoder and of max_iter, and of one inverse of a linear model and of all,
+        where there are more; of the members of a blend with their names before. Not in it are reading and checking X,
+        the start of an autoencoder from "ease" or "svd", some epochs' time, its refit of ``best_iter_`` more epochs,
+        and the further inverses of a linear model whose largest lambda is the best, a quarter more. Empty without a
+        probe.
     advice : str
         What to change, where the fit needs more than is available; else empty.
     """
@@ -98,12 +101,13 @@ class Cost:
     def __str__(self):
         title = f"{self.model}: {self.n_users:,} users x {self.n_items:,} items, {self.n_interactions:,} interactions"
         lines = [f"{title}, {self.device}"]
+        unit = ("GB", 1e9) if self.total_bytes >= LARGE else ("MB", 1e6)
         for phase, parts in {"throughout": self.throughout, **self.phases}.items():
             lines.append(phase + (" (the peak)" if phase == self.peak_phase else ""))
-            lines += [_line(f"  {part}", n_bytes) for part, n_bytes in parts.items() if n_bytes]
-        lines += [_line("at the peak", self.total_bytes), _line("the model", self.model_bytes)]
+            lines += [_line(f"  {part}", n_bytes, *unit) for part, n_bytes in parts.items() if n_bytes]
+        lines += [_line("at the peak", self.total_bytes, *unit), _line("the model", self.model_bytes, *unit)]
         if self.available_bytes < float("inf"):
-            lines.append(_line("available", self.available_bytes))
+            lines.append(_line("available", self.available_bytes, *unit))
         lines += [f"{what:<40}{_duration(seconds):>13}" for what, seconds in self.seconds.items()]
         return "\n".join([*lines, *([f"Too much: {self.advice}."] if self.advice else [])])
 
@@ -117,8 +121,8 @@ def _duration(seconds):
     return f"{seconds:.3g} s"
 
 
-def _line(what, n_bytes):
-    return f"{what:<40}{n_bytes / 1e6:>10,.1f} MB"
+def _line(what, n_bytes, unit, size):
+    return f"{what:<40}{n_bytes / size:>10,.1f} {unit}"
 
 
 def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=True):
@@ -163,9 +167,8 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
             f"estimate_cost needs {' and '.join(lacking)} too: pass n_users, n_items and n_interactions, such as 50 "
             "interactions for each user, or the matrix alone."
         )
-    size = Size(
-        *(integer(1)(name, int(n) if isinstance(n, float) and n.is_integer() else n) for name, n in sizes.items())
-    )
+    whole = {name: int(n) if isinstance(n, numbers.Real) and n % 1 == 0 else n for name, n in sizes.items()}  # as 5e7
+    size = Size(*(integer(1)(name, n) for name, n in whole.items()))
     if size.n_interactions > size.n_users * size.n_items:
         raise ValueError(f"n_interactions == {n_interactions}, more than {n_users} users x {n_items} items have.")
     estimate = _estimate(model, size, probe)
@@ -207,9 +210,13 @@ def _of_autoencoder(model, size, probe, refit):
     parameters = model._checked_parameters()
     if refit:
         parameters.early_stopping = False
+    seconds = {}
+    if probe:
+        seconds["an epoch"] = _epoch_seconds(plan_of(model, parameters, size))
+        seconds[f"max_iter={parameters.max_iter} epochs"] = parameters.max_iter * seconds["an epoch"]
     return _Estimate(
         of_autoencoder(model, parameters, size),
-        {"an epoch": _epoch_seconds(plan_of(model, parameters, size))} if probe else {},
+        seconds,
         resolve(parameters.device),
         lambda available: advice_for_autoencoder(model, parameters, size, available),
     )

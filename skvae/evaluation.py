@@ -215,7 +215,7 @@ class Evaluation:
     def _rows(self):
         errors, p_values = self.standard_error, self.p_value if self.is_difference else {}
         for name, mean in self.mean.items():
-            p = [f"= {p:.2g}" if (p := p_values[name]) >= SMALLEST_P else f"< {SMALLEST_P}"] if p_values else []
+            p = [f"< {SMALLEST_P}" if (p := p_values[name]) < SMALLEST_P else f"= {p:.2g}"] if p_values else []
             yield str(name), f"{mean:.4f}", f"{errors[name]:.4f}", *p
 
     def _users(self):
@@ -306,7 +306,7 @@ def evaluate(
     """
     metrics = listed_metrics(metrics)
     check_min_value(min_value)
-    if y is None and is_pair(X):
+    if y is None and is_pair(X) and all(map(is_matrix, X)):
         X, y = X
     if y is not None and not is_matrix(y):
         raise TypeError(

@@ -84,6 +84,8 @@ def check_names(user, item, weight, timestamp):
             )
         if name is not None:
             roles[name] = role
+    if user == f"own_{item}":
+        raise ValueError(f"user={user!r} is the name of a column that explain adds: rename that of events.")
 
 
 # -- reading a table
@@ -129,9 +131,7 @@ def read_all_events(events, names, *, optional, allow_empty=False):
         if len(read.users.positions) or allow_empty:
             yield table, read
     if not n_events and not allow_empty:
-        raise ValueError(
-            "events has no rows: pass at least one event; to recommend to users without any, name them, as users=[...]."
-        )
+        raise ValueError("events has no rows: pass at least one event.")
 
 
 def _same_kind(before, now, name):

@@ -398,7 +398,8 @@ def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, sn
                 estimator._training_state = training.state()
     except KeyboardInterrupt as interrupt:
         if history is None and not interrupts.impatient:
-            interrupt.args = interrupt.args or (UNFINISHED,)
+            goes_on = "" if None in (checkpoint, estimator.checkpoint) else ": the same call goes on from a checkpoint"
+            interrupt.args = interrupt.args or (f"before the first epoch was finished{goes_on}.",)
         if history is None or interrupts.impatient:
             raise
         history.interrupt = interrupt
@@ -457,9 +458,6 @@ def _learned_in_epoch(estimator, weights, history):
     if history.validation_scores:
         learned["best_validation_score_"] = history.validation_scores[-1]
     return learned
-
-
-UNFINISHED = "before the first epoch was finished: nothing of it is kept. With a checkpoint the same call goes on."
 
 
 def pass_on(history, estimator, goes_on=False):

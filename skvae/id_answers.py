@@ -1,7 +1,8 @@
 """The answers of fitted models by the ids of a table: recommendations, similar items, explanations."""
 
 import numbers
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
+from itertools import chain
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +15,7 @@ from .ids import Ids, columns_of, item_index, rows_of
 from .matrix import as_csr, count_interactions, rows_or_empty
 from .merging import matrix_of
 from .ranking import recommend
-from .tables import check_no_row, column_as_table, is_table, read_list
+from .tables import check_no_row, column_as_table, is_table
 from .wrappers import steps_and_model
 from .written_tables import Chosen, table_like
 
@@ -29,6 +30,7 @@ class IdAnswersMixin:
     item: str
     handle_unknown: str
     item_ids_: np.ndarray
+    _check_parameters: Callable
     _gathered: Callable
     _matrix: Callable
 
@@ -73,9 +75,7 @@ class IdAnswersMixin:
         """
         check_is_fitted(self)
         _check_same_items(model, self)
-        found, X = self._visitors(events, allow_empty=users is not None)
-        if found.lacks_weights and X.nnz:
-            _check_events_count(self, model, X)
+        found, X = self._visitors(model, events, allow_empty=users is not None)
         excluded = None
         if exclude_seen and X.nnz < len(found.cells.pairs):  # of some, the weight is too low
             excluded = matrix_of(found.cells, np.ones(len(found.cells.pairs), np.float32), found.shape)
@@ -133,8 +133,9 @@ class IdAnswersMixin:
         array(['jam'], dtype=object)
         """
         check_is_fitted(self)
+        self._check_parameters()
         _check_same_items(model, self)
-        _, answering = _answering(model, "similar_items")
+        _, answering = _answering(model, "similar_items", self)
         asked = read_ids(items, "items")
         columns = columns_of(asked, self)
         is_known = columns >= 0
@@ -189,19 +190,15 @@ class IdAnswersMixin:
         """
         check_is_fitted(self)
         _check_same_items(model, self)
-        steps, answering = _answering(model, "explain")
-        found, X = self._visitors(events)
-        if found.lacks_weights and X.nnz:
-            _check_events_count(self, model, X)
+        steps, answering = _answering(model, "explain", self)
+        found, X = self._visitors(model, events)
         read = read_events(table, Names(self.user, self.item), name="table")
         rows, columns = rows_of(read.users, found.user_ids, "in events"), columns_of(read.items, self)
-        users, of_user = np.unique(rows, return_inverse=True) if len(rows) else (np.array([-1]), rows)
-        places = _places_within(of_user)
-        asked = np.full((len(users), places.max(initial=-1) + 1), -1)
-        asked[of_user, places] = columns
+        _report_unknown(read.items, columns < 0, self.handle_unknown)
+        places, asked, users = _in_rows(rows, columns)
         X = rows_or_empty(X, users)
         own_items, contributions = answering.explain(X if steps is None else steps.transform(X), asked, k)
-        own_items, contributions = own_items[of_user, places], contributions[of_user, places]
+        own_items, contributions = own_items[places], contributions[places]
         is_item = own_items >= 0
         again, every = np.repeat(np.arange(len(rows)), is_item.sum(axis=1)), np.arange(len(rows))
         result = {
@@ -213,10 +210,13 @@ class IdAnswersMixin:
         }
         return table_like(table, result)
 
-    def _visitors(self, events, allow_empty=False):
-        """What users did, of whom weights and times may be missing, and its matrix."""
+    def _visitors(self, model, events, allow_empty=False):
+        """What users did, of whom weights and times may be missing, and its matrix for a model."""
         found = self._gathered(events, fitted=True, optional=("weight", "timestamp"), allow_empty=allow_empty)
-        return found, self._matrix(found)
+        X = self._matrix(found)
+        if found.lacks_weights and X.nnz:
+            _check_events_count(self, model, X)
+        return found, X
 
     def _items(self, columns):
         return Chosen(self.item_ids_, columns, self.item, item_index(self))
@@ -264,11 +264,19 @@ def _filters(candidates, exclude, asked, encoder):
     return None, candidates
 
 
-def _answering(model, method):
-    """The steps before the model in a Pipeline or a search, and the model, which has a method."""
+def _answering(model, method, encoder):
+    """The steps before the model in a Pipeline or a search, and the model, which has a method and the same items."""
     steps, recommender = steps_and_model(model)
-    if not hasattr(recommender, method):
-        raise TypeError(f"{type(recommender).__name__} has no {method}: pass a fitted recommender that has.")
+    try:
+        getattr(recommender, method)
+    except AttributeError as error:
+        raise TypeError(f"{type(recommender).__name__} has no {method}. {error.__cause__ or ''}".rstrip()) from error
+    n_left = getattr(recommender, "n_features_in_", len(encoder.item_ids_))
+    if n_left != len(encoder.item_ids_):
+        raise ValueError(
+            f"{type(recommender).__name__} has {n_left} items, the encoder {len(encoder.item_ids_)}: a step before it "
+            "drops columns, and those that are left have no ids: drop them by encoder.keep_items instead."
+        )
     return steps, recommender
 
 
@@ -285,13 +293,28 @@ def _report_unknown(items, is_unknown, handle_unknown):
     warn_user(f'{message}: they have no rows. handle_unknown="ignore" silences this warning.')
 
 
-def _places_within(groups):
-    """The number of each row among those of its group, int64 array."""
-    order = np.argsort(groups, kind="stable")
-    begins = np.searchsorted(groups[order], groups[order])
-    places = np.empty(len(groups), np.int64)
-    places[order] = np.arange(len(groups)) - begins
-    return places
+def _in_rows(users, items):
+    """Items of users as a matrix with as many columns as a user has items in the mean, and rows as each user needs.
+
+    Returns
+    -------
+    places : pair of int64 arrays of shape (n,)
+        Row and column of each item.
+    matrix : int64 array of shape (n_rows, n_columns)
+        -1 where there is none.
+    users_of_rows : int64 array of shape (n_rows,)
+    """
+    order = np.argsort(users, kind="stable")
+    ordered = users[order]
+    numbers = np.empty(len(users), np.int64)  # of each item among those of its user
+    numbers[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
+    n_columns = -(-len(users) // max(len(np.unique(users)), 1)) or 1
+    pairs = np.stack([users, numbers // n_columns], axis=1)
+    rows, of_rows = np.unique(pairs, axis=0, return_inverse=True) if len(users) else (np.array([[-1, 0]]), users)
+    places = of_rows.reshape(-1), numbers % n_columns
+    matrix = np.full((len(rows), n_columns), -1)
+    matrix[places] = items
+    return places, matrix, rows[:, 0]
 
 
 def _check_no_other_order(model, encoder):
@@ -334,18 +357,17 @@ def _members_of(model):
 
 def _columns_of_ids(item_ids, name, encoder):
     """Columns of item ids, -1 of those that the encoder does not know."""
-    return columns_of(read_ids(_listed(item_ids), name), encoder)
-
-
-def _listed(ids):
-    return list(ids) if isinstance(ids, Set) else ids
+    return columns_of(read_ids(list(item_ids) if isinstance(item_ids, Set) else item_ids, name), encoder)
 
 
 def _cells_of_users(table, users, encoder):
     """A table of users and items, or items by their user, as a matrix with the rows of users."""
-    if isinstance(table, Mapping) and not {encoder.user, encoder.item} <= table.keys():
-        lists = [read_list(_listed(items), f"exclude[{user!r}]") for user, items in table.items()]
-        table = np.repeat(np.fromiter(table, object), list(map(len, lists))), np.concatenate(lists)
+    if isinstance(table, Mapping) and {encoder.user, encoder.item}.isdisjoint(table):
+        for user, items in table.items():
+            if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
+                raise TypeError(f"exclude[{user!r}] must be a list of item ids, got {items!r}.")
+        lists = list(map(list, table.values()))
+        table = np.repeat(np.fromiter(table, object), list(map(len, lists))), np.fromiter(chain(*lists), object)
     read = read_events(table, Names(encoder.user, encoder.item), name="exclude")
     rows, columns = rows_of(read.users, users.distinct, "in events"), columns_of(read.items, encoder)
     known = (rows >= 0) & (columns >= 0)

@@ -89,10 +89,10 @@ class ItemsMixin:
         """
         check_is_fitted(self)
         n_items = integer(0)("n_items", n_items)
+        if not n_items and not np.size(names if names is not None else ()):
+            return self
         if names is not None:
             names_with_added(self, names, n_items)
-        if not n_items:
-            return self
         states = self._wider(n_items, names)
         with ExitStack() as undoing:
             for estimator, _ in states:

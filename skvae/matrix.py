@@ -320,7 +320,7 @@ def _check_two_dimensions(shape, kind, name):
         is_row = len(shape) == 1 and shape[0] > 0
         remedy = f" Reshape your data, that of one user with np.reshape({name}, (1, -1))." if is_row else ""
         if kind in ("str", "PosixPath", "WindowsPath"):
-            remedy = f" A matrix on disk is opened first: skvae.open_interactions({name})."
+            remedy = " Read the file first; a folder of skvae.save_interactions is opened by skvae.open_interactions."
         got = f"{kind} of shape {shape}" if shape else kind
         raise ValueError(f"{name} must have two dimensions, users and items, got {got}.{remedy}")
 

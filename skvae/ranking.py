@@ -106,12 +106,14 @@ def top_k(scores, k):
     return _top_k_of_tiles([tile], len(scores), k)
 
 
-def real_numbers(scores):
+def real_numbers(scores, name="scores"):
     """Scores as an array of a type that torch can rank, in which they have the same order, uint64 to rounding.
 
     Parameters
     ----------
     scores : array, sparse matrix, tensor or nested list
+    name : str, default="scores"
+        What the error calls them.
 
     Returns
     -------
@@ -124,12 +126,12 @@ def real_numbers(scores):
     TypeError
         Where they are no real numbers.
     """
-    check_not_masked(scores, "scores")
+    check_not_masked(scores, name)
     if isinstance(scores, torch.Tensor):
         scores = (scores.float() if scores.dtype == torch.bfloat16 else scores).numpy(force=True)
     scores = np.asarray(scores.toarray() if sp.issparse(scores) else scores)
     if scores.dtype.kind not in "biufO":
-        raise TypeError(f"scores must be real numbers, got {scores.dtype}.")
+        raise TypeError(f"{name} must be real numbers, got {scores.dtype}.")
     if scores.dtype.kind in "iu" and scores.dtype != np.uint64:
         return scores.astype(np.int64)
     is_known = scores.dtype.kind == "f" and scores.dtype.itemsize <= 8
@@ -313,6 +315,8 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
 def _check_scores_items(model):
     if isinstance(model, type):
         raise TypeError(f"The model is the class {model.__name__}: pass a fitted one, as {model.__name__}().fit(X).")
+    if isinstance(model, (dict, list, tuple)):
+        raise TypeError(f"The model is a {type(model).__name__}: pass one fitted model, and several one after another.")
     try:
         _ = model.decision_function
     except AttributeError as error:
@@ -322,7 +326,7 @@ def _check_scores_items(model):
             ) from error
         raise TypeError(
             f"{type(model).__name__} has no decision_function(X), which gives a score of every item: see Models of "
-            "other libraries in the documentation."
+            "other libraries in the documentation (docs/other_models.md)."
         ) from error
 
 

@@ -134,7 +134,7 @@ def load(path, *, mmap_mode=None, verify=True):
     path = os.fspath(path)  # a number is none, but open takes it for an open file
     if os.path.isdir(path):
         raise IsADirectoryError(
-            f"{str(path)!r} is a folder, and skvae.save writes files: a matrix on disk is opened by open_interactions."
+            f"{os.fsdecode(path)!r} is a folder, and skvae.save writes files: open_interactions opens a matrix on disk."
         )
     try:
         arrays, texts = read_arrays(path, mapped=mmap_mode == "r", verify=verify)

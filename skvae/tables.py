@@ -296,8 +296,9 @@ def frame_of(table, name="events"):
     if pyarrow is not None and isinstance(table, pyarrow.RecordBatch):
         table = pyarrow.Table.from_batches([table])
     if not _has_columns(table):
-        remedy = "a user-item matrix needs no InteractionEncoder, and the items of one visitor are a table as "
-        remedy += "([0] * len(items), items)"
+        remedy = "a user-item matrix needs no InteractionEncoder"
+        if isinstance(table, (int, np.integer)):  # of a list, which is read a table at a time
+            remedy = "of one visitor's items ([0] * len(items), items) is a table"
         if isinstance(table, (str, Path)):
             remedy = "read it first, as pd.read_csv(path), or by pyarrow.dataset.dataset(path) a folder in parts"
         raise TypeError(
@@ -333,7 +334,9 @@ def _present(names, columns, table, optional, index=()):
     if missing:
         if table == "events":
             remedy = "Say InteractionEncoder(" + ", ".join(f'{role}="..."' for role in missing) + ")."
-            if len(columns) <= MOST_NAMES and not any(isinstance(name, str) for name in columns):
+            if isinstance(columns, Mapping):
+                remedy = f"{remedy[:-1]}, or add arrays of these names."
+            elif len(columns) <= MOST_NAMES and not any(isinstance(name, str) for name in columns):
                 renamed = dict(zip(columns, names.values(), strict=False))
                 remedy = f"Name its columns, such as events.rename(columns={renamed})."
             elif {*missing} <= {"weight", "timestamp"}:

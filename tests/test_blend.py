@@ -347,9 +347,20 @@ def test_a_normalization_gives_numbers_in_any_container(members, many):
 
     for container in (np.ndarray.tolist, torch.tensor, sp.csr_array):
         np.testing.assert_allclose(fitted(lambda s, seen, of=container: of(s)), fitted("none"), rtol=1e-6)
-    for wrong, words in ((lambda s, seen: np.ma.masked_less(s, 0), "masked"), (lambda s, seen: s * np.nan, "got NaN")):
-        with pytest.raises(ValueError, match=words):
+    for wrong, error, words in (
+        (lambda s, seen: np.ma.masked_less(s, 0), ValueError, "what normalization returned must not be masked"),
+        (lambda s, seen: s.astype(str), TypeError, "what normalization returned must be real numbers"),
+        (lambda s, seen: s * np.nan, ValueError, "got NaN for items that a user does not have"),
+    ):
+        with pytest.raises(error, match=words):
             fitted(wrong)
+
+    def nan_of_seen(scores, seen):
+        scores[seen] = np.nan
+        return scores
+
+    blend = _blend(members, "ease popularity", weights=[1, 1]).set_params(normalization=nan_of_seen).fit(many[600:])
+    assert (blend.recommend(many[:3])[0] >= 0).all()
 
 
 def test_noise_gets_almost_no_weight_and_twins_get_equal_weights(members, many):

@@ -288,7 +288,7 @@ def test_an_added_item_is_nobodys_and_like_nothing_until_a_fit_and_changes_no_ot
     own_items, contributions = model.explain(wide[:5], np.tile([201], (5, 1)))
     assert (own_items == -1).all()
     assert not contributions.any()
-    assert model.add_items(0) is model
+    assert model.add_items(0).add_items(0, names=[]) is model
     assert model.n_features_in_ == 203
     with pytest.raises(ValueError, match="n_items == -1, must be >= 0"):
         model.add_items(-1)

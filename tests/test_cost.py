@@ -195,6 +195,11 @@ def test_seconds_grow_with_users_and_items_and_are_not_told_without_a_probe(mode
     assert not estimate_cost(model, USERS, ITEMS, INTERACTIONS, probe=False).seconds
 
 
+def test_the_epochs_that_a_fit_may_take_are_told_too():
+    seconds = estimate_cost(clone(MODELS["dae"]).set_params(max_iter=30), 100, 200, 1000).seconds
+    assert seconds["max_iter=30 epochs"] == 30 * seconds["an epoch"]
+
+
 def test_a_probe_measures_this_device():
     assert all(seconds > 0 for seconds in estimate_cost(MODELS["dae"], 100, 200, 1000).seconds.values())
 
@@ -262,6 +267,8 @@ def test_it_prints_a_table_of_parts_whose_peak_is_marked():
     assert sum("(the peak)" in line for line in lines) == 1
     total = next(float(line.split()[-2].replace(",", "")) for line in lines if line.startswith("at the peak"))
     assert total == pytest.approx(bytes_of(MODELS["vae"]) / 1e6, abs=0.05)
+    large = str(estimate_cost(MODELS["vae"], 10**8, 10**6, 10**10, probe=False)).splitlines()
+    assert all(line.endswith(" GB") for line in large if line.startswith("  "))
 
 
 def test_what_is_no_size_and_no_recommender_of_skvae_is_refused():

@@ -107,6 +107,8 @@ def test_an_evaluation_made_by_hand_has_scores_of_the_same_users():
 def test_a_pair_is_the_fold_in_and_its_held_out_items():
     pair = fold_in_split(TEST)
     assert_same = np.testing.assert_array_equal
+    with pytest.raises(ValueError, match="X is a pair of matrices"):
+        evaluate(MODEL, (pair[0], None))
     assert_same(evaluate(MODEL, pair).per_user["ndcg@100"], evaluate(MODEL, pair[0], y=pair[1]).per_user["ndcg@100"])
 
 
@@ -126,7 +128,9 @@ def test_the_p_value_of_a_difference_is_that_of_a_paired_t_test():
     assert difference.by_activity(TEST, 2)[0].evaluation.p_value.keys() == difference.p_value.keys()
     with pytest.raises(AttributeError, match=r"that of a difference: \(evaluate\(a, X\) - evaluate\(b, X\)\)\.p_value"):
         one.p_value  # noqa: B018
-    assert np.isnan(Evaluation({"mine": [0.5]}, is_difference=True).p_value["mine"])
+    of_one = Evaluation({"mine": [0.5]}, is_difference=True)
+    assert np.isnan(of_one.p_value["mine"])
+    assert "p = nan" in repr(of_one)
     assert Evaluation({"mine": [0.5, 0.5]}, is_difference=True).p_value["mine"] == 0
 
 

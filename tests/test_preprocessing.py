@@ -3,6 +3,7 @@
 import builtins
 import pickle
 import warnings
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -18,6 +19,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -322,7 +324,7 @@ def test_explanations_and_similar_items_in_ids_are_those_of_the_model(fitted, li
     events = TABLES[library](named(columns, dict))
     table = encoder.recommend(model, events, k=2)
     search = GridSearchCV(make_pipeline(Binarizer(), clone(model)), {}, scoring=skvae.ndcg_scorer, cv=2)
-    for answering in (model, search.fit(encoder.transform(events))):
+    for answering in (model, search.fit(encoder.transform(named(columns)))):
         answer = encoder.explain(answering, events, table, k=3)
         assert type(answer) is type(table)
         explained = nw.from_native(answer).to_dict(as_series=False) if library in FRAMES else answer
@@ -337,17 +339,20 @@ def test_explanations_and_similar_items_in_ids_are_those_of_the_model(fitted, li
             "contribution": contributions[users, places, ranks],
         }
         assert explained.keys() == expected.keys()
-        if answering is model:
-            assert all(np.array_equal(explained[name], expected[name]) for name in expected)
+        assert all(np.array_equal(explained[name], expected[name]) for name in expected)
     similar, similarities = model.similar_items(encoder.item_indices(["i3", "i1", "i3"]), 2)
-    asked = table["item"][:0] if library in FRAMES else ["i3", "i1", "i3"]
-    answer = encoder.similar_items(model, asked, k=2)
+    asked = ["i3", "i1", "i3"]
+    answer = encoder.similar_items(model, FRAMES[library]({"any": asked})["any"] if library in FRAMES else asked, k=2)
     assert type(answer) is type(table)
-    if library not in FRAMES:
-        assert answer["item"].tolist() == ["i3", "i3", "i1", "i1", "i3", "i3"]
-        assert answer["rank"].tolist() == [1, 2] * 3
-        assert answer["similar_item"].tolist() == encoder.inverse_items(similar.ravel()).tolist()
-        assert answer["similarity"].tolist() == similarities.ravel().tolist()
+    told = nw.from_native(answer).to_dict(as_series=False) if library in FRAMES else answer
+    expected = {
+        "item": np.repeat(asked, 2),
+        "rank": [1, 2] * 3,
+        "similar_item": encoder.inverse_items(similar.ravel()),
+        "similarity": similarities.ravel(),
+    }
+    assert told.keys() == expected.keys()
+    assert all(np.array_equal(told[name], expected[name]) for name in expected)
 
 
 def test_rows_of_a_table_are_explained_one_by_one_in_their_order(fitted):
@@ -360,7 +365,36 @@ def test_rows_of_a_table_are_explained_one_by_one_in_their_order(fitted):
     pd.testing.assert_frame_equal(encoder.explain(model, events, mixed, k=2), pd.concat(rows, ignore_index=True))
     assert rows[0].merge(whole, on=[*whole.columns[:4]]).shape[0] == len(rows[0]) > 0
     assert encoder.explain(model, events, mixed[:0]).columns.tolist() == whole.columns.tolist()
-    assert not len(encoder.explain(model, events, pd.DataFrame({"user": [7, 100], "item": ["i1", "no item"]})))
+    with pytest.warns(UserWarning, match="1 of 2 items are unknown to the encoder, such as 'no item'"):
+        assert not len(encoder.explain(model, events, pd.DataFrame({"user": [7, 100], "item": ["i1", "no item"]})))
+
+
+def test_many_rows_of_one_user_do_not_widen_those_of_all(fitted, monkeypatch):
+    encoder, columns, model = fitted
+    shapes, explain = [], EASERecommender.explain
+
+    def spy(self, X, items, k):
+        shapes.append(items.shape)
+        return explain(self, X, items, k)
+
+    monkeypatch.setattr(EASERecommender, "explain", spy)
+    events = named(columns)
+    heavy = pd.DataFrame({"user": 100, "item": np.tile(encoder.item_ids_, 20)})
+    table = pd.concat([encoder.recommend(model, events, k=1), heavy], ignore_index=True)
+    encoder.explain(model, events, table)
+    assert np.prod(shapes[0]) <= 2 * len(table) + len(encoder.user_ids_)
+
+
+def test_a_step_that_drops_columns_is_refused_where_it_would_shift_the_ids(fitted):
+    encoder, columns, _ = fitted
+    X = encoder.transform(named(columns))
+    pipeline = make_pipeline(SelectKBest(chi2, k=5), EASERecommender()).fit(X, np.arange(X.shape[0]) % 2)
+    for call in (
+        partial(encoder.similar_items, pipeline, ["i1"]),
+        partial(encoder.explain, pipeline, named(columns), ([100], ["i1"])),
+    ):
+        with pytest.raises(ValueError, match="EASERecommender has 5 items, the encoder 12: a step before it drops"):
+            call()
 
 
 def test_a_visitor_without_weights_is_explained():
@@ -385,6 +419,9 @@ def test_similar_items_of_unknown_ids_have_no_rows(fitted):
     popularity = PopularityRecommender().fit(encoder.transform(named(columns_of(120))))
     with pytest.raises(TypeError, match="PopularityRecommender has no similar_items"):
         encoder.similar_items(popularity, ["i1"])
+    blend = skvae.BlendRecommender([("popular", popularity), ("ease", model)], prefit=True, weights=[1, 1])
+    with pytest.raises(TypeError, match=r"has no similar_items\. This blend has no .*, since its member 'popular'"):
+        encoder.similar_items(blend.fit(encoder.transform(named(columns_of(120)))), ["i1"])
     with pytest.raises(ValueError, match="was fitted on 3 items, the encoder has 12"):
         encoder.similar_items(EASERecommender().fit(np.ones((3, 3))), ["i1"])
 
@@ -533,7 +570,10 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
             ValueError,
             r"exclude has no column 'user', .*: item. Rename that of users to 'user'",
         ),
-        ({100: "i1"}, TypeError, r"exclude\[100\] must be an array or a list, got 'i1'"),
+        ({100: "i1"}, TypeError, r"exclude\[100\] must be a list of item ids, got 'i1'"),
+        ({100: 5}, TypeError, r"exclude\[100\] must be a list of item ids, got 5"),
+        ({"user": [100], "thing": ["i1"]}, ValueError, "exclude has no column 'item', its columns are: user, thing"),
+        ({100: ["i1", 7]}, TypeError, "Ids in column 'item' must be all strings or all numbers"),
         ({"u": ["i1"]}, ValueError, "User ids are strings here and were numbers in events"),
         (([100, 101], ["i1"]), ValueError, "exclude must have the 2 columns user, item, all equally long"),
         (([100, None], ["i1", "i2"]), ValueError, "1 of 2 events have no value in column 'user'"),
@@ -876,8 +916,8 @@ def test_what_is_wrong_with_a_frame_is_said_in_one_sentence(library, changes, pa
         (np.ones(3, [("user", int), ("item", int)]), TypeError, r"array of records: .* pd.DataFrame\(events\)"),
         (([1, 2], [["tea"], ["jam"]]), TypeError, "Ids in column 'item' .* got list: .*explode"),
         (sp.csr_array((2, 2)), TypeError, "got csr_array; a user-item matrix needs no InteractionEncoder"),
-        ([1, 364], TypeError, r"got int; .* the items of one visitor are a table as \(\[0\] \* len\(items\), items\)"),
-        (([], []), ValueError, r"events has no rows: .* name them, as users=\[...\]"),
+        ([1, 364], TypeError, r"got int; of one visitor's items \(\[0\] \* len\(items\), items\) is a table"),
+        (([], []), ValueError, "events has no rows"),
     ],
 )
 def test_what_is_wrong_with_arrays_is_said_in_one_sentence(events, error, sentence):
@@ -898,6 +938,7 @@ def test_what_is_wrong_with_arrays_is_said_in_one_sentence(events, error, senten
         ({"handle_unknown": "drop"}, ValueError, "handle_unknown must be one of error, ignore, warn, got 'drop'"),
         ({"weight": "rating"}, ValueError, "weight='rating' needs threshold or binary=False"),
         ({"duplicates": "last"}, ValueError, 'duplicates="last" needs timestamp'),
+        ({"user": "own_item"}, ValueError, "user='own_item' is the name of a column that explain adds"),
         ({"item": "score"}, ValueError, "item='score' is the name of a column that answers have: rename that of ev"),
         ({"user": "rank"}, ValueError, "user='rank' is .*, for example to 'user_rank', and use InteractionEncoder"),
         ({"item": "user"}, ValueError, "user and item both name the column 'user': name two columns"),

@@ -369,9 +369,13 @@ def test_a_mask_of_integers_is_told_of_flatnonzero(name):
 def test_a_model_without_scores_is_told_of_what_it_needs():
     search = GridSearchCV(PopularityRecommender(), {"store_user_hashes": [True]}, scoring=ndcg_scorer, refit=False)
     without_scores = r"decision_function\(X\)"
-    for model, lacks in ((object(), without_scores), ((1, 2), without_scores), (search, "model, for refit=False: ")):
+    for model, sentence in (
+        (object(), rf"object has no {without_scores}"),
+        ({"a": 1}, "The model is a dict: pass one fitted model, and several one after another"),
+        (search, "GridSearchCV has no model, for refit=False: "),
+    ):
         for call in (recommend, evaluate, ndcg_scorer):
-            with pytest.raises(TypeError, match=rf"^{type(model).__name__} has no {lacks}"):
+            with pytest.raises(TypeError, match=f"^{sentence}"):
                 call(model, sp.csr_array(X))
     with pytest.raises(TypeError, match=r"the class PopularityRecommender: pass a fitted one"):
         recommend(PopularityRecommender, X)

@@ -404,7 +404,7 @@ def test_a_folder_that_is_not_there_or_is_the_path_itself_is_said(fitted, tmp_pa
         skvae.save(fitted["ease"], tmp_path / "none" / "model.skvae")
     with pytest.raises(IsADirectoryError, match="a folder: name a file in it"):
         skvae.save(fitted["ease"], tmp_path)
-    with pytest.raises(IsADirectoryError, match=r"is a folder, .* a matrix on disk is opened by open_interactions"):
+    with pytest.raises(IsADirectoryError, match=r"is a folder, .* open_interactions opens a matrix on disk"):
         skvae.load(tmp_path)
 
 

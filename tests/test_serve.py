@@ -208,6 +208,7 @@ def test_columns_that_have_names_are_asked_for_by_name(X, tmp_path):
         ({"visitors": [[3, "3"]]}, "visitors"),
         ({"visitors": [[2.0**60]]}, "visitors"),
         ({"visitors": [3]}, "visitors.0"),
+        ({"items": [3]}, "visitors"),
         ({"visitors": [3, 7]}, "visitors.0"),
         ({"visitors": 3}, "visitors"),
         ({"visitors": []}, "visitors"),
