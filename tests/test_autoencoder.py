@@ -557,6 +557,12 @@ def test_verbose_prints_a_line_an_epoch(estimator, X, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert all("ndcg@100" in line and "loss" in line for line in lines)
+    model = estimator.set_params(early_stopping=True).fit(X)
+    name, best = type(model).__name__, model.best_iter_
+    refit = f"[{name}] epoch {best} was the best: a refit of {best} epochs on all users"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.index(refit) == len(model.loss_curve_)
+    assert len(lines) == len(model.loss_curve_) + 1 + best
     estimator.set_params(verbose=0).fit(X)
     assert not capsys.readouterr().out
 

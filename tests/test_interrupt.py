@@ -163,6 +163,19 @@ def test_a_fit_that_is_interrupted_in_its_first_epoch_leaves_no_model(estimator,
     assert not hasattr(model, "weights_")
 
 
+def test_an_interrupt_in_the_first_epoch_tells_of_the_checkpoint(users, tmp_path):
+    path = tmp_path / "night.npz"
+    dae = MultDAERecommender(4, batch_size=100, max_iter=2, random_state=0)
+    dae.set_params(likelihood=Interrupted(2), checkpoint=path)
+    with pytest.raises(KeyboardInterrupt, match="first epoch was finished: the same call goes on from a checkpoint"):
+        dae.fit(users)
+    assert path.exists()
+    path.unlink()
+    with pytest.raises(KeyboardInterrupt, match=r"first epoch was finished\.$"):
+        clone(dae).set_params(likelihood=Interrupted(2)).partial_fit(users)
+    assert not path.exists()
+
+
 def test_a_warm_start_and_a_partial_fit_that_are_interrupted_at_once_leave_the_model_as_it_was(estimator, users):
     likelihood = Interrupted(3 * N_BATCHES + 1)
     model = clone(estimator.set_params(max_iter=3)).fit(users)
