@@ -442,7 +442,7 @@ def _normalized(function, scores, seen):
             f"normalization must return an array of the shape of the scores, {shape}, got one of {normalized.shape}."
         )
     is_nan = np.isnan(normalized)
-    is_nan[seen] = False  # which nobody ranks
+    is_nan[seen] = False  # which are ranked on demand alone, and checked then
     if is_nan.any():
         raise ValueError("normalization must return numbers, got NaN for items that a user does not have.")
     return normalized

@@ -1,6 +1,5 @@
 """What a fit will take, before it runs: bytes by part, seconds on this device, and what to change if need be."""
 
-import numbers
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -167,7 +166,7 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
             f"estimate_cost needs {' and '.join(lacking)} too: pass n_users, n_items and n_interactions, such as 50 "
             "interactions for each user, or the matrix alone."
         )
-    whole = {name: int(n) if isinstance(n, numbers.Real) and n % 1 == 0 else n for name, n in sizes.items()}  # as 5e7
+    whole = {name: int(n) if isinstance(n, float) and n.is_integer() else n for name, n in sizes.items()}  # as 5e7
     size = Size(*(integer(1)(name, n) for name, n in whole.items()))
     if size.n_interactions > size.n_users * size.n_items:
         raise ValueError(f"n_interactions == {n_interactions}, more than {n_users} users x {n_items} items have.")

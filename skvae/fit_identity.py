@@ -103,10 +103,8 @@ def check_same_training(estimator, parameters, X, X_val, processes, goes_on):
     """
 
     def identity():
-        device, start = resolve(parameters.device), None
-        if goes_on:
-            numbers = estimator._seed, estimator.n_updates_, estimator.loss_curve_
-            start = [*numbers, estimator._training_state is None, checksum(estimator.weights_)]
+        device = resolve(parameters.device)
+        start = _start(estimator, estimator._training_state is None) if goes_on else None
         # what is summed at once depends on the kind of device, and on the precision
         others = {"device": device.type, "model to go on from": start}
         others["precision"] = "bfloat16" if is_half_precision(parameters.precision, device) else "float32"
@@ -129,12 +127,15 @@ def checkpoint_of_training(estimator, parameters, X, X_val, processes, goes_on):
     """
     if parameters.checkpoint is None or not processes.is_first:
         return NoCheckpoint()
-    others: dict = {"device": str(resolve(parameters.device)), "model to go on from": None}
-    if goes_on:
-        numbers = [estimator._seed, estimator.n_updates_, estimator.batch_size_]
-        content = checksum([estimator.weights_, estimator._training_state, numbers])
-        others["model to go on from"] = f"one of {estimator.n_iter_} epochs (checksum {content})"
+    start = _start(estimator, estimator._training_state) if goes_on else None
+    others = {"device": str(resolve(parameters.device)), "model to go on from": start}
     return checkpoint_of(parameters.checkpoint, estimator, X, X_val, **others)
+
+
+def _start(estimator, state):
+    """What tells a model to go on from, with the state of its optimizer or what stands for it."""
+    numbers = [estimator._seed, estimator.n_updates_, estimator.batch_size_]
+    return f"one of {estimator.n_iter_} epochs (checksum {checksum([estimator.weights_, state, numbers])})"
 
 
 def described(value, depth=0):

@@ -2,9 +2,9 @@
 
 from . import auto_parameters
 from .autoencoder import CHECKS, BaseAutoencoder, PosteriorMixin, check_target
-from .core.annealing import SCHEDULES
+from .core.annealing import KL_WEIGHTINGS, SCHEDULES
 from .core.architecture import Architecture
-from .core.objectives import KL_WEIGHTINGS, NegativeELBO
+from .core.objectives import NegativeELBO
 from .core.priors import PRIORS
 from .core.user_warnings import warn_user
 from .parameters import layer_sizes, number, optional, piece

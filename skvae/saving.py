@@ -2,7 +2,7 @@
 
 A file says, of each estimator, the name of its class and its state: what a pickle of it holds, as far as that is
 numbers, strings, arrays, other estimators and pieces of skvae. Names are looked up in the tables of
-`skvae.saved_state`, and no module is imported because a file says so.
+`skvae.saved_state_checks`, and no module is imported because a file says so.
 """
 
 import decimal
@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .core.files import written_whole
 from .core.model_file import parsed_json, read_arrays, write_arrays
-from .saved_state import (
+from .saved_state_checks import (
     FUNCTIONS,
     OF_THE_MACHINE,
     PIECES,

@@ -118,7 +118,7 @@ ARROWS = {
     "recvae": {"autoencoder", "core", "parameters"},
     "cost": {"autoencoder", "autoencoder_memory", "blend", "core", "linear", "linear_search", "memory", "parameters"}
     | {"matrix", "matrix_checks", "validation_users", "popularity"},
-    "saved_state": {
+    "saved_state_checks": {
         "autoencoder",
         "blend",
         "core",
@@ -133,7 +133,7 @@ ARROWS = {
         "recommender",
         "recvae",
     },
-    "saving": {"__version__", "core", "saved_state"},
+    "saving": {"__version__", "core", "saved_state_checks"},
     "plotting": {"columns", "evaluation", "hiding", "item_checks", "matrix", "matrix_checks", "missing"}
     | {"ranking", "scoring"},
     "export": {"__version__", "autoencoder", "blend", "core", "linear", "blend_normalizations", "popularity"}
@@ -168,7 +168,7 @@ CORE_ARROWS = {
     "networks": {"item_products", "priors"},
     "activations": set(),
     "architecture": {"activations", "devices", "likelihoods", "networks", "priors"},
-    "objectives": {"item_products", "pieces", "priors"},
+    "objectives": {"annealing", "item_products", "pieces", "priors"},
     "initialization": {"item_products"},
     "inference": {"batches", "devices", "isolation", "pieces"},
     "gram": {"processes"},

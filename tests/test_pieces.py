@@ -16,10 +16,10 @@ from torch import nn
 from skvae import BlendRecommender, PopularityRecommender, RankingScorer, UserKFold, evaluate
 from skvae.blend_normalizations import NORMALIZATIONS
 from skvae.core.activations import ACTIVATIONS, Activation
-from skvae.core.annealing import SCHEDULES
+from skvae.core.annealing import KL_WEIGHTINGS, SCHEDULES
 from skvae.core.initialization import INITIALIZATIONS, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
-from skvae.core.objectives import KL_WEIGHTINGS, TARGETS
+from skvae.core.objectives import TARGETS
 from skvae.core.pieces import has_part
 from skvae.core.priors import PRIORS, CompositePrior, StandardNormal
 from skvae.export import to_onnx

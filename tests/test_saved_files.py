@@ -10,7 +10,7 @@ from sklearn.preprocessing import MaxAbsScaler
 
 import skvae
 from skvae.datasets import make_interactions
-from skvae.saved_state import classes
+from skvae.saved_state_checks import classes
 
 # vae, dae, recvae, ease and blend on 60 users x 12 items, written by the version before formats had a number 2
 FORMAT_1 = Path(__file__).parent / "files" / "format_1"

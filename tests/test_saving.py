@@ -43,7 +43,7 @@ from skvae.core.likelihoods import Gaussian, Multinomial
 from skvae.core.model_file import read_arrays, write_arrays
 from skvae.core.priors import CompositePrior
 from skvae.datasets import make_interactions
-from skvae.saved_state import FUNCTIONS, classes
+from skvae.saved_state_checks import FUNCTIONS, classes
 
 # A run of a thousand: SKVAE_DAMAGED_FILES=1000 pytest tests/test_saving.py
 N_DAMAGED = int(os.environ.get("SKVAE_DAMAGED_FILES", 200))

@@ -1,9 +1,9 @@
-"""Schedules of beta, the weight of the KL term. Another schedule is one more class.
+"""The weight of the KL term: schedules of beta, and how beta weighs users. Another schedule is one more class.
 
 A schedule has ``weight(update)``, beta at an update, counted from 0 at the first one and never restarted at an epoch,
 and ``final``, the value that beta reaches: early stopping waits for it.
 """
-# How beta weighs users is KL_WEIGHTINGS of objectives.py; what "auto" is for the cap and T is in auto_parameters.py
+# What "auto" is for the cap and T is in auto_parameters.py
 
 
 class LinearAnnealing:
@@ -38,3 +38,15 @@ class LinearAnnealing:
 
 # name -> (anneal_cap, total_anneal_steps in updates) to a schedule
 SCHEDULES = {"linear": LinearAnnealing}
+
+
+def _constant(beta, batch):
+    return beta
+
+
+def _per_user(beta, batch):
+    return beta * batch.sum_per_user(batch.values)
+
+
+# (beta, batch) -> weight of the KL term of each user: beta, or beta times the user's total N_u = sum_i x_ui
+KL_WEIGHTINGS = {"constant": _constant, "per_user": _per_user}

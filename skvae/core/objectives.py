@@ -11,21 +11,10 @@ from typing import Any
 
 import torch
 
+from .annealing import KL_WEIGHTINGS
 from .item_products import FLOAT32
 from .pieces import has_part, one_for_each_user
 from .priors import kl_divergence
-
-
-def _constant(beta, batch):
-    return beta
-
-
-def _per_user(beta, batch):
-    return beta * batch.sum_per_user(batch.values)
-
-
-# (beta, batch) -> weight of the KL term of each user: beta, or beta times the user's total N_u = sum_i x_ui
-KL_WEIGHTINGS = {"constant": _constant, "per_user": _per_user}
 
 
 def _all(batch, inputs, dropout):
