@@ -242,6 +242,8 @@ def read_list(values, name):
     TypeError
         Where values is no array.
     """
+    if isinstance(values, (str, bytes, int, float)):
+        raise TypeError(f"{name} must be an array or a list of ids, such as [{values!r}], got {values!r}.")
     if isinstance(values, Mapping) and any(value is not None for value in values.values()):
         raise TypeError(f"{name} must be an array or a list of ids, got {type(values).__name__} with values.")
     array = _array(values, name)

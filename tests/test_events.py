@@ -530,8 +530,8 @@ def test_candidates_may_be_a_set_or_none_at_all():
 @pytest.mark.parametrize(
     ("items", "error", "sentence"),
     [
-        ("abc", TypeError, "item ids must be an array or a list, got 'abc'"),
-        (7, TypeError, "item ids must be an array or a list, got 7"),
+        ("abc", TypeError, r"item ids must be an array or a list of ids, such as \[.abc.\], got .abc."),
+        (7, TypeError, r"item ids must be an array or a list of ids, such as \[7\], got 7"),
         ([["a"]], TypeError, "Ids in item ids must be strings or numbers, got list"),
         (np.array([["a"]]), ValueError, r"item ids must be one-dimensional, got shape \(1, 1\)"),
         (["a", None], ValueError, "1 of 2 item ids have no value: drop them"),

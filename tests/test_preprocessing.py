@@ -577,7 +577,7 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
         ({"u": ["i1"]}, ValueError, "User ids are strings here and were numbers in events"),
         (([100, 101], ["i1"]), ValueError, "exclude must have the 2 columns user, item, all equally long"),
         (([100, None], ["i1", "i2"]), ValueError, "1 of 2 events have no value in column 'user'"),
-        ("i1", TypeError, "exclude must be an array or a list, got 'i1'"),
+        ("i1", TypeError, r"exclude must be an array or a list of ids, such as \['i1'\], got 'i1'"),
         (
             [pd.DataFrame({"user": [100], "item": ["i1"]}), ["i1"]],
             TypeError,
