@@ -655,8 +655,8 @@ def test_added_items_can_be_trained_by_partial_fit_and_by_a_warm_start(estimator
 def test_added_items_have_the_names_given_and_without_any_all_names_go(estimator, X, tmp_path):
     frame = pd.DataFrame(X.toarray()).rename(columns=str)
     model = estimator.fit(frame.iloc[:, :198])
-    for names, n in ((["198"], 2), ("198", 2), (["198", "0"], 2), (["198", "198"], 2), ([198, 199], 2), (None, 0)):
-        with pytest.raises(ValueError, match=r"names must be 2 strings that no other column is called|must be >= 1"):
+    for names, n in ((["198"], 2), ("198", 2), (["198", "0"], 2), (["198", "198"], 2), ([198, 199], 2), (None, -1)):
+        with pytest.raises(ValueError, match=r"names must be 2 strings that no other column is called|must be >= 0"):
             model.add_items(n, names=names)
     with pytest.raises(ValueError, match=r"- 199\nWhere the last .*, add_items\(2, names=X.columns\[-2:\]\) gives"):
         model.predict(frame)
