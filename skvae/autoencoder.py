@@ -19,13 +19,13 @@ from .core.initialization import INITIALIZATIONS
 from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.objectives import TARGETS
+from .core.pieces import piece_of
 from .core.processes import process_group
 from .fit_identity import check_same_training, checkpoint_of_training, given_to_validate
-from .fitted_network import BlockScorer, forget_inference, inference_and_users, inference_of
+from .fitted_network import NetworkScorer, forget_inference, inference_and_users, inference_of
 from .items import ItemsMixin
 from .matrix_checks import check_holds_interactions
 from .parameters import (
-    check_parameters,
     flag,
     flag_or_auto,
     integer,
@@ -38,7 +38,7 @@ from .parameters import (
     share,
 )
 from .recommender import BaseRecommender, all_or_nothing
-from .value_checks import check_scale
+from .value_checks import warn_of_scale, warn_of_uneven_counts
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 
@@ -180,7 +180,8 @@ class BaseAutoencoder(
             parameters = self._checked_parameters()
             table = X
             candidate, X = self._checked_anew(table, y)
-            check_scale(X)
+            warn_of_scale(X)
+            warn_of_uneven_counts(X)
             check_autoencoder(self, parameters, X, hold_out=X_val is None)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:
@@ -232,7 +233,8 @@ class BaseAutoencoder(
             else:
                 candidate, X = self._checked_anew(X, y)
                 change = self._begin_fit(candidate)
-            check_scale(X)
+            warn_of_scale(X)
+            warn_of_uneven_counts(X)
         check_same_training(self, parameters, X, None, processes, goes_on)
         with change:
             history = fitting.partial_fit(self, parameters, X, processes)
@@ -332,16 +334,15 @@ class BaseAutoencoder(
             ``scores_of_items(X)``, a function from a slice of the items to their part of it.
         """
         check_is_fitted(self)
-        return BlockScorer(self)
+        return NetworkScorer(self)
 
     def _checked_parameters(self):
-        parameters = check_parameters(self, self._checks)
-        name = parameters.likelihood
-        likelihood = LIKELIHOODS[name]() if isinstance(name, str) else name
+        parameters = super()._checked_parameters()
+        likelihood = piece_of(parameters.likelihood, LIKELIHOODS)
         if isinstance(parameters.n_sampled_items, int) and not takes_item_weights(likelihood):
             raise ValueError(
                 f"n_sampled_items={parameters.n_sampled_items} needs a likelihood with takes_item_weights = True, "
-                f"which {name!r} does not have: use n_sampled_items=None, or one of "
+                f"which {parameters.likelihood!r} does not have: use n_sampled_items=None, or one of "
                 f"{', '.join(name for name, row in LIKELIHOODS.items() if takes_item_weights(row))}."
             )
         if getattr(parameters, "target", "all") == "dropped":

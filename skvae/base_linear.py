@@ -5,7 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import CallbackSupportMixin
 from .items import ItemsMixin
-from .ranking import ScoresOfArrays
+from .ranking import DecisionFunctionScorer
 from .recommender import BaseRecommender, as_it_is
 
 LARGEST_TO_SUM = 1e30  # of what is far below, no sum of weighted values leaves float32
@@ -48,9 +48,9 @@ class BaseLinear(CallbackSupportMixin, ItemsMixin, BaseRecommender):
 
         Returns
         -------
-        ScoresOfArrays
+        DecisionFunctionScorer
         """
-        return ScoresOfArrays(as_it_is(self))
+        return DecisionFunctionScorer(as_it_is(self))
 
     def _contributions(self, X, users, items):
         rows, columns = X.indices[:, None], items[users]

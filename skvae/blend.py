@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Set
 from functools import partial
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -24,17 +25,17 @@ from .blend_members import (
 )
 from .blend_normalizations import NORMALIZATIONS
 from .blend_weights import blocks_of_users, learned_weights, normalized_scores, weighted_sum
-from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
+from .callbacks import CallbackSupportMixin, callback_context, told, with_callbacks
 from .core.processes import process_group
 from .core.user_warnings import report
 from .fit_identity import checkpoint_of, given_to_validate
-from .hiding import hide_of_held_out
+from .hiding import hide_for_validation
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
-from .parameters import check_parameters, flag, integer, optional, path, piece, share
-from .ranking import ScoresOfArrays, real_numbers
+from .parameters import flag, integer, optional, path, piece, share
+from .ranking import DecisionFunctionScorer, real_numbers
 from .recommender import BaseRecommender, as_it_is
 from .scoring import VALIDATION_METRIC
 from .user_checks import hashes_with_members, warn_of_fitted_members
@@ -157,6 +158,14 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     """
 
     _beside_model = ("estimators_", "_named_members")
+    _checks: ClassVar = {
+        "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
+        "prefit": flag,
+        "refit": flag,
+        "checkpoint": optional(path),
+        "validation_fraction": share,
+        "verbose": integer(0),
+    }
     similar_items = available_if(_members_have("similar_items"))(ItemsMixin.similar_items)
     add_items = available_if(_members_have("add_items"))(ItemsMixin.add_items)
 
@@ -214,46 +223,33 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         """
         processes = process_group("BlendRecommender.fit")
         with processes.agreed():
-            parameters, pairs = self._checked_parameters()
+            parameters = self._checked_parameters()
+            pairs = self._checked_pairs(parameters)
             _check_no_checkpoint(parameters, processes)
             check_columns(self, pairs, X)
             candidate, X = self._checked_anew(X, y)
-            own_hashes = candidate._user_hashes
-            if parameters.prefit:
-                candidate._user_hashes = None  # nobody is trained on
-            fitted, validation = candidate._hold_out(parameters, X, X_val)
-            fitted_before = fitted_pairs(pairs, parameters.prefit)
-            if fitted_before and validation is not None and len(kept_pairs(pairs)) > 1:
-                warn_of_fitted_members(fitted_before, sum(validation))
-            if fitted_before and own_hashes is not None:
-                counts = not parameters.prefit or (validation is not None and X_val is None)
-                candidate._user_hashes = hashes_with_members(own_hashes if counts else None, fitted_before)
+            trained, validation = candidate._hold_out(parameters, pairs, X, X_val)
         given = given_to_validate(X_val, validation)
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):
-            with processes.agreed():
-                context.call_on_fit_task_begin(estimator=self)
-            verbose = parameters.verbose and processes.is_first
-            members = fit_members(self, pairs, fitted, validation, checkpoint, context, verbose)
-            weights, score = _given_weights(self.weights, pairs), None
-            if validation is not None and isinstance(self.weights, str):
-                learned_from = kept_members(members), _normalizer(parameters.normalization), *validation
-                weights, score = processes.by_first(learned_weights, *learned_from)
-            weights = weights / weights.max()  # of which the sum stays finite
-            weights /= weights.sum()
-            if verbose and score is not None:
-                named = zip(dict(kept_pairs(members)), weights, strict=True)
-                learned = "  ".join(f"{name} {weight:.2f}" for name, weight in named)
-                report(f"[{type(self).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
-            if fitted is not X and parameters.refit:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
-                    members = fit_members(self, for_refit(members), X, None, checkpoint, context, verbose, "refit")
-            self.estimators_, self._named_members = kept_members(members), dict(members)
-            self.weights_, self.best_validation_score_ = weights, score
-            with processes.agreed():
-                context.call_on_fit_task_end(estimator=self)
+            with told(context, self, processes):
+                verbose = parameters.verbose and processes.is_first
+                members = fit_members(self, pairs, trained, validation, checkpoint, context, verbose)
+                weights, score = _given_weights(self.weights, pairs), None
+                if validation is not None and isinstance(self.weights, str):
+                    learned_from = kept_members(members), _normalizer(parameters.normalization), *validation
+                    weights, score = processes.by_first(learned_weights, *learned_from)
+                weights = weights / weights.max()  # of which the sum stays finite
+                weights /= weights.sum()
+                if verbose and score is not None:
+                    _report_weights(self, members, weights, score)
+                if trained is not X and parameters.refit:
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
+                        members = fit_members(self, for_refit(members), X, None, checkpoint, context, verbose, "refit")
+                self.estimators_, self._named_members = kept_members(members), dict(members)
+                self.weights_, self.best_validation_score_ = weights, score
             checkpoint.remove()
         return self
 
@@ -289,7 +285,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         object
             With ``scores(X)``, a float32 tensor of shape (n_users, n_items), and its ``device``.
         """
-        return ScoresOfArrays(as_it_is(self))
+        return DecisionFunctionScorer(as_it_is(self))
 
     @property
     def named_estimators_(self):
@@ -346,23 +342,29 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             (name, model(random_state=random_state, **shared)) for name, model in autoencoders
         ]
 
-    def _checked_parameters(self):
-        """Parameters that passed their checks, and the (name, estimator) pairs."""
-        parameters = check_parameters(self, CHECKS)
+    def _checked_pairs(self, parameters):
+        """The (name, estimator) pairs, checked with the weights."""
         pairs = self._pairs(parameters.random_state, max(0, parameters.verbose - 1), self.store_user_hashes)
         check_members(self, pairs)
         _check_weights(self.weights, pairs)
-        return parameters, pairs
+        return pairs
 
-    def _hold_out(self, parameters, X, X_val):
-        """The users to fit the members on, and the validation pair (fold_in, held_out) or None."""
-        learned = isinstance(self.weights, str)
-        if X_val is not None or (self.prefit and learned):
-            return X, self._validation_pair(X if X_val is None else X_val)
-        fitted, validated = hold_out_users(X, parameters.validation_fraction) if learned else (None, ())
-        if len(validated):
-            return X[fitted], hide_of_held_out(X[validated])
-        return X, None
+    def _hold_out(self, parameters, pairs, X, X_val):
+        """The users to fit the members on, and the validation pair (fold_in, held_out) or None.
+
+        Whom the blend knows then are the users that its members were fitted on.
+        """
+        own_hashes = self._user_hashes
+        if parameters.prefit:
+            self._user_hashes = None  # nobody is trained on
+        trained, validation = _trained_and_validated(self, X, X_val, parameters.validation_fraction)
+        fitted_before = fitted_pairs(pairs, parameters.prefit)
+        if fitted_before and validation is not None and len(kept_pairs(pairs)) > 1:
+            warn_of_fitted_members(fitted_before, sum(validation))
+        if fitted_before and own_hashes is not None:
+            counts = not parameters.prefit or (validation is not None and X_val is None)
+            self._user_hashes = hashes_with_members(own_hashes if counts else None, fitted_before)
+        return trained, validation
 
     def _refit_parameters(self):
         weights = iter(self.weights_.tolist())
@@ -412,6 +414,20 @@ def _given_weights(weights, pairs):
     return weights[[member != "drop" for _, member in pairs]]
 
 
+def _trained_and_validated(blend, X, X_val, fraction):
+    learned = isinstance(blend.weights, str)
+    if X_val is not None or (blend.prefit and learned):
+        return X, blend._validation_pair(X if X_val is None else X_val)
+    trained, validated = hold_out_users(X, fraction) if learned else (None, ())
+    return (X[trained], hide_for_validation(X[validated])) if len(validated) else (X, None)
+
+
+def _report_weights(blend, members, weights, score):
+    named = zip(dict(kept_pairs(members)), weights, strict=True)
+    learned = "  ".join(f"{name} {weight:.2f}" for name, weight in named)
+    report(f"[{type(blend).__name__}] weights  {learned}  {VALIDATION_METRIC} {score:.4f}")
+
+
 def _weighted_members(blend):
     """The weights above 0 in float32, and whose they are."""
     weighted = blend.weights_.astype(np.float32) > 0
@@ -429,7 +445,8 @@ def _similarities(member, items):
 
 
 def _normalizer(normalization):
-    CHECKS["normalization"]("normalization", normalization)  # which set_params may have changed after fit
+    # which set_params may have changed after fit
+    BlendRecommender._checks["normalization"]("normalization", normalization)
     return NORMALIZATIONS[normalization] if isinstance(normalization, str) else partial(_normalized, normalization)
 
 
@@ -446,13 +463,3 @@ def _normalized(function, scores, seen):
     if is_nan.any():
         raise ValueError("normalization must return numbers, got NaN for items that a user does not have.")
     return normalized
-
-
-CHECKS = {
-    "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
-    "prefit": flag,
-    "refit": flag,
-    "checkpoint": optional(path),
-    "validation_fraction": share,
-    "verbose": integer(0),
-}

@@ -13,7 +13,7 @@ from .core.user_warnings import report
 from .items import ItemsMixin
 from .ranking import item_scores
 from .recommender import BaseRecommender
-from .wrappers import alone
+from .wrappers import unfrozen
 
 
 def fit_members(blend, pairs, X, validation, checkpoint, context, verbose, what="fit"):
@@ -156,7 +156,7 @@ def fitted_pairs(pairs, prefit):
     -------
     list of (str, estimator)
     """
-    return [(name, member) for name, member in kept_pairs(pairs) if prefit or alone(member) is not member]
+    return [(name, member) for name, member in kept_pairs(pairs) if prefit or unfrozen(member) is not member]
 
 
 def kept_pairs(pairs):
@@ -260,7 +260,7 @@ def members_to_widen(blend, n_items, names):
         Where a member has other items.
     """
     for member in blend.estimators_:
-        model = alone(member)
+        model = unfrozen(member)
         n_more = model.n_features_in_ - blend.n_features_in_ if isinstance(model, ItemsMixin) else 0
         known = getattr(model, "feature_names_in_", None)
         are_others = n_more == n_items and names is not None and known is not None and [*known[-n_items:]] != [*names]

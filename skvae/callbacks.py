@@ -1,7 +1,7 @@
 """Reports of a fit: scikit-learn's callbacks, or a stand-in where it has none yet, and the printed lines."""
 
 import functools
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from .core.architecture import to_numpy
@@ -114,13 +114,30 @@ def as_one_task(fit):
         processes = process_group(f"{type(self).__name__}.fit")
         with processes.agreed():
             context = callback_context(self, processes)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        fit(self, X, y)
-        with processes.agreed():
-            context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        with told(context, self, processes, X=X, y=y):
+            fit(self, X, y)
         return self
 
     return fit_as_one_task
+
+
+@contextmanager
+def told(task, estimator, processes, **data):
+    """A task of which callbacks are told the beginning, and the end unless it fails.
+
+    Parameters
+    ----------
+    task : callback context
+    estimator : estimator
+    processes : Alone or ProcessGroup
+    **data : object
+        X and y, where they are told too.
+    """
+    with processes.agreed():
+        task.call_on_fit_task_begin(estimator=estimator, **data)
+    yield
+    with processes.agreed():
+        task.call_on_fit_task_end(estimator=estimator, **data)
 
 
 class InverseMonitor:
@@ -148,11 +165,8 @@ class InverseMonitor:
         self._print(f"inverse {self.n_begun}/{self.n_inverses}", setting, "item_exponent", "centering")
         with self.processes.agreed():
             task = self.context.subcontext(task_name="inverse")
-            task.call_on_fit_task_begin(estimator=self.estimator)
-        weights = self.solve(gram, squares, setting, dense=dense)
-        with self.processes.agreed():
-            task.call_on_fit_task_end(estimator=self.estimator)
-        return weights
+        with told(task, self.estimator, self.processes):
+            return self.solve(gram, squares, setting, dense=dense)
 
     def has_chosen(self, setting, score):
         """Print where asked to what was chosen, and how good that is; one inverse is left.

@@ -11,7 +11,7 @@ from .core.averaging import TERMS_PER_EPOCH
 from .core.devices import memory_of, resolve
 from .core.item_regression import device_for, operations
 from .core.probe import copy_rate, inverse_rate, product_rate
-from .linear import EASE_CHECKS, LINEAR_CHECKS, EASERecommender, LinearRecommender
+from .linear import EASERecommender, LinearRecommender
 from .linear_search import UNVALIDATED, given_by, n_inverses
 from .matrix import as_csr
 from .matrix_checks import is_matrix
@@ -25,7 +25,7 @@ from .memory import (
     of_linear,
     of_users,
 )
-from .parameters import check_parameters, integer
+from .parameters import integer
 from .popularity import PopularityRecommender
 from .validation_users import n_held_out
 
@@ -39,29 +39,28 @@ BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
 LARGE = 1e10  # bytes, which are told in GB
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
-OF_UPDATES, OF_AN_INVERSE = 1.2, 0.75
+UPDATE_OVERHEAD, INVERSE_SPEED = 1.2, 0.75
 
 
 @dataclass(frozen=True, repr=False)
-class Cost:
+class Cost(Memory):
     """What `estimate_cost` says of a fit; printed, it is a table.
 
     Parameters
     ----------
+    throughout : dict of str to int
+        Part to bytes of what is held from the beginning of the fit to its end.
+    phases : dict of str to dict of str to int
+        Phase to the parts that are held in it besides. One phase follows the other; ``peak_phase`` is that with the
+        most bytes, and ``total_bytes`` what is held then.
+    model_bytes : int
+        Of the fitted model.
     model : str
         Name of its class.
     n_users, n_items, n_interactions : int
         Of the matrix that fit gets.
     device : str
         Where the fit computes.
-    throughout : dict of str to int
-        Part to bytes of what is held from the beginning of the fit to its end.
-    phases : dict of str to dict of str to int
-        Phase to the parts that are held in it besides. One phase follows the other.
-    peak_phase : str
-        The phase with the most bytes.
-    model_bytes : int
-        Of the fitted model.
     available_bytes : float
         Memory of this machine, or of its GPU where the fit computes on that; infinite where it is not known.
     seconds : dict of str to float
@@ -79,18 +78,9 @@ class Cost:
     n_items: int
     n_interactions: int
     device: str
-    throughout: dict[str, int]
-    phases: dict[str, dict[str, int]]
-    peak_phase: str
-    model_bytes: int
     available_bytes: float
     seconds: dict[str, float]
     advice: str
-
-    @property
-    def total_bytes(self):
-        """Held at the peak: what is held throughout, and in the largest phase, int."""
-        return sum(self.throughout.values()) + sum(self.phases[self.peak_phase].values())
 
     @property
     def fits(self):
@@ -173,13 +163,10 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
     estimate = _estimate(model, size, probe)
     memory, available = estimate.memory, memory_of(estimate.device)
     return Cost(
-        type(model).__name__,
-        *size,
+        **vars(memory),
+        model=type(model).__name__,
+        **size._asdict(),
         device=str(estimate.device),
-        throughout=memory.throughout,
-        phases=memory.phases,
-        peak_phase=memory.peak_phase,
-        model_bytes=memory.model_bytes,
         available_bytes=available,
         seconds=estimate.seconds,
         advice=estimate.advice(available) if memory.total_bytes > available else "",
@@ -244,12 +231,12 @@ def _epoch_seconds(plan):
     scores = plan.validated.n_users * n_items
     product, copy = product_rate(n_users, width, plan.items_per_chunk, plan.dtype, plan.device), copy_rate(plan.device)
     validation = 2 * scores * width / product + 4 * FLOAT * scores / copy
-    return OF_UPDATES * n_updates * (flops / product + n_bytes / copy) + of_epoch / copy + validation
+    return UPDATE_OVERHEAD * n_updates * (flops / product + n_bytes / copy) + of_epoch / copy + validation
 
 
 def _of_linear(model, size, probe, refit):
-    parameters = check_parameters(model, LINEAR_CHECKS if isinstance(model, LinearRecommender) else EASE_CHECKS)
-    n_tried = n_inverses(given_by(parameters), size.n_users, size.n_users)
+    parameters = model._checked_parameters()
+    n_tried = n_inverses(given_by(parameters), size.n_users)
     if refit and isinstance(model, LinearRecommender):
         parameters = SimpleNamespace(**vars(parameters) | UNVALIDATED._asdict())
         n_tried = 1
@@ -257,7 +244,7 @@ def _of_linear(model, size, probe, refit):
     if probe:
         numbers = size.n_users, size.n_items, size.n_interactions
         last = size.n_items**3 if getattr(parameters, "keep_gram", False) else operations(*numbers)
-        of_one = OF_AN_INVERSE / inverse_rate(device_for(parameters.device, size.n_items))
+        of_one = INVERSE_SPEED / inverse_rate(device_for(parameters.device, size.n_items))
         of_weights = BYTES_PASSED_OF_ITEM_WEIGHT * size.n_items**2 / copy_rate(resolve("cpu"))
         seconds["an inverse"] = last * of_one + of_weights
         if n_tried > 1:
@@ -275,7 +262,8 @@ def _of_popularity(model, size, probe, refit):
 
 def _of_blend(model, size, probe, refit):
     """The members one after another: those that are fitted are held beside the one that is being fitted."""
-    parameters, pairs = model._checked_parameters()
+    parameters = model._checked_parameters()
+    pairs = model._checked_pairs(parameters)
     throughout = of_users(parameters, size)
     is_learned = isinstance(parameters.weights, str) and not parameters.prefit and not refit
     n_validated = n_held_out(size.n_users, size.n_users, parameters.validation_fraction) if is_learned else 0

@@ -12,12 +12,11 @@ from scipy.special import stdtr
 from .core.user_warnings import warn_user
 from .fit_identity import computation_of
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks, user_hashes, why_nobody_is_scored
-from .matrix import as_csr, count_interactions, row_blocks
+from .matrix import as_csr, count_interactions
 from .matrix_checks import is_matrix, is_pair
 from .parameters import integer
 from .scoring import check_min_value, is_above, listed_metrics, named_metrics, score_pairs
-from .user_checks import most_are_fitted
-from .wrappers import steps_and_model
+from .user_checks import warn_of_evaluated_users
 
 SMALLEST_P = 0.0001  # that is shown
 FEW_USERS = 10  # of fewer nobody takes a mean for what it says of the model
@@ -31,13 +30,13 @@ class Evaluation:
     whose standard error and ``p_value`` tell whether one model is better: ``evaluate(a, X) - evaluate(b, X)``.
     ``by_activity`` splits an evaluation by the users' number of interactions.
 
-    It shows itself as a small table, in a notebook too; ``to_frame`` gives the table to pandas, and
-    ``pandas.DataFrame(evaluation.per_user)`` the scores of every user.
+    ``evaluation["ndcg@100"]`` is the mean of one metric. An evaluation shows itself as a small table, in a notebook
+    too; ``to_frame`` gives the table to pandas, and ``pandas.DataFrame(evaluation.per_user)`` the scores of every user.
 
     Parameters
     ----------
     per_user : dict of str to float64 array of shape (n_users,)
-        NaN for a user without a held-out item.
+        NaN for a user without a score, such as one without a held-out item.
     evaluated : dict of str to str, default={}
         Fingerprints of what was evaluated ("fold-in", "held-out items", each metric, ...), by which
         a difference knows that both are of the same; `evaluate` takes them. Of an evaluation made by
@@ -83,11 +82,11 @@ class Evaluation:
     @property
     def n_users(self):
         """Users counted by any metric, int."""
-        return int(np.count_nonzero(self._is_scored()))
+        return int(np.count_nonzero(_is_scored(self)))
 
     @property
     def n_left_out(self):
-        """Users without a held-out item, int."""
+        """Users without a score, such as those without a held-out item; int."""
         return len(next(iter(self.per_user.values()))) - self.n_users
 
     def by_activity(self, X, n_groups=5):
@@ -114,7 +113,7 @@ class Evaluation:
             Where X has another number of users, or no user has a score.
         """
         n_groups = integer(1)("n_groups", n_groups)
-        scored = self._is_scored()
+        scored = _is_scored(self)
         sizes = count_interactions(X)
         if len(sizes) != len(scored):
             raise ValueError(
@@ -168,9 +167,11 @@ class Evaluation:
         columns |= {"p_value": self.p_value} if self.is_difference else {}
         return pd.DataFrame(columns | {"n_users": {name: len(scores) for name, scores in self._counted().items()}})
 
-    def _is_scored(self):
-        """Which users have a score, bool array; one of your own may leave out more of them than the others do."""
-        return ~np.isnan([*self.per_user.values()]).all(axis=0)
+    def __getitem__(self, metric):
+        try:
+            return self.mean[metric]
+        except KeyError:
+            raise KeyError(f"no metric {metric!r}: {', '.join(map(str, self.per_user))} were evaluated.") from None
 
     def _counted(self):
         return {name: scores[~np.isnan(scores)] for name, scores in self.per_user.items()}
@@ -215,13 +216,18 @@ class Evaluation:
     def _rows(self):
         errors, p_values = self.standard_error, self.p_value if self.is_difference else {}
         for name, mean in self.mean.items():
-            p = [f"< {SMALLEST_P}" if (p := p_values[name]) < SMALLEST_P else f"= {p:.2g}"] if p_values else []
+            p = [_told(p_values[name])] if p_values else []
             yield str(name), f"{mean:.4f}", f"{errors[name]:.4f}", *p
 
     def _users(self):
         of = "difference of the scores of " if self.is_difference else ""
-        why = ", who have no held-out item" if self.n_left_out else ""
+        why = ", without a held-out item or a score" if self.n_left_out else ""
         return f"{of}{self.n_users} users, {self.n_left_out} left out{why}"
+
+
+def _is_scored(evaluation):
+    """Which users have a score, bool array; a metric of your own may leave out more of them than the others do."""
+    return ~np.isnan([*evaluation.per_user.values()]).all(axis=0)
 
 
 def _of_users(evaluation, users):
@@ -324,9 +330,13 @@ def evaluate(
     if evaluation.n_users == 0:
         why = why_nobody_is_scored(X, y, min_value=min_value, **hiding)
         raise ValueError(f"No user of X has a held-out item: {why}")
-    _warn_of_fitted_users(model, X, y, np.flatnonzero(pairs.hides_something()))
-    _warn_of_unknown_users(pairs.shows_nothing()[evaluation._is_scored()])
+    warn_of_evaluated_users(model, X, y, np.flatnonzero(pairs.hides_something()))
+    _warn_of_unknown_users(pairs.shows_nothing()[_is_scored(evaluation)])
     return evaluation
+
+
+def _told(p):
+    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"= {p:.2g}"
 
 
 def _p_value(mean, standard_error, n_users):
@@ -344,29 +354,6 @@ def _warn_of_unknown_users(shows_nothing):
             "items, and the scores say little about the model. Leave them out by passing the rows that have some, as "
             "X[known] and y[known]."
         )
-
-
-def _warn_of_fitted_users(model, X, y, scored):
-    """Warn where most of the users with a held-out item are users that the model was fitted on."""
-    steps, model = steps_and_model(model)
-    is_ours = hasattr(model, "was_fitted_on") and hasattr(model, "_were_fitted")
-    if not is_ours or (steps and y is not None):
-        return
-    hashes, fitted = [], []
-    for users in [X] if y is None else _together(as_csr(X), as_csr(y)):
-        hashes.append(user_hashes(as_csr(users)))
-        fitted.append(model.was_fitted_on(steps.transform(users)) if steps else model._were_fitted(hashes[-1]))
-    most = most_are_fitted(np.concatenate(hashes)[scored], np.concatenate(fitted)[scored])
-    if most:
-        warn_user(
-            f"{type(model).__name__} was fitted on most users of X, {most}, and on the items that are hidden here: "
-            "such scores say little about new users. Evaluate on users that were not passed to fit, such as those of "
-            "strong_generalization_split."
-        )
-
-
-def _together(fold_in, held_out):
-    return (fold_in[block] + held_out[block] for block in row_blocks(fold_in))
 
 
 class _Watched:

@@ -93,7 +93,7 @@ def _device_of(estimator):
     return resolve(estimator.device)
 
 
-class BlockScorer:
+class NetworkScorer:
     """Scores of checked blocks of users, on the device of a fitted model.
 
     Parameters

@@ -29,7 +29,7 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.training import DivergenceError, History, Settings, Training
 from .core.user_warnings import report, warn_user
-from .hiding import hide_of_held_out
+from .hiding import hide_for_validation
 from .ranking import users_per_block
 from .scoring import mean_validation_score
 from .validation_users import hold_out_users, warn_of_no_validation
@@ -115,8 +115,7 @@ def partial_fit(estimator, parameters, X, processes):
             network = _begin(estimator, parameters, rows, processes)
             estimator.early_stopping_ = False
         _resolve_auto(estimator, parameters, rows, network)
-        epochs = {"n_epochs": 1, "averaging_epochs": parameters.averaging_epochs}
-        training = _training(estimator, parameters, network, rows, processes, estimator.n_updates_, **epochs)
+        training = _training(estimator, parameters, network, rows, processes, estimator.n_updates_, n_epochs=1)
         monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks(), _learned_in_epoch)
         return _run(estimator, training, None, monitor, keep_state=True, goes_on_averaging=True)
 
@@ -186,7 +185,7 @@ def _hold_out(estimator, parameters, X):
     required = parameters.early_stopping is True
     trained, validated = hold_out_users(X, parameters.validation_fraction, required=required)
     if len(validated):
-        return trained, hide_of_held_out(X[validated])
+        return trained, hide_for_validation(X[validated])
     if required:
         warn_of_no_validation(estimator)
     return None, None
@@ -226,24 +225,21 @@ def _resolve_auto(estimator, parameters, rows, network):
     n_users, n_interactions = rows.n_non_empty, rows.n_interactions
     estimator.batch_size_ = auto_parameters.batch_size(parameters.batch_size, n_users)
     estimator.n_iter_no_change_ = auto_parameters.n_iter_no_change(parameters.n_iter_no_change, n_interactions)
+    likelihood = network.likelihood
+    can_sample = takes_item_weights(likelihood)
+    estimator.n_sampled_items_ = auto_parameters.n_sampled_items(parameters.n_sampled_items, rows.n_items, can_sample)
     if hasattr(parameters, "target"):
-        likelihood = network.likelihood
         is_multinomial = isinstance(likelihood, LIKELIHOODS["multinomial"]) and takes_unknown(likelihood)
         about = parameters.dropout, is_multinomial, n_interactions / n_users
         estimator.target_ = auto_parameters.target(parameters.target, *about)
     if hasattr(estimator, "_resolve_schedule"):
-        planned_updates = parameters.max_iter * _updates_per_pass(estimator, rows)
+        planned_updates = parameters.max_iter * rows.n_batches(estimator.batch_size_)
         estimator._resolve_schedule(parameters, planned_updates, n_interactions / n_users)
 
 
 def _tensors(network):
     """All that a network holds."""
     return network.state_dict().values()
-
-
-def _updates_per_pass(estimator, rows):
-    """The number of updates in one pass over the users who have an item."""
-    return -(-rows.n_non_empty // estimator.batch_size_)
 
 
 def _fitted_network(estimator, rows):
@@ -256,7 +252,7 @@ def _fitted_network(estimator, rows):
 
 
 def _warn_below_final(estimator, parameters, rows):
-    n_updates = estimator.n_updates_ + parameters.max_iter * _updates_per_pass(estimator, rows)
+    n_updates = estimator.n_updates_ + parameters.max_iter * rows.n_batches(estimator.batch_size_)
     schedule = estimator._kl_schedule(parameters)
     end = schedule.weight(max(1, n_updates - 1))
     if end < schedule.final:
@@ -290,8 +286,7 @@ def _train(estimator, parameters, X, context, checkpoint, processes, snapshot, u
         return history
     _warn_below_final(estimator, parameters, rows)
     with processes.agreed():
-        epochs = parameters.max_iter, parameters.averaging_epochs
-        training = _training(estimator, parameters, network, rows, processes, estimator.n_updates_, *epochs)
+        training = _training(estimator, parameters, network, rows, processes, estimator.n_updates_, parameters.max_iter)
     validate = None
     if validation is not None:
         fold_in, held_out = map(processes.rows_of, validation)
@@ -341,9 +336,8 @@ def _training_of_refit(estimator, parameters, X, task, processes, snapshot, hist
     with processes.agreed():
         rows = UserRows(X, device=resolve(parameters.device))
     network = _first_network(estimator, parameters, rows, processes, snapshot)
-    epochs = history.best_epoch, parameters.averaging_epochs
     with processes.agreed():
-        training = _training(estimator, parameters, network, rows, processes, 0, *epochs)
+        training = _training(estimator, parameters, network, rows, processes, 0, history.best_epoch)
     monitor = EpochMonitor(estimator, network, history.best_epoch, None, task, None, "refit epoch")
     if snapshot is not None:
         training.go_on(snapshot)
@@ -356,22 +350,19 @@ def _is_of_refit(snapshot):
     return snapshot is not None and snapshot["history"]["searched"] is not None
 
 
-def _training(estimator, parameters, network, rows, processes, n_updates, n_epochs, averaging_epochs):
+def _training(estimator, parameters, network, rows, processes, n_updates, n_epochs):
     """A training of the network that goes on from so many updates."""
     device = rows.offsets.device
-    can_sample = takes_item_weights(network.likelihood)
-    n_sampled_items = auto_parameters.n_sampled_items(parameters.n_sampled_items, rows.n_items, can_sample)
-    estimator.n_sampled_items_ = n_sampled_items
     settings = Settings(
         schedule=estimator._kl_schedule(parameters),
         n_epochs=n_epochs,
         batch_size=estimator.batch_size_,
         learning_rate=parameters.learning_rate,
         l2_regularization=parameters.l2_regularization,
-        averaging_epochs=averaging_epochs,
+        averaging_epochs=parameters.averaging_epochs,
         patience=estimator.n_iter_no_change_ if estimator.early_stopping_ else None,
         half_precision=is_half_precision(parameters.precision, device),
-        n_sampled_items=n_sampled_items,
+        n_sampled_items=estimator.n_sampled_items_,
     )
     seed = (estimator._seed + n_updates) % 2**63
     objective = estimator._objective(parameters, network.to(device))

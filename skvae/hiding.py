@@ -269,7 +269,7 @@ def _mix(keys):
 
 
 def hide_items(X, y=None, *, model=None):
-    """Fold-in and held-out of a scoring call; `hide_of_held_out` has those of users whom a fit holds out.
+    """Fold-in and held-out of a scoring call; `hide_for_validation` has those of users whom a fit holds out.
 
     Items of y that X holds as well are never recommended. They are no held-out items then, and a warning says how many
     they are.
@@ -308,10 +308,10 @@ def hide_items(X, y=None, *, model=None):
     return fold_in_split(X)
 
 
-def hide_of_held_out(X):
-    """Fold-in and held-out of users whom a fit holds out: what `fold_in_split` hides, and of a user with less one item.
+def hide_for_validation(X):
+    """Fold-in and held-out of users whom a fit holds out: what `fold_in_split` hides, one item of a user with under 5.
 
-    Of an X_val whose users all have less it is so, too; beside others, users with less are not scored.
+    Of an X_val whose users all have fewer than 5 it is so, too; beside others, these are not scored.
 
     Parameters
     ----------
@@ -326,8 +326,8 @@ def hide_of_held_out(X):
     --------
     >>> import numpy as np
     >>> import scipy.sparse as sp
-    >>> from skvae.hiding import hide_of_held_out
-    >>> fold_in, held_out = hide_of_held_out(sp.csr_array(np.tri(6)))
+    >>> from skvae.hiding import hide_for_validation
+    >>> fold_in, held_out = hide_for_validation(sp.csr_array(np.tri(6)))
     >>> held_out.sum(axis=1)
     array([0., 1., 1., 1., 1., 1.])
     """

@@ -13,7 +13,7 @@ from .core.user_warnings import warn_user
 from .events import Names, read_events, read_ids
 from .ids import Ids, columns_of, item_index, rows_of
 from .matrix import as_csr, count_interactions, rows_or_empty
-from .merging import matrix_of
+from .merging import matrix_of, report_unknown
 from .ranking import recommend
 from .tables import check_no_row, column_as_table, is_table
 from .wrappers import steps_and_model
@@ -135,7 +135,7 @@ class IdAnswersMixin:
         check_is_fitted(self)
         self._check_parameters()
         _check_same_items(model, self)
-        _, answering = _answering(model, "similar_items", self)
+        _, answering = _answering(model, "similar_items")
         asked = read_ids(items, "items")
         columns = columns_of(asked, self)
         is_known = columns >= 0
@@ -190,7 +190,7 @@ class IdAnswersMixin:
         """
         check_is_fitted(self)
         _check_same_items(model, self)
-        steps, answering = _answering(model, "explain", self)
+        steps, answering = _answering(model, "explain")
         found, X = self._visitors(model, events)
         read = read_events(table, Names(self.user, self.item), name="table")
         rows, columns = rows_of(read.users, found.user_ids, "in events"), columns_of(read.items, self)
@@ -223,29 +223,43 @@ class IdAnswersMixin:
 
 
 def _check_same_items(model, encoder):
-    """Raise where a model was fitted on another number of items than an encoder has."""
+    """Raise where a model, the one in its Pipeline or a member of a blend has other items than an encoder."""
     n_fitted, n_items = getattr(model, "n_features_in_", None), len(encoder.item_ids_)
-    if n_fitted is None or n_fitted == n_items:
-        _check_no_other_order(model, encoder)
-        return
-    remedy = "recommend with the encoder that made the matrix of its fit."
-    if n_fitted < n_items:
-        added = "fit the model again on the matrix of encoder.transform"
-        if hasattr(model, "add_items"):
-            added = f"model.add_items({n_items - n_fitted}) adds them to the model"
-        remedy = (
-            "where a split dropped columns, encoder.keep_items(split.items) drops the same; where encoder.partial_fit "
-            f"added new items, {added}. Where the encoder was fitted anew its columns are other items, and the model "
-            "has to be fitted again."
+    if n_fitted not in (None, n_items):
+        raise ValueError(
+            f"{type(model).__name__} was fitted on {n_fitted} items, the encoder has {n_items}: "
+            f"{_remedy(model, n_items - n_fitted)}"
         )
-    raise ValueError(f"{type(model).__name__} was fitted on {n_fitted} items, the encoder has {n_items}: {remedy}")
+    _check_no_other_order(model, encoder)
+    steps, recommender = steps_and_model(model)
+    n_left = getattr(recommender, "n_features_in_", n_items)
+    if n_left != n_items:
+        raise ValueError(
+            f"{type(recommender).__name__} has {n_left} items, the encoder {n_items}: a step before it drops columns, "
+            "and those that are left have no ids: drop them by encoder.keep_items instead."
+        )
+    for member in _members_of(recommender) if steps is None else ():
+        _check_same_items(member, encoder)
+
+
+def _remedy(model, n_more):
+    if n_more < 0:
+        return "recommend with the encoder that made the matrix of its fit."
+    added = "fit the model again on the matrix of encoder.transform"
+    if hasattr(model, "add_items"):
+        added = f"model.add_items({n_more}) adds them to the model"
+    return (
+        "where a split dropped columns, encoder.keep_items(split.items) drops the same; where encoder.partial_fit "
+        f"added new items, {added}. Where the encoder was fitted anew its columns are other items, and the model has "
+        "to be fitted again."
+    )
 
 
 def _filters(candidates, exclude, asked, encoder):
     """What is excluded of each user who is asked for, a csr_array or None, and the columns that may come, or None."""
     if candidates is not None:
         columns = _columns_of_ids(candidates, "candidates", encoder)
-        candidates = columns[columns >= 0]
+        candidates = np.unique(columns[columns >= 0])
         if len(columns) and not len(candidates):
             warn_user("candidates holds no id that the encoder knows: nobody is recommended anything.")
     of_each = isinstance(exclude, Mapping) and any(items is not None for items in exclude.values())
@@ -264,33 +278,24 @@ def _filters(candidates, exclude, asked, encoder):
     return None, candidates
 
 
-def _answering(model, method, encoder):
-    """The steps before the model in a Pipeline or a search, and the model, which has a method and the same items."""
+def _answering(model, method):
+    """The steps before the model in a Pipeline or a search, and the model, which has a method."""
     steps, recommender = steps_and_model(model)
     try:
         getattr(recommender, method)
     except AttributeError as error:
         raise TypeError(f"{type(recommender).__name__} has no {method}. {error.__cause__ or ''}".rstrip()) from error
-    n_left = getattr(recommender, "n_features_in_", len(encoder.item_ids_))
-    if n_left != len(encoder.item_ids_):
-        raise ValueError(
-            f"{type(recommender).__name__} has {n_left} items, the encoder {len(encoder.item_ids_)}: a step before it "
-            "drops columns, and those that are left have no ids: drop them by encoder.keep_items instead."
-        )
     return steps, recommender
 
 
 def _report_unknown(items, is_unknown, handle_unknown):
     """Say of which items there is nothing to say."""
-    if handle_unknown == "ignore" or not is_unknown.any():
+    if not is_unknown.any():
         return
     example = items.distinct[items.positions[is_unknown][:1]].tolist()[0]
-    message = (
-        f"{np.count_nonzero(is_unknown)} of {len(is_unknown)} items are unknown to the encoder, such as {example!r}"
-    )
-    if handle_unknown == "error":
-        raise ValueError(f'{message}: leave them out, or use handle_unknown="ignore".')
-    warn_user(f'{message}: they have no rows. handle_unknown="ignore" silences this warning.')
+    n_unknown, n_items = np.count_nonzero(is_unknown), len(is_unknown)
+    message = f"{n_unknown} of {n_items} items are unknown to the encoder, such as {example!r}"
+    report_unknown(message, "they have no rows", handle_unknown)
 
 
 def _in_rows(users, items):
@@ -319,9 +324,6 @@ def _in_rows(users, items):
 
 def _check_no_other_order(model, encoder):
     """Raise where a column of the table that a model was fitted on is called as the item of another column."""
-    steps, recommender = steps_and_model(model)
-    for member in _members_of(recommender) if steps is None else ():
-        _check_no_other_order(member, encoder)
     names = names_of_model(model)
     if names is None or np.array_equal(names, encoder.item_ids_):
         return

@@ -11,7 +11,7 @@ from .item_checks import item_indices
 from .parameters import integer
 from .ranking import top_k, users_per_block
 from .recommender import all_or_nothing, as_it_is
-from .wrappers import alone
+from .wrappers import unfrozen
 
 
 def wider(estimator, n_items, names):
@@ -29,7 +29,7 @@ def wider(estimator, n_items, names):
     -------
     list of (estimator, dict)
     """
-    estimator = alone(estimator)
+    estimator = unfrozen(estimator)
     if getattr(type(estimator).add_items, "__qualname__", "") == ItemsMixin.add_items.__qualname__:
         return estimator._wider(n_items, names)
     copied = as_it_is(estimator)
@@ -102,7 +102,7 @@ class ItemsMixin:
         return self
 
     def _widen(self, n_items):
-        """Nothing in most: what is beyond the arrays is an added item."""
+        """Do nothing, as columns beyond the arrays are added items; models with longer arrays override it."""
 
     def _wider(self, n_items, names):
         """The estimators to widen, this one the last, each with its attributes of then."""

@@ -1,11 +1,12 @@
 """Linear models between items in closed form: EASE^R, and the family around it."""
 
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
 from .base_linear import BaseLinear
-from .callbacks import InverseMonitor, as_one_task, callback_context, with_callbacks
+from .callbacks import InverseMonitor, as_one_task, callback_context, told, with_callbacks
 from .core.devices import check_device
 from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
@@ -14,10 +15,29 @@ from .fit_identity import identity_of
 from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
 from .matrix import count_users
 from .memory import check_linear
-from .parameters import check_parameters, flag, integer, number
+from .parameters import flag, integer, number
 from .recommender import all_or_nothing
 from .user_checks import warn_of_users_again
-from .value_checks import check_evenness, check_scale_of_scores
+from .value_checks import warn_of_tiny_scores, warn_of_uneven_counts
+
+
+def _bound(name, value):
+    """Check for "zero", which becomes 0, or the largest value of a diagonal."""
+    if isinstance(value, str):
+        if value != "zero":
+            raise ValueError(f'{name} must be "zero" or a number from 0 to 1, got {value!r}.')
+        return 0.0
+    return number(minimum=0, maximum=1)(name, value)
+
+
+# Numbers that may be "auto" -> the check of one, as a parameter and as a fitted attribute
+NUMBERS = {
+    "l2_regularization": partial(number, minimum=0, boundaries="neither"),
+    "dropout": partial(number, minimum=0, maximum=1, boundaries="left"),
+    "user_exponent": partial(number, minimum=0, maximum=1),
+    "item_exponent": partial(number, minimum=0, maximum=1),
+    "centering": partial(number, minimum=0, maximum=0.99),
+}
 
 
 class EASERecommender(BaseLinear):
@@ -70,6 +90,8 @@ class EASERecommender(BaseLinear):
     array([1, 3])
     """
 
+    _checks: ClassVar = {"l2_regularization": NUMBERS["l2_regularization"](), "device": check_device}
+
     def __init__(self, *, l2_regularization=200.0, device="auto", store_user_hashes=True):
         self.l2_regularization = l2_regularization
         self.device = device
@@ -100,10 +122,10 @@ class EASERecommender(BaseLinear):
         """
         processes = process_group()
         with processes.agreed():
-            parameters = check_parameters(self, EASE_CHECKS)
+            parameters = self._checked_parameters()
             candidate, X = self._checked_anew(X, y)
             check_linear(self, parameters, X)
-            check_evenness(X)
+            warn_of_uneven_counts(X)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
             penalties = np.full(X.shape[1], parameters.l2_regularization)
@@ -112,7 +134,7 @@ class EASERecommender(BaseLinear):
             if weights is None:
                 raise _too_small(parameters.l2_regularization)
             self.weights_, self.item_counts_ = weights, count_users(X)
-            check_scale_of_scores(weights, X)
+            warn_of_tiny_scores(weights, X)
         return self
 
 
@@ -256,6 +278,12 @@ class LinearRecommender(BaseLinear):
     """
 
     _beside_model = ("gram_",)
+    _checks = {name: check(auto=True) for name, check in NUMBERS.items()} | {
+        "diagonal": _bound,
+        "keep_gram": flag,
+        "verbose": integer(0),
+        "device": check_device,
+    }
 
     def __init__(
         self,
@@ -307,17 +335,15 @@ class LinearRecommender(BaseLinear):
         """
         processes = process_group("LinearRecommender.fit")
         with processes.agreed():
-            parameters = check_parameters(self, LINEAR_CHECKS)
+            parameters = self._checked_parameters()
             candidate, X = self._checked_anew(X, y)
             check_linear(self, parameters, X)
-            check_evenness(X)
+            warn_of_uneven_counts(X)
             given = given_by(parameters)
             planned = most_inverses(given, X)
             context = callback_context(self, processes, max_subtasks=planned)
         _check_same(self, X, processes)
-        with self._begin_fit(candidate):
-            with processes.agreed():
-                context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        with self._begin_fit(candidate), told(context, self, processes, X=X, y=y):
             solve = partial(_weights, device=device_for(parameters.device, X.shape[1]))
             inverses = InverseMonitor(self, solve, planned, context, processes)
             setting, score = chosen(X, given, inverses, processes)
@@ -330,9 +356,7 @@ class LinearRecommender(BaseLinear):
             self.__dict__.update((f"{name}_", value) for name, value in setting._asdict().items())
             if parameters.keep_gram:
                 self.gram_ = gram.kept
-            check_scale_of_scores(self.weights_, X)
-            with processes.agreed():
-                context.call_on_fit_task_end(estimator=self, X=X, y=y)
+            warn_of_tiny_scores(self.weights_, X)
         return self
 
     def partial_fit(self, X, y=None):
@@ -360,7 +384,7 @@ class LinearRecommender(BaseLinear):
             return self.fit(X, y)
         processes = process_group("LinearRecommender.partial_fit")
         with processes.agreed():
-            parameters = check_parameters(self, LINEAR_CHECKS)
+            parameters = self._checked_parameters()
             X = self._check_interactions(X, reset=False)
             if not hasattr(self, "gram_"):
                 raise ValueError(
@@ -432,32 +456,3 @@ def _too_small(l2_regularization):
         f"l2_regularization={l2_regularization} is too small beside the values of X: X'X + "
         "l2_regularization I has no inverse in float32. Raise it, or scale X down."
     )
-
-
-def _bound(name, value):
-    """Check for "zero", which becomes 0, or the largest value of a diagonal."""
-    if isinstance(value, str):
-        if value != "zero":
-            raise ValueError(f'{name} must be "zero" or a number from 0 to 1, got {value!r}.')
-        return 0.0
-    return number(minimum=0, maximum=1)(name, value)
-
-
-EASE_CHECKS = {
-    "l2_regularization": number(minimum=0, boundaries="neither"),
-    "device": check_device,
-}
-# Numbers that may be "auto" -> the check of one, as a parameter and as a fitted attribute
-NUMBERS = {
-    "l2_regularization": partial(number, minimum=0, boundaries="neither"),
-    "dropout": partial(number, minimum=0, maximum=1, boundaries="left"),
-    "user_exponent": partial(number, minimum=0, maximum=1),
-    "item_exponent": partial(number, minimum=0, maximum=1),
-    "centering": partial(number, minimum=0, maximum=0.99),
-}
-LINEAR_CHECKS = {name: check(auto=True) for name, check in NUMBERS.items()} | {
-    "diagonal": _bound,
-    "keep_gram": flag,
-    "verbose": integer(0),
-    "device": check_device,
-}

@@ -7,15 +7,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from .core.gram import Gram, users_weighted
-from .hiding import MIN_INTERACTIONS, hide_of_held_out
+from .hiding import MIN_INTERACTIONS, hide_for_validation
 from .matrix import count_users
 from .scoring import mean_validation_score
 from .validation_users import n_validation_folds, n_validation_folds_of, validation_folds
 
-VALIDATION_FRACTION = 0.1
 CENTERED = 0.99
 # Item exponents and centerings that are tried by one inverse
-OF_ONE = ((0.0, 0.0), (0.1, 0.0), (0.2, 0.0), (0.3, 0.0), (0.1, CENTERED))
+TRIED_PER_INVERSE = ((0.0, 0.0), (0.1, 0.0), (0.2, 0.0), (0.3, 0.0), (0.1, CENTERED))
 
 
 class Setting(NamedTuple):
@@ -39,8 +38,8 @@ class Setting(NamedTuple):
 # `_unvalidated`; lambda is in units of `_absolute`
 UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, centering=0.0, diagonal=0.0)
 L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
-LARGER_ONES = (1500.0, 5000.0)  # tried while the largest so far is best: users may have little in common
-OTHERS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
+LARGER_L2 = (1500.0, 5000.0)  # tried while the largest so far is best: users may have little in common
+DROPOUTS_AND_EXPONENTS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
 
 
 def chosen(X, given, solve, processes):
@@ -66,8 +65,8 @@ def chosen(X, given, solve, processes):
     if "auto" not in given:
         return given, None
     folds = [
-        (trained, tuple(map(processes.rows_of, hide_of_held_out(X[validated]))))
-        for trained, validated in validation_folds(X, VALIDATION_FRACTION)
+        (trained, tuple(map(processes.rows_of, hide_for_validation(X[validated]))))
+        for trained, validated in validation_folds(X)
     ]
     users = X[folds[0][0]] if len(folds) == 1 else None
     if not folds:
@@ -85,10 +84,10 @@ def chosen(X, given, solve, processes):
         return max(scores, key=scores.__getitem__)
 
     best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
-    for largest, larger in pairwise((L2_REGULARIZATIONS[-1], *LARGER_ONES)):
+    for largest, larger in pairwise((L2_REGULARIZATIONS[-1], *LARGER_L2)):
         if best.l2_regularization == largest:
             best = best_of([UNVALIDATED._replace(l2_regularization=larger)])
-    best = best_of(best._replace(dropout=dropout, user_exponent=exponent) for dropout, exponent in OTHERS)
+    best = best_of(best._replace(dropout=p, user_exponent=beta) for p, beta in DROPOUTS_AND_EXPONENTS)
     return _absolute(best, given, X), scores[best]
 
 
@@ -125,32 +124,32 @@ def most_inverses(given, X):
     -------
     int
     """
-    n_folds = n_validation_folds_of(X, VALIDATION_FRACTION)
-    n_larger = len(LARGER_ONES) if given.l2_regularization == "auto" else 0
+    n_folds = n_validation_folds_of(X)
+    n_larger = len(LARGER_L2) if given.l2_regularization == "auto" else 0
     return _n_inverses(given, n_folds) + n_folds * n_larger
 
 
-def n_inverses(given, n_users, n_eligible):
+def n_inverses(given, n_users):
     """Inverses that a fit takes: one of each setting that is tried, but for the larger lambda, and one for all users.
 
     Parameters
     ----------
     given : Setting
-    n_users, n_eligible : int
-        Users of X, and those of them that can hide an item.
+    n_users : int
+        Of X, who can all hide an item.
 
     Returns
     -------
     int
     """
-    return _n_inverses(given, n_validation_folds(n_users, n_eligible, VALIDATION_FRACTION))
+    return _n_inverses(given, n_validation_folds(n_users, n_users))
 
 
 def _n_inverses(given, n_folds):
     if "auto" not in given:
         return 1
     of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
-    tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0, 0.0)) for pair in (of_first, *OTHERS)}
+    tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0, 0.0)) for pair in (of_first, *DROPOUTS_AND_EXPONENTS)}
     n_l2 = len(L2_REGULARIZATIONS) if given.l2_regularization == "auto" else 1
     return n_folds * (n_l2 + len(tried) - 1) + 1
 
@@ -202,7 +201,7 @@ def _validation_scores(X, pair, setting, given, solve, processes):
     -inf where there is no inverse: another lambda may have one.
     """
     settings = dict.fromkeys(
-        _filled(given, setting._replace(item_exponent=exponent, centering=centering)) for exponent, centering in OF_ONE
+        _filled(given, setting._replace(item_exponent=alpha, centering=theta)) for alpha, theta in TRIED_PER_INVERSE
     )
     absolute = _absolute(setting._replace(centering=0.0), given, X)
     regression = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute, dense=False)

@@ -194,14 +194,11 @@ def _has_columns_of_ids(matrix):
     n_rows, n_columns = matrix.shape
     if not 2 <= n_columns <= MOST_ITEMS or n_rows < FEWEST_IDS:
         return False
-    columns = [column[column != 0] for column in matrix.toarray().T]
-    return (
-        sum(
-            len(values) >= 0.8 * n_rows and (values % 1 == 0).all() and len(np.unique(values)) >= FEWEST_IDS
-            for values in columns
-        )
-        >= 2
-    )
+    return sum(_holds_ids(column[column != 0], n_rows) for column in matrix.toarray().T) >= 2
+
+
+def _holds_ids(values, n_rows):
+    return len(values) >= 0.8 * n_rows and (values % 1 == 0).all() and len(np.unique(values)) >= FEWEST_IDS
 
 
 def _column_of_user_ids(matrix):

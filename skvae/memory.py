@@ -197,7 +197,7 @@ def of_linear(parameters, size):
     n_items, matrix = size.n_items, FLOAT * size.n_items**2
     kept = {"Gram matrix": matrix} if getattr(parameters, "keep_gram", False) else {}
     throughout = of_users(parameters, size) | {"weights": matrix}
-    if n_inverses(given_by(parameters), size.n_users, size.n_users) > 1:
+    if n_inverses(given_by(parameters), size.n_users) > 1:
         throughout[COPY_OF_USERS] = size.n_bytes
     # the users once more, by user and by item; a block of the product, sparse and dense
     block = (12 + FLOAT) * min(ITEMS_PER_BLOCK, n_items) * n_items

@@ -51,6 +51,21 @@ class Cells(NamedTuple):
         return Cells(self.pairs[kept], weights, timestamps)
 
 
+def is_interaction(weights, threshold):
+    """Whether events or cells of these weights are interactions: of a weight above 0, and not below a threshold.
+
+    Parameters
+    ----------
+    weights : float64 array of shape (n,)
+    threshold : float or None
+
+    Returns
+    -------
+    bool array of shape (n,)
+    """
+    return (weights > 0) & (weights >= (threshold or 0))
+
+
 NO_CELLS = Cells(np.zeros(0, np.int64), None, None)
 
 
@@ -71,7 +86,7 @@ def cells_of(rows, columns, weights, timestamps, threshold):
     Cells
     """
     if threshold is not None and weights is not None:
-        below = (weights == 0) | (weights < threshold)
+        below = ~is_interaction(weights, threshold)
         weights = np.where(below, 0, weights)
         if timestamps is not None:
             earliest = -np.inf if timestamps.dtype.kind == "f" else np.iinfo(timestamps.dtype).min
@@ -201,9 +216,7 @@ class Gatherer:
         )
         if least > 1:
             message += f"; items of fewer than min_item_interactions={least} users in fit are among them"
-        if handle_unknown == "error":
-            raise ValueError(f'{message}: drop them, or use handle_unknown="ignore".')
-        warn_user(f'{message}: they are left out. handle_unknown="ignore" silences this warning.')
+        report_unknown(message, "they are left out", handle_unknown)
 
     def _cells(self, table, read, users, items):
         if self._table is None:
@@ -227,12 +240,29 @@ class Gatherer:
         known = columns >= 0
         if known.all():
             return cells
-        weighs = cells.weights is None or (cells.weights > 0) & (cells.weights >= (self.threshold or 0))
+        weighs = cells.weights is None or is_interaction(cells.weights, self.threshold)
         unknown = ~known & weighs
         self.n_unknown += int(np.count_nonzero(unknown))
         self.unknown_ids.update(read.items.distinct[np.unique(read.items.positions[unknown])].tolist())
         self._n_left_out += int(np.count_nonzero(~known))
         return cells.taken(known)
+
+
+def report_unknown(message, consequence, handle_unknown):
+    """Raise or warn of items that an encoder does not have, as its parameter says.
+
+    Parameters
+    ----------
+    message : str
+        Which they are.
+    consequence : str
+        Such as "they are left out".
+    handle_unknown : {"warn", "ignore", "error"}
+    """
+    if handle_unknown == "error":
+        raise ValueError(f'{message}: leave them out, or use handle_unknown="ignore".')
+    if handle_unknown == "warn":
+        warn_user(f'{message}: {consequence}. handle_unknown="ignore" silences this warning.')
 
 
 def _warn_of_spaces(ids, name):
@@ -371,7 +401,7 @@ def _in_double(weights, threshold):
 
 
 def interactions(cells, threshold):
-    """The cells that are interactions: of a weight above 0, and not below a threshold.
+    """The cells that are interactions.
 
     Parameters
     ----------
@@ -384,8 +414,7 @@ def interactions(cells, threshold):
     Cells
         The same object where all are.
     """
-    kept = cells.weights >= (threshold or 0)
-    kept &= cells.weights > 0
+    kept = is_interaction(cells.weights, threshold)
     return cells if kept.all() else cells.taken(kept)
 
 

@@ -289,15 +289,15 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
 
     def _checked_parameters(self):
         parameters = super()._checked_parameters()
+        if isinstance(parameters.kl_schedule, str):
+            return parameters
         cap, steps = parameters.anneal_cap, parameters.total_anneal_steps
-        if not isinstance(parameters.kl_schedule, str) and (cap, steps) != ("auto", "auto"):
+        if (cap, steps) != ("auto", "auto"):
             raise ValueError(
                 f"kl_schedule is an object of your own, which does not use anneal_cap={cap!r} and "
                 f'total_anneal_steps={steps!r}: leave both "auto", or use kl_schedule="linear".'
             )
-        if not isinstance(parameters.kl_schedule, str):
-            number(minimum=0)("kl_schedule.final", parameters.kl_schedule.final)
-            _CheckedSchedule(parameters.kl_schedule).weight(0)
+        _CheckedSchedule(parameters.kl_schedule).weight(0)
         return parameters
 
     def _architecture(self, parameters):
@@ -317,13 +317,12 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     def _kl_schedule(self, parameters):
         if not isinstance(parameters.kl_schedule, str):
             return _CheckedSchedule(parameters.kl_schedule)
-        cap = self.anneal_cap_ if parameters.anneal_cap == "auto" else parameters.anneal_cap
-        return SCHEDULES[parameters.kl_schedule](cap, self.total_anneal_steps_)
+        return SCHEDULES[parameters.kl_schedule](self.anneal_cap_, self.total_anneal_steps_)
 
     def _resolve_schedule(self, parameters, planned_updates, interactions_per_user):
         cap = auto_parameters.anneal_cap(parameters.anneal_cap, parameters.kl_weighting, interactions_per_user)
         steps = parameters.total_anneal_steps
-        # a share, or "auto", of a model that goes on is of the updates that were planned first
+        # a share, or "auto": a warm start keeps the T of the first fit
         if hasattr(self, "weights_") and steps != 0 and not isinstance(steps, int):
             steps = self.total_anneal_steps_
         elif steps == "auto":
@@ -343,7 +342,8 @@ class _CheckedSchedule:
     """A schedule of somebody's own: a weight that is no number, or negative, is not trained with."""
 
     def __init__(self, schedule):
-        self.schedule, self.final = schedule, schedule.final
+        self.schedule = schedule
+        self.final = number(minimum=0)("kl_schedule.final", schedule.final)
 
     def weight(self, update):
         return number(minimum=0)(f"kl_schedule.weight({update})", self.schedule.weight(update))

@@ -322,7 +322,7 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
             raise ValueError('timestamp=None names no column: use InteractionEncoder(timestamp="...").')
         found = self._gathered(events, fitted=True, timed=True)
         cells = interactions(found.cells, self.threshold)
-        times = matrix_of(cells, cells.timestamps, (len(found.user_ids), len(found.item_ids)))
+        times = matrix_of(cells, cells.timestamps, found.shape)
         asked = distinct_ids(self.user_ids_) if users is None else read_ids(users, "users")
         return times[rows_there(asked, found.user_ids)]
 

@@ -233,7 +233,7 @@ def _places_of_largest(values, k):
 
 
 def _top_k_among_ties(scores, threshold, k):
-    """Above the k-th value all, of those equal to it the lowest indices; then a stable sort."""
+    """All items above the k-th value, and of the ties the lowest indices; then a stable sort."""
     above, equal = scores > threshold, scores == threshold
     chosen = above | (equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True)))
     items = chosen.nonzero()[:, 1].reshape(len(scores), k)
@@ -368,7 +368,7 @@ def _check_shape(scores, shape, source):
     )
 
 
-class ScoresOfArrays:
+class DecisionFunctionScorer:
     """The block scorer of a model that has only a decision_function.
 
     Parameters
@@ -397,7 +397,7 @@ class ScoresOfArrays:
 
 def _block_scorer(model):
     own = getattr(model, "block_scorer", None)
-    return ScoresOfArrays(model) if own is None else own()
+    return DecisionFunctionScorer(model) if own is None else own()
 
 
 def item_scores(model, X):

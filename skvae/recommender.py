@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,29 +22,15 @@ from .columns import (
 )
 from .core.user_warnings import warn_user
 from .explanations import explanations
-from .hiding import (
-    HELD_OUT_FRACTION,
-    MIN_INTERACTIONS,
-    hide_in_blocks,
-    hide_items,
-    hide_of_held_out,
-    user_hashes,
-    why_nobody_is_scored,
-)
+from .hiding import hide_for_validation, hide_items, user_hashes
 from .matrix import as_float32
-from .matrix_checks import (
-    check_names_differ,
-    check_no_matrix_as_y,
-    check_trainable,
-    is_matrix,
-    is_pair,
-)
-from .parameters import flag, integer
+from .matrix_checks import check_names_differ, check_no_matrix_as_y, check_trainable, is_matrix, is_pair
+from .parameters import check_parameters, flag, integer
 from .ranking import recommend
-from .scoring import VALIDATION_METRIC, score_pairs
-from .user_checks import all_hashes, most_are_fitted, warn_of_validation
+from .scoring import NobodyIsScored, ndcg_scorer
+from .user_checks import all_hashes, most_fitted, warn_of_validation
 from .validation_users import warn_of_no_validation
-from .wrappers import alone
+from .wrappers import unfrozen
 
 # Page of a public class in the documentation, to which the HTML of an estimator links
 API_PAGE = "https://skvae.readthedocs.io/en/stable/generated/skvae.{estimator_name}.html"
@@ -60,7 +46,8 @@ class BaseRecommender(BaseEstimator):
     _doc_link_module = "skvae"
     _doc_link_template = API_PAGE
     _model = "weights_"  # the attribute that makes a model
-    _beside_model: tuple[str, ...] = ()  # large ones that no fit begins with
+    _beside_model: tuple[str, ...] = ()  # large attributes, which a fit frees before it begins
+    _checks: ClassVar[dict[str, Callable]] = {}  # parameter -> its check, as the functions of parameters.py give
     # What each entry of X contributes to the scores of its user's items: a method of (X, users, items), where users are
     # the row numbers of the entries -> float32 array of shape (X.nnz, m); None: what the scores lose without the entry
     _contributions: Callable | None = None
@@ -132,15 +119,11 @@ class BaseRecommender(BaseEstimator):
         checked = self._check_interactions(X, reset=False)
         if is_matrix(y):
             check_same_cells(y, X, "y")
-        pairs = hide_in_blocks(checked, y, model=self)
-        scores = score_pairs(as_it_is(self), pairs, VALIDATION_METRIC)[VALIDATION_METRIC]
-        if np.isnan(scores).all():
-            why = why_nobody_is_scored(
-                checked, y, held_out_fraction=HELD_OUT_FRACTION, min_interactions=MIN_INTERACTIONS, min_value=0
-            )
-            warn_user(f"No user of X can hide an item, so the score is NaN: {why}", UndefinedMetricWarning)
+        try:
+            return ndcg_scorer(as_it_is(self), checked, y)
+        except NobodyIsScored as nobody:
+            warn_user(f"No user of X can hide an item, so the score is NaN: {nobody.why}", UndefinedMetricWarning)
             return float("nan")
-        return float(np.nanmean(scores))
 
     def explain(self, X, items, k=5):
         """Which of each user's own items the scores of items come from, such as those that `recommend` returned.
@@ -214,13 +197,14 @@ class BaseRecommender(BaseEstimator):
         array([False,  True])
         """
         check_is_fitted(self)
-        return self._were_fitted(user_hashes(self._check_interactions(X, reset=False)))
-
-    def _were_fitted(self, hashes):
-        return np.isin(hashes, self._user_hashes)
+        return np.isin(user_hashes(self._check_interactions(X, reset=False)), self._user_hashes)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, self._model)
+
+    def _checked_parameters(self):
+        """All parameters by name, checked, as a SimpleNamespace."""
+        return check_parameters(self, self._checks)
 
     def _checked_anew(self, X, y=None):
         """A stand-in for this estimator, without its model, that knows columns and users of X, and X checked."""
@@ -235,7 +219,7 @@ class BaseRecommender(BaseEstimator):
     def _begin_fit(self, candidate, keep_model=False):
         """Context of a fit whose checks have passed, with what the stand-in knows of columns and users.
 
-        If the fit fails, the model of before is kept with keep_model, and else there is none.
+        If the fit fails, the old model stays with keep_model, otherwise the estimator is unfitted.
         """
         for name in () if keep_model else (self._model, *self._beside_model):
             self.__dict__.pop(name, None)
@@ -277,12 +261,7 @@ class BaseRecommender(BaseEstimator):
             n_more = 0 if reset else checked.shape[1] - self.n_features_in_
             if n_more <= 0 or not isinstance(error, ValueError) or not hasattr(self, "add_items"):
                 raise
-            has_names = hasattr(self, "feature_names_in_") or hasattr(self, "_column_labels")
-            names = f", names=X.columns[-{n_more}:]" if has_names and column_names(X) else ""
-            raise ValueError(
-                f"{str(error).rstrip()}\nWhere the last columns are new items, add_items({n_more}{names}) gives a "
-                "fitted model columns for them."
-            ) from error
+            raise ValueError(f"{str(error).rstrip()}\n{_way_to_add_items(self, X, n_more)}") from error
         if not reset:
             check_same_labels(self, X, name)
         elif (labels := column_labels(X)) is not None:
@@ -301,14 +280,14 @@ class BaseRecommender(BaseEstimator):
             check_same_cells(*reversed(pair), *reversed(names))
         fold_in, held_out = hide_items(*parts)
         if len(pair) == 1 and not held_out.nnz:
-            fold_in, held_out = hide_of_held_out(*parts)
+            fold_in, held_out = hide_for_validation(*parts)
         if not held_out.nnz:
             warn_of_no_validation(self, is_pair=len(pair) == 2)
             return None
         most = ""
         if self._user_hashes is not None:
             hashes = user_hashes(sum(parts[1:], start=parts[0]))
-            most = most_are_fitted(hashes, self._were_fitted(hashes))
+            most = most_fitted(hashes, np.isin(hashes, self._user_hashes))
         warn_of_validation(fold_in.nnz, held_out.nnz, most)
         return fold_in, held_out
 
@@ -320,7 +299,7 @@ class BaseRecommender(BaseEstimator):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        # as with __eq__ and __hash__: who defines the one anew is not ranked and explained by the others of a parent
+        # as with __eq__ and __hash__: a subclass with its own decision_function inherits neither of its parent
         if "decision_function" in vars(cls):
             for name in {"block_scorer", "_contributions"} - vars(cls).keys():
                 setattr(cls, name, None)
@@ -330,6 +309,12 @@ class BaseRecommender(BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
+
+
+def _way_to_add_items(estimator, X, n_more):
+    has_names = hasattr(estimator, "feature_names_in_") or hasattr(estimator, "_column_labels")
+    names = f", names=X.columns[-{n_more}:]" if has_names and column_names(X) else ""
+    return f"Where the last columns are new items, add_items({n_more}{names}) gives a fitted model columns for them."
 
 
 @contextmanager
@@ -349,7 +334,7 @@ def all_or_nothing(estimator):
         raise
 
 
-MOST_READS = 1000  # of a blend whose members another thread is exchanging for wider ones, which takes microseconds
+MOST_READS = 1000  # attempts to read a blend while another thread runs its add_items, which takes microseconds
 
 
 def as_it_is(estimator):
@@ -371,14 +356,14 @@ def as_it_is(estimator):
         if "estimators_" not in vars(same):
             return same
         same.estimators_ = [_member_as_it_is(member) for member in same.estimators_]
-        own = [model for model in (same, *map(alone, same.estimators_)) if isinstance(model, BaseRecommender)]
+        own = [model for model in (same, *map(unfrozen, same.estimators_)) if isinstance(model, BaseRecommender)]
         if len({model.n_features_in_ for model in own if hasattr(model, "n_features_in_")}) == 1:
             break
     return same
 
 
 def _member_as_it_is(member):
-    if not isinstance(alone(member), BaseRecommender):
+    if not isinstance(unfrozen(member), BaseRecommender):
         return member
     return as_it_is(member) if isinstance(member, BaseRecommender) else type(member)(_member_as_it_is(member.estimator))
 

@@ -24,10 +24,10 @@ from .core.model_file import blocks
 from .core.objectives import TARGETS
 from .core.priors import PRIORS
 from .ids import as_ids
-from .linear import EASE_CHECKS, LINEAR_CHECKS, NUMBERS, EASERecommender, LinearRecommender
+from .linear import NUMBERS, EASERecommender, LinearRecommender
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
-from .parameters import check_parameters, flag, integer, number, optional, piece
+from .parameters import flag, integer, number, optional, piece
 from .popularity import PopularityRecommender
 from .preprocessing import InteractionEncoder
 from .recommender import BaseRecommender
@@ -401,12 +401,12 @@ def _on_cpu(model):
     return type(model)(**parameters | {"device": "cpu" if isinstance(device, str) else device})
 
 
-def _check_linear(checks):
-    return lambda model: check_parameters(_on_cpu(model), checks)
-
-
-def _check_autoencoder(model):
+def _check_parameters(model):
     _on_cpu(model)._checked_parameters()
+
+
+def _check_blend(model):
+    model._checked_pairs(model._checked_parameters())
 
 
 def _check_step(model):
@@ -439,12 +439,12 @@ def _check_frozen(model):
 # What is of skvae, and steps of scikit-learn whose state is numbers and arrays
 _CLASSES = {
     PopularityRecommender: Kind(1, lambda model: None, _of_popularity, "item_counts_"),
-    EASERecommender: Kind(1, _check_linear(EASE_CHECKS), _of_ease, "weights_"),
-    LinearRecommender: Kind(1, _check_linear(LINEAR_CHECKS), _of_linear, "weights_"),
-    MultVAERecommender: Kind(FORMAT_VERSION, _check_autoencoder, _of_vae, "weights_"),
-    MultDAERecommender: Kind(FORMAT_VERSION, _check_autoencoder, _of_dae, "weights_"),
-    RecVAERecommender: Kind(FORMAT_VERSION, _check_autoencoder, _of_autoencoder, "weights_"),
-    BlendRecommender: Kind(1, lambda model: model._checked_parameters(), _of_blend, "weights_"),
+    EASERecommender: Kind(1, _check_parameters, _of_ease, "weights_"),
+    LinearRecommender: Kind(1, _check_parameters, _of_linear, "weights_"),
+    MultVAERecommender: Kind(FORMAT_VERSION, _check_parameters, _of_vae, "weights_"),
+    MultDAERecommender: Kind(FORMAT_VERSION, _check_parameters, _of_dae, "weights_"),
+    RecVAERecommender: Kind(FORMAT_VERSION, _check_parameters, _of_autoencoder, "weights_"),
+    BlendRecommender: Kind(1, _check_blend, _of_blend, "weights_"),
     InteractionEncoder: Kind(1, lambda model: model._check_parameters(), _of_encoder, "item_ids_"),
     Binarizer: Kind(1, _check_step, _of_any),
     FunctionTransformer: Kind(1, _check_function_transformer, _of_any),

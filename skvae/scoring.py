@@ -318,6 +318,21 @@ def _one_each(values, n_users, name):
     return np.ma.filled(np.ma.asarray(values, float), np.nan) if np.ma.isMaskedArray(values) else values
 
 
+class NobodyIsScored(ValueError):
+    """No user can hide an item, or every score is NaN.
+
+    Parameters
+    ----------
+    message : str
+    why : str, default=""
+        The part of it that says why, and what to do.
+    """
+
+    def __init__(self, message, why=""):
+        super().__init__(message)
+        self.why = why
+
+
 @dataclass(frozen=True)
 class RankingScorer:
     """Scorer for GridSearchCV and its kin that hides items, recommends and scores.
@@ -412,7 +427,8 @@ class RankingScorer:
             own = [name for name, metric in named_metrics(listed_metrics(self.metrics)).items() if callable(metric)]
             if len(own) == len(scores):
                 why += f" Or {', '.join(own)} gave NaN for each of them."
-            raise ValueError(f"None of the {n_users} users can hide an item above min_value={self.min_value}: {why}")
+            message = f"None of the {n_users} users can hide an item above min_value={self.min_value}: {why}"
+            raise NobodyIsScored(message, why)
         means = {name: float(np.nanmean(values)) for name, values in scores.items()}
         return next(iter(means.values())) if isinstance(self.metrics, str) or callable(self.metrics) else means
 

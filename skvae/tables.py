@@ -333,25 +333,29 @@ def _present(names, columns, table, optional, index=()):
     """The names that a table has, by their role; all others must be optional."""
     present = {role: name for role, name in names.items() if name in columns}
     missing = [role for role in names if role not in present and role not in optional]
-    if missing:
-        if table == "events":
-            remedy = "Say InteractionEncoder(" + ", ".join(f'{role}="..."' for role in missing) + ")."
-            if isinstance(columns, Mapping):
-                remedy = f"{remedy[:-1]}, or add arrays of these names."
-            elif len(columns) <= MOST_NAMES and not any(isinstance(name, str) for name in columns):
-                renamed = dict(zip(columns, names.values(), strict=False))
-                remedy = f"Name its columns, such as events.rename(columns={renamed})."
-            elif {*missing} <= {"weight", "timestamp"}:
-                added = ", ".join(f"{names[role]}=..." for role in missing)
-                remedy = f"{remedy[:-1]}, or add what is missing, as events.assign({added})."
-                remedy += " A weight below the threshold is no interaction." if "weight" in missing else ""
-            if {*index} & {names[role] for role in missing}:
-                remedy = f"Its index has {_listed(index)}: make columns of it, as events.reset_index()."
-        else:
-            remedy = "Rename " + " and ".join(f"that of {role}s to {names[role]!r}" for role in missing) + "."
-        lacking = ("s " if len(missing) > 1 else " ") + " and ".join(repr(names[role]) for role in missing)
-        raise ValueError(f"{table} has no column{lacking}, its columns are: {_listed([*columns])}. {remedy}")
-    return present
+    if not missing:
+        return present
+    lacking = ("s " if len(missing) > 1 else " ") + " and ".join(repr(names[role]) for role in missing)
+    remedy = _remedy(missing, names, columns, table, index)
+    raise ValueError(f"{table} has no column{lacking}, its columns are: {_listed([*columns])}. {remedy}")
+
+
+def _remedy(missing, names, columns, table, index):
+    if table != "events":
+        return "Rename " + " and ".join(f"that of {role}s to {names[role]!r}" for role in missing) + "."
+    if {*index} & {names[role] for role in missing}:
+        return f"Its index has {_listed(index)}: make columns of it, as events.reset_index()."
+    named = "Say InteractionEncoder(" + ", ".join(f'{role}="..."' for role in missing) + ")"
+    if isinstance(columns, Mapping):
+        return f"{named}, or add arrays of these names."
+    if len(columns) <= MOST_NAMES and not any(isinstance(name, str) for name in columns):
+        renamed = dict(zip(columns, names.values(), strict=False))
+        return f"Name its columns, such as events.rename(columns={renamed})."
+    if {*missing} <= {"weight", "timestamp"}:
+        added = ", ".join(f"{names[role]}=..." for role in missing)
+        below = " A weight below the threshold is no interaction." if "weight" in missing else ""
+        return f"{named}, or add what is missing, as events.assign({added}).{below}"
+    return f"{named}."
 
 
 def _listed(names):

@@ -4,14 +4,14 @@ import numpy as np
 
 from .core.user_warnings import warn_user
 from .hiding import FEW_ITEMS, MIN_INTERACTIONS, user_hashes
-from .matrix import count_interactions
+from .matrix import as_csr, count_interactions, row_blocks
 from .wrappers import steps_and_model
 
 LEAST_DISTINCT = 0.75  # of the sets of items of users; where fewer are, they coincide by chance too
 
 
-def most_are_fitted(hashes, is_fitted):
-    """Whether most of some users are users of a fit; those with the same items are one.
+def most_fitted(hashes, is_fitted):
+    """How many of some users are users of a fit, where most are; those with the same items are one.
 
     Where few sets of items are possible, as many users have the same ones, everyone has one that was seen.
 
@@ -39,7 +39,7 @@ def warn_of_validation(n_fold_in, n_held_out, most):
     n_fold_in, n_held_out : int
         Interactions of its two parts.
     most : str
-        As `most_are_fitted` gives it.
+        As `most_fitted` gives it.
     """
     if n_fold_in < n_held_out:
         warn_user(
@@ -68,12 +68,45 @@ def warn_of_fitted_members(pairs, X):
     for name, member in pairs:
         steps, recommender = steps_and_model(member)
         was_fitted_on = getattr(recommender, "was_fitted_on", None)
-        most = was_fitted_on and most_are_fitted(hashes, was_fitted_on(X if steps is None else steps.transform(X)))
+        most = was_fitted_on and most_fitted(hashes, was_fitted_on(X if steps is None else steps.transform(X)))
         if most:
             warn_user(
                 f"The member {name!r} was fitted on most of the users on whom weights are learned, {most}, and seems "
                 "better than it is: pass users that no member was fitted on."
             )
+
+
+def warn_of_evaluated_users(model, X, y, scored):
+    """Warn where most of the users who are evaluated are users that the model was fitted on.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    X : matrix of shape (n_users, n_items)
+    y : matrix of shape (n_users, n_items), or None
+        What is held out of them, where X does not hold it.
+    scored : int64 array of shape (n_scored,)
+        Row numbers of the users with a held-out item.
+    """
+    steps, model = steps_and_model(model)
+    known = getattr(model, "_user_hashes", None)
+    if known is None or (steps and y is not None):
+        return
+    hashes, fitted = [], []
+    for users in [X] if y is None else _together(as_csr(X), as_csr(y)):
+        hashes.append(user_hashes(as_csr(users)))
+        fitted.append(model.was_fitted_on(steps.transform(users)) if steps else np.isin(hashes[-1], known))
+    most = most_fitted(np.concatenate(hashes)[scored], np.concatenate(fitted)[scored])
+    if most:
+        warn_user(
+            f"{type(model).__name__} was fitted on most users of X, {most}, and on the items that are hidden here: "
+            "such scores say little about new users. Evaluate on users that were not passed to fit, such as those of "
+            "strong_generalization_split."
+        )
+
+
+def _together(fold_in, held_out):
+    return (fold_in[block] + held_out[block] for block in row_blocks(fold_in))
 
 
 def hashes_with_members(hashes, pairs):
@@ -106,10 +139,11 @@ def warn_of_users_again(model, X):
     model : fitted BaseRecommender
     X : csr_array of shape (n_users, n_items)
     """
-    if getattr(model, "_user_hashes", None) is None or X.shape[1] < FEW_ITEMS:
+    known = getattr(model, "_user_hashes", None)
+    if known is None or X.shape[1] < FEW_ITEMS:
         return
     hashes = user_hashes(X[count_interactions(X) >= MIN_INTERACTIONS])
-    most = most_are_fitted(hashes, model._were_fitted(hashes))
+    most = most_fitted(hashes, np.isin(hashes, known))
     if most:
         warn_user(
             f"partial_fit adds users, and {type(model).__name__} has most users of X already, {most}: they count twice "

@@ -1,5 +1,7 @@
 """Who is held out of a fit to validate it: a share of the users, or all in folds; and who is trained on then."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -11,7 +13,8 @@ from .matrix import as_csr, count_interactions
 # the paper holds out of ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each
 # epoch, time for no better choice.
 MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 25, 10_000
-# A linear model, whose fits of few users are quick, chooses by folds of all where a share of them would be fewer
+# A linear model chooses by a share of the users; where that would be few, whose fits are quick, by folds of all
+FRACTION_OF_FOLDS = 0.1
 ENOUGH_OF_A_SHARE, FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, MOST_USERS_OF_FOLDS, N_FOLDS = 200, 50, 100, 5000, 5
 # Of a user who has all items of another and no more; a set that more users have is one that people have
 FEWEST_ITEMS_OF_A_COPY, MOST_COPIES = 10, 5
@@ -48,22 +51,22 @@ def hold_out_users(X, fraction, *, required=False):
     """
     X = as_csr(X)
     counts = count_interactions(X)
-    users, n_validated = _who_can_hide(counts, n_held_out, fraction)
+    users, n_validated = _who_can_hide(counts, partial(n_held_out, fraction=fraction))
     if required and not n_validated:
         n_validated = n_held_out(np.count_nonzero(counts), len(users), fraction, required=True)
     return _held_out(X, counts, users, n_validated)
 
 
-def _who_can_hide(counts, n_of, fraction):
+def _who_can_hide(counts, n_of):
     """Row numbers of those who can hide a fifth of their items, and what ``n_of`` gives of so many.
 
     Where that is 0, it is of all who can hide one.
     """
     users, n_users = np.flatnonzero(counts >= MIN_INTERACTIONS), np.count_nonzero(counts)
-    n = n_of(n_users, len(users), fraction)
+    n = n_of(n_users, len(users))
     if not n:
         users = np.flatnonzero(counts >= FEWEST_TO_HIDE)
-        n = n_of(n_users, len(users), fraction)
+        n = n_of(n_users, len(users))
     return users, n
 
 
@@ -107,13 +110,12 @@ def n_held_out(n_users, n_eligible, fraction, *, required=False):
     return n_validated if n_validated < n_users else 0
 
 
-def validation_folds(X, fraction):
-    """The trained and the validated users of `hold_out_users`; where they would be too few, of several folds.
+def validation_folds(X):
+    """The trained and the validated tenth of `hold_out_users`; where that would be too few, those of several folds.
 
     Parameters
     ----------
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    fraction : float
 
     Returns
     -------
@@ -122,42 +124,41 @@ def validation_folds(X, fraction):
     """
     X = as_csr(X)
     counts = count_interactions(X)
-    users, n_folds = _who_can_hide(counts, n_validation_folds, fraction)
+    users, n_folds = _who_can_hide(counts, n_validation_folds)
     if n_folds == 1:
-        return [_held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), fraction))]
+        return [_held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), FRACTION_OF_FOLDS))]
     users = check_random_state(0).permutation(users)
     folds = (np.sort(users[first::n_folds]) for first in range(n_folds))
     return [(_others(X, counts, validated), validated) for validated in folds]
 
 
-def n_validation_folds_of(X, fraction):
+def n_validation_folds_of(X):
     """How many pairs `validation_folds` gives.
 
     Parameters
     ----------
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-    fraction : float
 
     Returns
     -------
     int
     """
-    return _who_can_hide(count_interactions(X), n_validation_folds, fraction)[1]
+    return _who_can_hide(count_interactions(X), n_validation_folds)[1]
 
 
-def n_validation_folds(n_users, n_eligible, fraction):
+def n_validation_folds(n_users, n_eligible):
     """How many pairs `validation_folds` gives, of the numbers of users.
 
     Parameters
     ----------
-    n_users, n_eligible, fraction :
+    n_users, n_eligible : int
         As in `n_held_out`.
 
     Returns
     -------
     int
     """
-    n_of_share = n_held_out(n_users, n_eligible, fraction)
+    n_of_share = n_held_out(n_users, n_eligible, FRACTION_OF_FOLDS)
     if n_of_share < ENOUGH_OF_A_SHARE and n_eligible >= FEWEST_OF_ALL_FOLDS and n_users <= MOST_USERS_OF_FOLDS:
         return N_FOLDS
     return int(n_of_share >= FEWEST_OF_A_SHARE)

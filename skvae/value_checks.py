@@ -17,7 +17,7 @@ SMALLEST_SCORE = 1e-34  # of what is far below, as weaker scores are, float32 ha
 SMALLEST_EVEN_SHARE, FEWEST_FOR_EVENNESS, LARGEST_CHOSEN = 0.6, 1000, 30
 
 
-def check_scale(matrix):
+def warn_of_scale(matrix):
     """Warn where values are so small or large that an autoencoder learns almost nothing from them.
 
     Parameters
@@ -31,10 +31,9 @@ def check_scale(matrix):
             f"The largest value of X is {largest:.3g}. A value counts as so many interactions, and autoencoders learn "
             "almost nothing from such values: scale X by a constant that brings values near 1."
         )
-    check_evenness(matrix)
 
 
-def check_evenness(matrix):
+def warn_of_uneven_counts(matrix):
     """Warn of counts of which a few outweigh all others of a user, as of plays or purchases.
 
     Parameters
@@ -64,7 +63,7 @@ def _even_share(matrix):
     return n_equal / matrix.nnz
 
 
-def check_scale_of_scores(weights, X):
+def warn_of_tiny_scores(weights, X):
     """Warn where scores, values times weights, may be so small that float32 has nothing for them but 0.
 
     Parameters

@@ -1,7 +1,7 @@
 """What stands around a model: Pipelines, searches, frozen estimators."""
 
 
-def alone(model):
+def unfrozen(model):
     """What is frozen in an estimator, or itself.
 
     Parameters
@@ -14,7 +14,7 @@ def alone(model):
     """
     from sklearn.frozen import FrozenEstimator  # as slow to import as half of skvae
 
-    return alone(model.estimator) if isinstance(model, FrozenEstimator) else model
+    return unfrozen(model.estimator) if isinstance(model, FrozenEstimator) else model
 
 
 def steps_and_model(model):

@@ -45,7 +45,7 @@ ARROWS = {
     "validation_users": {"core", "hiding", "matrix"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},
     "evaluation": {"core", "fit_identity", "user_checks", "hiding", "matrix", "matrix_checks", "parameters"}
-    | {"scoring", "wrappers"},
+    | {"scoring"},
     "explanations": {"item_checks", "matrix", "ranking"},
     "recommender": {
         "core",
@@ -167,7 +167,7 @@ CORE_ARROWS = {
     "checkpoint": {"checkpoint_file", "files", "user_warnings"},
     "networks": {"item_products", "priors"},
     "activations": set(),
-    "architecture": {"activations", "devices", "likelihoods", "networks", "priors"},
+    "architecture": {"activations", "devices", "likelihoods", "networks", "pieces", "priors"},
     "objectives": {"annealing", "item_products", "pieces", "priors"},
     "initialization": {"item_products"},
     "inference": {"batches", "devices", "isolation", "pieces"},

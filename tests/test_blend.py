@@ -49,7 +49,7 @@ from skvae import (
 from skvae import blend as blend_module
 from skvae.datasets import make_interactions
 from skvae.export import to_onnx
-from skvae.hiding import hide_of_held_out
+from skvae.hiding import hide_for_validation
 from skvae.ranking import users_per_block
 from skvae.recommender import as_it_is
 from skvae.validation_users import hold_out_users
@@ -531,7 +531,7 @@ def test_users_of_two_to_four_items_are_validated_where_there_are_no_others():
     X = sp.csr_array(np.argsort(draws.random((300, 30)), axis=1) < draws.integers(2, 5, (300, 1)), dtype=np.float32)
     _, validated = hold_out_users(X, 0.1)
     assert len(validated) == 30
-    fold_in, held_out = hide_of_held_out(X[validated])
+    fold_in, held_out = hide_for_validation(X[validated])
     assert (held_out.sum(axis=1) == 1).all()
     assert (fold_in + held_out != X[validated]).nnz == 0
     assert MultDAERecommender(2, max_iter=1).fit(X).early_stopping_
@@ -550,7 +550,7 @@ def test_users_of_two_to_four_items_validate_as_x_val_too():
 
 def test_who_has_five_items_hides_the_same_ones_inside_fit(X):
     heavy = X[np.diff(X.indptr) >= 5]
-    for own, others in zip(hide_of_held_out(heavy), fold_in_split(heavy), strict=True):
+    for own, others in zip(hide_for_validation(heavy), fold_in_split(heavy), strict=True):
         assert (own != others).nnz == 0
 
 

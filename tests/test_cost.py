@@ -167,14 +167,14 @@ GIVEN = [
 def test_a_linear_model_takes_as_many_inverses_as_told(given, X, monkeypatch):
     calls, invert = [], item_regression.invert
     monkeypatch.setattr(item_regression, "invert", lambda matrix: calls.append(1) or invert(matrix))
-    monkeypatch.setattr(linear_search, "LARGER_ONES", ())
+    monkeypatch.setattr(linear_search, "LARGER_L2", ())
     rows = sp.vstack([X] * 2, format="csr")  # enough users to hold some out
     model = LinearRecommender(**given).fit(rows)
     monkeypatch.setattr(cost, "inverse_rate", lambda device: 1e9)
     monkeypatch.setattr(cost, "copy_rate", lambda device: np.inf)
     told = estimate_cost(model, *rows.shape, rows.nnz).seconds
     assert list(told) == ["an inverse", f"{len(calls)} inverses"][: len(calls)]
-    assert told["an inverse"] == cost.OF_AN_INVERSE * item_regression.operations(*rows.shape, rows.nnz) / 1e9
+    assert told["an inverse"] == cost.INVERSE_SPEED * item_regression.operations(*rows.shape, rows.nnz) / 1e9
 
 
 def test_of_few_users_the_weights_themselves_count(monkeypatch):

@@ -142,7 +142,7 @@ def test_an_evaluation_shows_its_numbers_as_text_in_html_and_as_a_frame():
         mean, error = f"{evaluation.mean[name]:.4f}", f"{evaluation.standard_error[name]:.4f}"
         assert line.split() == [name, mean, "+-", error]
         assert row == f"<th>{name}</th><td>{mean}</td><td>{error}</td>"
-    assert lines[2:] == ["30 users, 4 left out, who have no held-out item"]
+    assert lines[2:] == ["30 users, 4 left out, without a held-out item or a score"]
     assert "30 users, 4 left out" in evaluation._repr_html_()
     frame = evaluation.to_frame()
     assert frame["mean"].to_dict() == evaluation.mean

@@ -460,7 +460,7 @@ def test_auto_is_chosen_in_seven_inverses_and_the_same_each_time(many, monkeypat
 @pytest.mark.parametrize("centering", [0, 0.99])
 def test_the_score_of_what_was_chosen_is_that_of_a_fit_without_the_validation_users(many, centering):
     model = LinearRecommender(l2_regularization=30, dropout=0.2, centering=centering).fit(many)
-    [(trained, validated)] = validation_folds(many, 0.1)
+    [(trained, validated)] = validation_folds(many)
     scores = {}
     for user_exponent in (0.0, 0.3):
         for item_exponent in (0.0, 0.1, 0.2, 0.3):
@@ -518,7 +518,7 @@ def test_few_users_are_validated_in_folds():
 
     def score(setting):
         of_folds = []
-        for trained, validated in validation_folds(X, 0.1):
+        for trained, validated in validation_folds(X):
             users = X[trained]
             unit = np.mean(np.repeat(np.diff(users.indptr) ** -setting["user_exponent"], np.diff(users.indptr)))
             numbers = setting | {"l2_regularization": setting["l2_regularization"] * unit}
@@ -533,13 +533,13 @@ def test_few_users_are_validated_in_folds():
     assert model.best_validation_score_ == pytest.approx(score(chosen), abs=1e-6)
     for l2 in (5, 15, 50, 150, 500, 1500, 5000):
         assert score(chosen | {"l2_regularization": float(l2)}) <= model.best_validation_score_ + 1e-6
-    validated = np.concatenate([users for _, users in validation_folds(X, 0.1)])
+    validated = np.concatenate([users for _, users in validation_folds(X)])
     assert sorted(validated) == np.flatnonzero(counts >= 5).tolist()
     assert LinearRecommender().fit(X[:90]).best_validation_score_ is None
     for n_times, n_folds in ((5, 5), (17, 1)):
-        assert len(validation_folds(sp.vstack([X] * n_times, format="csr"), 0.1)) == n_folds
+        assert len(validation_folds(sp.vstack([X] * n_times, format="csr"))) == n_folds
     lonely = sp.vstack([*[X] * 6, *[sp.eye_array(40)] * 125], format="csr")
-    [(_, validated)] = validation_folds(lonely, 0.1)
+    [(_, validated)] = validation_folds(lonely)
     assert 50 <= len(validated) < 80
 
 
@@ -548,7 +548,7 @@ def test_of_few_users_as_many_inverses_are_told_as_made(numbers, monkeypatch):
     X = make_interactions(n_users=150, n_items=40, density=0.2, random_state=0)
     calls, solve = [], linear.item_regression
     monkeypatch.setattr(linear, "item_regression", lambda *args: calls.append(1) or solve(*args))
-    monkeypatch.setattr(linear_search, "LARGER_ONES", ())
+    monkeypatch.setattr(linear_search, "LARGER_L2", ())
     LinearRecommender(**numbers).fit(X)
     told = skvae.estimate_cost(LinearRecommender(**numbers), *X.shape, X.nnz).seconds
     assert list(told)[-1] == f"{len(calls)} inverses"

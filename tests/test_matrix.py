@@ -42,7 +42,7 @@ from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
 from skvae.model_selection import eligible_users
 from skvae.scoring import score_users
 from skvae.validation_users import hold_out_users
-from skvae.value_checks import check_evenness, check_scale
+from skvae.value_checks import warn_of_scale, warn_of_uneven_counts
 
 PACKAGE, VALIDATION = Path(skvae.__file__).parent, Path(sklearn.utils.__file__).parent
 NAMES = [f"item {i}" for i in range(25)]
@@ -760,15 +760,15 @@ def test_two_users_in_a_list_are_no_pair():
 @pytest.mark.parametrize("scale", [1e-6, 1e-4, 1e20, 1e30])
 def test_values_that_train_next_to_nothing_are_warned_of(scale):
     with pytest.warns(UserWarning, match="learn almost nothing from such values: scale X"):
-        check_scale(as_float32(BINARY * np.float64(scale)))
+        warn_of_scale(as_float32(BINARY * np.float64(scale)))
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6, 2.0**24, 1e15])
 def test_usual_values_are_not_warned_of(scale):
-    check_scale(as_float32(BINARY * np.float64(scale)))
+    warn_of_scale(as_float32(BINARY * np.float64(scale)))
     mixed = np.where(BINARY > 0, 1e-9, 0)
     mixed[0, 0] = 1
-    check_scale(as_float32(mixed))
+    warn_of_scale(as_float32(mixed))
 
 
 def users_of_counts(power):
@@ -795,7 +795,7 @@ def test_raw_counts_are_warned_of_and_their_logarithms_are_not(model):
 
 def test_users_may_weigh_differently():
     X = users_of_counts(0)
-    check_evenness(sp.csr_array(X.multiply(10.0 ** np.arange(200)[:, None] ** 0.3)))
+    warn_of_uneven_counts(sp.csr_array(X.multiply(10.0 ** np.arange(200)[:, None] ** 0.3)))
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1, 2])

@@ -805,7 +805,7 @@ def test_copies_of_validation_users_are_not_trained_on(fraction):
     X = make_interactions(n_users=400, n_items=60, density=0.3, random_state=0)
     twice = sp.csr_array(sp.vstack([X, 2 * X[::2]], format="csr"))
     counts = np.diff(twice.indptr)
-    for trained, validated in [hold_out_users(twice, fraction), *validation_folds(twice[:450], fraction)]:
+    for trained, validated in [hold_out_users(twice, fraction), *validation_folds(twice[:450])]:
         items = {tuple(twice[[user]].indices) for user in validated[counts[validated] >= 10]}
         assert items
         assert not items & {tuple(twice[[user]].indices) for user in trained}

@@ -11,6 +11,7 @@ from .activations import ACTIVATIONS
 from .devices import tensor_of
 from .likelihoods import LIKELIHOODS
 from .networks import Decoder, DenoisingAutoencoder, Encoder, VariationalAutoencoder
+from .pieces import piece_of
 from .priors import PRIORS
 
 
@@ -60,7 +61,7 @@ class Architecture:
     def build(self, n_items):
         """The network for so many items, its weights still without memory: to be initialized or set."""
         activation = ACTIVATIONS[self.activation].module
-        likelihood, prior = _part(self.likelihood, LIKELIHOODS), _part(self.prior, PRIORS)
+        likelihood, prior = piece_of(self.likelihood, LIKELIHOODS), piece_of(self.prior, PRIORS)
         with torch.device("meta"):
             encoder = Encoder(
                 n_items,
@@ -106,7 +107,3 @@ def widened(weights, n_items):
 def _with_rows(array, n_rows, value):
     """A copy with rows of one value below."""
     return np.concatenate([array, np.full((n_rows, *array.shape[1:]), value, array.dtype)])
-
-
-def _part(name_or_object, table):
-    return table[name_or_object]() if isinstance(name_or_object, str) else name_or_object

@@ -163,6 +163,10 @@ class UserRows:
         """Number of users with an interaction."""
         return len(self.non_empty())
 
+    def n_batches(self, batch_size):
+        """Number of batches in one pass over them."""
+        return -(-self.n_non_empty // batch_size)
+
     def non_empty(self):
         """Row numbers of the users with an interaction, int64 tensor."""
         return self.users[self._lengths(self.users) > 0]
@@ -176,9 +180,9 @@ class UserRows:
         return self._gathered(starts, self.offsets[users + 1] - starts, n_interactions)[0]
 
     def padded_batch(self, users, n_interactions):
-        """`batch` of ``users`` and others besides, with whom they have so many interactions.
+        """`batch` of ``users`` and `N_PADDING_USERS` padding users, who together have n_interactions.
 
-        Those `N_PADDING_USERS` have the first items, and where these do not suffice all of them over and over.
+        Padding users have items 0, 1, 2, ... and start again at 0 after the last.
         """
         starts = F.pad(self.offsets[users], (0, N_PADDING_USERS))
         lengths = self.offsets[users + 1] - starts[: len(users)]

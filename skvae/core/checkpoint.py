@@ -14,7 +14,7 @@ from .files import Lock
 from .user_warnings import warn_user
 
 FORMAT = 3
-# A kill costs this much of the training at the most, or as much as writing takes one part in fifty of.
+# A kill costs this much of the training at the most, or 50 times what one write takes.
 SECONDS = 60.0
 SHARE_OF_TIME = 0.02
 

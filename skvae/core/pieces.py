@@ -29,6 +29,21 @@ def has_part(piece, name, beside="log_prob"):
     return hasattr(piece, name) and place(name, -1) <= place(beside, len(places))
 
 
+def piece_of(name_or_piece, table):
+    """A piece by its name in a table of classes, or the piece itself.
+
+    Parameters
+    ----------
+    name_or_piece : str or object
+    table : dict of str to class
+
+    Returns
+    -------
+    object
+    """
+    return table[name_or_piece]() if isinstance(name_or_piece, str) else name_or_piece
+
+
 def is_ours(piece):
     """Whether a piece is of skvae, or there is none.
 

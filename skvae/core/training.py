@@ -139,7 +139,7 @@ class Training:
         self.products = _products(self.network, rows, settings, self.optimizer, processes.size)
         self._average = self._best_weights = None
         if settings.averaging_epochs:
-            n_updates = objective.n_passes * -(-rows.n_non_empty // settings.batch_size)
+            n_updates = objective.n_passes * rows.n_batches(settings.batch_size)
             self._average = MovingAverage(self.network, settings.averaging_epochs, n_updates)
         self._position = Position()
         self._updates = updates_of(
