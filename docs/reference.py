@@ -17,6 +17,7 @@ GROUPS = {
     "skvae.reranking": "Ranking",
     "skvae.scoring": "Scoring and evaluation",
     "skvae.evaluation": "Scoring and evaluation",
+    "skvae.comparison": "Scoring and evaluation",
     "skvae.model_selection": "Model selection",
     "skvae.metrics": "Metrics",
     "skvae.preprocessing": "Tables and matrices",

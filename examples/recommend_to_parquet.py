@@ -56,11 +56,15 @@ def main(arguments=None):
             path.unlink()
     firsts = range(0, n_users, args.users_per_file)
     parts = [slice(first, first + args.users_per_file) for first in firsts]
+    n_files = len(parts)
     parts = [users for users in parts if not path_of(args, users).exists()]
+    if 0 < len(parts) < n_files:
+        print(f"{n_files - len(parts)} of {n_files} files are there already: going on.")
     n_jobs = min(joblib.effective_n_jobs(args.jobs), len(parts))
     if n_jobs:
         shares = [parts[job::n_jobs] for job in range(n_jobs)]
         joblib.Parallel(n_jobs)(joblib.delayed(write)(args, about, s) for s in shares)
+    print(f"{args.recommendations}: {n_files} files, {n_users} users.")
 
 
 def path_of(args, users):

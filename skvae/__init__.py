@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from . import datasets, export, metrics, model_selection
 from .blend import BlendRecommender
+from .comparison import Comparison, compare
 from .cost import Cost, estimate_cost
 from .evaluation import Evaluation, evaluate
 from .interactions import append_interactions, open_interactions, save_interactions
@@ -23,6 +24,7 @@ from .scoring import RankingScorer, ndcg_scorer
 __all__ = [
     "ActivityDisplay",
     "BlendRecommender",
+    "Comparison",
     "Cost",
     "EASERecommender",
     "Evaluation",
@@ -39,6 +41,7 @@ __all__ = [
     "UserKFold",
     "UserShuffleSplit",
     "append_interactions",
+    "compare",
     "datasets",
     "estimate_cost",
     "evaluate",

@@ -153,7 +153,7 @@ class BaseAutoencoder(
         y : ignored
         X_val : matrix of shape (n_validation_users, n_items), or pair, default=None
             Validation users, of whom items are hidden, or a pair (fold_in, held_out). The epoch with the best NDCG@100
-            on them is kept.
+            on them is kept. Searches split a matrix that has as many rows as X: pass them the pair.
 
         Returns
         -------

@@ -204,7 +204,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             Non-negative interactions; members get them as CSR. With prefit the validation users.
         y : ignored
         X_val : matrix of shape (n_validation_users, n_items), or pair, default=None
-            Validation users, of whom items are hidden, or a pair (fold_in, held_out).
+            Validation users, of whom items are hidden, or a pair (fold_in, held_out), which searches need.
 
         Returns
         -------

@@ -95,6 +95,32 @@ def check_columns_of_model(model, table, name):
     check_same_labels(_of_same_columns(model), table, name)
 
 
+def check_steps_keep_order(model):
+    """Raise where the steps of a fitted Pipeline or search put the columns of a table in another order.
+
+    Items are columns of X, and the recommender would rank those of what the steps make of it. That steps drop columns
+    is seen by the shape of its scores; what they do to columns without names is not seen.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    """
+    steps, recommender = steps_and_model(model)
+    before, after = (getattr(part, "feature_names_in_", None) for part in (steps, recommender))
+    if before is None or after is None or len(before) != len(after) or np.array_equal(before, after):
+        return
+    places = {name: column for column, name in enumerate(before)}
+    for column, name in enumerate(after):
+        whole, _, part = name.partition("__")  # as ColumnTransformer calls a column of one of its parts
+        name = name if name in places else part or whole
+        if places.get(name, column) != column:
+            raise ValueError(
+                f"The steps before {type(recommender).__name__} put the columns in another order: {name!r} is column "
+                f"{places[name]} of X, and column {column} after them. Items are columns of X: put them in that order "
+                "before the Pipeline."
+            )
+
+
 def _of_same_columns(model):
     """What is in a search or a Pipeline of one step, whose columns are those of the whole; else the model itself."""
     steps, inner = steps_and_model(model)

@@ -157,12 +157,7 @@ class Evaluation:
         >>> pd.concat(tables, names=["model", "metric"]).shape
         (6, 3)
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                'to_frame needs pandas: pip install "skvae[tables]". Without it there are mean and standard_error.'
-            ) from error
+        pd = import_pandas()
         columns = {"mean": self.mean, "standard_error": self.standard_error}
         columns |= {"p_value": self.p_value} if self.is_difference else {}
         return pd.DataFrame(columns | {"n_users": {name: len(scores) for name, scores in self._counted().items()}})
@@ -202,7 +197,7 @@ class Evaluation:
 
     def __repr__(self):
         rows = [f"{name:<14}{mean:>8} +- {error}{'  p '.join(['', *p])}" for name, mean, error, *p in self._rows()]
-        return "\n".join([*rows, self._users()])
+        return "\n".join([*rows, users_in_words(self)])
 
     def _repr_html_(self):
         rows = "".join(
@@ -211,18 +206,66 @@ class Evaluation:
         )
         columns = ["", "mean", "standard error", *(["p"] if self.is_difference else [])]
         head = f"<thead><tr>{''.join(f'<th>{column}</th>' for column in columns)}</tr></thead>"
-        return f"<table>{head}<tbody>{rows}</tbody></table><p>{self._users()}</p>"
+        return f"<table>{head}<tbody>{rows}</tbody></table><p>{users_in_words(self)}</p>"
 
     def _rows(self):
         errors, p_values = self.standard_error, self.p_value if self.is_difference else {}
         for name, mean in self.mean.items():
-            p = [_told(p_values[name])] if p_values else []
+            p = [p_in_words(p_values[name])] if p_values else []
             yield str(name), f"{mean:.4f}", f"{errors[name]:.4f}", *p
 
-    def _users(self):
-        of = "difference of the scores of " if self.is_difference else ""
-        why = ", without a held-out item or a score" if self.n_left_out else ""
-        return f"{of}{self.n_users} users, {self.n_left_out} left out{why}"
+
+def users_in_words(evaluation):
+    """How many users an evaluation counts.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+
+    Returns
+    -------
+    str
+    """
+    of = "difference of the scores of " if evaluation.is_difference else ""
+    n_users, n_left_out = evaluation.n_users, evaluation.n_left_out
+    why = ", without a held-out item or a score" if n_left_out else ""
+    return f"{of}{n_users} user{'s' if n_users != 1 else ''}, {n_left_out} left out{why}"
+
+
+def p_in_words(p):
+    """A p-value in two digits, down to 0.0001.
+
+    Parameters
+    ----------
+    p : float
+
+    Returns
+    -------
+    str
+        Such as "= 0.034" and "< 0.0001".
+    """
+    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"= {p:.2g}"
+
+
+def import_pandas():
+    """The module pandas, which no other part of skvae needs.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ImportError
+        That says how to get it.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(
+            'to_frame needs pandas: pip install "skvae[tables]". Without it there are mean and standard_error.'
+        ) from error
+    return pd
 
 
 def _is_scored(evaluation):
@@ -335,10 +378,6 @@ def evaluate(
     return evaluation
 
 
-def _told(p):
-    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"= {p:.2g}"
-
-
 def _p_value(mean, standard_error, n_users):
     if not standard_error:  # all differences are the same
         return float(mean == 0)
@@ -351,8 +390,8 @@ def _warn_of_unknown_users(shows_nothing):
     if n_users >= FEW_USERS and 2 * n_unknown > n_users:
         warn_user(
             f"{n_unknown} of the {n_users} users who are scored have no interaction in X: all of them get the same "
-            "items, and the scores say little about the model. Leave them out by passing the rows that have some, as "
-            "X[known] and y[known]."
+            "items, and the scores say little about the model. Leave them out: X[known] and y[known] "
+            "with known = np.flatnonzero(X.sum(axis=1))."
         )
 
 

@@ -12,7 +12,8 @@ from .tables import Instants, Strings, is_series_of_tables, read_columns, read_l
 DATES = (datetime.date, np.datetime64)
 DURATIONS = (datetime.timedelta, np.timedelta64)
 INTEGERS = (int, np.integer, np.bool_)
-RESULTS = ("rank", "score", "similarity", "contribution")  # columns of answers beside those of users and items
+# Columns of answers, beside those of users and items
+RESULTS = ("rank", "score", "similar_rank", "similarity", "own_rank", "contribution")
 WITH_ZONE, WITHOUT_ZONE = "times with a zone", "times without a zone"
 
 

@@ -114,8 +114,8 @@ class IdAnswersMixin:
         -------
         DataFrame, or dict of str to array
             A DataFrame where items are a column of one. A row for each similar item: item under the name of its
-            column, rank (from 1), the similar item under that name with "similar\\_" before it, and similarity, as
-            `MultVAERecommender.similar_items` has it. Best first.
+            column, similar_rank (from 1), the similar item under that name with "similar\\_" before it, and similarity,
+            as `MultVAERecommender.similar_items` has it. Best first.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class IdAnswersMixin:
         rows = np.repeat(np.flatnonzero(is_known), is_item.sum(axis=1))
         result = {
             self.item: Chosen(asked.distinct, asked.positions[rows], self.item, None),
-            "rank": np.broadcast_to(np.arange(1, similar.shape[1] + 1), similar.shape)[is_item],
+            "similar_rank": np.broadcast_to(np.arange(1, similar.shape[1] + 1), similar.shape)[is_item],
             f"similar_{self.item}": self._items(similar[is_item]),
             "similarity": similarities[is_item],
         }
@@ -168,10 +168,10 @@ class IdAnswersMixin:
         Returns
         -------
         DataFrame, or dict of str to array
-            Of the kind of table, with a row for each own item: user and item as in table, rank (from 1), the own item
-            under the name of its column with "own\\_" before it, and contribution, as `MultVAERecommender.explain` has
-            it. In the order of table, the highest contribution first. An item to which no own item contributes has no
-            rows.
+            Of the kind of table, with a row for each own item: user and item as in table, own_rank (from 1), the own
+            item under the name of its column with "own\\_" before it, and contribution, as `MultVAERecommender.explain`
+            has it. In the order of table, the highest contribution first. An item to which no own item contributes has
+            no rows.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class IdAnswersMixin:
         result = {
             self.user: Chosen(read.users.distinct[read.users.positions], again, self.user, None, every),
             self.item: Chosen(read.items.distinct[read.items.positions], again, self.item, None, every),
-            "rank": np.broadcast_to(np.arange(1, own_items.shape[1] + 1), own_items.shape)[is_item],
+            "own_rank": np.broadcast_to(np.arange(1, own_items.shape[1] + 1), own_items.shape)[is_item],
             f"own_{self.item}": self._items(own_items[is_item]),
             "contribution": contributions[is_item],
         }
@@ -232,6 +232,11 @@ def _check_same_items(model, encoder):
         )
     _check_no_other_order(model, encoder)
     steps, recommender = steps_and_model(model)
+    if any(isinstance(step, IdAnswersMixin) for part in steps or () for step in part):
+        raise TypeError(
+            "The Pipeline holds an InteractionEncoder, which stands before it: fit the other steps on the matrix of "
+            "encoder.fit_transform(events), and pass that Pipeline."
+        )
     n_left = getattr(recommender, "n_features_in_", n_items)
     if n_left != n_items:
         raise ValueError(
@@ -260,10 +265,15 @@ def _filters(candidates, exclude, asked, encoder):
     if candidates is not None:
         columns = _columns_of_ids(candidates, "candidates", encoder)
         candidates = np.unique(columns[columns >= 0])
+        n_unknown = np.count_nonzero(columns < 0)
         if len(columns) and not len(candidates):
             warn_user("candidates holds no id that the encoder knows: nobody is recommended anything.")
-    of_each = isinstance(exclude, Mapping) and any(items is not None for items in exclude.values())
-    if of_each or is_table(exclude):
+        elif 2 * n_unknown > len(columns) and encoder.handle_unknown != "ignore":
+            warn_user(
+                f"{n_unknown} of {len(columns)} candidates are unknown to the encoder, and are not recommended. "
+                'handle_unknown="ignore" silences this warning.'
+            )
+    if isinstance(exclude, Mapping) or is_table(exclude):
         return _cells_of_users(exclude, asked, encoder), candidates
     if exclude is not None:
         if isinstance(exclude, (list, tuple)) and any(map(is_table, exclude)):

@@ -78,7 +78,7 @@ def _kind_of_types(types, values, name):
         cls = next(cls for cls, kind in kinds.items() if kind is None)
         remedy = "convert them, for example with astype(str)"
         if issubclass(cls, COLLECTIONS):
-            remedy = "a row must have one, as events.explode makes it"
+            remedy = "a row must have one, as events.explode makes it of several, or astype(str) of the parts of one"
         raise TypeError(f"Ids in {name} must be strings or numbers, got {cls.__name__}: {remedy}.")
     if len(set(kinds.values())) > 1:
         examples = {kinds[type(value)]: value for value in values}

@@ -87,7 +87,8 @@ def as_ranked(items):
         raise ValueError("items must have as many ranks for each user: fill up with -1, as recommend does.") from None
     if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
         got = f"dtype {items.dtype} with shape {items.shape}"
-        raise ValueError(f"items must be integer item indices of shape (n_users, k), got {got}.")
+        remedy = ": of one user pass items.reshape(1, -1)" if items.ndim == 1 else ""
+        raise ValueError(f"items must be integer item indices of shape (n_users, k), got {got}{remedy}.")
     return items
 
 
@@ -118,7 +119,8 @@ def first_k(items, n_items, k=None):
         raise ValueError(f"items holds {n_ranks} ranks per user, k={k} needs more: recommend at least k items.")
     items = items[:, :k]
     if items.size and (items.min() < -1 or items.max() >= n_items):
-        raise ValueError(f"items must lie between -1 (none) and {n_items - 1}, the last item.")
+        got = items.min() if items.min() < -1 else items.max()
+        raise ValueError(f"items must lie between -1 (none) and {n_items - 1}, the last item of {n_items}, got {got}.")
     ordered = np.sort(items, axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         raise ValueError("items lists an item twice for one user: a ranking holds each item once.")

@@ -50,7 +50,7 @@ def as_csr(X, name="X", *, negative=False):
     array([1, 0], dtype=int32)
     """
     check_no_table_of_events(X, name)
-    if getattr(X, "ndim", 0) == 2 and X.size and hasattr(X, "sparse") and not any(d.fill_value for d in X.dtypes):
+    if getattr(X, "ndim", 0) == 2 and hasattr(X, "sparse") and X.size and not any(d.fill_value for d in X.dtypes):
         X = X.sparse.to_coo()  # a DataFrame of pandas with sparse columns
     matrix = canonical(sp.csr_array(_to_csr(intact(X, name)) if sp.issparse(X) else _values(X, name)))
     _check_values(matrix.data, name, negative)

@@ -183,7 +183,7 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         if y is not None:
             raise ValueError(
                 "InteractionEncoder takes no y: it makes one row of many events, and stands before a Pipeline or a "
-                "search, which get its matrix."
+                "search, which get its matrix. Arrays of users and items are one tuple, (users, items)."
             )
         found = self._gathered(events)
         X = self._matrix(found)
@@ -194,8 +194,11 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
                 f"min_item_interactions={self.min_item_interactions} and threshold={self.threshold}, of "
                 f"{len(found.user_ids)} users and {len(found.item_ids)} items: lower them."
             )
-        n_interactions, X = X.nnz, X[:, kept_items] if len(kept_items) < X.shape[1] else X
-        share_left_out, X = 1 - X.nnz / n_interactions, X[kept_users] if len(kept_users) < X.shape[0] else X
+        # what is left out of another table is counted before its events are merged, if they weigh then
+        weighs = self.weight is not None and self.duplicates != "last"
+        n_counted = X.nnz if weighs else len(found.cells.pairs)
+        X = X[:, kept_items] if len(kept_items) < X.shape[1] else X
+        share_left_out, X = 1 - X.nnz / n_counted, X[kept_users] if len(kept_users) < X.shape[0] else X
         ids = found.user_ids[kept_users], found.item_ids[kept_items]
         self.user_ids_, self.item_ids_, self._share_left_out = *ids, share_left_out
         return X

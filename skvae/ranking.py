@@ -24,7 +24,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils.validation import _num_samples
 
-from .columns import check_columns_of_model, check_same_cells, column_names
+from .columns import check_columns_of_model, check_same_cells, check_steps_keep_order, column_names
 from .core.devices import tensor_of
 from .item_checks import item_indices
 from .matrix import as_csr, row_sliceable, take_rows, users_of_entries
@@ -316,7 +316,7 @@ def _check_scores_items(model):
     if isinstance(model, type):
         raise TypeError(f"The model is the class {model.__name__}: pass a fitted one, as {model.__name__}().fit(X).")
     if isinstance(model, (dict, list, tuple)):
-        raise TypeError(f"The model is a {type(model).__name__}: pass one fitted model, and several one after another.")
+        raise TypeError(f"The model is a {type(model).__name__}: pass one fitted model, several to skvae.compare.")
     try:
         _ = model.decision_function
     except AttributeError as error:
@@ -328,6 +328,7 @@ def _check_scores_items(model):
             f"{type(model).__name__} has no decision_function(X), which gives a score of every item: see Models of "
             "other libraries in the documentation (docs/other_models.md)."
         ) from error
+    check_steps_keep_order(model)
 
 
 def _tile_shape(scorer, n_items):

@@ -298,14 +298,9 @@ def frame_of(table, name="events"):
     if pyarrow is not None and isinstance(table, pyarrow.RecordBatch):
         table = pyarrow.Table.from_batches([table])
     if not _has_columns(table):
-        remedy = "a user-item matrix needs no InteractionEncoder"
-        if isinstance(table, (int, np.integer)):  # of a list, which is read a table at a time
-            remedy = "of one visitor's items ([0] * len(items), items) is a table"
-        if isinstance(table, (str, Path)):
-            remedy = "read it first, as pd.read_csv(path), or by pyarrow.dataset.dataset(path) a folder in parts"
         raise TypeError(
             f"{name} must be a DataFrame, an array of shape (n_events, n_columns), or a tuple or dict of arrays, got "
-            f"{type(table).__name__}; {remedy}."
+            f"{type(table).__name__}; {_way_to_a_table(table)}."
         )
     try:
         import narwhals.stable.v2 as nw
@@ -320,6 +315,15 @@ def frame_of(table, name="events"):
         ) from error
     except Exception as error:
         raise ValueError(f"{name} cannot be read, have two of its columns the same name? {error}") from error
+
+
+def _way_to_a_table(found):
+    one = found[0] if isinstance(found, list) and found else found
+    if isinstance(one, Path) or (isinstance(one, str) and (Path(one).suffix or "/" in one)):
+        return "read it first, as pd.read_csv(path), or by pyarrow.dataset.dataset(path) a folder in parts"
+    if isinstance(one, (str, int, np.integer)):  # of a list, which is read a table at a time
+        return "of one user's items ([user] * len(items), items) is a table"
+    return "a user-item matrix needs no InteractionEncoder"
 
 
 def _frame_columns(frame, names, table, optional, ids):

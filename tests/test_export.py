@@ -1,10 +1,8 @@
 """What an ONNX file recommends is what the estimator recommends. The runtime is ONNX Runtime, the oracle recommend."""
 
-import ast
 import os
 import re
 import sys
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -383,13 +381,6 @@ def test_without_onnx_the_error_names_the_extra(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=re.escape('pip install "skvae[onnx]"')):
         to_onnx(model, tmp_path / "model.onnx")
-
-
-def test_importing_skvae_imports_no_extra():
-    for path in Path(skvae.__file__).parent.rglob("*.py"):
-        imports = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
-        names = {alias.name for node in imports for alias in node.names} | {getattr(n, "module", "") for n in imports}
-        assert not {"onnx", "onnxruntime", "fastapi", "uvicorn"} & {str(name).split(".")[0] for name in names}, path
 
 
 @pytest.mark.parametrize("recommender", [EASE, MultDAERecommender(64, max_iter=1, random_state=0)], ids=["ease", "dae"])

@@ -114,9 +114,8 @@ def test_reordering_the_items_reorders_the_weights(wide):
     np.testing.assert_allclose(EASERecommender().fit(wide[:, order]).weights_, weights[order][:, order], atol=1e-6)
 
 
-def test_twice_the_values_with_four_times_the_regularization_and_each_user_twice_with_twice_are_the_same_model(wide):
+def test_each_user_twice_with_twice_the_regularization_is_the_same_model(wide):
     weights = EASERecommender(l2_regularization=50).fit(wide).weights_
-    np.testing.assert_allclose(EASERecommender(l2_regularization=200).fit(2 * wide).weights_, weights, atol=1e-7)
     doubled = sp.vstack([wide, wide])
     np.testing.assert_allclose(EASERecommender(l2_regularization=100).fit(doubled).weights_, weights, atol=1e-7)
 

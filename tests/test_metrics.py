@@ -128,17 +128,6 @@ def test_a_ranking_without_a_hit_in_the_first_k_has_0(name, ranking):
     assert TABLE[name]([[1, 0, 1, 0]], [ranking], k=2) == 0
 
 
-def test_the_ideal_of_ndcg_counts_held_out_items_that_were_not_retrieved():
-    assert ndcg_at_k([[1, 1, 1, 0]], [[0, 3]], k=2) == pytest.approx(1 / (1 + 1 / math.log2(3)))
-
-
-def test_recall_divides_by_what_it_is_told():
-    held_out, items = [[1, 1, 1, 0, 0]], [[0, 3]]
-    assert recall_at_k(held_out, items, denominator="min") == pytest.approx(1 / 2)
-    assert recall_at_k(held_out, items, denominator="n") == pytest.approx(1 / 3)
-    assert precision_at_k(held_out, items, k=2) == pytest.approx(1 / 2)
-
-
 @every_metric
 def test_moving_a_hit_up_never_lowers_a_metric(name):
     held_out = [[1, 0, 0, 1, 0]]

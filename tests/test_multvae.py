@@ -107,3 +107,10 @@ def test_an_explicit_schedule_that_ends_below_the_cap_is_warned_of(X):
         MultVAERecommender(4, total_anneal_steps=200_000, **small).fit(X)
     MultVAERecommender(4, total_anneal_steps=20, **small).fit(X)
     MultVAERecommender(4, **small).fit(X)
+
+
+def test_a_network_that_is_warm_started_keeps_its_layers(X):
+    model = MultVAERecommender(4, hidden_layer_sizes=(6,), max_iter=1, warm_start=True).fit(X)
+    model.set_params(activation="relu", decoder_hidden_layer_sizes=())
+    with pytest.raises(ValueError, match="whose activation and decoder_hidden_layer_sizes can"):
+        model.fit(X)

@@ -179,13 +179,6 @@ def test_recommend_equals_plain_loops_over_the_items_left(data, n_users, n_items
     assert best.dtype == np.float32
 
 
-def test_a_seen_item_never_outranks_a_negative_logit():
-    X = np.array([[1, 1, 0, 0], [0, 0, 0, 1]])
-    items, scores = recommend(GivenScores(np.full((2, 4), -50.0)), X, 4)
-    assert items.tolist() == [[2, 3, -1, -1], [0, 1, 2, -1]]
-    assert scores[0].tolist() == [-50, -50, -np.inf, -np.inf]
-
-
 def test_where_fewer_than_k_items_are_left_the_rest_is_minus_one():
     items, scores = recommend(GivenScores(np.arange(6.0).reshape(2, 3)), np.array([[1, 0, 1], [1, 1, 1]]), 5)
     assert items.tolist() == [[1, -1, -1, -1, -1], [-1] * 5]
@@ -371,7 +364,7 @@ def test_a_model_without_scores_is_told_of_what_it_needs():
     without_scores = r"decision_function\(X\)"
     for model, sentence in (
         (object(), rf"object has no {without_scores}"),
-        ({"a": 1}, "The model is a dict: pass one fitted model, and several one after another"),
+        ({"a": 1}, "The model is a dict: pass one fitted model, several to skvae.compare"),
         (search, "GridSearchCV has no model, for refit=False: "),
     ):
         for call in (recommend, evaluate, ndcg_scorer):

@@ -72,10 +72,3 @@ def test_under_a_strong_kl_term_the_composite_prior_holds_users_near_where_they_
         spread[type(prior)] = model.set_params(anneal_cap=100.0, max_iter=3).fit(X).transform(X).std() / before
     assert spread[StandardNormal] < 0.2
     assert spread[CompositePrior] > 0.4
-
-
-def test_a_network_that_is_warm_started_keeps_its_layers(X):
-    model = MultVAERecommender(4, hidden_layer_sizes=(6,), max_iter=1, warm_start=True).fit(X)
-    model.set_params(activation="relu", decoder_hidden_layer_sizes=())
-    with pytest.raises(ValueError, match="whose activation and decoder_hidden_layer_sizes can"):
-        model.fit(X)

@@ -14,8 +14,9 @@ from .files import Lock
 from .user_warnings import warn_user
 
 FORMAT = 3
-# A kill costs this much of the training at the most, or 50 times what one write takes.
-SECONDS = 60.0
+# A kill costs this much of the training at the most, or 50 times what one write takes. The first write is early, so
+# that people who try a kill see the fit go on.
+SECONDS, FIRST_SECONDS = 60.0, 5.0
 SHARE_OF_TIME = 0.02
 
 _kept: ContextVar = ContextVar("kept", default=False)
@@ -101,7 +102,7 @@ class Checkpoint(NoCheckpoint):
         except BaseException:
             self._lock.release()
             raise
-        self._due = time.monotonic() + SECONDS
+        self._due = time.monotonic() + min(SECONDS, FIRST_SECONDS)
         return self
 
     def __exit__(self, *exception):
@@ -131,7 +132,7 @@ class Checkpoint(NoCheckpoint):
         return checkpoint_file.read_state(self.path, as_array) if os.path.exists(self.path) else None
 
     def is_due(self, in_haste=False):
-        """Whether it is time to write: a minute after the last one, or in haste at once."""
+        """Whether it is time to write: after five seconds, a minute after the last one, or in haste at once."""
         return in_haste or time.monotonic() >= self._due
 
     def write(self, state):
