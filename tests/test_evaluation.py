@@ -58,6 +58,13 @@ def test_mean_and_standard_error_are_numpys_over_the_users_counted():
     assert (evaluation.n_users, evaluation.n_left_out) == (30, 4)
 
 
+def test_one_metric_is_asked_for_by_its_name():
+    evaluation = evaluate(MODEL, TEST, METRICS)
+    assert [evaluation[name] for name in METRICS] == [evaluation.mean[name] for name in METRICS]
+    with pytest.raises(KeyError, match=r"no metric 'ndcg@100': ndcg@10, recall@5 were evaluated"):
+        evaluation["ndcg@100"]
+
+
 def test_the_default_metrics_are_the_papers():
     assert list(evaluate(MODEL, TEST).mean) == ["ndcg@100", "recall@20", "recall@50"]
 

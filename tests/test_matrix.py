@@ -1061,3 +1061,7 @@ def test_columns_of_one_name_are_refused_by_all_that_take_a_table(method, X):
     model = clone(SMALL_DAE).fit(pd.DataFrame(X.toarray(), columns=items))
     with pytest.raises(ValueError, match="X has several columns called 'item 1': each item needs a name of its own"):
         getattr(model, method)(pd.DataFrame(X.toarray(), columns=[*items[:-1], "item 1"]))
+
+
+def test_a_memoryview_is_an_array():
+    np.testing.assert_array_equal(as_csr(memoryview(COUNTS)).toarray(), COUNTS)

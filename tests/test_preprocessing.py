@@ -347,7 +347,7 @@ def test_explanations_and_similar_items_in_ids_are_those_of_the_model(fitted, li
     told = nw.from_native(answer).to_dict(as_series=False) if library in FRAMES else answer
     expected = {
         "item": np.repeat(asked, 2),
-        "rank": [1, 2] * 3,
+        "similar_rank": [1, 2] * 3,
         "similar_item": encoder.inverse_items(similar.ravel()),
         "similarity": similarities.ravel(),
     }
@@ -390,6 +390,7 @@ def test_a_step_that_drops_columns_is_refused_where_it_would_shift_the_ids(fitte
     X = encoder.transform(named(columns))
     pipeline = make_pipeline(SelectKBest(chi2, k=5), EASERecommender()).fit(X, np.arange(X.shape[0]) % 2)
     for call in (
+        partial(encoder.recommend, pipeline, named(columns)),
         partial(encoder.similar_items, pipeline, ["i1"]),
         partial(encoder.explain, pipeline, named(columns), ([100], ["i1"])),
     ):
@@ -409,7 +410,7 @@ def test_similar_items_of_unknown_ids_have_no_rows(fitted):
     encoder, _, model = fitted
     with pytest.warns(UserWarning, match="1 of 2 items are unknown to the encoder, such as 'gin': they have no rows"):
         table = encoder.similar_items(model, pd.Series(["gin", "i1"], name="any"), k=2)
-    assert table.columns.tolist() == ["item", "rank", "similar_item", "similarity"]
+    assert table.columns.tolist() == ["item", "similar_rank", "similar_item", "similarity"]
     assert table["item"].tolist() == ["i1", "i1"]
     silent = clone(encoder).set_params(handle_unknown="ignore").fit(named(columns_of(120)))
     assert not len(silent.similar_items(model, ["gin"])["item"])
@@ -572,6 +573,7 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
         ),
         ({100: "i1"}, TypeError, r"exclude\[100\] must be a list of item ids, got 'i1'"),
         ({100: 5}, TypeError, r"exclude\[100\] must be a list of item ids, got 5"),
+        ({1: None}, TypeError, r"exclude\[1\] must be a list of item ids, got None"),
         ({"user": [100], "thing": ["i1"]}, ValueError, "exclude has no column 'item', its columns are: user, thing"),
         ({100: ["i1", 7]}, TypeError, "Ids in column 'item' must be all strings or all numbers"),
         ({"u": ["i1"]}, ValueError, "User ids are strings here and were numbers in events"),
@@ -916,7 +918,10 @@ def test_what_is_wrong_with_a_frame_is_said_in_one_sentence(library, changes, pa
         (np.ones(3, [("user", int), ("item", int)]), TypeError, r"array of records: .* pd.DataFrame\(events\)"),
         (([1, 2], [["tea"], ["jam"]]), TypeError, "Ids in column 'item' .* got list: .*explode"),
         (sp.csr_array((2, 2)), TypeError, "got csr_array; a user-item matrix needs no InteractionEncoder"),
-        ([1, 364], TypeError, r"got int; of one visitor's items \(\[0\] \* len\(items\), items\) is a table"),
+        ([1, 364], TypeError, r"got int; of one user's items \(\[user\] \* len\(items\), items\) is a table"),
+        ("ann", TypeError, r"got str; of one user's items"),
+        (["tea", "jam"], TypeError, r"got str; of one user's items"),
+        ("events.csv", TypeError, r"got str; read it first, as pd.read_csv\(path\)"),
         (([], []), ValueError, "events has no rows"),
     ],
 )
@@ -1198,6 +1203,37 @@ def test_sets_are_refused_where_there_is_an_order_and_taken_where_there_is_none(
     assert {*found["item"].tolist()} == {"x"}
 
 
+def test_candidates_of_which_most_are_unknown_are_warned_of():
+    events = (["ann", "bob", "cy"], ["x", "y", "z"])
+    encoder = InteractionEncoder()
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    with pytest.warns(UserWarning, match="2 of 3 candidates are unknown to the encoder, and are not recommended"):
+        found = encoder.recommend(model, events, candidates=["x", "no", "none"])
+    assert {*found["item"].tolist()} == {"x"}
+    encoder.recommend(model, events, candidates=["x", "no"])  # half of them may be new
+    silent = InteractionEncoder(handle_unknown="ignore").fit(events)
+    silent.recommend(model, events, candidates=["x", "no", "none"])
+
+
+def test_candidates_may_repeat_an_id():
+    events = (["ann", "bob", "cy"], ["x", "y", "z"])
+    encoder = InteractionEncoder()
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    found = encoder.recommend(model, events, candidates=["x", "y", "x"])
+    assert {*found["item"].tolist()} == {"x", "y"}
+
+
+def test_a_pipeline_that_holds_an_encoder_is_told_what_to_fit_instead(tmp_path):
+    events = pd.DataFrame({"user": [1, 1, 2, 2], "item": list("abac")})
+    pipeline = make_pipeline(InteractionEncoder(), EASERecommender()).fit(events)
+    encoder = InteractionEncoder().fit(events)
+    for call in (encoder.recommend, lambda model, events: encoder.similar_items(model, ["a"])):
+        with pytest.raises(TypeError, match="The Pipeline holds an InteractionEncoder"):
+            call(pipeline, events)
+    with pytest.raises(ValueError, match="'interactionencoder' makes users of events"):
+        skvae.save(pipeline, tmp_path / "pipeline.skvae")
+
+
 def test_weights_of_float32_are_the_threshold_in_every_container():
     weights = np.array([4.6, 5], np.float32)
     encoder = InteractionEncoder(weight="weight", threshold=4.6)
@@ -1261,6 +1297,16 @@ def test_events_below_the_threshold_are_of_no_unknown_items(duplicates):
     assert encoder.timestamps(events).toarray().tolist() == [[1], [3]]
     with pytest.warns(UserWarning, match="1 of 2 events are of items that the encoder does not have, 1 .* such as 'c'"):
         encoder.transform((["u", "u"], ["c", "b"], [4, 3], [1, 2]))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"weight": "w", "timestamp": "t", "duplicates": "last"}], ids=str)
+def test_the_table_of_fit_holds_nothing_unknown_where_weights_are_known_after_merging(parameters):
+    events = ["u", "u", "u", "v", "v"], ["a", "a", "b", "a", "a"]
+    events += ([2, 2, 1, 2, 2], [1, 2, 3, 4, 5]) if parameters else ()
+    encoder = InteractionEncoder(threshold=2, **parameters)
+    X = encoder.fit_transform(events)  # nobody has b
+    assert encoder.item_ids_.tolist() == ["a"]
+    assert (encoder.transform(events) != X).nnz == 0
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])

@@ -1,5 +1,7 @@
 """top_k against NumPy's lexsort, recommend against plain loops over the items left."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from conftest import CONTAINERS_OF_ONES, SPARSE, dense, left_alone, read_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Binarizer, FunctionTransformer
@@ -372,6 +375,20 @@ def test_a_model_without_scores_is_told_of_what_it_needs():
                 call(model, sp.csr_array(X))
     with pytest.raises(TypeError, match=r"the class PopularityRecommender: pass a fitted one"):
         recommend(PopularityRecommender, X)
+
+
+@pytest.mark.parametrize("verbose_names", [False, True])
+def test_steps_that_put_named_columns_in_another_order_are_refused(verbose_names):
+    names = [f"i{column}" for column in range(X.shape[1])]
+    table = pd.DataFrame(X, columns=names)
+    columns = ColumnTransformer([("all", "passthrough", names[::-1])], verbose_feature_names_out=verbose_names)
+    model = make_pipeline(columns.set_output(transform="pandas"), PopularityRecommender()).fit(table)
+    for call in (recommend, partial(evaluate, metrics="ndcg@5"), ndcg_scorer):
+        with pytest.raises(ValueError, match="columns in another order: 'i11' is column 11 of X"):
+            call(model, table)
+    same = ColumnTransformer([("all", "passthrough", names)], verbose_feature_names_out=verbose_names)
+    model = make_pipeline(same.set_output(transform="pandas"), PopularityRecommender()).fit(table)
+    assert np.array_equal(recommend(model, table, 3)[0], recommend(PopularityRecommender().fit(table), table, 3)[0])
 
 
 def test_an_exclude_of_another_shape_raises():
