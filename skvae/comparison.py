@@ -176,8 +176,9 @@ def compare(models, X, metrics=("ndcg@100", "recall@20", "recall@50"), *, baseli
         raise ValueError(f"baseline must be the name of one of the models, got {baseline!r}; their names are: {named}.")
     metrics = listed_metrics(metrics)
     evaluations = {name: evaluate(model, X, metrics, **options) for name, model in models.items()}
-    means = {name: next(iter(evaluation.mean.values())) for name, evaluation in evaluations.items()}
-    return Comparison({name: evaluations[name] for name in sorted(means, key=means.get, reverse=True)}, baseline)
+    first = next(iter(next(iter(evaluations.values())).per_user))
+    best_first = sorted(evaluations, key=lambda name: evaluations[name].mean[first], reverse=True)
+    return Comparison({name: evaluations[name] for name in best_first}, baseline)
 
 
 def _adjusted(p_values):

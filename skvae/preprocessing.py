@@ -194,9 +194,8 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
                 f"min_item_interactions={self.min_item_interactions} and threshold={self.threshold}, of "
                 f"{len(found.user_ids)} users and {len(found.item_ids)} items: lower them."
             )
-        # what is left out of another table is counted before its events are merged, if they weigh then
-        weighs = self.weight is not None and self.duplicates != "last"
-        n_counted = X.nnz if weighs else len(found.cells.pairs)
+        # where counts are compared with the threshold, what is left out of another table is counted before
+        n_counted = len(found.cells.pairs) if self.weight is None else X.nnz
         X = X[:, kept_items] if len(kept_items) < X.shape[1] else X
         share_left_out, X = 1 - X.nnz / n_counted, X[kept_users] if len(kept_users) < X.shape[0] else X
         ids = found.user_ids[kept_users], found.item_ids[kept_items]

@@ -334,7 +334,7 @@ def test_explanations_and_similar_items_in_ids_are_those_of_the_model(fitted, li
         expected = {
             "user": encoder.user_ids_of(events)[users],
             "item": encoder.inverse_items(items[users, places]),
-            "rank": ranks + 1,
+            "own_rank": ranks + 1,
             "own_item": encoder.inverse_items(own_items[users, places, ranks]),
             "contribution": contributions[users, places, ranks],
         }
@@ -1299,11 +1299,9 @@ def test_events_below_the_threshold_are_of_no_unknown_items(duplicates):
         encoder.transform((["u", "u"], ["c", "b"], [4, 3], [1, 2]))
 
 
-@pytest.mark.parametrize("parameters", [{}, {"weight": "w", "timestamp": "t", "duplicates": "last"}], ids=str)
-def test_the_table_of_fit_holds_nothing_unknown_where_weights_are_known_after_merging(parameters):
+def test_the_table_of_fit_holds_nothing_unknown_where_counts_are_compared_with_the_threshold():
     events = ["u", "u", "u", "v", "v"], ["a", "a", "b", "a", "a"]
-    events += ([2, 2, 1, 2, 2], [1, 2, 3, 4, 5]) if parameters else ()
-    encoder = InteractionEncoder(threshold=2, **parameters)
+    encoder = InteractionEncoder(threshold=2)
     X = encoder.fit_transform(events)  # nobody has b
     assert encoder.item_ids_.tolist() == ["a"]
     assert (encoder.transform(events) != X).nnz == 0
