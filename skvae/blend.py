@@ -25,7 +25,7 @@ from .blend_members import (
 )
 from .blend_normalizations import NORMALIZATIONS
 from .blend_weights import blocks_of_users, learned_weights, normalized_scores, weighted_sum
-from .callbacks import CallbackSupportMixin, callback_context, told, with_callbacks
+from .callbacks import CallbackSupportMixin, as_task, callback_context, with_callbacks
 from .core.processes import process_group
 from .core.user_warnings import report
 from .fit_identity import checkpoint_of, given_to_validate
@@ -233,7 +233,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):
-            with told(context, self, processes):
+            with as_task(context, self, processes):
                 verbose = parameters.verbose and processes.is_first
                 members = fit_members(self, pairs, trained, validation, checkpoint, context, verbose)
                 weights, score = _given_weights(self.weights, pairs), None

@@ -114,7 +114,7 @@ def as_one_task(fit):
         processes = process_group(f"{type(self).__name__}.fit")
         with processes.agreed():
             context = callback_context(self, processes)
-        with told(context, self, processes, X=X, y=y):
+        with as_task(context, self, processes, X=X, y=y):
             fit(self, X, y)
         return self
 
@@ -122,7 +122,7 @@ def as_one_task(fit):
 
 
 @contextmanager
-def told(task, estimator, processes, **data):
+def as_task(task, estimator, processes, **data):
     """A task of which callbacks are told the beginning, and the end unless it fails.
 
     Parameters
@@ -165,7 +165,7 @@ class InverseMonitor:
         self._print(f"inverse {self.n_begun}/{self.n_inverses}", setting, "item_exponent", "centering")
         with self.processes.agreed():
             task = self.context.subcontext(task_name="inverse")
-        with told(task, self.estimator, self.processes):
+        with as_task(task, self.estimator, self.processes):
             return self.solve(gram, squares, setting, dense=dense)
 
     def has_chosen(self, setting, score):

@@ -1,6 +1,7 @@
 """What a table's columns and rows are called, and whether two tables, or a table and a model, agree in that."""
 
 import numpy as np
+from sklearn.base import OneToOneFeatureMixin
 
 from .wrappers import steps_and_model
 
@@ -96,29 +97,51 @@ def check_columns_of_model(model, table, name):
 
 
 def check_steps_keep_order(model):
-    """Raise where the steps of a fitted Pipeline or search put the columns of a table in another order.
+    """Raise where the steps of a fitted Pipeline, search or member of a blend put the columns in another order.
 
     Items are columns of X, and the recommender would rank those of what the steps make of it. That steps drop columns
-    is seen by the shape of its scores; what they do to columns without names is not seen.
+    is seen by the shape of its scores. What steps do that do not name their columns is not seen.
 
     Parameters
     ----------
     model : fitted estimator
     """
     steps, recommender = steps_and_model(model)
-    before, after = (getattr(part, "feature_names_in_", None) for part in (steps, recommender))
-    if before is None or after is None or len(before) != len(after) or np.array_equal(before, after):
+    for member in getattr(recommender, "_named_members", {}).values():
+        check_steps_keep_order(member)
+    before, after = _names_around(steps)
+    while after and all("__" in name for name in after) and {*after} != {*before}:
+        after = [name.partition("__")[2] for name in after]  # as ColumnTransformer calls the columns of its parts
+    if after == before or sorted(after) != sorted(before):
         return
-    places = {name: column for column, name in enumerate(before)}
-    for column, name in enumerate(after):
-        whole, _, part = name.partition("__")  # as ColumnTransformer calls a column of one of its parts
-        name = name if name in places else part or whole
-        if places.get(name, column) != column:
-            raise ValueError(
-                f"The steps before {type(recommender).__name__} put the columns in another order: {name!r} is column "
-                f"{places[name]} of X, and column {column} after them. Items are columns of X: put them in that order "
-                "before the Pipeline."
-            )
+    column = next(column for column, pair in enumerate(zip(before, after, strict=True)) if len({*pair}) > 1)
+    raise ValueError(
+        f"The steps before {type(recommender).__name__} put the columns in another order: column {column} is "
+        f"{before[column]!r} before them and {after[column]!r} after them. Items are columns of X: put X in the order "
+        "that you want before the Pipeline, and leave that step out."
+    )
+
+
+def _names_around(steps):
+    """Names of the columns before and after fitted steps, lists of str; no names where a step does not name its own."""
+    parts = list(_parts(steps))
+    if all(isinstance(part, OneToOneFeatureMixin) for part in parts):
+        return [], []  # the usual case, which costs nothing
+    try:
+        after = [str(name) for name in steps.get_feature_names_out()]
+    except Exception:
+        return [], []
+    before = getattr(parts[0], "feature_names_in_", [f"x{column}" for column in range(len(after))])
+    return [str(name) for name in before], after
+
+
+def _parts(step):
+    """The steps of a Pipeline that do something, those of Pipelines in it too."""
+    if hasattr(step, "steps"):
+        for _, part in step.steps:
+            yield from _parts(part)
+    elif step not in (None, "passthrough"):
+        yield step
 
 
 def _of_same_columns(model):

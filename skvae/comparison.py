@@ -40,12 +40,18 @@ class Comparison:
     ----------
     evaluations : dict of str to Evaluation
         Of each model, the best one by the first metric first.
-    baseline : str or None, default=None
-        The model that the others are compared with; None: the best one.
+    rows : list of Row
+        The table, metric by metric.
+    reference : str
+        The model that the others are compared with.
+    n_pairs : int
+        Of models, for which p-values are adjusted.
     """
 
     evaluations: dict[str, Evaluation]
-    baseline: str | None = None
+    rows: list[Row]
+    reference: str
+    n_pairs: int
 
     @property
     def best(self):
@@ -59,64 +65,40 @@ class Comparison:
         -------
         DataFrame
             One row per metric and model, which are the index. Columns "mean" and "standard_error", and of the
-            difference to the baseline or the best model "difference", "difference_error" and "p_value", NaN of that
-            model itself.
+            difference to the reference "difference", "difference_error" and "p_value", NaN of that model itself.
 
         Raises
         ------
         ImportError
             Where pandas is not installed.
         """
-        return import_pandas().DataFrame(self._rows(), columns=Row._fields).set_index(["metric", "model"])
-
-    def _rows(self):
-        reference, pairs = self._pairs()
-        of_reference, rows = self.evaluations[reference], []
-        differences = {(one, other): self.evaluations[one] - self.evaluations[other] for one, other in pairs}
-        for metric in of_reference.per_user:
-            p_values = dict(zip(pairs, _adjusted([differences[pair].p_value[metric] for pair in pairs]), strict=True))
-            for name, one in self.evaluations.items():
-                row = Row(metric, name, one.mean[metric], one.standard_error[metric])
-                if name != reference:
-                    pair = (name, reference)
-                    numbers = differences[pair].mean[metric], differences[pair].standard_error[metric], p_values[pair]
-                    row = Row(*row[:4], *numbers)
-                rows.append(row)
-        return rows
-
-    def _pairs(self):
-        """Name of the model that is compared with, and the pairs of which p-values are adjusted.
-
-        Which one is the best was not known before, so that any pair could have been the one that is shown.
-        """
-        names = list(self.evaluations)
-        if self.baseline is not None:
-            return self.baseline, [(name, self.baseline) for name in names if name != self.baseline]
-        return self.best, list(combinations(reversed(names), 2))
+        return import_pandas().DataFrame(self.rows, columns=Row._fields).set_index(["metric", "model"])
 
     def __repr__(self):
-        head, *rows = self._told()
+        head, *rows = self._cells()
         widths = [max(map(len, column)) + 2 for column in zip(head, *rows, strict=True)]
         lines = ["".join(map(str.ljust, row, widths)).rstrip() for row in (head, *rows)]
         return "\n".join([*lines, self._users()])
 
     def _repr_html_(self):
-        head, *rows = self._told()
+        head, *rows = self._cells()
         titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
         cells = "".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows)
         return f"<table><thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table><p>{self._users()}</p>"
 
-    def _told(self):
-        """The table in words, each row a tuple of str, the titles first."""
-        yield "metric", "model", "mean", f"above {self._pairs()[0]}", "p"
-        for row in self._rows():
-            difference = f"{row.difference:+.4f} +- {row.difference_error:.4f}", p_in_words(row.p_value)
-            is_reference = row.model == self._pairs()[0]
-            of_model = str(row.metric), str(row.model), f"{row.mean:.4f} +- {row.standard_error:.4f}"
-            yield *of_model, *(("", "") if is_reference else difference)
+    def _cells(self):
+        """Rows of text, the titles first."""
+        yield "metric", "model", "mean", f"above {self.reference}", "p"
+        for row in self.rows:
+            cells = str(row.metric), str(row.model), f"{row.mean:.4f} +- {row.standard_error:.4f}"
+            if row.model == self.reference:
+                yield *cells, "", ""
+            else:
+                yield *cells, f"{row.difference:+.4f} +- {row.difference_error:.4f}", p_in_words(row.p_value)
 
     def _users(self):
-        return f"{users_in_words(self.evaluations[self.best])}; p by Holm for {len(self._pairs()[1])} differences"
+        adjusted = f"; p by Holm for {self.n_pairs} pairs of models, each metric by itself" if self.n_pairs > 1 else ""
+        return users_in_words(self.evaluations[self.best]) + adjusted
 
 
 def compare(models, X, metrics=("ndcg@100", "recall@20", "recall@50"), *, baseline=None, **options):
@@ -164,21 +146,50 @@ def compare(models, X, metrics=("ndcg@100", "recall@20", "recall@50"), *, baseli
     >>> X = make_interactions(n_users=300, n_items=50, random_state=0)
     >>> models = {"ease": EASERecommender(), "linear": LinearRecommender(), "popular": PopularityRecommender()}
     >>> compare({name: model.fit(X[:200]) for name, model in models.items()}, X[200:], "recall@5").best
-    'linear'
+    'ease'
     """
-    if not isinstance(models, Mapping):
+    if not isinstance(models, Mapping) or not models:
         raise TypeError(
             'models must be a dict of names to fitted models, such as {"ease": ease, "vae": vae}, got '
-            f"{type(models).__name__}."
+            f"{'an empty one' if isinstance(models, Mapping) else type(models).__name__}."
         )
-    if not models or baseline not in (None, *models):
-        named = ", ".join(map(repr, models)) or "none"
-        raise ValueError(f"baseline must be the name of one of the models, got {baseline!r}; their names are: {named}.")
-    metrics = listed_metrics(metrics)
-    evaluations = {name: evaluate(model, X, metrics, **options) for name, model in models.items()}
+    if baseline is not None and baseline not in models:
+        raise ValueError(f"baseline must be one of {', '.join(map(repr, models))}, got {baseline!r}.")
+    metrics, evaluations = listed_metrics(metrics), {}
+    for name, model in models.items():
+        try:
+            evaluations[name] = evaluate(model, X, metrics, **options)
+        except Exception as error:
+            error.add_note(f"This was the model {name!r}.")
+            raise
     first = next(iter(next(iter(evaluations.values())).per_user))
-    best_first = sorted(evaluations, key=lambda name: evaluations[name].mean[first], reverse=True)
-    return Comparison({name: evaluations[name] for name in best_first}, baseline)
+    if any(np.isnan(evaluation.mean[first]) for evaluation in evaluations.values()):
+        raise ValueError(f"Models are ordered by {first}, the first metric, which gave nobody a score.")
+    ordered = sorted(evaluations, key=lambda name: evaluations[name].mean[first], reverse=True)
+    evaluations = {name: evaluations[name] for name in ordered}
+    pairs = [*combinations(reversed(ordered), 2)]
+    if baseline is not None:
+        pairs = [(name, baseline) for name in ordered if name != baseline]
+    return Comparison(evaluations, _rows(evaluations, pairs), ordered[0] if baseline is None else baseline, len(pairs))
+
+
+def _rows(evaluations, pairs):
+    """The table for pairs of (model, reference), among them those that it shows, the last of each model."""
+    means = {name: (evaluation.mean, evaluation.standard_error) for name, evaluation in evaluations.items()}
+    differences = {}
+    for one, other in pairs:
+        try:
+            difference = evaluations[one] - evaluations[other]
+        except ValueError as error:  # such as a metric of one's own that is NaN for other users
+            raise ValueError(f"{one!r} and {other!r} cannot be compared. {error}") from error
+        differences[one, other] = difference.mean, difference.standard_error, difference.p_value
+    rows = []
+    for metric in next(iter(evaluations.values())).per_user:
+        adjusted = _adjusted([p_values[metric] for _, _, p_values in differences.values()])
+        of_pairs = zip(differences.items(), adjusted, strict=True)
+        shown = {one: (mean[metric], error[metric], p) for ((one, _), (mean, error, _)), p in of_pairs}
+        rows += [Row(metric, name, *(part[metric] for part in means[name]), *shown.get(name, ())) for name in means]
+    return rows
 
 
 def _adjusted(p_values):

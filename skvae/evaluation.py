@@ -166,7 +166,9 @@ class Evaluation:
         try:
             return self.mean[metric]
         except KeyError:
-            raise KeyError(f"no metric {metric!r}: {', '.join(map(str, self.per_user))} were evaluated.") from None
+            raise KeyError(f"no metric {metric!r}, but {', '.join(map(str, self.per_user))}") from None
+
+    __iter__ = __contains__ = None  # by which Python would ask for metric 0, 1, 2, ...
 
     def _counted(self):
         return {name: scores[~np.isnan(scores)] for name, scores in self.per_user.items()}
@@ -390,8 +392,8 @@ def _warn_of_unknown_users(shows_nothing):
     if n_users >= FEW_USERS and 2 * n_unknown > n_users:
         warn_user(
             f"{n_unknown} of the {n_users} users who are scored have no interaction in X: all of them get the same "
-            "items, and the scores say little about the model. Leave them out: X[known] and y[known] "
-            "with known = np.flatnonzero(X.sum(axis=1))."
+            "items, and the scores say little about the model. Leave them out: pass the rows "
+            "np.flatnonzero(X.sum(axis=1)) of X and y."
         )
 
 

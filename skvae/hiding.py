@@ -309,7 +309,7 @@ def hide_items(X, y=None, *, model=None):
 
 
 def hide_for_validation(X):
-    """Fold-in and held-out of users whom a fit holds out: what `fold_in_split` hides, one item of a user with under 5.
+    """Fold-in and held-out of users whom a fit holds out: as `fold_in_split`, and one item of users with fewer than 5.
 
     Of an X_val whose users all have fewer than 5 it is so, too; beside others, these are not scored.
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from .columns import label, names_of_model
+from .columns import check_steps_keep_order, label, names_of_model
 from .core.user_warnings import warn_user
 from .events import Names, read_events, read_ids
 from .ids import Ids, columns_of, item_index, rows_of
@@ -16,7 +16,7 @@ from .matrix import as_csr, count_interactions, rows_or_empty
 from .merging import matrix_of, report_unknown
 from .ranking import recommend
 from .tables import check_no_row, column_as_table, is_table
-from .wrappers import steps_and_model
+from .wrappers import steps_and_model, unfrozen
 from .written_tables import Chosen, table_like
 
 
@@ -53,7 +53,8 @@ class IdAnswersMixin:
         exclude_seen : bool, default=True
             Leave out every item that the user has an event of, one below threshold too.
         candidates : array of item ids, default=None
-            The only items that may be recommended, such as those in stock; unknown ones cannot be.
+            The only items that may be recommended, such as those in stock. Unknown ones cannot be: where most are,
+            a warning says so.
         exclude : array of item ids, table with the columns user and item, or dict of user id to item ids, default=None
             Items that nobody may get, or those that each user may not. Other users and items in it
             are ignored.
@@ -135,7 +136,7 @@ class IdAnswersMixin:
         check_is_fitted(self)
         self._check_parameters()
         _check_same_items(model, self)
-        _, answering = _answering(model, "similar_items")
+        _, answering = _answering(model, "similar_items", self)
         asked = read_ids(items, "items")
         columns = columns_of(asked, self)
         is_known = columns >= 0
@@ -190,7 +191,7 @@ class IdAnswersMixin:
         """
         check_is_fitted(self)
         _check_same_items(model, self)
-        steps, answering = _answering(model, "explain")
+        steps, answering = _answering(model, "explain", self)
         found, X = self._visitors(model, events)
         read = read_events(table, Names(self.user, self.item), name="table")
         rows, columns = rows_of(read.users, found.user_ids, "in events"), columns_of(read.items, self)
@@ -223,7 +224,7 @@ class IdAnswersMixin:
 
 
 def _check_same_items(model, encoder):
-    """Raise where a model, the one in its Pipeline or a member of a blend has other items than an encoder."""
+    """Raise where a model or a member of a blend has other items than an encoder, or an encoder in it."""
     n_fitted, n_items = getattr(model, "n_features_in_", None), len(encoder.item_ids_)
     if n_fitted not in (None, n_items):
         raise ValueError(
@@ -231,17 +232,12 @@ def _check_same_items(model, encoder):
             f"{_remedy(model, n_items - n_fitted)}"
         )
     _check_no_other_order(model, encoder)
+    check_steps_keep_order(model)
     steps, recommender = steps_and_model(model)
-    if any(isinstance(step, IdAnswersMixin) for part in steps or () for step in part):
+    if any(isinstance(unfrozen(step), IdAnswersMixin) for part in steps or () for step in part):
         raise TypeError(
             "The Pipeline holds an InteractionEncoder, which stands before it: fit the other steps on the matrix of "
             "encoder.fit_transform(events), and pass that Pipeline."
-        )
-    n_left = getattr(recommender, "n_features_in_", n_items)
-    if n_left != n_items:
-        raise ValueError(
-            f"{type(recommender).__name__} has {n_left} items, the encoder {n_items}: a step before it drops columns, "
-            "and those that are left have no ids: drop them by encoder.keep_items instead."
         )
     for member in _members_of(recommender) if steps is None else ():
         _check_same_items(member, encoder)
@@ -288,13 +284,19 @@ def _filters(candidates, exclude, asked, encoder):
     return None, candidates
 
 
-def _answering(model, method):
-    """The steps before the model in a Pipeline or a search, and the model, which has a method."""
+def _answering(model, method, encoder):
+    """The steps before the model in a Pipeline or a search, and the model, which has a method and the same items."""
     steps, recommender = steps_and_model(model)
     try:
         getattr(recommender, method)
     except AttributeError as error:
         raise TypeError(f"{type(recommender).__name__} has no {method}. {error.__cause__ or ''}".rstrip()) from error
+    n_left, n_items = getattr(recommender, "n_features_in_", None), len(encoder.item_ids_)
+    if n_left not in (None, n_items):
+        raise ValueError(
+            f"{type(recommender).__name__} has {n_left} items, the encoder {n_items}: a step before it drops columns, "
+            "and those that are left have no ids: drop them by encoder.keep_items instead."
+        )
     return steps, recommender
 
 

@@ -87,7 +87,8 @@ def as_ranked(items):
         raise ValueError("items must have as many ranks for each user: fill up with -1, as recommend does.") from None
     if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
         got = f"dtype {items.dtype} with shape {items.shape}"
-        remedy = ": of one user pass items.reshape(1, -1)" if items.ndim == 1 else ""
+        is_row = items.ndim == 1 and np.issubdtype(items.dtype, np.integer)
+        remedy = ": of one user pass [items]" if is_row else ""
         raise ValueError(f"items must be integer item indices of shape (n_users, k), got {got}{remedy}.")
     return items
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from .base_linear import BaseLinear
-from .callbacks import InverseMonitor, as_one_task, callback_context, told, with_callbacks
+from .callbacks import InverseMonitor, as_one_task, as_task, callback_context, with_callbacks
 from .core.devices import check_device
 from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
@@ -343,7 +343,7 @@ class LinearRecommender(BaseLinear):
             planned = most_inverses(given, X)
             context = callback_context(self, processes, max_subtasks=planned)
         _check_same(self, X, processes)
-        with self._begin_fit(candidate), told(context, self, processes, X=X, y=y):
+        with self._begin_fit(candidate), as_task(context, self, processes, X=X, y=y):
             solve = partial(_weights, device=device_for(parameters.device, X.shape[1]))
             inverses = InverseMonitor(self, solve, planned, context, processes)
             setting, score = chosen(X, given, inverses, processes)

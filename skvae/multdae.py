@@ -87,8 +87,8 @@ class MultDAERecommender(BaseAutoencoder):
         Sizes of layers, activation and likelihood must be those of before; parameters that were "auto" stay
         what they were resolved to.
     checkpoint : path or None, default=None
-        A file in which fit keeps its state about once a minute, more seldom where writing it takes over
-        a second. After a kill, the same fit goes on from there and ends with the same weights. Or a
+        A file in which fit keeps its state, after five seconds and then once a minute, more seldom where writing it
+        takes over a second. After a kill, the same fit goes on from there and ends with the same weights. Or a
         folder with a file for each fit, for searches. As in `MultVAERecommender`.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the products with the decoder's item matrix, which take most of the time; weights and

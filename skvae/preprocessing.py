@@ -9,7 +9,7 @@ from .id_answers import IdAnswersMixin
 from .ids import IdNumbers, columns_of, distinct_ids, ids_at, joined_ids, rows_of, rows_there
 from .item_checks import item_indices
 from .matrix import rows_or_empty
-from .merging import MERGES, Gatherer, interactions, k_core, matrix_of, weights_in_float32
+from .merging import MERGES, Gatherer, interactions, k_core, matrix_of, share_of_others, weights_in_float32
 from .parameters import check_parameters, flag, integer, number, optional, piece
 from .recommender import API_PAGE
 
@@ -194,10 +194,10 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
                 f"min_item_interactions={self.min_item_interactions} and threshold={self.threshold}, of "
                 f"{len(found.user_ids)} users and {len(found.item_ids)} items: lower them."
             )
-        # where counts are compared with the threshold, what is left out of another table is counted before
-        n_counted = len(found.cells.pairs) if self.weight is None else X.nnz
-        X = X[:, kept_items] if len(kept_items) < X.shape[1] else X
-        share_left_out, X = 1 - X.nnz / n_counted, X[kept_users] if len(kept_users) < X.shape[0] else X
+        n_interactions, X = X.nnz, X[:, kept_items] if len(kept_items) < X.shape[1] else X
+        share_left_out, X = 1 - X.nnz / n_interactions, X[kept_users] if len(kept_users) < X.shape[0] else X
+        if self.weight is None and self.duplicates == "sum":  # counts, which are events
+            share_left_out = share_of_others(found.cells, kept_items)
         ids = found.user_ids[kept_users], found.item_ids[kept_items]
         self.user_ids_, self.item_ids_, self._share_left_out = *ids, share_left_out
         return X

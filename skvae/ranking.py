@@ -316,7 +316,7 @@ def _check_scores_items(model):
     if isinstance(model, type):
         raise TypeError(f"The model is the class {model.__name__}: pass a fitted one, as {model.__name__}().fit(X).")
     if isinstance(model, (dict, list, tuple)):
-        raise TypeError(f"The model is a {type(model).__name__}: pass one fitted model, several to skvae.compare.")
+        raise TypeError(f"The model is a {type(model).__name__}: pass one fitted model; skvae.compare takes a dict.")
     try:
         _ = model.decision_function
     except AttributeError as error:

@@ -429,11 +429,6 @@ def _check_pipeline(model):
     for name, step in model.steps:
         if not (step is None or step == "passthrough" or hasattr(step, "fit")):
             raise ValueError(f"The step {name!r} must be an estimator, got {step!r}.")
-        if isinstance(step, InteractionEncoder):
-            raise ValueError(
-                f"The step {name!r} makes users of events, so that it answers nobody: fit the other steps on "
-                "the matrix of encoder.fit_transform, and save (encoder, pipeline)."
-            )
 
 
 def _check_frozen(model):

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .core.files import written_whole
 from .core.model_file import parsed_json, read_arrays, write_arrays
+from .preprocessing import InteractionEncoder
 from .saved_state_checks import (
     FUNCTIONS,
     OF_THE_MACHINE,
@@ -31,6 +32,7 @@ from .saved_state_checks import (
     fitted_attributes,
     parameter_defaults,
 )
+from .wrappers import unfrozen
 
 FORMAT = 1  # of the description; a class has a format of its own beside it
 MOST_OBJECTS = 100_000  # in a model, each counted as often as others hold it
@@ -153,6 +155,12 @@ def _check_fitted(model):
     for estimator in estimators:
         if type(estimator) in classes():  # others are refused by the writer
             check_is_fitted(estimator)
+        for name, step in getattr(estimator, "steps", ()):
+            if isinstance(unfrozen(step), InteractionEncoder):
+                raise ValueError(
+                    f"The step {name!r} takes tables, and recommend, evaluate and scorers pass matrices on: fit the "
+                    "other steps on the matrix of encoder.fit_transform, and save (encoder, pipeline)."
+                )
 
 
 def _estimators_in(value):

@@ -1,5 +1,6 @@
 """Tables and columns of any library, read into arrays that hold the same values."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from .missing import is_missing
 
 MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
 MOST_NAMES = 12  # of columns, in an error
+PATH = r"[/\\]|\.(csv|tsv|txt|dat|parquet|feather|json|jsonl|gz|zip)$"  # rather than an id
 ROWS = (tuple, list, Mapping)  # what a row may be
 ROWS_PER_BATCH = 2**20  # of a data set, read at once
 
@@ -319,9 +321,9 @@ def frame_of(table, name="events"):
 
 def _way_to_a_table(found):
     one = found[0] if isinstance(found, list) and found else found
-    if isinstance(one, Path) or (isinstance(one, str) and (Path(one).suffix or "/" in one)):
+    if isinstance(one, Path) or (isinstance(one, str) and re.search(PATH, one)):
         return "read it first, as pd.read_csv(path), or by pyarrow.dataset.dataset(path) a folder in parts"
-    if isinstance(one, (str, int, np.integer)):  # of a list, which is read a table at a time
+    if isinstance(one, (str, bytes, int, np.integer)):  # of a list, which is read a table at a time
         return "of one user's items ([user] * len(items), items) is a table"
     return "a user-item matrix needs no InteractionEncoder"
 

@@ -14,7 +14,7 @@ from .matrix import as_csr, count_interactions
 # epoch, time for no better choice.
 MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 25, 10_000
 # A linear model chooses by a share of the users; where that would be few, whose fits are quick, by folds of all
-FRACTION_OF_FOLDS = 0.1
+VALIDATION_FRACTION = 0.1
 ENOUGH_OF_A_SHARE, FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, MOST_USERS_OF_FOLDS, N_FOLDS = 200, 50, 100, 5000, 5
 # Of a user who has all items of another and no more; a set that more users have is one that people have
 FEWEST_ITEMS_OF_A_COPY, MOST_COPIES = 10, 5
@@ -126,7 +126,7 @@ def validation_folds(X):
     counts = count_interactions(X)
     users, n_folds = _who_can_hide(counts, n_validation_folds)
     if n_folds == 1:
-        return [_held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), FRACTION_OF_FOLDS))]
+        return [_held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), VALIDATION_FRACTION))]
     users = check_random_state(0).permutation(users)
     folds = (np.sort(users[first::n_folds]) for first in range(n_folds))
     return [(_others(X, counts, validated), validated) for validated in folds]
@@ -158,7 +158,7 @@ def n_validation_folds(n_users, n_eligible):
     -------
     int
     """
-    n_of_share = n_held_out(n_users, n_eligible, FRACTION_OF_FOLDS)
+    n_of_share = n_held_out(n_users, n_eligible, VALIDATION_FRACTION)
     if n_of_share < ENOUGH_OF_A_SHARE and n_eligible >= FEWEST_OF_ALL_FOLDS and n_users <= MOST_USERS_OF_FOLDS:
         return N_FOLDS
     return int(n_of_share >= FEWEST_OF_A_SHARE)

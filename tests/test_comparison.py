@@ -74,7 +74,7 @@ def test_it_is_told_in_text_and_html():
         expected += [] if np.isnan(difference) else [f"{difference:+.4f} +- {of_difference:.4f}"]
         assert re.split("  +", row)[: len(expected)] == expected
         assert ("< 0.0001" in row) == (frame.loc[("ndcg@10", name), "p_value"] < 0.0001)
-    assert users == "80 users, 0 left out; p by Holm for 3 differences"
+    assert users == "80 users, 0 left out; p by Holm for 3 pairs of models, each metric by itself"
     table = comparison._repr_html_()
     assert "<td>&lt;stiff&gt;</td>" in table
     assert users in table
@@ -91,11 +91,25 @@ def test_options_are_those_of_evaluate_and_metrics_may_be_an_iterator():
     ("models", "baseline", "error", "sentence"),
     [
         ([MODELS["ease"]], None, TypeError, "models must be a dict of names to fitted models, .*, got list"),
-        ({}, None, ValueError, "baseline must be the name of one of the models, got None; their names are: none"),
-        (MODELS, "vae", ValueError, "baseline must be .*, got 'vae'; their names are: 'popular', 'ease', '<stiff>'"),
+        ({}, None, TypeError, "models must be a dict of names to fitted models, .*, got an empty one"),
+        (MODELS, "vae", ValueError, "baseline must be one of 'popular', 'ease', '<stiff>', got 'vae'"),
         ({"a": "ease"}, None, TypeError, r"str has no decision_function\(X\)"),
     ],
 )
 def test_what_cannot_be_compared_is_told(models, baseline, error, sentence):
-    with pytest.raises(error, match=sentence):
+    with pytest.raises(error, match=sentence) as raised:
         compare(models, TEST, baseline=baseline)
+    if "a" in models:
+        assert raised.value.__notes__ == ["This was the model 'a'."]
+
+
+def test_metrics_that_score_other_users_of_each_model_or_nobody_are_refused():
+    def rank_of_first_hit(held_out, items, per_user):
+        hits = np.take_along_axis(held_out.toarray(), np.maximum(items, 0), axis=1)[:, :3] > 0
+        return np.where(hits.any(axis=1), hits.argmax(axis=1), np.nan)
+
+    with pytest.raises(ValueError, match="cannot be compared"):
+        compare(MODELS, TEST, {"ndcg@5": "ndcg@5", "first": rank_of_first_hit})
+    nobody = {"nobody": lambda held_out, items, per_user: np.full(len(items), np.nan), "ndcg@5": "ndcg@5"}
+    with pytest.raises(ValueError, match="Models are ordered by nobody, the first metric, which gave nobody a score"):
+        compare(MODELS, TEST, nobody)

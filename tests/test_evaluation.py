@@ -61,8 +61,10 @@ def test_mean_and_standard_error_are_numpys_over_the_users_counted():
 def test_one_metric_is_asked_for_by_its_name():
     evaluation = evaluate(MODEL, TEST, METRICS)
     assert [evaluation[name] for name in METRICS] == [evaluation.mean[name] for name in METRICS]
-    with pytest.raises(KeyError, match=r"no metric 'ndcg@100': ndcg@10, recall@5 were evaluated"):
+    with pytest.raises(KeyError, match=r"no metric 'ndcg@100', but ndcg@10, recall@5"):
         evaluation["ndcg@100"]
+    with pytest.raises(TypeError, match="not iterable"):
+        list(evaluation)
 
 
 def test_the_default_metrics_are_the_papers():

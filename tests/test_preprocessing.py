@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
@@ -390,7 +391,6 @@ def test_a_step_that_drops_columns_is_refused_where_it_would_shift_the_ids(fitte
     X = encoder.transform(named(columns))
     pipeline = make_pipeline(SelectKBest(chi2, k=5), EASERecommender()).fit(X, np.arange(X.shape[0]) % 2)
     for call in (
-        partial(encoder.recommend, pipeline, named(columns)),
         partial(encoder.similar_items, pipeline, ["i1"]),
         partial(encoder.explain, pipeline, named(columns), ([100], ["i1"])),
     ):
@@ -1230,8 +1230,9 @@ def test_a_pipeline_that_holds_an_encoder_is_told_what_to_fit_instead(tmp_path):
     for call in (encoder.recommend, lambda model, events: encoder.similar_items(model, ["a"])):
         with pytest.raises(TypeError, match="The Pipeline holds an InteractionEncoder"):
             call(pipeline, events)
-    with pytest.raises(ValueError, match="'interactionencoder' makes users of events"):
-        skvae.save(pipeline, tmp_path / "pipeline.skvae")
+    for holding in (pipeline, make_pipeline(FrozenEstimator(encoder), pipeline[-1])):
+        with pytest.raises(ValueError, match="takes tables, and recommend, evaluate"):
+            skvae.save(holding, tmp_path / "pipeline.skvae")
 
 
 def test_weights_of_float32_are_the_threshold_in_every_container():
@@ -1305,6 +1306,16 @@ def test_the_table_of_fit_holds_nothing_unknown_where_counts_are_compared_with_t
     X = encoder.fit_transform(events)  # nobody has b
     assert encoder.item_ids_.tolist() == ["a"]
     assert (encoder.transform(events) != X).nnz == 0
+    with pytest.warns(UserWarning, match="3 of 5 events are of items that the encoder does not have"):
+        encoder.transform((["u"] * 5, ["a", "a", "x", "y", "z"]))
+
+
+def test_similar_items_of_a_pipeline_that_puts_columns_in_another_order_are_refused(fitted):
+    encoder, columns, _ = fitted
+    table = pd.DataFrame(encoder.transform(named(columns)).toarray(), columns=encoder.item_ids_)
+    step = ColumnTransformer([("all", "passthrough", encoder.item_ids_[::-1].tolist())])
+    with pytest.raises(ValueError, match="columns in another order"):
+        encoder.similar_items(make_pipeline(step, EASERecommender()).fit(table), ["i1"])
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])

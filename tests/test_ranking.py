@@ -11,10 +11,11 @@ from conftest import CONTAINERS_OF_ONES, SPARSE, dense, left_alone, read_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import Binarizer, FunctionTransformer
+from sklearn.preprocessing import Binarizer, FunctionTransformer, MaxAbsScaler
 
 from skvae import BlendRecommender, PopularityRecommender, UserKFold, evaluate, ndcg_scorer, ranking, recommend, top_k
 from skvae.datasets import make_interactions
@@ -367,7 +368,7 @@ def test_a_model_without_scores_is_told_of_what_it_needs():
     without_scores = r"decision_function\(X\)"
     for model, sentence in (
         (object(), rf"object has no {without_scores}"),
-        ({"a": 1}, "The model is a dict: pass one fitted model, several to skvae.compare"),
+        ({"a": 1}, "The model is a dict: pass one fitted model; skvae.compare takes a dict"),
         (search, "GridSearchCV has no model, for refit=False: "),
     ):
         for call in (recommend, evaluate, ndcg_scorer):
@@ -377,18 +378,57 @@ def test_a_model_without_scores_is_told_of_what_it_needs():
         recommend(PopularityRecommender, X)
 
 
-@pytest.mark.parametrize("verbose_names", [False, True])
-def test_steps_that_put_named_columns_in_another_order_are_refused(verbose_names):
-    names = [f"i{column}" for column in range(X.shape[1])]
-    table = pd.DataFrame(X, columns=names)
-    columns = ColumnTransformer([("all", "passthrough", names[::-1])], verbose_feature_names_out=verbose_names)
-    model = make_pipeline(columns.set_output(transform="pandas"), PopularityRecommender()).fit(table)
+NAMES = [f"i{column}" for column in range(12)]
+TABLE = pd.DataFrame(X, columns=NAMES)
+ASIDE = ColumnTransformer([("ones", Binarizer(), ["i5"])], remainder="passthrough")  # puts i5 first
+LAST_FIRST = ColumnTransformer([("all", "passthrough", list(range(11, -1, -1)))])
+REORDERING = {
+    "arrays": (ASIDE, TABLE),
+    "DataFrames": (clone(ASIDE).set_output(transform="pandas"), TABLE),
+    "plain names": (clone(ASIDE).set_params(verbose_feature_names_out=False), TABLE),
+    "after nothing": (make_pipeline("passthrough", clone(ASIDE).set_output(transform="pandas")), TABLE),
+    "columns without names": (LAST_FIRST, X),
+    "the second of two": (make_pipeline(MaxAbsScaler(), LAST_FIRST), X),
+}
+
+
+@pytest.mark.parametrize("kind", REORDERING)
+def test_steps_that_put_columns_in_another_order_are_refused(kind):
+    step, table = REORDERING[kind]
+    model = make_pipeline(clone(step), PopularityRecommender()).fit(table)
     for call in (recommend, partial(evaluate, metrics="ndcg@5"), ndcg_scorer):
-        with pytest.raises(ValueError, match="columns in another order: 'i11' is column 11 of X"):
+        with pytest.raises(ValueError, match="put the columns in another order: column"):
             call(model, table)
-    same = ColumnTransformer([("all", "passthrough", names)], verbose_feature_names_out=verbose_names)
-    model = make_pipeline(same.set_output(transform="pandas"), PopularityRecommender()).fit(table)
-    assert np.array_equal(recommend(model, table, 3)[0], recommend(PopularityRecommender().fit(table), table, 3)[0])
+
+
+def test_a_member_of_a_blend_that_puts_columns_in_another_order_is_refused():
+    members = [("mixed", make_pipeline(LAST_FIRST, PopularityRecommender())), ("popular", PopularityRecommender())]
+    with pytest.raises(ValueError, match="columns in another order: column 0 is 'x0' before them and 'x11' after them"):
+        recommend(BlendRecommender(members, weights=[1, 1]).fit(X), X)
+
+
+def _renamed(prefix):
+    return FunctionTransformer(lambda table: table.set_axis([prefix + name for name in table.columns], axis=1))
+
+
+LEAVING = {
+    "arrays": ColumnTransformer([("all", "passthrough", NAMES)]),
+    "DataFrames": ColumnTransformer([("all", "passthrough", NAMES)]).set_output(transform="pandas"),
+    "each column of its own": make_pipeline(MaxAbsScaler(), Binarizer()),
+    "names that nobody knows": FunctionTransformer(lambda table: table),
+    "names of before": FunctionTransformer(lambda table: table * 2, feature_names_out="one-to-one"),
+    "other names": _renamed("no_"),
+}
+
+
+@pytest.mark.parametrize("kind", LEAVING)
+@pytest.mark.parametrize("prefix", ["", "all__", "i1__"])
+def test_steps_that_leave_the_order_are_not(kind, prefix):
+    step, table = LEAVING[kind], TABLE.set_axis([prefix + name for name in NAMES], axis=1)
+    if isinstance(step, ColumnTransformer):
+        step = clone(step).set_params(transformers=[("all", "passthrough", table.columns.tolist())])
+    model = make_pipeline(step, PopularityRecommender()).fit(table)
+    assert recommend(model, table, 3)[0].tolist() == recommend(model[-1], model[:-1].transform(table), 3)[0].tolist()
 
 
 def test_an_exclude_of_another_shape_raises():

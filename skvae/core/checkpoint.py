@@ -132,7 +132,7 @@ class Checkpoint(NoCheckpoint):
         return checkpoint_file.read_state(self.path, as_array) if os.path.exists(self.path) else None
 
     def is_due(self, in_haste=False):
-        """Whether it is time to write: after five seconds, a minute after the last one, or in haste at once."""
+        """Whether it is time to write, as above; in haste at once."""
         return in_haste or time.monotonic() >= self._due
 
     def write(self, state):
