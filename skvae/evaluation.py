@@ -146,7 +146,7 @@ class Evaluation:
 
         Examples
         --------
-        Several models in one table:
+        Several models in one table, without p-values, which `skvae.compare` has:
 
         >>> import pandas as pd
         >>> from skvae import EASERecommender, PopularityRecommender, evaluate

@@ -181,7 +181,7 @@ def to_onnx(estimator, path, *, k=10, exclude_seen=True):
     ----------
     estimator : fitted recommender
         Mult-VAE, Mult-DAE, a linear model, popularity, or a blend of these whose normalization has a
-        name. A linear model takes 4 bytes times n_items for each interaction of a call.
+        name. A linear model takes 25 bytes times n_items for each interaction of a call.
     path : str or path
         Of the file, in a folder that exists. Weights of more than 2 GiB, which ONNX cannot hold in
         one file, are written to ``path`` + ".data" beside it: keep the two together.

@@ -291,8 +291,8 @@ def strong_generalization_split(
     UserSplit
         ``train, validation, test, items``: three CSR matrices, and the kept columns of X, as which
         ``encoder.keep_items(items)`` keeps those of an `skvae.InteractionEncoder`. With ``at`` validation and
-        test are pairs (fold_in, held_out), as ``fit(train, X_val=validation)`` and
-        ``evaluate(model, test[0], y=test[1])`` take them. It does not say which rows of X went where: where their ids
+        test are pairs (fold_in, held_out), as ``fit(train, X_val=validation)`` and ``evaluate(model, test)`` take
+        them. It does not say which rows of X went where: where their ids
         are needed, `UserShuffleSplit` gives row numbers.
 
     Examples
