@@ -1,5 +1,6 @@
 """What all autoencoders share in public: training, scores, codes, likelihoods and saving."""
 
+import numbers
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -38,6 +39,7 @@ from .parameters import (
     share,
 )
 from .recommender import BaseRecommender, all_or_nothing
+from .validation_users import can_validate
 from .value_checks import warn_of_scale, warn_of_uneven_counts
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
@@ -187,6 +189,7 @@ class BaseAutoencoder(
             if is_warm:
                 fitting.check_goes_on(self, parameters, X, "warm_start=True", table)
             validation = None if X_val is None else candidate._validation_pair(X_val)
+            hold_out = X_val is None and (not is_warm or can_validate(self, parameters, X))
         fit_of = self, parameters, X, given_to_validate(X_val, validation), processes, is_warm
         check_same_training(*fit_of)
         with ExitStack() as stack:
@@ -197,7 +200,6 @@ class BaseAutoencoder(
             stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
             if not is_warm:
                 forget_inference(self)  # which holds the weights of before
-            hold_out = X_val is None
             history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, hold_out=hold_out)
         fitting.pass_on(history, self, goes_on=parameters.checkpoint is not None)
         return self
@@ -356,6 +358,8 @@ class BaseAutoencoder(
     def _refit_parameters(self):
         """Parameters of a fit on more users that ends, without validation users, where this one was best."""
         resolved = {"target": self.target_} if hasattr(self, "target_") else {}
+        if not isinstance(self.random_state, numbers.Integral):  # whose state is another one after a kill
+            resolved["random_state"] = self._seed
         return {"max_iter": self.best_iter_, "early_stopping": False, **resolved}
 
     def _item_similarity(self, items):

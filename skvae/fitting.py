@@ -29,9 +29,10 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.training import DivergenceError, History, Settings, Training
 from .core.user_warnings import report, warn_user
-from .hiding import hide_for_validation
+from .hiding import hide_for_validation, user_hashes
 from .ranking import users_per_block
 from .scoring import mean_validation_score
+from .user_checks import all_hashes
 from .validation_users import hold_out_users, warn_of_no_validation
 
 
@@ -176,15 +177,11 @@ def check_goes_on(estimator, parameters, X, call, table=None):
 
 def _hold_out(estimator, parameters, X):
     """Row numbers of the users to train on, None for all, and the validation pair (fold_in, held_out) or None."""
-    if is_warm(estimator, parameters) and getattr(estimator, "refitted_", False):
-        warn_user(
-            f"{type(estimator).__name__} was refitted on all users, and none of them can validate how warm_start=True "
-            "goes on: pass X_val, or use warm_start=True from the first fit on."
-        )
-        return None, None
     required = parameters.early_stopping is True
     trained, validated = hold_out_users(X, parameters.validation_fraction, required=required)
     if len(validated):
+        if estimator._user_hashes is not None:  # of those that it is trained on
+            estimator._user_hashes = np.setdiff1d(estimator._user_hashes, user_hashes(X[validated]))
         return trained, hide_for_validation(X[validated])
     if required:
         warn_of_no_validation(estimator)
@@ -317,7 +314,10 @@ def _refit(estimator, parameters, X, context, checkpoint, processes, snapshot, h
             processes.broadcast_(*_tensors(training.network))
             if refit.interrupt is None and len(refit.losses) == history.best_epoch:
                 weights = to_numpy(training.network)
-                vars(estimator).update(weights_=weights, n_updates_=refit.n_updates, refitted_=True)
+                hashes = all_hashes(estimator, user_hashes(X))
+                vars(estimator).update(
+                    weights_=weights, n_updates_=refit.n_updates, refitted_=True, _user_hashes=hashes
+                )
                 history.refit = True
             history.interrupt = refit.interrupt
     except KeyboardInterrupt as interrupt:
@@ -473,5 +473,5 @@ def pass_on(history, estimator, goes_on=False):
         kept = "of the refit" if history.refit else best
     message = f"after {estimator.n_iter_} epochs; {type(estimator).__name__} is fitted, with the weights {kept}."
     if goes_on:
-        message += " The same call goes on from its checkpoint."
+        message += " The same fit of a clone, its random_state as it was, goes on from the checkpoint."
     raise KeyboardInterrupt(message).with_traceback(history.interrupt.__traceback__)

@@ -46,7 +46,8 @@ def fold_in_split(
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
         Non-zero entries are interactions; not modified.
     held_out_fraction : float or int, default=0.2
-        Share of each user's items to hide, in (0, 1), or how many; one item at least stays. Not used with ``at``.
+        Share of each user's items to hide, in (0, 1), or how many; users with so many or fewer hide nothing. Not used
+        with ``at``.
     min_interactions : int, default=5
         Users with fewer items hide nothing. Not used with ``at``.
     random_state : int, default=0

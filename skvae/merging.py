@@ -418,24 +418,6 @@ def interactions(cells, threshold):
     return cells if kept.all() else cells.taken(kept)
 
 
-def share_of_others(cells, columns):
-    """The share of the events that are of other items.
-
-    Parameters
-    ----------
-    cells : Cells
-        Of which the weights are numbers of events; None: one each.
-    columns : int64 array of shape (n_columns,)
-        Of the items.
-
-    Returns
-    -------
-    float
-    """
-    is_other = ~np.isin(cells.pairs & ITEM_MASK, columns)
-    return float(is_other.mean() if cells.weights is None else cells.weights[is_other].sum() / cells.weights.sum())
-
-
 def matrix_of(cells, values, shape):
     """Values in cells, as a matrix.
 

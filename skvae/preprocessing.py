@@ -9,7 +9,7 @@ from .id_answers import IdAnswersMixin
 from .ids import IdNumbers, columns_of, distinct_ids, ids_at, joined_ids, rows_of, rows_there
 from .item_checks import item_indices
 from .matrix import rows_or_empty
-from .merging import MERGES, Gatherer, interactions, k_core, matrix_of, share_of_others, weights_in_float32
+from .merging import ITEM_MASK, MERGES, Gatherer, interactions, k_core, matrix_of, weights_in_float32
 from .parameters import check_parameters, flag, integer, number, optional, piece
 from .recommender import API_PAGE
 
@@ -197,7 +197,7 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         n_interactions, X = X.nnz, X[:, kept_items] if len(kept_items) < X.shape[1] else X
         share_left_out, X = 1 - X.nnz / n_interactions, X[kept_users] if len(kept_users) < X.shape[0] else X
         if self.weight is None and self.duplicates == "sum":  # counts, which are events
-            share_left_out = share_of_others(found.cells, kept_items)
+            share_left_out = _share_of_others(found.cells, kept_items)
         ids = found.user_ids[kept_users], found.item_ids[kept_items]
         self.user_ids_, self.item_ids_, self._share_left_out = *ids, share_left_out
         return X
@@ -455,3 +455,9 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
             )
         if self.duplicates == "last" and self.timestamp is None:
             raise ValueError('duplicates="last" needs timestamp, the name of the column that says which is last.')
+
+
+def _share_of_others(cells, columns):
+    """The share of the events that are of other items, by cells whose weights are numbers of events or None."""
+    is_other = ~np.isin(cells.pairs & ITEM_MASK, columns)
+    return float(is_other.mean() if cells.weights is None else cells.weights[is_other].sum() / cells.weights.sum())

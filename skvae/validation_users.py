@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from .core.user_warnings import warn_user
 from .hiding import FEW_ITEMS, FEWEST_TO_HIDE, MIN_INTERACTIONS, user_hashes
 from .matrix import as_csr, count_interactions
+from .user_checks import most_fitted
 
 # By fewer the best epoch of an autoencoder is chance (benchmarks/few_users.py). As many as
 # the paper holds out of ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each
@@ -175,3 +176,36 @@ def warn_of_no_validation(estimator, is_pair=False):
     """
     lacking = "has a held-out item" if is_pair else f"can hide an item (that takes {FEWEST_TO_HIDE} interactions)"
     warn_user(f"No validation user {lacking}: {type(estimator).__name__} is fitted without validation.")
+
+
+def can_validate(estimator, parameters, X):
+    """Whether users of X may validate how a model goes on, with a warning where it was trained on them.
+
+    Parameters
+    ----------
+    estimator : fitted autoencoder
+        Not changed by the fit yet.
+    parameters : SimpleNamespace
+        Its parameters, checked.
+    X : csr_array of shape (n_users, n_items)
+
+    Returns
+    -------
+    bool
+    """
+    if parameters.early_stopping is False:
+        return True
+    trained_on = "refitted on all users" if getattr(estimator, "refitted_", False) else ""
+    known = getattr(estimator, "_user_hashes", None)
+    if not trained_on and known is not None:
+        required = parameters.early_stopping is True
+        _, validated = hold_out_users(X, parameters.validation_fraction, required=required)
+        hashes = user_hashes(as_csr(X)[validated])
+        most = most_fitted(hashes, np.isin(hashes, known))
+        trained_on = most and f"trained on most of the users whom fit would hold out, {most}"
+    if trained_on:
+        warn_user(
+            f"{type(estimator).__name__} was {trained_on}, and none of them can validate how warm_start=True goes on: "
+            "pass X_val, or use warm_start=True from the first fit on, with the same users."
+        )
+    return not trained_on

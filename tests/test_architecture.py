@@ -42,7 +42,7 @@ ARROWS = {
     "user_checks": {"core", "hiding", "matrix", "wrappers"},
     "interactions": {"columns", "core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
-    "validation_users": {"core", "hiding", "matrix"},
+    "validation_users": {"core", "hiding", "matrix", "user_checks"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},
     "evaluation": {"core", "fit_identity", "user_checks", "hiding", "matrix", "matrix_checks", "parameters"}
     | {"scoring"},
@@ -110,10 +110,11 @@ ARROWS = {
         "validation_users",
         "ranking",
         "scoring",
+        "user_checks",
     },
     "fitted_network": {"core", "parameters", "ranking", "recommender"},
     "autoencoder": {"auto_parameters", "autoencoder_memory", "callbacks", "core", "fit_identity", "fitting"}
-    | {"fitted_network", "items", "matrix_checks", "parameters", "recommender", "value_checks"},
+    | {"fitted_network", "items", "matrix_checks", "parameters", "recommender", "validation_users", "value_checks"},
     "multvae": {"auto_parameters", "autoencoder", "core", "parameters"},
     "multdae": {"auto_parameters", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
@@ -134,7 +135,7 @@ ARROWS = {
         "recommender",
         "recvae",
     },
-    "saving": {"__version__", "core", "saved_state_checks"},
+    "saving": {"__version__", "core", "preprocessing", "saved_state_checks", "wrappers"},
     "plotting": {"columns", "evaluation", "hiding", "item_checks", "matrix", "matrix_checks", "missing"}
     | {"ranking", "scoring"},
     "export": {"__version__", "autoencoder", "blend", "core", "linear", "blend_normalizations", "popularity"}

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 import weakref
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -491,6 +492,36 @@ def test_users_of_a_refit_do_not_validate_a_warm_start(estimator, X):
     assert model.early_stopping_
 
 
+TRAINED_ON_ALL = {
+    "without early stopping": lambda model, X: model.set_params(early_stopping=False).fit(X),
+    "users of their own": lambda model, X: model.fit(X, X_val=X[:20][:, ::-1]),
+    "fewer users": lambda model, X: model.fit(X[:400]),
+    "in another order": lambda model, X: model.fit(X[::-1]),
+    "partial_fit": lambda model, X: model.partial_fit(X),
+}
+
+
+@pytest.mark.parametrize("kind", TRAINED_ON_ALL)
+def test_users_that_a_model_was_trained_on_do_not_validate_how_it_goes_on(kind, X):
+    dae = MultDAERecommender(4, max_iter=1, refit=False, random_state=0)
+    model = TRAINED_ON_ALL[kind](dae, X).set_params(early_stopping="auto", warm_start=True)
+    with pytest.warns(UserWarning, match=r"was trained on most of the users whom fit would hold out, \d\d of 50, and"):
+        model.fit(X)
+    assert model.best_validation_score_ is None
+    unknown = TRAINED_ON_ALL[kind](clone(dae).set_params(store_user_hashes=False), X)
+    unknown.set_params(early_stopping="auto", warm_start=True).fit(X)
+    assert unknown.best_validation_score_ is not None
+
+
+def test_the_same_users_validate_a_warm_start_and_are_none_that_the_model_was_fitted_on(X):
+    model = MultDAERecommender(4, max_iter=1, warm_start=True, random_state=0).fit(X)
+    held_out = ~model.was_fitted_on(X)
+    assert held_out.sum() == 50
+    assert len(model.fit(X).validation_scores_) == 2
+    np.testing.assert_array_equal(~model.was_fitted_on(X), held_out)
+    assert clone(model).set_params(warm_start=False).fit(X).was_fitted_on(X).all()  # by the refit
+
+
 def test_without_users_who_can_hide_an_item_all_are_trained_on_with_one_warning(estimator):
     short = sp.csr_array(np.tile(np.eye(4, 20, dtype=np.float32), (10, 1)))
     for parameters, arguments in (({"early_stopping": True}, {}), ({}, {"X_val": short})):
@@ -647,7 +678,8 @@ def test_added_items_are_recommended_after_one_pass_about_as_often_as_after_a_re
 def test_added_items_can_be_trained_by_partial_fit_and_by_a_warm_start(estimator, X, warm_start):
     model = estimator.set_params(warm_start=warm_start).fit(X[:, :190]).partial_fit(X[:, :190]).add_items(4)
     model = pickle.loads(pickle.dumps(model)).add_items(6)
-    model.fit(X) if warm_start else model.partial_fit(X)
+    with pytest.warns(UserWarning, match="was trained on most of the users") if warm_start else nullcontext():
+        model.fit(X) if warm_start else model.partial_fit(X)
     assert model.n_iter_ == (11 if warm_start else 7)
     assert (np.abs(model.weights_["decoder.item_weight"][190:]).sum(1) > 0).all()
 

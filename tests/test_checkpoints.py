@@ -662,11 +662,14 @@ def test_a_member_that_is_killed_while_its_blend_keeps_it_goes_on_from_its_own_c
     assert_same_blend(clone(blend).set_params(checkpoint=path).fit(users).set_params(checkpoint=None), expected, users)
 
 
+@pytest.mark.parametrize("random_state", [0, np.random.RandomState(0)], ids=["seed", "RandomState"])
 @pytest.mark.parametrize("n_kept", [1, 2, 3])
 def test_a_blend_that_is_killed_before_it_removes_the_checkpoint_of_a_member_refits_all_the_same(
-    n_kept, users, path, monkeypatch
+    n_kept, random_state, users, path, monkeypatch
 ):
-    blend = BlendRecommender([("dae", DAE), ("vae", VAE)], validation_fraction=0.2)
+    members = [("dae", DAE), ("vae", VAE)]
+    members = [(name, clone(member).set_params(random_state=random_state)) for name, member in members]
+    blend = BlendRecommender(members, validation_fraction=0.2)
     expected = clone(blend).fit(users)
     assert expected.best_validation_score_ is not None  # members are fitted twice
     remove, numbers = checkpoint.Checkpoint.remove_member, count(1)
@@ -683,6 +686,17 @@ def test_a_blend_that_is_killed_before_it_removes_the_checkpoint_of_a_member_ref
             model.fit(users)
     assert_same_blend(clone(model).fit(users).set_params(checkpoint=None), expected, users)
     assert os.listdir(path.parent) == []
+
+
+def test_a_blend_that_stores_no_hashes_has_none_of_its_checkpoint(users, path, monkeypatch):
+    members = [("linear", clone(LINEAR["linear"])), ("dae", clone(DAE))]
+    model = BlendRecommender(members, checkpoint=path, refit=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.Checkpoint, "remove_member", lambda self, number: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            model.fit(users)
+    model.set_params(store_user_hashes=False, linear__store_user_hashes=False, dae__store_user_hashes=False).fit(users)
+    assert not any(hasattr(each, "was_fitted_on") for each in (model, *model.estimators_))
 
 
 def test_a_blend_of_other_members_or_weights_is_refused_in_words(users, path, blend):

@@ -408,6 +408,14 @@ def test_a_folder_that_is_not_there_or_is_the_path_itself_is_said(fitted, tmp_pa
         skvae.load(tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_what_is_no_file_is_not_replaced(fitted, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="a pipe or a device: name a file"):
+        skvae.save(fitted["ease"], tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 # -- damaged files
 
 

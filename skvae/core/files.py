@@ -30,9 +30,13 @@ def check_place(path):
         Where its folder does not exist.
     IsADirectoryError
         Where it is a folder itself.
+    FileExistsError
+        Where it is a pipe or a device.
     """
     if path.is_dir():
         raise IsADirectoryError(f"path is {str(path)!r}, a folder: name a file in it.")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"path is {str(path)!r}, a pipe or a device: name a file.")
     check_folder_of(path)
 
 
@@ -68,7 +72,7 @@ def written_whole(path):
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError
+    FileNotFoundError, IsADirectoryError, FileExistsError
         As `check_place`, before the block.
     PermissionError
         On Windows, where a process has the file open or mapped that is to be replaced; it stays.
