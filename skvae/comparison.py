@@ -40,8 +40,8 @@ class Comparison:
     ----------
     evaluations : dict of str to Evaluation
         Of each model, the best one by the first metric first.
-    rows : list of Row
-        The table, metric by metric.
+    rows : list of named tuples
+        The table, metric by metric: metric, model, mean, standard_error, difference, difference_error, p_value.
     reference : str
         The model that the others are compared with.
     n_pairs : int
@@ -49,7 +49,7 @@ class Comparison:
     """
 
     evaluations: dict[str, Evaluation]
-    rows: list[Row]
+    rows: list
     reference: str
     n_pairs: int
 
