@@ -39,7 +39,7 @@ from .parameters import (
     share,
 )
 from .recommender import BaseRecommender, all_or_nothing
-from .validation_users import can_validate
+from .validation_users import hold_out_of_fit
 from .value_checks import warn_of_scale, warn_of_uneven_counts
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
@@ -142,7 +142,7 @@ class BaseAutoencoder(
 
     weights_: dict[str, np.ndarray]
     architecture_: Architecture
-    _beside_model = ("_training_state",)
+    _beside_model = ("_training_state", "_held_out_hashes")
 
     @with_callbacks
     def fit(self, X, y=None, *, X_val=None):
@@ -189,8 +189,13 @@ class BaseAutoencoder(
             if is_warm:
                 fitting.check_goes_on(self, parameters, X, "warm_start=True", table)
             validation = None if X_val is None else candidate._validation_pair(X_val)
-            hold_out = X_val is None and (not is_warm or can_validate(self, parameters, X))
-        fit_of = self, parameters, X, given_to_validate(X_val, validation), processes, is_warm
+            held_out = np.arange(X.shape[0]), np.zeros(0, np.int64)
+            if X_val is None:
+                wanted = parameters.validation_fraction, parameters.early_stopping
+                held_out = hold_out_of_fit(self, X, *wanted, is_warm)
+        # whom a model that goes on is validated on depends on its users of before
+        given = held_out[1] if is_warm and X_val is None else given_to_validate(X_val, validation)
+        fit_of = self, parameters, X, given, processes, is_warm
         check_same_training(*fit_of)
         with ExitStack() as stack:
             with processes.agreed():
@@ -200,7 +205,7 @@ class BaseAutoencoder(
             stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
             if not is_warm:
                 forget_inference(self)  # which holds the weights of before
-            history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, hold_out=hold_out)
+            history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, held_out=held_out)
         fitting.pass_on(history, self, goes_on=parameters.checkpoint is not None)
         return self
 

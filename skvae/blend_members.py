@@ -238,8 +238,9 @@ def _restored(member, learned):
     """A clone with what another has learned."""
     model = clone(member)
     model.__setstate__(vars(model) | learned)
-    if not model.store_user_hashes:  # which may have been wanted before the kill
+    if not getattr(model, "store_user_hashes", True):  # which may have been wanted before the kill
         model._user_hashes = None
+        vars(model).pop("_held_out_hashes", None)
     return model
 
 

@@ -109,8 +109,9 @@ def check_steps_keep_order(model):
     steps, recommender = steps_and_model(model)
     for member in getattr(recommender, "_named_members", {}).values():
         check_steps_keep_order(member)
-    before, after = _names_around(steps)
-    while after and all("__" in name for name in after) and {*after} != {*before}:
+    before, after = _names_around(steps, recommender)
+    known = {*before}
+    while after != before and all("__" in name for name in after) and {*after} != known:
         after = [name.partition("__")[2] for name in after]  # as ColumnTransformer calls the columns of its parts
     if after == before or sorted(after) != sorted(before):
         return
@@ -122,17 +123,17 @@ def check_steps_keep_order(model):
     )
 
 
-def _names_around(steps):
-    """Names of the columns before and after fitted steps, lists of str; no names where a step does not name its own."""
+def _names_around(steps, recommender):
+    """Names of the columns before and after fitted steps, lists of str; no names where none are known."""
     parts = list(_parts(steps))
     if all(isinstance(part, OneToOneFeatureMixin) for part in parts):
         return [], []  # the usual case, which costs nothing
     try:
-        after = [str(name) for name in steps.get_feature_names_out()]
-    except Exception:
-        return [], []
+        after = steps.get_feature_names_out()
+    except Exception:  # of a step that does not name its columns
+        after = getattr(recommender, "feature_names_in_", ())
     before = getattr(parts[0], "feature_names_in_", [f"x{column}" for column in range(len(after))])
-    return [str(name) for name in before], after
+    return list(map(str, before)), list(map(str, after))
 
 
 def _parts(step):

@@ -153,7 +153,7 @@ def compare(models, X, metrics=("ndcg@100", "recall@20", "recall@50"), *, baseli
             'models must be a dict of names to fitted models, such as {"ease": ease, "vae": vae}, got '
             f"{'an empty one' if isinstance(models, Mapping) else type(models).__name__}."
         )
-    if baseline is not None and baseline not in models:
+    if baseline is not None and baseline not in [*models]:
         raise ValueError(f"baseline must be one of {', '.join(map(repr, models))}, got {baseline!r}.")
     metrics, evaluations = listed_metrics(metrics), {}
     for name, model in models.items():
@@ -178,10 +178,10 @@ def _rows(evaluations, pairs):
     means = {name: (evaluation.mean, evaluation.standard_error) for name, evaluation in evaluations.items()}
     differences = {}
     for one, other in pairs:
-        try:
-            difference = evaluations[one] - evaluations[other]
-        except ValueError as error:  # such as a metric of one's own that is NaN for other users
-            raise ValueError(f"{one!r} and {other!r} cannot be compared. {error}") from error
+        for metric, scores in evaluations[one].per_user.items():
+            if not np.array_equal(np.isnan(scores), np.isnan(evaluations[other].per_user[metric])):
+                raise ValueError(f"{metric} is NaN for other users of {one!r} than of {other!r}.")
+        difference = evaluations[one] - evaluations[other]
         differences[one, other] = difference.mean, difference.standard_error, difference.p_value
     rows = []
     for metric in next(iter(evaluations.values())).per_user:

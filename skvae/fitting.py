@@ -32,11 +32,11 @@ from .core.user_warnings import report, warn_user
 from .hiding import hide_for_validation, user_hashes
 from .ranking import users_per_block
 from .scoring import mean_validation_score
-from .user_checks import all_hashes
-from .validation_users import hold_out_users, warn_of_no_validation
+
+NO_HASHES = np.zeros(0, np.uint64)
 
 
-def fit(estimator, parameters, X, validation, context, checkpoint, processes, *, hold_out):
+def fit(estimator, parameters, X, validation, context, checkpoint, processes, *, held_out):
     """Train for max_iter epochs at most, from initial weights or, with warm_start, from those of the last fit.
 
     Parameters
@@ -55,8 +55,8 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
         Where the fit goes on from what it holds; removed at the end, but for a Ctrl-C.
     processes : Alone or ProcessGroup
         That fit together, each with all of X.
-    hold_out : bool
-        Whether early stopping may hold out users of X.
+    held_out : pair of int64 arrays
+        Row numbers of the users to train on, and of those to validate on; of the latter none with ``validation``.
 
     Returns
     -------
@@ -66,8 +66,10 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
     users = None
     with processes.agreed():
         context.call_on_fit_task_begin(estimator=estimator)
-        if hold_out and parameters.early_stopping is not False:
-            users, validation = _hold_out(estimator, parameters, X)
+        trained, validated = held_out
+        if len(validated):
+            users, validation = trained, hide_for_validation(X[validated])
+        _remember_held_out(estimator, user_hashes(X[validated]))
     with isolated():
         snapshot = processes.by_first(checkpoint.read, torch.tensor)
         of_refit = snapshot if _is_of_refit(snapshot) else None  # a training uses up its own
@@ -108,6 +110,8 @@ def partial_fit(estimator, parameters, X, processes):
     History
         For `pass_on`.
     """
+    if getattr(estimator, "_held_out_hashes", None) is not None:
+        estimator._held_out_hashes = np.setdiff1d(estimator._held_out_hashes, user_hashes(X))
     with isolated():
         rows = UserRows(X, device=resolve(parameters.device))
         if hasattr(estimator, "weights_"):
@@ -115,6 +119,7 @@ def partial_fit(estimator, parameters, X, processes):
         else:
             network = _begin(estimator, parameters, rows, processes)
             estimator.early_stopping_ = False
+            _remember_held_out(estimator, NO_HASHES)
         _resolve_auto(estimator, parameters, rows, network)
         training = _training(estimator, parameters, network, rows, processes, estimator.n_updates_, n_epochs=1)
         monitor = EpochMonitor(estimator, network, 1, None, NoCallbacks(), _learned_in_epoch)
@@ -175,19 +180,6 @@ def check_goes_on(estimator, parameters, X, call, table=None):
 # -- where a fit begins
 
 
-def _hold_out(estimator, parameters, X):
-    """Row numbers of the users to train on, None for all, and the validation pair (fold_in, held_out) or None."""
-    required = parameters.early_stopping is True
-    trained, validated = hold_out_users(X, parameters.validation_fraction, required=required)
-    if len(validated):
-        if estimator._user_hashes is not None:  # of those that it is trained on
-            estimator._user_hashes = np.setdiff1d(estimator._user_hashes, user_hashes(X[validated]))
-        return trained, hide_for_validation(X[validated])
-    if required:
-        warn_of_no_validation(estimator)
-    return None, None
-
-
 def _begin(estimator, parameters, rows, processes, snapshot=None):
     """Set what a fit begins with: seed, counters; the network with its initial weights.
 
@@ -232,6 +224,11 @@ def _resolve_auto(estimator, parameters, rows, network):
     if hasattr(estimator, "_resolve_schedule"):
         planned_updates = parameters.max_iter * rows.n_batches(estimator.batch_size_)
         estimator._resolve_schedule(parameters, planned_updates, n_interactions / n_users)
+
+
+def _remember_held_out(estimator, hashes):
+    """Which of the users whose hashes are stored the model was not trained on."""
+    estimator._held_out_hashes = None if estimator._user_hashes is None else np.unique(hashes)
 
 
 def _tensors(network):
@@ -314,10 +311,8 @@ def _refit(estimator, parameters, X, context, checkpoint, processes, snapshot, h
             processes.broadcast_(*_tensors(training.network))
             if refit.interrupt is None and len(refit.losses) == history.best_epoch:
                 weights = to_numpy(training.network)
-                hashes = all_hashes(estimator, user_hashes(X))
-                vars(estimator).update(
-                    weights_=weights, n_updates_=refit.n_updates, refitted_=True, _user_hashes=hashes
-                )
+                vars(estimator).update(weights_=weights, n_updates_=refit.n_updates, refitted_=True)
+                _remember_held_out(estimator, NO_HASHES)
                 history.refit = True
             history.interrupt = refit.interrupt
     except KeyboardInterrupt as interrupt:
@@ -473,5 +468,5 @@ def pass_on(history, estimator, goes_on=False):
         kept = "of the refit" if history.refit else best
     message = f"after {estimator.n_iter_} epochs; {type(estimator).__name__} is fitted, with the weights {kept}."
     if goes_on:
-        message += " The same fit of a clone, its random_state as it was, goes on from the checkpoint."
+        message += " The same fit, from the same start and random_state, goes on from the checkpoint."
     raise KeyboardInterrupt(message).with_traceback(history.interrupt.__traceback__)

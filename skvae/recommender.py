@@ -177,7 +177,7 @@ class BaseRecommender(BaseEstimator):
 
     @available_if(lambda self: getattr(self, "_user_hashes", None) is not None)
     def was_fitted_on(self, X):
-        """Whether each user of X, with the very same items, was among those that the model was trained on.
+        """Whether each user of X, with the very same items, was among those that the model was fitted on.
 
         There is no such method where the model was fitted with ``store_user_hashes=False``.
 
@@ -188,7 +188,7 @@ class BaseRecommender(BaseEstimator):
         Returns
         -------
         bool array of shape (n_users,)
-            False of users whom fit held out to validate, unless it was trained once more on all.
+            Of users held out for validation inside fit too.
 
         Examples
         --------

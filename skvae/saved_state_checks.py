@@ -39,7 +39,7 @@ PIECES = {piece.__name__: piece for table in (LIKELIHOODS, PRIORS, SCHEDULES) fo
 FUNCTIONS = {function.__name__: function for function in (*INITIALIZATIONS.values(), *NORMALIZATIONS.values())}
 FUNCTIONS |= {name: getattr(np, name) for name in ("log1p", "expm1", "log2", "exp2", "sqrt", "square", "sign")}
 # Attributes that a fitted model may have or not
-OPTIONAL = {"_column_labels", "_share_left_out", "_sklearn_output_config", "_user_hashes"}
+OPTIONAL = {"_column_labels", "_held_out_hashes", "_share_left_out", "_sklearn_output_config", "_user_hashes"}
 OPTIONAL |= {"best_iter_", "centering_", "diagonal_", "feature_names_in_", "gram_", "idf_", "refitted_", "target_"}
 # What a later fit alone would use: optimizer, callbacks, requests to a routing Pipeline or search
 NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
@@ -292,6 +292,7 @@ def _of_autoencoder(model):
         "n_iter_no_change_": integer(1),
         "early_stopping_": flag,
         "refitted_": flag,
+        "_held_out_hashes": optional(_hashes),
         "_seed": integer(0),
     }
 

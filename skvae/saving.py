@@ -155,7 +155,8 @@ def _check_fitted(model):
     for estimator in estimators:
         if type(estimator) in classes():  # others are refused by the writer
             check_is_fitted(estimator)
-        for name, step in getattr(estimator, "steps", ()):
+        steps = getattr(estimator, "steps", None)
+        for name, step in steps if type(estimator) in classes() and steps else ():
             if isinstance(unfrozen(step), InteractionEncoder):
                 raise ValueError(
                     f"The step {name!r} takes tables, and recommend, evaluate and scorers pass matrices on: fit the "

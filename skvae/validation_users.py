@@ -8,7 +8,6 @@ from sklearn.utils import check_random_state
 from .core.user_warnings import warn_user
 from .hiding import FEW_ITEMS, FEWEST_TO_HIDE, MIN_INTERACTIONS, user_hashes
 from .matrix import as_csr, count_interactions
-from .user_checks import most_fitted
 
 # By fewer the best epoch of an autoencoder is chance (benchmarks/few_users.py). As many as
 # the paper holds out of ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each
@@ -178,34 +177,51 @@ def warn_of_no_validation(estimator, is_pair=False):
     warn_user(f"No validation user {lacking}: {type(estimator).__name__} is fitted without validation.")
 
 
-def can_validate(estimator, parameters, X):
-    """Whether users of X may validate how a model goes on, with a warning where it was trained on them.
+def hold_out_of_fit(estimator, X, fraction, early_stopping, goes_on):
+    """Row numbers of the users that a fit of an autoencoder trains on, and of those that it validates on.
+
+    A model that goes on is validated on users that it was not trained on, as far as it knows them.
 
     Parameters
     ----------
-    estimator : fitted autoencoder
+    estimator : autoencoder
         Not changed by the fit yet.
-    parameters : SimpleNamespace
-        Its parameters, checked.
     X : csr_array of shape (n_users, n_items)
+    fraction : float
+        As in `hold_out_users`.
+    early_stopping : bool or "auto"
+        Whether anybody is wanted; "auto": if there are enough.
+    goes_on : bool
+        Whether it goes on from the fitted model.
 
     Returns
     -------
-    bool
+    trained, validated : int64 arrays
+        Ascending. Nobody is validated where that was not wanted, or cannot be, with a warning where it was.
     """
-    if parameters.early_stopping is False:
-        return True
-    trained_on = "refitted on all users" if getattr(estimator, "refitted_", False) else ""
-    known = getattr(estimator, "_user_hashes", None)
-    if not trained_on and known is not None:
-        required = parameters.early_stopping is True
-        _, validated = hold_out_users(X, parameters.validation_fraction, required=required)
-        hashes = user_hashes(as_csr(X)[validated])
-        most = most_fitted(hashes, np.isin(hashes, known))
-        trained_on = most and f"trained on most of the users whom fit would hold out, {most}"
-    if trained_on:
-        warn_user(
-            f"{type(estimator).__name__} was {trained_on}, and none of them can validate how warm_start=True goes on: "
-            "pass X_val, or use warm_start=True from the first fit on, with the same users."
-        )
-    return not trained_on
+    everybody, nobody = np.arange(X.shape[0]), np.zeros(0, np.int64)
+    if early_stopping is False:
+        return everybody, nobody
+    required = early_stopping is True
+    trained, validated = hold_out_users(X, fraction, required=required)
+    if goes_on and len(validated):
+        is_known = _were_trained_on(estimator, user_hashes(X[validated]))
+        if np.count_nonzero(~is_known) < (1 if required else MIN_VALIDATION_USERS):
+            warn_user(
+                f"{type(estimator).__name__} was trained on {np.count_nonzero(is_known)} of the {len(is_known)} users "
+                "whom fit would hold out, and goes on by warm_start=True without validation: pass X_val, users that it "
+                "was not trained on."
+            )
+            return everybody, nobody
+        trained, validated = np.union1d(trained, validated[is_known]), validated[~is_known]
+    elif required and not len(validated):
+        warn_of_no_validation(estimator)
+    return trained, validated
+
+
+def _were_trained_on(model, hashes):
+    """Which users an autoencoder was trained on, by their hashes, which it, or an older file, may not have."""
+    known, held_out = (getattr(model, name, None) for name in ("_user_hashes", "_held_out_hashes"))
+    if known is None or held_out is None:
+        return np.full(len(hashes), model.refitted_)
+    return np.isin(hashes, known) & ~np.isin(hashes, held_out)

@@ -42,7 +42,7 @@ ARROWS = {
     "user_checks": {"core", "hiding", "matrix", "wrappers"},
     "interactions": {"columns", "core", "matrix", "matrix_checks"},
     "model_selection": {"core", "hiding", "matrix"},
-    "validation_users": {"core", "hiding", "matrix", "user_checks"},
+    "validation_users": {"core", "hiding", "matrix"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},
     "evaluation": {"core", "fit_identity", "user_checks", "hiding", "matrix", "matrix_checks", "parameters"}
     | {"scoring"},
@@ -107,10 +107,8 @@ ARROWS = {
         "callbacks",
         "core",
         "hiding",
-        "validation_users",
         "ranking",
         "scoring",
-        "user_checks",
     },
     "fitted_network": {"core", "parameters", "ranking", "recommender"},
     "autoencoder": {"auto_parameters", "autoencoder_memory", "callbacks", "core", "fit_identity", "fitting"}

@@ -22,6 +22,7 @@ from skvae.core.architecture import Architecture
 from skvae.core.batches import UserRows
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.datasets import make_interactions
+from skvae.hiding import user_hashes
 from skvae.validation_users import hold_out_users
 
 
@@ -483,7 +484,7 @@ def test_nobody_is_refitted_on_where_users_are_given_or_a_warm_start_goes_on(est
 
 def test_users_of_a_refit_do_not_validate_a_warm_start(estimator, X):
     model = estimator.set_params(early_stopping=True).fit(X).set_params(warm_start=True)
-    with pytest.warns(UserWarning, match=r"was refitted on all users, .*: pass X_val, or use warm_start=True from"):
+    with pytest.warns(UserWarning, match="was trained on 50 of the 50 users whom fit would hold out, and"):
         model.fit(X)
     assert model.n_iter_ == 10
     assert not model.early_stopping_
@@ -505,7 +506,7 @@ TRAINED_ON_ALL = {
 def test_users_that_a_model_was_trained_on_do_not_validate_how_it_goes_on(kind, X):
     dae = MultDAERecommender(4, max_iter=1, refit=False, random_state=0)
     model = TRAINED_ON_ALL[kind](dae, X).set_params(early_stopping="auto", warm_start=True)
-    with pytest.warns(UserWarning, match=r"was trained on most of the users whom fit would hold out, \d\d of 50, and"):
+    with pytest.warns(UserWarning, match=r"was trained on \d+ of the 50 users whom fit would hold"):
         model.fit(X)
     assert model.best_validation_score_ is None
     unknown = TRAINED_ON_ALL[kind](clone(dae).set_params(store_user_hashes=False), X)
@@ -513,13 +514,29 @@ def test_users_that_a_model_was_trained_on_do_not_validate_how_it_goes_on(kind, 
     assert unknown.best_validation_score_ is not None
 
 
-def test_the_same_users_validate_a_warm_start_and_are_none_that_the_model_was_fitted_on(X):
+def test_the_same_users_validate_a_warm_start(X):
     model = MultDAERecommender(4, max_iter=1, warm_start=True, random_state=0).fit(X)
-    held_out = ~model.was_fitted_on(X)
-    assert held_out.sum() == 50
+    held_out = model._held_out_hashes
+    assert len(held_out) == 50
+    assert len(pickle.loads(pickle.dumps(model)).fit(X).validation_scores_) == 2
+    np.testing.assert_array_equal(model.fit(X)._held_out_hashes, held_out)
+    assert model.was_fitted_on(X).all()
+    assert not len(clone(model).set_params(warm_start=False).fit(X)._held_out_hashes)  # by the refit
+
+
+def test_those_who_are_new_validate_a_warm_start(X):
+    model = MultDAERecommender(4, max_iter=1, warm_start=True, validation_fraction=0.1, random_state=0).fit(X)
+    trained, _ = hold_out_users(X, 0.1)
+    model.set_params(validation_fraction=0.2).fit(X)  # of the 100 that it draws 50 are those of before
+    assert len(model.validation_scores_) == 2
+    assert len(model._held_out_hashes) == 50
+    assert not np.isin(user_hashes(X[trained]), model._held_out_hashes).any()
+
+
+def test_a_model_of_an_older_file_is_validated_as_it_was_then(X):
+    model = MultDAERecommender(4, max_iter=1, warm_start=True, random_state=0).fit(X)
+    del model._held_out_hashes
     assert len(model.fit(X).validation_scores_) == 2
-    np.testing.assert_array_equal(~model.was_fitted_on(X), held_out)
-    assert clone(model).set_params(warm_start=False).fit(X).was_fitted_on(X).all()  # by the refit
 
 
 def test_without_users_who_can_hide_an_item_all_are_trained_on_with_one_warning(estimator):
@@ -678,7 +695,7 @@ def test_added_items_are_recommended_after_one_pass_about_as_often_as_after_a_re
 def test_added_items_can_be_trained_by_partial_fit_and_by_a_warm_start(estimator, X, warm_start):
     model = estimator.set_params(warm_start=warm_start).fit(X[:, :190]).partial_fit(X[:, :190]).add_items(4)
     model = pickle.loads(pickle.dumps(model)).add_items(6)
-    with pytest.warns(UserWarning, match="was trained on most of the users") if warm_start else nullcontext():
+    with pytest.warns(UserWarning, match="users whom fit would hold out") if warm_start else nullcontext():
         model.fit(X) if warm_start else model.partial_fit(X)
     assert model.n_iter_ == (11 if warm_start else 7)
     assert (np.abs(model.weights_["decoder.item_weight"][190:]).sum(1) > 0).all()

@@ -389,6 +389,11 @@ REORDERING = {
     "after nothing": (make_pipeline("passthrough", clone(ASIDE).set_output(transform="pandas")), TABLE),
     "columns without names": (LAST_FIRST, X),
     "the second of two": (make_pipeline(MaxAbsScaler(), LAST_FIRST), X),
+    "DataFrames of a function": (FunctionTransformer(lambda table: table[table.columns[::-1]]), TABLE),
+    "before a function": (
+        make_pipeline(clone(ASIDE).set_output(transform="pandas"), FunctionTransformer(np.log1p)),
+        TABLE,
+    ),
 }
 
 
