@@ -86,6 +86,8 @@ class MultDAERecommender(BaseAutoencoder):
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
         Sizes of layers, activation and likelihood must be those of before; parameters that were "auto" stay
         what they were resolved to.
+        Validation users are those that the model was not trained on; where these are too few, there are none, with
+        a warning. Users whose histories have grown are new ones to it: pass X_val then.
     checkpoint : path or None, default=None
         A file in which fit keeps its state, after five seconds and then once a minute, more seldom where writing it
         takes over a second. After a kill, the same fit goes on from there and ends with the same weights. Or a

@@ -86,6 +86,8 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
         Sizes of layers, activation, likelihood and prior must be those of before; parameters that were "auto" stay
         what they were resolved to.
+        Validation users are those that the model was not trained on; where these are too few, there are none, with
+        a warning. Users whose histories have grown are new ones to it: pass X_val then.
     checkpoint : path or None, default=None
         Where fit keeps its state, a file or a folder, to go on from after a kill. As in
         `MultVAERecommender`.
