@@ -131,9 +131,10 @@ def compare(models, X, metrics=("ndcg@100", "recall@20", "recall@50"), *, baseli
     Raises
     ------
     TypeError
-        Where models is no dict, and as in `skvae.evaluate`.
+        Where models is no dict, or an empty one, and as in `skvae.evaluate`.
     ValueError
-        Where there is no model or baseline is none of them, and as in `skvae.evaluate`.
+        Where baseline is none of them, the first metric gives nobody a score, or a metric scores other users of one
+        model than of another, and as in `skvae.evaluate`.
 
     References
     ----------

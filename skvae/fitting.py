@@ -66,10 +66,10 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
     users = None
     with processes.agreed():
         context.call_on_fit_task_begin(estimator=estimator)
-        trained, validated = held_out
-        if len(validated):
-            users, validation = trained, hide_for_validation(X[validated])
-        _remember_held_out(estimator, user_hashes(X[validated]))
+        trained, validated = held_out[0], X[held_out[1]]
+        if validated.shape[0]:
+            users, validation = trained, hide_for_validation(validated)
+        _remember_held_out(estimator, user_hashes(validated))
     with isolated():
         snapshot = processes.by_first(checkpoint.read, torch.tensor)
         of_refit = snapshot if _is_of_refit(snapshot) else None  # a training uses up its own

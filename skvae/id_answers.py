@@ -232,7 +232,6 @@ def _check_same_items(model, encoder):
             f"{_remedy(model, n_items - n_fitted)}"
         )
     _check_no_other_order(model, encoder)
-    check_steps_keep_order(model)
     steps, recommender = steps_and_model(model)
     if any(isinstance(unfrozen(step), IdAnswersMixin) for part in steps or () for step in part):
         raise TypeError(
@@ -297,6 +296,7 @@ def _answering(model, method, encoder):
             f"{type(recommender).__name__} has {n_left} items, the encoder {n_items}: a step before it drops columns, "
             "and those that are left have no ids: drop them by encoder.keep_items instead."
         )
+    check_steps_keep_order(model)
     return steps, recommender
 
 

@@ -458,6 +458,6 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
 
 
 def _share_of_others(cells, columns):
-    """The share of the events that are of other items, by cells whose weights are numbers of events or None."""
+    """The share of the events that are of other items, by cells whose weights are numbers of events."""
     is_other = ~np.isin(cells.pairs & ITEM_MASK, columns)
-    return float(is_other.mean() if cells.weights is None else cells.weights[is_other].sum() / cells.weights.sum())
+    return float(cells.weights[is_other].sum() / cells.weights.sum())
