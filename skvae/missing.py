@@ -22,3 +22,53 @@ def is_missing(value):
         return True
     except Exception:  # an array, or whatever else is no id and no number: its reader says so
         return False
+
+
+MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
+
+
+def check_no_event_lacks(columns):
+    """Raise where an event has no value in a column, with all such columns.
+
+    Parameters
+    ----------
+    columns : dict of str to array of shape (n_events,)
+        Name of the column -> its values.
+
+    Raises
+    ------
+    ValueError
+    """
+    counts = {name: count_missing(column) for name, column in columns.items()}
+    missing = [(name, count) for name, count in counts.items() if count]
+    if missing:
+        (first, n_first), *others = missing
+        also = "".join(f", {count} in column {name!r}" for name, count in others)
+        hint = ""
+        if any(columns[name].dtype.kind == "U" for name, _ in missing):
+            hint = f" ({MISSING_STRING!r} is what NumPy makes of NaN beside strings, unless dtype=object)"
+        raise ValueError(
+            f"{n_first} of {len(columns[first])} events have no value in column {first!r}{also}{hint}: fill or drop "
+            "them."
+        )
+
+
+def count_missing(array):
+    """How many values of an array stand for none.
+
+    Parameters
+    ----------
+    array : array of any shape and dtype
+
+    Returns
+    -------
+    int
+    """
+    kind = array.dtype.kind
+    if kind in "fcmM":
+        return np.count_nonzero(np.isnan(array))
+    if kind == "U" and array.dtype.itemsize >= np.dtype("U32").itemsize:
+        return np.count_nonzero(array == MISSING_STRING)
+    if kind != "O" or set(map(type, array.flat)) <= {str, bytes, int, bool}:
+        return 0
+    return sum(map(is_missing, array.flat))

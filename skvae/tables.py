@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .missing import is_missing
+from .missing import check_no_event_lacks, count_missing
 
-MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
 MOST_NAMES = 12  # of columns, in an error
 PATH = r"[/\\]|\.(csv|tsv|txt|dat|parquet|feather|json|jsonl|gz|zip)$"  # rather than an id
 ROWS = (tuple, list, Mapping)  # what a row may be
@@ -30,6 +29,11 @@ class Strings(NamedTuple):
 
     values: list
     codes: np.ndarray
+
+    @property
+    def shape(self):
+        """The shape of codes, a tuple of int."""
+        return self.codes.shape
 
 
 class Instants(NamedTuple):
@@ -215,10 +219,10 @@ def read_columns(table, names, *, name, optional, ids):
     """
     frame = frame_of(table, name)
     if frame is None:
-        columns = _array_columns(table, names, name, optional)
+        columns = _array_columns(table, names, name, optional, ids)
     else:
         columns = _frame_columns(frame, names, name, optional, ids)
-    _check_none_missing({names[role]: column for role, column in columns.items()})
+    check_no_event_lacks({names[role]: column for role, column in columns.items() if isinstance(column, np.ndarray)})
     return columns
 
 
@@ -252,7 +256,7 @@ def read_list(values, name):
     array = array.values if isinstance(array, Instants) else array
     if array.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}.")
-    n_missing = _count_missing(array)
+    n_missing = count_missing(array)
     if n_missing:
         raise ValueError(f"{n_missing} of {len(array)} {name} have no value: drop them.")
     return array
@@ -369,7 +373,7 @@ def _listed(names):
     return first if len(names) <= MOST_NAMES else f"{first} and {len(names) - MOST_NAMES} more"
 
 
-def _array_columns(table, names, name, optional):
+def _array_columns(table, names, name, optional, ids):
     if isinstance(table, Mapping):
         names = _present(names, table, name, optional)
         table = tuple(table[column] for column in names.values())
@@ -377,7 +381,9 @@ def _array_columns(table, names, name, optional):
         raise TypeError(f"{name} is an array of records: make a DataFrame of it, as pd.DataFrame({name}).")
     if isinstance(table, np.ndarray) and table.ndim != 2:
         raise ValueError(f"An array of {name} must be two-dimensional, got shape {table.shape}.")
-    columns = [_array(column, f"Each column of {name}") for column in (table if isinstance(table, tuple) else table.T)]
+    given = table if isinstance(table, tuple) else table.T
+    are_ids = [role in ids for role in names] + [False] * len(given)
+    columns = [_array(column, f"Each column of {name}", is_id) for column, is_id in zip(given, are_ids, strict=False)]
     shapes = [column.shape for column in columns]
     n_needed = sum(role not in optional for role in names)
     is_short = not n_needed <= len(columns) <= len(names)
@@ -389,13 +395,13 @@ def _array_columns(table, names, name, optional):
     return dict(zip(names, columns, strict=False))
 
 
-def _array(column, name):
-    """The values of an array, a Series or a list; a missing one is None, NaN, NaT or NA."""
+def _array(column, name, is_id=False):
+    """The values of an array, a Series or a list; a missing one is None, NaN, NaT or NA. Ids may be Strings."""
     if isinstance(column, np.ndarray):
         return _filled(column)
     series = _series(column)
     if series is not None:
-        return _series_values(series)
+        return (_strings(series) if is_id else None) or _series_values(series)
     if hasattr(column, "to_pylist"):
         column = column.to_pylist()  # NumPy would get floats from pyarrow where an integer is missing
     if hasattr(column, "__array__"):
@@ -467,33 +473,3 @@ def _series_array(series):
         return series.to_numpy()
     except Exception:  # from categories with unsigned numbers in old pyarrow
         return None
-
-
-# -- missing values
-
-
-def _check_none_missing(columns):
-    arrays = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
-    counts = {name: _count_missing(array) for name, array in arrays.items()}
-    missing = [(name, count) for name, count in counts.items() if count]
-    if missing:
-        (first, n_first), *others = missing
-        also = "".join(f", {count} in column {name!r}" for name, count in others)
-        hint = ""
-        if any(arrays[name].dtype.kind == "U" for name, _ in missing):
-            hint = f" ({MISSING_STRING!r} is what NumPy makes of NaN beside strings, unless dtype=object)"
-        raise ValueError(
-            f"{n_first} of {len(arrays[first])} events have no value in column {first!r}{also}{hint}: fill or drop "
-            "them."
-        )
-
-
-def _count_missing(array):
-    kind = array.dtype.kind
-    if kind in "fcmM":
-        return np.count_nonzero(np.isnan(array))
-    if kind == "U" and array.dtype.itemsize >= np.dtype("U32").itemsize:
-        return np.count_nonzero(array == MISSING_STRING)
-    if kind != "O" or set(map(type, array.flat)) <= {str, bytes, int, bool}:
-        return 0
-    return sum(map(is_missing, array.flat))
