@@ -50,7 +50,7 @@ def accuracy():
             mean, error = measured_accuracy.over_splits(values)
             color = OURS if label.startswith("skvae") else OTHERS
             axes.barh(place, mean, 0.7, xerr=error, color=color, ecolor=INK, error_kw={"elinewidth": 1})
-        axes.set_title(path.stem.removesuffix("-100k"), color=INK, fontsize=9)
+        axes.set_title(path.stem.removesuffix("-100k").replace("-", "\n"), color=INK, fontsize=9)
         _dress(axes)
     panels[0].set_yticks(places, list(MODELS.values()))
     figure.supxlabel("NDCG@100 of users never seen", color=INK, fontsize=9)

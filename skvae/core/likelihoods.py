@@ -119,22 +119,23 @@ class _SumOverItems(_ByResiduals):
 
 
 class Multinomial(_ByResiduals):
-    """x_u ~ Multinomial(N_u, softmax(f_u)); the values are counts, a 5 weighs five 1s."""
+    """x_u ~ Multinomial(N_u, softmax(f_u)); values are counts, a 5 weighs five 1s."""
 
     takes_bfloat16 = takes_item_weights = takes_unknown = True
     logit_of_unknown = -math.inf
 
     def residuals(self, logits, batch):
-        """sum_i x_ui log softmax(f_u)_i; its gradient is -N_u (softmax(f_u)_i - x_ui / N_u)."""
+        """sum_i x_ui log softmax(f_u)_i, of gradient -N_u (softmax(f_u)_i - x_ui / N_u)."""
         if batch.item_weights is not None:
             logits += batch.item_weights.log()
         _leave_unknown_out(self, logits, batch)
         probabilities = torch.softmax(logits, -1, out=logits)
         positives = _at_least_single(probabilities[batch.users, batch.items])
-        # a probability that underflows, in float32 that of a logit 87 below the highest, counts as the least one
+        # one that underflows, of a logit 87 below the highest in float32, counts as the least
         log_probabilities = positives.clamp_min(torch.finfo(positives.dtype).tiny).log()
         totals = batch.sum_per_user(batch.values)
-        shares = batch.values / totals.clamp_min(torch.finfo(totals.dtype).tiny)[batch.users]  # some have unknown alone
+        some = totals.clamp_min(torch.finfo(totals.dtype).tiny)  # 0 where all are unknown
+        shares = batch.values / some[batch.users]
         log_prob = batch.sum_per_user(batch.values * log_probabilities)
         return log_prob, _with(probabilities, batch, positives - shares), -totals
 
@@ -143,7 +144,7 @@ class Multinomial(_ByResiduals):
         return torch.softmax(logits, -1)
 
     def tile(self, logits, batch):
-        """Sums over some of the items: sum_i x_ui f_ui, sum_i x_ui, log sum_i exp f_ui, each of shape (n_users,)."""
+        """sum_i x_ui f_ui, sum_i x_ui, log sum_i exp f_ui of some items, each (n_users,)."""
         _leave_unknown_out(self, logits, batch)
         observed = batch.sum_per_user(batch.values * logits[batch.users, batch.items])
         return observed, batch.sum_per_user(batch.values), logits.logsumexp(-1)
@@ -158,15 +159,16 @@ class Multinomial(_ByResiduals):
         return observed - totals * log_normalizer
 
     def gradient_of_tile(self, logits, batch, tiles, grad):
-        """Gradient of log_prob times ``grad`` in the logits of a tile, which it overwrites."""
+        """Gradient of log_prob times ``grad`` in the logits of a tile, overwritten."""
         _, totals, log_normalizer = tiles
         _leave_unknown_out(self, logits, batch)
-        buffer = logits.sub_(log_normalizer[:, None]).exp_().mul_(-(grad * totals)[:, None])
+        buffer = logits.sub_(log_normalizer[:, None]).exp_()
+        buffer.mul_(-(grad * totals)[:, None])
         positives = buffer[batch.users, batch.items]
         return _with(buffer, batch, positives + grad[batch.users] * batch.values)
 
     def intercept(self, rows):
-        """Most likely logits where all users get the same, each item counted once more, shape (n_items,)."""
+        """Most likely logits that all users share, of one count more per item, (n_items,)."""
         counts, totals = _item_sums(rows)
         smoothed = totals + totals.sum() / counts.sum()
         return (smoothed / smoothed.mean()).log()
