@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -138,15 +139,16 @@ def _no_mail_to_metrics(app, doctree):
             node.replace_self(node.children)
 
 
-def _standard_errors_in_one_piece(app, doctree):
-    """No line of a table's cell ends before or after a plus-minus."""
+def _numbers_in_one_piece(app, doctree):
+    """No line of a table's cell ends beside a plus-minus or within a number such as 20 108."""
     for entry in doctree.findall(nodes.entry):
         for text in list(entry.findall(nodes.Text)):
-            text.parent.replace(text, nodes.Text(text.replace(" +- ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")))
+            joined = text.replace(" +- ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+            text.parent.replace(text, nodes.Text(re.sub(r"(?<=\d) (?=\d{3}\b)", "\N{NO-BREAK SPACE}", joined)))
 
 
 def setup(app):
-    app.connect("doctree-read", _standard_errors_in_one_piece)
+    app.connect("doctree-read", _numbers_in_one_piece)
     app.connect("doctree-read", _no_mail_to_metrics)
     app.connect("missing-reference", _resolve_defining_module)
     app.connect("autodoc-skip-member", _skip_foreign_members)

@@ -125,16 +125,16 @@ class Multinomial(_ByResiduals):
     logit_of_unknown = -math.inf
 
     def residuals(self, logits, batch):
-        """sum_i x_ui log softmax(f_u)_i, of gradient -N_u (softmax(f_u)_i - x_ui / N_u)."""
+        """sum_i x_ui log softmax(f_u)_i; gradient: x_ui - N_u softmax(f_u)_i."""
         if batch.item_weights is not None:
             logits += batch.item_weights.log()
         _leave_unknown_out(self, logits, batch)
         probabilities = torch.softmax(logits, -1, out=logits)
         positives = _at_least_single(probabilities[batch.users, batch.items])
-        # one that underflows, of a logit 87 below the highest in float32, counts as the least
+        # one that underflows counts as the least one: in float32 of a logit 87 below
         log_probabilities = positives.clamp_min(torch.finfo(positives.dtype).tiny).log()
         totals = batch.sum_per_user(batch.values)
-        some = totals.clamp_min(torch.finfo(totals.dtype).tiny)  # 0 where all are unknown
+        some = totals.clamp_min(torch.finfo(totals.dtype).tiny)  # 0 of unknown alone
         shares = batch.values / some[batch.users]
         log_prob = batch.sum_per_user(batch.values * log_probabilities)
         return log_prob, _with(probabilities, batch, positives - shares), -totals
@@ -144,7 +144,7 @@ class Multinomial(_ByResiduals):
         return torch.softmax(logits, -1)
 
     def tile(self, logits, batch):
-        """sum_i x_ui f_ui, sum_i x_ui, log sum_i exp f_ui of some items, each (n_users,)."""
+        """Sums over some items: of x_ui f_ui, of x_ui, log of that of exp f_ui."""
         _leave_unknown_out(self, logits, batch)
         observed = batch.sum_per_user(batch.values * logits[batch.users, batch.items])
         return observed, batch.sum_per_user(batch.values), logits.logsumexp(-1)
@@ -168,7 +168,7 @@ class Multinomial(_ByResiduals):
         return _with(buffer, batch, positives + grad[batch.users] * batch.values)
 
     def intercept(self, rows):
-        """Most likely logits that all users share, of one count more per item, (n_items,)."""
+        """Most likely logits that all users share, with one count more per item."""
         counts, totals = _item_sums(rows)
         smoothed = totals + totals.sum() / counts.sum()
         return (smoothed / smoothed.mean()).log()
