@@ -65,7 +65,7 @@ def check_same_cells(matrix, X, name, beside="X", remedy=""):
             f"{name} has shape {shape_of(matrix)}, {beside} has {shape_of(X)}: they must be the same.{remedy}"
         )
     check_same_columns(column_names(matrix), column_names(X), name, f"{beside} has", f"{name}[{beside}.columns]")
-    labels, others = (_row_labels(table) for table in (matrix, X))
+    labels, others = (row_labels(table) for table in (matrix, X))
     if labels is not None and others is not None and labels != others and set(labels) == set(others):
         raise ValueError(
             f"{name} has the rows of {beside} in another order: a user must be in the same row of both, as in "
@@ -245,8 +245,18 @@ def check_same_columns(names, expected, name, has, remedy):
     )
 
 
-def _row_labels(table):
-    """Labels of a DataFrame's rows; None of what has none."""
+def row_labels(table):
+    """Labels of a table's rows, those of a pandas index.
+
+    Parameters
+    ----------
+    table : sparse matrix, array or DataFrame
+
+    Returns
+    -------
+    list, or None
+        None of what has none.
+    """
     index = getattr(table, "index", None) if column_names(table) is not None else None
     return None if index is None else index.tolist()
 

@@ -1,4 +1,4 @@
-"""The answers of fitted models by the ids of a table: recommendations, similar items, explanations."""
+"""The answers of fitted models by the ids of a table: recommendations, reranked too, similar items, explanations."""
 
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -8,20 +8,21 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from .columns import check_steps_keep_order, label, names_of_model
+from .columns import check_steps_keep_order, label, names_of_model, row_labels, shape_of
 from .core.user_warnings import warn_user
 from .events import Names, read_events, read_ids
 from .ids import Ids, columns_of, item_index, rows_of
 from .matrix import as_csr, count_interactions, rows_or_empty
 from .merging import matrix_of, report_unknown
 from .ranking import recommend
-from .tables import check_no_row, column_as_table, is_table
+from .reranking import rerank
+from .tables import check_no_row, column_as_table, is_table, read_columns
 from .wrappers import steps_and_model, unfrozen
 from .written_tables import Chosen, table_like
 
 
 class IdAnswersMixin:
-    """``recommend``, ``similar_items`` and ``explain`` in ids.
+    """``recommend``, ``rerank``, ``similar_items`` and ``explain`` in ids.
 
     For ``_gathered``, the events of a table, and ``_matrix``, the matrix of these.
     """
@@ -99,6 +100,75 @@ class IdAnswersMixin:
             "score": scores[is_item],
         }
         return table_like(found.table, columns)
+
+    def rerank(self, table, item_vectors, k=None, *, relevance_weight=0.7):
+        """The k best of each user's recommendations, chosen to differ from each other, as a table.
+
+        Parameters
+        ----------
+        table : DataFrame or dict of str to array
+            What `recommend` returned for a larger k, such as ten times as many.
+        item_vectors : sparse matrix, array or DataFrame of shape (n_items, n_features)
+            What describes each item, as in `skvae.rerank`, a row for each of ``item_ids_`` in this order: ``X.T``, or
+            ``genres.loc[encoder.item_ids_]`` of a DataFrame with the ids as its index.
+        k : int, default=None
+            Items to choose for each user, fewer where a user has fewer; None: all, in a new order.
+        relevance_weight : float, default=0.7
+            1 keeps the order of the scores, 0 asks for diversity alone.
+
+        Returns
+        -------
+        DataFrame, or dict of str to array
+            Rows of table, each user's in the order in which they were chosen, as `recommend` returns them: user, rank
+            (from 1), item and score. Users in the order of table.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `skvae.rerank`; also where table lacks a column, where item_vectors has other rows, and with
+            handle_unknown="error" where an item is unknown. Unknown ones are left out.
+
+        Examples
+        --------
+        >>> from skvae import EASERecommender, InteractionEncoder
+        >>> events = ["ann", "ann", "bob", "bob", "cy"], ["tea", "jam", "tea", "jam", "oats"]
+        >>> encoder = InteractionEncoder()
+        >>> X = encoder.fit_transform(events)
+        >>> model = EASERecommender(l2_regularization=1).fit(X)
+        >>> table = encoder.recommend(model, (["dan"], ["tea"]))
+        >>> encoder.rerank(table, X.T, k=1)["item"]
+        array(['jam'], dtype=object)
+        """
+        check_is_fitted(self)
+        self._check_parameters()
+        _check_rows_of_items(item_vectors, self)
+        read = read_events(table, Names(self.user, self.item), name="table")
+        scores = read_columns(table, {"score": "score"}, name="table", optional=(), ids=())["score"]
+        columns = columns_of(read.items, self)
+        _report_unknown(read.items, columns < 0, self.handle_unknown)
+        rows = np.flatnonzero(columns >= 0)
+        _, first, of_user = np.unique(read.users.positions[rows], return_index=True, return_inverse=True)
+        users = np.argsort(np.argsort(first))[of_user]
+        ranks = _numbers_within(users)
+        shape = len(first), ranks.max(initial=0) + 1
+        listed, listed_scores = np.full(shape, -1), np.full(shape, -np.inf, scores.dtype)
+        listed[users, ranks], listed_scores[users, ranks] = columns[rows], scores[rows]
+        if isinstance(k, numbers.Integral):
+            k = min(int(k), shape[1])
+        chosen, chosen_scores = rerank(listed, listed_scores, item_vectors, k, relevance_weight=relevance_weight)
+        is_item = chosen >= 0
+        n_items = len(self.item_ids_)
+        cells, wanted = users * n_items + columns[rows], (np.arange(len(chosen))[:, None] * n_items + chosen)[is_item]
+        order = np.argsort(cells)
+        rows = rows[order[np.searchsorted(cells, wanted, sorter=order)]]
+        every = np.arange(len(columns))
+        result = {
+            self.user: Chosen(read.users.distinct[read.users.positions], rows, self.user, None, every),
+            "rank": np.broadcast_to(np.arange(1, chosen.shape[1] + 1), chosen.shape)[is_item],
+            self.item: Chosen(read.items.distinct[read.items.positions], rows, self.item, None, every),
+            "score": chosen_scores[is_item],
+        }
+        return table_like(table, result)
 
     def similar_items(self, model, items, k=10):
         """The k items that are most like each of the given ones, as a table.
@@ -321,10 +391,7 @@ def _in_rows(users, items):
         -1 where there is none.
     users_of_rows : int64 array of shape (n_rows,)
     """
-    order = np.argsort(users, kind="stable")
-    ordered = users[order]
-    numbers = np.empty(len(users), np.int64)  # of each item among those of its user
-    numbers[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
+    numbers = _numbers_within(users)
     n_columns = -(-len(users) // max(len(np.unique(users)), 1)) or 1
     pairs = np.stack([users, numbers // n_columns], axis=1)
     rows, of_rows = np.unique(pairs, axis=0, return_inverse=True) if len(users) else (np.array([[-1, 0]]), users)
@@ -332,6 +399,30 @@ def _in_rows(users, items):
     matrix = np.full((len(rows), n_columns), -1)
     matrix[places] = items
     return places, matrix, rows[:, 0]
+
+
+def _numbers_within(users):
+    """The number of each row among those of its user, int64 array of shape (n_rows,)."""
+    order = np.argsort(users, kind="stable")
+    ordered = users[order]
+    numbers = np.empty(len(users), np.int64)
+    numbers[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
+    return numbers
+
+
+def _check_rows_of_items(item_vectors, encoder):
+    """Raise where what describes the items of an encoder does not have a row for each, in their order."""
+    n_rows, n_items = shape_of(item_vectors)[:1], len(encoder.item_ids_)
+    if n_rows and n_rows[0] != n_items:
+        raise ValueError(
+            f"item_vectors has {n_rows[0]} rows, the encoder {n_items} items: pass a row for each of "
+            "encoder.item_ids_, in this order, as item_vectors.loc[encoder.item_ids_] of a DataFrame with ids as index."
+        )
+    labels, ids = row_labels(item_vectors), encoder.item_ids_.tolist()
+    if labels is not None and labels != ids and set(labels) == set(ids):
+        raise ValueError(
+            "item_vectors has the rows of encoder.item_ids_ in another order: pass item_vectors.loc[encoder.item_ids_]."
+        )
 
 
 def _check_no_other_order(model, encoder):

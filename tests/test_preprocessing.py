@@ -319,6 +319,41 @@ def test_recommendations_of_arrays_are_a_dict_of_arrays(fitted):
     pd.testing.assert_frame_equal(pd.DataFrame(table), expected, check_dtype=False)
 
 
+@pytest.mark.parametrize("make", [*FRAMES.values(), dict], ids=[*FRAMES, "dict"])
+@pytest.mark.parametrize("k", [None, 1, 3, 100])
+def test_reranked_tables_have_what_the_function_chooses_for_each_user(fitted, make, k):
+    encoder, columns, model = fitted
+    vectors = encoder.transform(named(columns)).T
+    table = pd.DataFrame(encoder.recommend(model, (columns["user"], columns["item"]), k=8))
+    table = table[(table["user"] != table["user"].iloc[0]) | (table["rank"] <= 2)].sample(frac=1, random_state=0)
+    answer = encoder.rerank(make(table.to_dict("list")), vectors, k, relevance_weight=0.4)
+    assert type(answer) is type(make({}))
+    reranked = answer if make is dict else nw.from_native(answer).to_dict(as_series=False)
+    expected = []
+    for user, rows in table.groupby("user", sort=False):
+        n = len(rows) if k is None else min(k, len(rows))
+        listed = encoder.item_indices(rows["item"])[None], rows["score"].to_numpy()[None]
+        items, scores = (of_user[0] for of_user in skvae.rerank(*listed, vectors, n, relevance_weight=0.4))
+        expected += zip([user] * n, range(1, n + 1), encoder.inverse_items(items), scores, strict=True)
+    assert list(zip(*reranked.values(), strict=True)) == expected
+    assert list(reranked) == ["user", "rank", "item", "score"]
+
+
+@pytest.mark.filterwarnings("ignore:.* of .* items are unknown")
+def test_what_reranks_a_table_describes_its_items_in_their_order(fitted):
+    encoder, columns, model = fitted
+    vectors = pd.DataFrame(encoder.transform(named(columns)).T.toarray(), index=encoder.item_ids_)
+    table = encoder.recommend(model, named(columns), k=3)
+    assert encoder.rerank(table, vectors).equals(encoder.rerank(table, vectors.to_numpy()))
+    assert encoder.rerank(table.assign(item="unknown"), vectors).empty
+    with pytest.raises(ValueError, match="in another order"):
+        encoder.rerank(table, vectors[::-1])
+    with pytest.raises(ValueError, match=f"has 2 rows, the encoder {len(vectors)} items"):
+        encoder.rerank(table, vectors[:2])
+    with pytest.raises(ValueError, match="no column 'score'"):
+        encoder.rerank(table.drop(columns="score"), vectors)
+
+
 @pytest.mark.parametrize("library", TABLES)
 def test_explanations_and_similar_items_in_ids_are_those_of_the_model(fitted, library):
     encoder, columns, model = fitted
