@@ -109,6 +109,23 @@ class Scores(BaseRecommender):
         return True
 
 
+class DenseMultinomial:
+    """A likelihood of one's own, with what a user would write; says nothing of weights of items."""
+
+    def log_prob(self, logits, batch):
+        return (batch.to_dense() * torch.log_softmax(logits, 1)).sum(1)
+
+    def mean(self, logits):
+        return torch.softmax(logits, 1)
+
+
+class WideNormal:
+    """A prior of one's own: z ~ Normal(0, 9 I)."""
+
+    def log_prob(self, code):
+        return torch.distributions.Normal(0.0, 3.0).log_prob(code).sum(-1)
+
+
 def first_half(X):
     """The first half of the items."""
     return X[:, : X.shape[1] // 2]

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-import torch
+from conftest import DenseMultinomial, WideNormal
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
@@ -64,16 +64,6 @@ def test_the_denoising_autoencoder_has_no_use_for_draws(X):
         dae.score_samples(X, n_draws=0)
 
 
-class DenseMultinomial:
-    """A likelihood of one's own, with what a user would write."""
-
-    def log_prob(self, logits, batch):
-        return (batch.to_dense() * torch.log_softmax(logits, 1)).sum(1)
-
-    def mean(self, logits):
-        return torch.softmax(logits, 1)
-
-
 @pytest.mark.parametrize("likelihood", [DenseMultinomial(), Multinomial()], ids=["own", "built-in object"])
 def test_a_likelihood_of_ones_own_is_passed_as_an_object(X, likelihood):
     parameters = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0, "initialization": "xavier"}
@@ -81,13 +71,6 @@ def test_a_likelihood_of_ones_own_is_passed_as_an_object(X, likelihood):
     named = MultVAERecommender(8, **parameters).fit(X)
     np.testing.assert_allclose(own.decision_function(X), named.decision_function(X), atol=1e-4)
     np.testing.assert_allclose(own.score_samples(X), named.score_samples(X), rtol=1e-4)
-
-
-class WideNormal:
-    """A prior of one's own: z ~ Normal(0, 9 I)."""
-
-    def log_prob(self, code):
-        return torch.distributions.Normal(0.0, 3.0).log_prob(code).sum(-1)
 
 
 def test_a_prior_of_ones_own_is_passed_as_an_object_and_read(X):

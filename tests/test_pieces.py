@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_DAE, SMALL_RECVAE, SMALL_VAE, same_weights
+from conftest import SMALL_DAE, SMALL_RECVAE, SMALL_VAE, WideNormal, same_weights
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
@@ -111,11 +111,6 @@ def test_a_piece_of_ones_own_trains_answers_is_searched_and_saved(estimator, par
         refit="hit@1",
     )
     assert np.isfinite(search.fit(X).cv_results_["mean_test_hit@1"]).all()
-
-
-class WideNormal:
-    def log_prob(self, code):
-        return torch.distributions.Normal(0.0, 3.0).log_prob(code).sum(-1)
 
 
 class OfStandard(StandardNormal):

@@ -181,9 +181,10 @@ def test_a_threshold_is_of_each_event_so_that_two_dislikes_are_no_like(duplicate
     assert encoder.timestamps(events).data.tolist() == [3, 5]  # of the events that count
 
 
-def test_with_duplicates_last_only_the_last_event_meets_the_threshold():
+@pytest.mark.parametrize("low", [0, 0.5])
+def test_with_duplicates_last_only_the_last_event_meets_the_threshold(low):
     encoder = InteractionEncoder(weight="stars", threshold=4, timestamp="time", duplicates="last")
-    encoder.fit((["a"] * 4, ["x", "x", "y", "y"], [5, 1, 1, 5], [1, 2, 1, 2]))
+    encoder.fit((["a"] * 4, ["x", "x", "y", "y"], [5, low, low, 5], [1, 2, 1, 2]))
     assert encoder.item_ids_.tolist() == ["y"]
 
 
@@ -878,11 +879,6 @@ def test_the_index_of_the_ids_is_made_once_and_follows_partial_fit_and_a_refit()
     assert item_index(pickle.loads(pickle.dumps(encoder))) == {"z": 0}
 
 
-def test_a_refit_starts_afresh():
-    encoder = InteractionEncoder().fit((["a"], ["x"]))
-    assert encoder.fit((["b"], ["y"])).item_ids_.tolist() == ["y"]
-
-
 def test_an_encoder_in_a_pipeline_is_named_as_the_cause_where_events_are_taken_for_users():
     columns = columns_of()
     events = pd.DataFrame({"who": columns["user"], "what": columns["weight"].astype(int)})
@@ -940,13 +936,10 @@ def test_what_is_wrong_with_a_frame_is_said_in_one_sentence(library, changes, pa
 @pytest.mark.parametrize(
     ("events", "error", "sentence"),
     [
-        (([1, 2], [1, None]), ValueError, "1 of 2 events have no value in column 'item'"),
-        (([1, 2], [1, np.nan]), ValueError, "1 of 2 events have no value in column 'item'"),
         (([1, 2], [1, "x"], [1, 1]), ValueError, r"must have the 2 columns user, item.* got \(2,\), \(2,\), \(2,\)"),
         (([1, 2], [1]), ValueError, r"all equally long, got \(2,\), \(1,\)"),
         (np.ones((3, 4)), ValueError, "must have the 2 columns user, item"),
         (np.ones(3), ValueError, "must be two-dimensional"),
-        ((np.array([1, "a"], object), [1, 1]), TypeError, "Ids in column 'user' must be all strings or all numbers"),
         ([[1, 2]], TypeError, r"list of rows, such as \[1, 2\]: .* pd.DataFrame\(events, columns=\['user', 'item'\]\)"),
         (iter([("ann", 2)]), TypeError, "is a list_iterator of rows, such as"),
         ([{"user": "ann", "item": 2}], TypeError, r"is a list of rows, .* pd.DataFrame\(events\)"),
@@ -956,7 +949,6 @@ def test_what_is_wrong_with_a_frame_is_said_in_one_sentence(library, changes, pa
         ([1, 364], TypeError, r"got int; of one user's items \(\[user\] \* len\(items\), items\) is a table"),
         ("ann", TypeError, r"got str; of one user's items"),
         (["tea", "jam"], TypeError, r"got str; of one user's items"),
-        ("events.csv", TypeError, r"got str; read it first, as pd.read_csv\(path\)"),
         (([], []), ValueError, "events has no rows"),
     ],
 )
@@ -1155,6 +1147,8 @@ def test_a_model_of_the_encoder_s_items_in_another_order_is_refused(wrap):
         lambda w: pl.Series(w),
         lambda w: [1, *w[1:].tolist()],
         lambda w: [1, *w[1:]],
+        list,
+        lambda w: pd.Series(list(w), dtype=object),
         lambda w: w.astype(np.float16),
         lambda w: [4.6 if x > 4 else 1 for x in w],
     ],
@@ -1219,7 +1213,8 @@ def test_items_that_fit_left_out_as_rare_are_no_news_up_to_twice_their_share(tmp
 
 @pytest.mark.parametrize("path", ["events.csv", Path("events")])
 def test_a_path_is_read_first(path):
-    with pytest.raises(TypeError, match=r"got \w+; read it first, as pd\.read_csv\(path\), or by pyarrow\.dataset"):
+    kind = type(path).__name__
+    with pytest.raises(TypeError, match=rf"got {kind}; read it first, as pd\.read_csv\(path\), or by pyarrow\.dataset"):
         InteractionEncoder().fit(path)
 
 
@@ -1268,13 +1263,6 @@ def test_a_pipeline_that_holds_an_encoder_is_told_what_to_fit_instead(tmp_path):
     for holding in (pipeline, make_pipeline(FrozenEstimator(encoder), pipeline[-1])):
         with pytest.raises(ValueError, match="takes tables, and recommend, evaluate"):
             skvae.save(holding, tmp_path / "pipeline.skvae")
-
-
-def test_weights_of_float32_are_the_threshold_in_every_container():
-    weights = np.array([4.6, 5], np.float32)
-    encoder = InteractionEncoder(weight="weight", threshold=4.6)
-    for column in (weights, list(weights), pd.Series(list(weights), dtype=object)):
-        assert encoder.fit_transform(([1, 2], ["a", "b"], column)).nnz == 2
 
 
 def test_ids_in_the_index_of_a_table_are_told_of_reset_index():
@@ -1351,13 +1339,6 @@ def test_similar_items_of_a_pipeline_that_puts_columns_in_another_order_are_refu
     step = ColumnTransformer([("all", "passthrough", encoder.item_ids_[::-1].tolist())])
     with pytest.raises(ValueError, match="columns in another order"):
         encoder.similar_items(make_pipeline(step, EASERecommender()).fit(table), ["i1"])
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_a_last_event_below_the_threshold_takes_the_interaction_away(weight):
-    events = (["a", "a", "b"], ["x", "x", "y"], [5.0, weight, 3.0], [1, 2, 1])
-    encoder = InteractionEncoder(weight="w", timestamp="t", threshold=1, duplicates="last").fit(events)
-    assert encoder.item_ids_.tolist() == ["y"]
 
 
 @pytest.mark.parametrize("column", ["user", "item"])

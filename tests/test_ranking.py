@@ -79,9 +79,9 @@ def test_top_k_breaks_ties_at_the_kth_place_by_index_in_long_rows(k, n_values):
     np.testing.assert_array_equal(best, expected_best)
 
 
-def test_top_k_ranks_integers_that_float32_cannot_tell_apart():
-    items, _ = top_k(np.array([[2**24, 2**24 + 1]]), 1)
-    assert items.tolist() == [[1]]
+@pytest.mark.parametrize("number", [2**24, 2**60])
+def test_top_k_ranks_integers_that_float32_or_float64_cannot_tell_apart(number):
+    assert top_k(np.array([[number, number + 1, number]]), 2)[0].tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -183,28 +183,11 @@ def test_recommend_equals_plain_loops_over_the_items_left(data, n_users, n_items
     assert best.dtype == np.float32
 
 
-def test_where_fewer_than_k_items_are_left_the_rest_is_minus_one():
-    items, scores = recommend(GivenScores(np.arange(6.0).reshape(2, 3)), np.array([[1, 0, 1], [1, 1, 1]]), 5)
-    assert items.tolist() == [[1, -1, -1, -1, -1], [-1] * 5]
-    assert scores.tolist() == [[1] + [-np.inf] * 4, [-np.inf] * 5]
-
-
-def test_recommend_gives_seen_items_where_it_is_told_to():
-    items, _ = recommend(GivenScores(np.array([[3.0, 1, 2]])), np.array([[1, 0, 0]]), 2, exclude_seen=False)
-    assert items.tolist() == [[0, 2]]
-
-
 @pytest.mark.parametrize("nothing", [[], np.array([], int), np.array([])])
 def test_no_candidate_leaves_nothing_and_an_empty_exclude_leaves_all(nothing):
     model = GivenScores(np.arange(3.0)[None])
     assert recommend(model, np.zeros((1, 3)), 2, candidates=nothing)[0].tolist() == [[-1, -1]]
     assert recommend(model, np.zeros((1, 3)), 2, exclude=nothing)[0].tolist() == [[2, 1]]
-
-
-def test_an_explicit_zero_in_exclude_excludes_nothing():
-    exclude = sp.coo_array((np.array([0, 1, 1]), (np.array([0, 0, 0]), np.array([2, 1, 1]))), shape=(1, 3))
-    items, _ = recommend(GivenScores(np.arange(3.0)[None]), np.zeros((1, 3)), 3, exclude=exclude)
-    assert items.tolist() == [[2, 0, -1]]
 
 
 X = make_interactions(30, 12, density=0.4, random_state=1).toarray()
@@ -338,14 +321,6 @@ def test_the_k_largest_of_rows_with_ties_infinities_and_nan_are_those_of_torch(s
         assert all(len(set(row)) == k for row in places.tolist())
 
 
-def test_candidates_and_exclude_are_any_iterable():
-    expected = recommend(Linear(WEIGHTS), X, 3, candidates=[1, 2, 5])[0]
-    for candidates in ({1, 2, 5}, {1: 0, 2: 0, 5: 0}, (item for item in (1, 2, 5)), (1, 2, 5)):
-        np.testing.assert_array_equal(recommend(Linear(WEIGHTS), X, 3, candidates=candidates)[0], expected)
-    expected = recommend(Linear(WEIGHTS), X, 3, exclude=[1])[0]
-    np.testing.assert_array_equal(recommend(Linear(WEIGHTS), X, 3, exclude=iter([1]))[0], expected)
-
-
 def test_a_boolean_mask_alone_is_told_of_flatnonzero_and_a_number_alone_of_a_list():
     for indices in (3, [[0, 1]], [0.0, 1.0]):
         with pytest.raises(ValueError, match="must be a one-dimensional array") as error:
@@ -444,12 +419,6 @@ def test_an_exclude_of_another_shape_raises():
 def test_scores_that_are_nan_raise():
     with pytest.raises(ValueError, match="scores of Linear must not contain NaN"):
         recommend(Linear(WEIGHTS, bias=np.nan), X, 3)
-
-
-@pytest.mark.parametrize("one_user", [X[0], X[0].tolist()])
-def test_an_X_of_one_dimension_raises_with_its_shape(one_user):
-    with pytest.raises(ValueError, match=r"2D array|dimension"):
-        recommend(Linear(WEIGHTS), one_user, 3)
 
 
 @pytest.mark.parametrize(
@@ -577,10 +546,6 @@ def test_scores_of_other_models_are_ranked_in_their_own_precision(scores):
         np.testing.assert_array_equal(blend.fit(make_interactions(n_items=30)).recommend(nobody, 5)[0], [best, best])
     held_out = sp.csr_array((np.ones(2), ([0, 1], [29, 29])), shape=(2, 30))
     assert evaluate(model, nobody, "mrr@5", y=held_out).mean["mrr@5"] == 1
-
-
-def test_integers_that_float64_does_not_tell_apart_are_ranked():
-    assert top_k(np.array([[2**60, 2**60 + 1, 2**60]]), 2)[0].tolist() == [[1, 0]]
 
 
 def test_scores_are_real_numbers_and_not_masked():

@@ -102,6 +102,9 @@ def test_a_scorer_pickles_and_compares_by_its_parameters():
     assert loaded(MODEL, TEST) == scorer(MODEL, TEST)
     assert pickle.loads(pickle.dumps(ndcg_scorer)) == ndcg_scorer == RankingScorer("ndcg@100")
     assert ndcg_scorer != RankingScorer("ndcg@10")
+    assert len({RankingScorer("ndcg@5"), RankingScorer("ndcg@5"), ndcg_scorer}) == 2
+    with pytest.raises(AttributeError, match="cannot assign to field"):
+        ndcg_scorer.metrics = "recall@5"
 
 
 FOLD_IN, HELD_OUT = fold_in_split(TEST, random_state=9)
@@ -545,10 +548,3 @@ def test_masked_values_of_a_metric_are_no_scores_and_nan_for_everybody_is_said()
         evaluate(MODEL, TEST, nothing)
     with pytest.raises(ValueError, match=r"Or nothing gave NaN for each of them"):
         RankingScorer(nothing)(MODEL, TEST)
-
-
-def test_a_scorer_is_a_value():
-    assert RankingScorer("ndcg@5") == RankingScorer("ndcg@5") != RankingScorer("ndcg@6")
-    assert len({RankingScorer("ndcg@5"), RankingScorer("ndcg@5"), ndcg_scorer}) == 2
-    with pytest.raises(AttributeError, match="cannot assign to field"):
-        ndcg_scorer.metrics = "recall@5"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from conftest import AUTOENCODERS, objective_of, same_weights
+from conftest import AUTOENCODERS, DenseMultinomial, objective_of, same_weights
 from sklearn.base import clone
 
 from skvae import MultDAERecommender, MultVAERecommender, RecVAERecommender
@@ -228,17 +228,7 @@ def test_only_rows_of_the_batch_and_of_the_draw_are_touched():
     assert objective.network.decoder.item_weight.grad is None
 
 
-class _OfOnesOwn:
-    """Says nothing of weights of items."""
-
-    def log_prob(self, logits, batch):
-        return (batch.to_dense() * torch.log_softmax(logits, 1)).sum(1)
-
-    def mean(self, logits):
-        return torch.softmax(logits, 1)
-
-
-class _WithWeights(_OfOnesOwn):
+class _WithWeights(DenseMultinomial):
     takes_item_weights = True
 
     def log_prob(self, logits, batch):
@@ -246,7 +236,7 @@ class _WithWeights(_OfOnesOwn):
 
 
 def test_a_likelihood_of_ones_own_is_refused_unless_it_takes_weights(X, monkeypatch):
-    model = MultDAERecommender(4, max_iter=1, random_state=0, likelihood=_OfOnesOwn(), n_sampled_items=20)
+    model = MultDAERecommender(4, max_iter=1, random_state=0, likelihood=DenseMultinomial(), n_sampled_items=20)
     model.set_params(initialization="xavier")  # which asks no likelihood for an intercept
     with pytest.raises(ValueError, match="n_sampled_items=20 needs a likelihood with takes_item_weights"):
         model.fit(X)
