@@ -12,9 +12,9 @@ SMALLEST_SCORE = 1e-34  # of what is far below, as weaker scores are, float32 ha
 # Of a user's values, (sum v)^2 / sum v^2 is how many equal ones they are like. Where that is less than this share of
 # the interactions, LinearRecommender lost a fifth to a third of its NDCG@100 to ones, and MultDAERecommender 6 to 12 %,
 # with powers of lastfm-2k's counts of plays and with heavy tails drawn for MovieLens; of ratings it is .96, of tf-idf
-# .93, of logarithms of counts .97. Of few interactions it says little, and small whole numbers or fractions are
-# weights that somebody chose, as 1 for a view and 20 for a purchase, or less for what is long ago.
-SMALLEST_EVEN_SHARE, FEWEST_FOR_EVENNESS, LARGEST_CHOSEN = 0.6, 1000, 30
+# .93, of logarithms of counts .97. Of few interactions it says little, and values of which none is far above another
+# are weights that somebody chose, as 1 for a view and 20 for a purchase.
+SMALLEST_EVEN_SHARE, FEWEST_FOR_EVENNESS, LARGEST_CHOSEN_RATIO = 0.6, 1000, 30
 
 
 def warn_of_scale(matrix):
@@ -34,29 +34,30 @@ def warn_of_scale(matrix):
 
 
 def warn_of_uneven_counts(matrix):
-    """Warn of counts of which a few outweigh all others of a user, as of plays or purchases.
+    """Warn of values of which a few outweigh all others of a user, as counts of plays or amounts of money.
+
+    In whatever unit they are: X and c X are warned of alike.
 
     Parameters
     ----------
     matrix : csr_array of shape (n_users, n_items)
         With interactions, to fit.
     """
-    are_counts = matrix.nnz >= FEWEST_FOR_EVENNESS and matrix.data.max() > LARGEST_CHOSEN
-    if are_counts and _even_share(matrix) < SMALLEST_EVEN_SHARE:
+    if matrix.nnz < FEWEST_FOR_EVENNESS or matrix.data.max() <= LARGEST_CHOSEN_RATIO * float(matrix.data.min()):
+        return
+    if _even_share(matrix) < SMALLEST_EVEN_SHARE:
         warn_user(
-            "X holds counts of which a few of each user outweigh all others; models rank better by ones. "
+            "X holds values of which a few of each user outweigh all others; models rank better by ones. "
             "Pass ones, as of sklearn.preprocessing.Binarizer(), or logarithms, FunctionTransformer(np.log1p)."
         )
 
 
 def _even_share(matrix):
-    """How many equal counts each user's are like, over all users, as a share of the interactions; 1 of no counts."""
+    """How many equal values each user's are like, over all users, as a share of the interactions."""
     n_equal = 0.0
     for block in row_blocks(matrix):
         bounds = matrix.indptr[block.start : block.stop + 1].astype(np.int64)
         values = matrix.data[bounds[0] : bounds[-1]].astype(np.float64)
-        if (values % 1).any():
-            return 1.0
         firsts = (bounds[:-1] - bounds[0])[np.diff(bounds) > 0]
         if len(firsts):
             n_equal += (np.add.reduceat(values, firsts) ** 2 / np.add.reduceat(values**2, firsts)).sum()

@@ -592,7 +592,7 @@ def _others():
 OTHERS = dict(_others())
 
 
-@pytest.mark.filterwarnings("ignore:X holds counts of which a few")
+@pytest.mark.filterwarnings("ignore:X holds values of which a few")
 @pytest.mark.parametrize("kind", OTHERS)
 def test_auto_gives_finite_weights_on_data_of_every_kind(kind):
     X = sp.csr_array(OTHERS[kind].astype(np.float32))

@@ -778,14 +778,16 @@ def users_of_counts(power):
 @pytest.mark.parametrize(
     "model", [EASERecommender(l2_regularization=1e9), MultDAERecommender(4, max_iter=1, early_stopping=False)]
 )
-def test_raw_counts_are_warned_of_and_their_logarithms_are_not(model):
+def test_raw_counts_in_any_unit_are_warned_of_and_their_logarithms_are_not(model):
     X = users_of_counts(1)
-    with pytest.warns(UserWarning, match="counts of which a few of each user outweigh all others.*np.log1p") as caught:
-        model.fit(X)
-    assert caught[0].filename == __file__
+    for unit in (1, 0.37, 1 / 60):
+        with pytest.warns(
+            UserWarning, match="values of which a few of each user outweigh all others.*np.log1p"
+        ) as caught:
+            model.fit(X * unit)
+        assert caught[0].filename == __file__
     model.fit(X.log1p())
     model.fit(X.sign())
-    model.fit(X * 0.37)  # weights that somebody chose, such as less for what is long ago
     chosen = X.copy()
     chosen.data = np.random.default_rng(0).choice([1, 20], X.nnz, p=[0.95, 0.05]).astype(np.float32)
     model.fit(chosen)
