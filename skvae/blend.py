@@ -236,7 +236,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             with as_task(context, self, processes):
                 verbose = parameters.verbose and processes.is_first
                 members = fit_members(self, pairs, trained, validation, checkpoint, context, verbose)
-                weights, score = _given_weights(self.weights, pairs), None
+                weights, score = _weights_of_kept(self.weights, pairs), None
                 if validation is not None and isinstance(self.weights, str):
                     learned_from = kept_members(members), _normalizer(parameters.normalization), *validation
                     weights, score = processes.by_first(learned_weights, *learned_from)
@@ -397,7 +397,7 @@ def _check_weights(weights, pairs):
     is_list = hasattr(weights, "__len__") and not isinstance(weights, (bytes, Set, Mapping))
     if not is_list or getattr(weights, "shape", None) == () or len(weights) != len(pairs):
         raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
-    if not all(map(_is_weight, weights)) or not _given_weights(weights, pairs).any():
+    if not all(map(_is_weight, weights)) or not _weights_of_kept(weights, pairs).any():
         raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")
 
 
@@ -408,7 +408,7 @@ def _is_weight(weight):
         return False
 
 
-def _given_weights(weights, pairs):
+def _weights_of_kept(weights, pairs):
     """The weights of the members that are not dropped; equal ones where they are to be learned."""
     weights = np.ones(len(pairs)) if isinstance(weights, str) else np.asarray(weights, float)
     return weights[[member != "drop" for _, member in pairs]]

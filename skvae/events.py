@@ -227,7 +227,8 @@ def _any_is(types, classes):
 
 
 def _weights(values, name):
-    if _any_is(_types(values), DATES + DURATIONS):
+    types = _types(values)
+    if _any_is(types, DATES + DURATIONS):
         raise ValueError(f"Column {name!r} must hold numbers, got times: convert it, as with .dt.total_seconds().")
     weights = _finite(values, name, "numbers")
     if (weights < 0).any():
@@ -235,7 +236,7 @@ def _weights(values, name):
             f"Column {name!r} has negative weights, the lowest is {weights.min():g}: drop these events, or, where "
             "none of them is a dislike, shift the scale, so that what counts as an interaction is above 0."
         )
-    return weights.astype(np.float16) if _all_are(_types(values), np.float16) else weights
+    return weights.astype(np.float16) if _all_are(types, np.float16) else weights
 
 
 def _finite(values, name, what):

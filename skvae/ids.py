@@ -95,9 +95,7 @@ def _numbers(values, types, name):
     floats = [cls for cls in types if issubclass(cls, (float, np.floating))]
     integers = [cls for cls in types if issubclass(cls, (int, np.integer))]
     if any(issubclass(cls, decimal.Decimal) for cls in types):
-        infinite = [value for value in values if isinstance(value, decimal.Decimal) and not value.is_finite()]
-        if infinite:
-            raise ValueError(f"Ids in {name} must be finite, got {infinite[0]}: drop them.")
+        _check_finite([v for v in values if isinstance(v, decimal.Decimal) and not v.is_finite()], name)
     if floats:
         dtype = min(map(np.dtype, floats), key=lambda dtype: np.finfo(dtype).nmant)
         _exact(np.array([value for value in values if type(value) in floats], dtype), name)
@@ -117,6 +115,11 @@ def _numbers(values, types, name):
     return np.fromiter((float(v) if type(v) in floats else v for v in plain), object, len(plain))
 
 
+def _check_finite(infinite, name):
+    if len(infinite):
+        raise ValueError(f"Ids in {name} must be finite, got {infinite[0]}: drop these rows.")
+
+
 def _exact(values, name):
     """Floats in their dtype; an error where they may stand for several integers."""
     given, values = values, values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -124,8 +127,7 @@ def _exact(values, name):
         values = values.astype(np.float64)  # no table has a longdouble
     digits = np.finfo(values.dtype).nmant + 1
     lost = (np.abs(values) >= 2.0**digits) | (values != given)
-    if np.isinf(values).any():
-        raise ValueError(f"Ids in {name} must be finite, got {values[np.isinf(values)][0]}: drop these rows.")
+    _check_finite(values[np.isinf(values)], name)
     if lost.any():
         raise ValueError(
             f"Ids in {name} are {given.dtype}, such as {given[lost][0]!s}, and from 2**{digits} on different integers "

@@ -217,10 +217,10 @@ class UserShuffleSplit(BaseShuffleSplit):
 
     def _iter_indices(self, X, y=None, groups=None):
         users = _users_to_test(X, self.min_interactions)
+        sizes = self.test_size, self.train_size
+        if any(isinstance(size, float) and np.isnan(size) for size in sizes):
+            raise ValueError(f"test_size and train_size must be numbers or None, got {sizes}.")
         try:
-            sizes = self.test_size, self.train_size
-            if any(isinstance(size, float) and np.isnan(size) for size in sizes):
-                raise ValueError(f"test_size and train_size must be numbers or None, got {sizes}.")
             n_train, n_test = _validate_shuffle_split(len(users), *sizes, default_test_size=self._default_test_size)
         except ValueError as error:
             least = self.min_interactions
