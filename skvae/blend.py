@@ -66,8 +66,9 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     ----------
     estimators : list of (str, estimator) pairs, default=None
         Members with ``fit(X)`` and a ``decision_function`` that scores all items: recommenders of
-        skvae, a Pipeline or a search around one, models of other libraries. Their parameters are set
-        as ``name__parameter``, and a member set to ``"drop"`` is left out. None:
+        skvae, a Pipeline or a search around one, models of other libraries. They get X as a
+        csr_array without names: a step in them has to choose columns by number. Their parameters
+        are set as ``name__parameter``, and a member set to ``"drop"`` is left out. None:
         ``[("linear", LinearRecommender()), ("dae", MultDAERecommender()), ("vae",
         MultVAERecommender())]``.
     weights : "auto" or list of float, default="auto"

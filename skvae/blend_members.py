@@ -218,7 +218,12 @@ def _fitted(member, X, validation, checkpoint, task):
     without = isinstance(member, BaseRecommender) and getattr(member, "checkpoint", "no such parameter") is None
     with task.propagate_callback_context(model) if hasattr(model, "set_callbacks") else nullcontext():
         if checkpoint is None or not without:
-            model.fit(X, **keywords)
+            try:
+                model.fit(X, **keywords)
+            except Exception as error:
+                if not isinstance(member, BaseRecommender):
+                    error.add_note("Members of a blend get X as a csr_array, without names of its columns.")
+                raise
         else:
             with kept():
                 model.set_params(checkpoint=checkpoint).fit(X, **keywords)

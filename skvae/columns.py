@@ -111,13 +111,14 @@ def check_steps_keep_order(model):
         check_steps_keep_order(member)
     before, after = _names_around(steps, recommender)
     known = {*before}
-    while after != before and all("__" in name for name in after) and {*after} != known:
+    while not {*after} <= known and all("__" in name for name in after):
         after = [name.partition("__")[2] for name in after]  # as ColumnTransformer calls the columns of its parts
-    if after == before or sorted(after) != sorted(before):
+    if after == before or len(after) != len(before) or not {*after} <= known:
         return
     column = next(column for column, pair in enumerate(zip(before, after, strict=True)) if len({*pair}) > 1)
+    put = "in another order" if {*after} == known else "in other places, and some twice"
     raise ValueError(
-        f"The steps before {type(recommender).__name__} put the columns in another order: column {column} is "
+        f"The steps before {type(recommender).__name__} put the columns {put}: column {column} is "
         f"{before[column]!r} before them and {after[column]!r} after them. Items are columns of X: put X in the order "
         "that you want before the Pipeline, and leave that step out."
     )

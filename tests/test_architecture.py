@@ -63,8 +63,8 @@ ARROWS = {
         "wrappers",
     },
     "written_tables": {"tables"},
-    "id_answers": {"columns", "core", "events", "ids", "matrix", "merging", "ranking", "tables", "wrappers"}
-    | {"written_tables"},
+    "id_answers": {"columns", "core", "events", "ids", "matrix", "merging", "ranking", "reranking"}
+    | {"tables", "wrappers", "written_tables"},
     "preprocessing": {
         "events",
         "id_answers",

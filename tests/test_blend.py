@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import zscore
 from sklearn.base import BaseEstimator, clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
@@ -929,3 +930,11 @@ def test_a_blend_knows_the_users_of_its_frozen_members_too(many):
 def test_a_class_as_a_member_is_named(X):
     with pytest.raises(TypeError, match=r"The member 'e' is the class EASERecommender: pass EASERecommender\(\.\.\.\)"):
         BlendRecommender([("e", EASERecommender), ("p", PopularityRecommender())]).fit(X)
+
+
+def test_a_member_that_wants_names_of_columns_is_told_that_it_gets_none(X):
+    table = pd.DataFrame(X[:50].toarray()).add_prefix("i")
+    member = make_pipeline(ColumnTransformer([("ones", Binarizer(), table.columns.tolist())]), EASERecommender())
+    with pytest.raises(ValueError, match="columns") as caught:
+        BlendRecommender([("by name", member), ("ease", EASERecommender())], weights=[1, 1]).fit(table)
+    assert caught.value.__notes__ == ["Members of a blend get X as a csr_array, without names of its columns."]
