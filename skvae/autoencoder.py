@@ -39,6 +39,7 @@ from .parameters import (
     share,
 )
 from .recommender import BaseRecommender, all_or_nothing
+from .user_checks import add_fitted_users
 from .validation_users import hold_out_of_fit
 from .value_checks import warn_of_scale, warn_of_uneven_counts
 
@@ -245,7 +246,7 @@ class BaseAutoencoder(
         check_same_training(self, parameters, X, None, processes, goes_on)
         with change:
             history = fitting.partial_fit(self, parameters, X, processes)
-            self._add_users(X)
+            add_fitted_users(self, X)
         fitting.pass_on(history, self)
         return self
 

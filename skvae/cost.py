@@ -12,7 +12,7 @@ from .core.devices import memory_of, resolve
 from .core.item_regression import device_for, operations
 from .core.probe import copy_rate, inverse_rate, product_rate
 from .linear import EASERecommender, LinearRecommender
-from .linear_search import UNVALIDATED, given_by, n_inverses
+from .linear_search import UNVALIDATED, given_by, n_grams, n_inverses, n_ranked
 from .matrix import as_csr
 from .matrix_checks import is_matrix
 from .memory import (
@@ -36,6 +36,9 @@ BYTES_PASSED_BY_ADAM = 6 * FLOAT
 BYTES_PASSED_BY_ADAM_OF_ROWS = 52 * FLOAT
 # A weight between two items, beside the inverse: as measured where a matrix of users is inverted
 BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
+# Of the Gram matrix a product of two interactions of a user; of a choice a score that is ranked, and a product of it.
+# As measured, of interactions that all users have equally many of
+BYTES_PASSED_OF_PAIR, BYTES_PASSED_OF_RANKED, BYTES_PASSED_OF_PRODUCT = 22 * FLOAT, 40 * FLOAT, 2.5
 LARGE = 1e10  # bytes, which are told in GB
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
@@ -98,6 +101,8 @@ class Cost(Memory):
         if self.available_bytes < float("inf"):
             lines.append(_line("available", self.available_bytes, *unit))
         lines += [f"{what:<40}{_duration(seconds):>13}" for what, seconds in self.seconds.items()]
+        if any(what.endswith("epochs") for what in self.seconds):
+            lines.append("besides: the start, some epochs, and a refit of as many epochs as were best")
         return "\n".join([*lines, *([f"Too much: {self.advice}."] if self.advice else [])])
 
     __repr__ = __str__
@@ -236,7 +241,8 @@ def _epoch_seconds(plan):
 
 def _of_linear(model, size, probe, refit):
     parameters = model._checked_parameters()
-    n_tried = n_inverses(given_by(parameters), size.n_users)
+    given = given_by(parameters)
+    n_tried = n_inverses(given, size.n_users)
     if refit and isinstance(model, LinearRecommender):
         parameters = SimpleNamespace(**vars(parameters) | UNVALIDATED._asdict())
         n_tried = 1
@@ -245,11 +251,18 @@ def _of_linear(model, size, probe, refit):
         numbers = size.n_users, size.n_items, size.n_interactions
         last = size.n_items**3 if getattr(parameters, "keep_gram", False) else operations(*numbers)
         of_one = INVERSE_SPEED / inverse_rate(device_for(parameters.device, size.n_items))
-        of_weights = BYTES_PASSED_OF_ITEM_WEIGHT * size.n_items**2 / copy_rate(resolve("cpu"))
-        seconds["an inverse"] = last * of_one + of_weights
+        copy = copy_rate(resolve("cpu"))
+        of_weights = BYTES_PASSED_OF_ITEM_WEIGHT * size.n_items**2 / copy
+        of_gram = 0.0
+        if last == size.n_items**3:
+            of_gram = BYTES_PASSED_OF_PAIR * size.n_interactions**2 / size.n_users / copy
+        seconds["an inverse"] = last * of_one + of_weights + of_gram
         if n_tried > 1:
-            tried = (n_tried - 1) * operations(*numbers, dense=False)
-            seconds[f"{n_tried} inverses"] = (last + tried) * of_one + of_weights
+            of_score = BYTES_PASSED_OF_RANKED + BYTES_PASSED_OF_PRODUCT * size.n_interactions / size.n_users
+            ranked = of_score * n_ranked(given, size.n_users) * size.n_items / copy
+            tried = (n_tried - 1) * operations(*numbers, dense=False) * of_one
+            grams = (n_grams(given, size.n_users, size.n_items) - 1) * of_gram
+            seconds[f"{n_tried} inverses"] = seconds["an inverse"] + tried + grams + ranked
     return _Estimate(of_linear(parameters, size), seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR)
 
 

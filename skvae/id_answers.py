@@ -56,9 +56,9 @@ class IdAnswersMixin:
         candidates : array of item ids, default=None
             The only items that may be recommended, such as those in stock. Unknown ones cannot be: where most are,
             a warning says so.
-        exclude : array of item ids, table with the columns user and item, or dict of user id to item ids, default=None
-            Items that nobody may get, or those that each user may not. Other users and items in it
-            are ignored.
+        exclude : array of item ids, table of users and items, or dict of user id to item ids, default=None
+            Items that nobody may get, or those that each user may not; the columns of a table are named as in events.
+            Other users and items in it are ignored; where no item is known, a warning says so.
 
         Returns
         -------
@@ -231,8 +231,8 @@ class IdAnswersMixin:
             As in `recommend`. What stands before it in a Pipeline is applied, and not explained.
         events : table of events, or several
             What the users did, as in `recommend`.
-        table : table with the columns user and item
-            Items of which the scores are explained, such as what `recommend` returned.
+        table : table of users and items
+            Items of which the scores are explained, such as what `recommend` returned, with columns named as in events.
         k : int, default=3
             Own items for each.
 
@@ -349,8 +349,19 @@ def _filters(candidates, exclude, asked, encoder):
         if isinstance(exclude, (list, tuple)) and len(exclude):
             check_no_row(exclude[0], exclude, {"user": encoder.user, "item": encoder.item}, "exclude")
         allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
-        candidates = np.setdiff1d(allowed, _columns_of_ids(exclude, "exclude", encoder))
+        excluded = _columns_of_ids(exclude, "exclude", encoder)
+        _warn_of_nothing_excluded(excluded, encoder)
+        candidates = np.setdiff1d(allowed, excluded)
     return None, candidates
+
+
+def _warn_of_nothing_excluded(columns, encoder):
+    if len(columns) and columns.max() < 0 and encoder.handle_unknown != "ignore":
+        warn_user(
+            "exclude holds no item that the encoder knows, and leaves out nothing: are its ids of the type and "
+            f'spelling of encoder.item_ids_, such as {encoder.item_ids_[:1].tolist()[0]!r}? handle_unknown="ignore" '
+            "silences this warning."
+        )
 
 
 def _answering(model, method, encoder):
@@ -475,6 +486,7 @@ def _cells_of_users(table, users, encoder):
         table = np.repeat(np.fromiter(table, object), list(map(len, lists))), np.fromiter(chain(*lists), object)
     read = read_events(table, Names(encoder.user, encoder.item), name="exclude")
     rows, columns = rows_of(read.users, users.distinct, "in events"), columns_of(read.items, encoder)
+    _warn_of_nothing_excluded(columns, encoder)
     known = (rows >= 0) & (columns >= 0)
     ones = np.ones(np.count_nonzero(known), np.float32)
     shape = len(users.distinct), len(encoder.item_ids_)

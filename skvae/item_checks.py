@@ -145,7 +145,7 @@ def unit_vectors(item_vectors):
     except ValueError as error:
         raise ValueError(
             f"{str(error).partition(',')[0]}: they are finite numbers in two dimensions, with a row for each item and "
-            "a column for each of its features, such as pandas.get_dummies makes of genres."
+            "a column for each of its features, as genres.str.get_dummies('|') makes of texts such as 'Action|Comedy'."
         ) from error
     vectors = vectors.astype(np.float64)
     if not vectors.shape[1]:

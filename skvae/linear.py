@@ -17,7 +17,7 @@ from .matrix import count_users
 from .memory import check_linear
 from .parameters import flag, integer, number
 from .recommender import all_or_nothing
-from .user_checks import warn_of_users_again
+from .user_checks import add_fitted_users, warn_of_users_again
 from .value_checks import warn_of_tiny_scores, warn_of_uneven_counts
 
 
@@ -238,9 +238,10 @@ class LinearRecommender(BaseLinear):
     2. with the best of these (p, beta) of (.33, 0) and (.6, .3): two inverses.
 
     Each is tried with alpha of 0, .1, .2 and .3, and with theta = .99 and alpha = .1, which takes no further inverse.
-    So a fit with the defaults takes eight inverses, or up to ten, the last for all users. Numbers that are given stay
-    as they are, and a trial that they make equal to one before is left out; so is one whose lambda is too small for an
-    inverse.
+    So a fit with the defaults takes eight inverses, or up to ten, the last for all users. Of up to 8192 items the Gram
+    matrix of the first seven is kept beside them, 4 n_items^2 bytes, where it would be added up again. Numbers that are
+    given stay as they are, and a trial that they make equal to one before is left out; so is one whose lambda is too
+    small for an inverse.
 
     Where a tenth of these users are fewer than 200, and X has at most 5000 users, all of them are validated, in five
     folds: 36 inverses of few users, or up to 46, instead of a choice by a few dozen users
@@ -405,7 +406,7 @@ class LinearRecommender(BaseLinear):
         with all_or_nothing(self):
             # at once: who reads weights and counts gets those of one model
             self.__dict__.update(weights_=weights, item_counts_=counts, item_squares_=squares, gram_=kept)
-            self._add_users(X)
+            add_fitted_users(self, X)
         return self
 
     def _setting(self):

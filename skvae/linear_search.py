@@ -6,11 +6,17 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from .core.gram import Gram, users_weighted
+from .core.gram import MOST_ITEMS_KEPT, Gram, users_weighted
 from .hiding import MIN_INTERACTIONS, hide_for_validation
 from .matrix import count_users
 from .scoring import mean_validation_score
-from .validation_users import n_validation_folds, n_validation_folds_of, validation_folds
+from .validation_users import (
+    VALIDATION_FRACTION,
+    n_held_out,
+    n_validation_folds,
+    n_validation_folds_of,
+    validation_folds,
+)
 
 CENTERED = 0.99
 # Item exponents and centerings that are tried by one inverse
@@ -39,7 +45,7 @@ class Setting(NamedTuple):
 UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, centering=0.0, diagonal=0.0)
 L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
 LARGER_L2 = (1500.0, 5000.0)  # tried while the largest so far is best: users may have little in common
-DROPOUTS_AND_EXPONENTS = ((0.33, 0.0), (0.6, 0.3))  # dropout and user exponent tried at the best of these
+DROPOUTS_AND_EXPONENTS = ((0.6, 0.3), (0.33, 0.0))  # dropout and user exponent tried at the best of these
 
 
 def chosen(X, given, solve, processes):
@@ -72,12 +78,23 @@ def chosen(X, given, solve, processes):
     if not folds:
         return _absolute(_filled(given, _unvalidated(X)), given, X), None
     scores: dict[Setting, float] = {}
+    grams: dict[float, Gram] = {}
+
+    def gram_of(users, exponent):
+        if len(folds) > 1:
+            return Gram(users, exponent, processes=processes)
+        if exponent not in grams:  # the last one alone is held: settings that follow each other have the same
+            grams.clear()
+            grams[exponent] = Gram(users, exponent, processes=processes, is_asked_again=True)
+        return grams[exponent]
 
     def best_of(settings):
         for setting in dict.fromkeys(_filled(given, setting) for setting in settings):
             if setting not in scores:
                 of_folds = [
-                    _validation_scores(X[trained] if users is None else users, pair, setting, given, solve, processes)
+                    _validation_scores(
+                        X[trained] if users is None else users, pair, setting, given, gram_of, solve, processes
+                    )
                     for trained, pair in folds
                 ]
                 scores.update({key: float(np.mean([of_fold[key] for of_fold in of_folds])) for key in of_folds[0]})
@@ -145,6 +162,47 @@ def n_inverses(given, n_users):
     return _n_inverses(given, n_validation_folds(n_users, n_users))
 
 
+def n_grams(given, n_users, n_items):
+    """Gram matrices that a fit adds up: one of each user exponent where they are kept, else one of each inverse.
+
+    Parameters
+    ----------
+    given : Setting
+    n_users, n_items : int
+        As in `n_inverses`.
+
+    Returns
+    -------
+    int
+    """
+    n_of_all = n_inverses(given, n_users)
+    if n_of_all == 1 or n_items > MOST_ITEMS_KEPT or n_validation_folds(n_users, n_users) > 1:
+        return n_of_all
+    exponents = UNVALIDATED.user_exponent, *(beta for _, beta in DROPOUTS_AND_EXPONENTS)
+    return len({*exponents}) + 1 if given.user_exponent == "auto" else 2
+
+
+def n_ranked(given, n_users):
+    """Users whom a fit ranks items for, in all settings that are tried.
+
+    Parameters
+    ----------
+    given : Setting
+    n_users : int
+        As in `n_inverses`.
+
+    Returns
+    -------
+    int
+    """
+    n_folds = n_validation_folds(n_users, n_users)
+    if not n_folds or "auto" not in given:
+        return 0
+    n_validated = n_users if n_folds > 1 else n_held_out(n_users, n_users, VALIDATION_FRACTION)
+    of_each = {_filled(given, UNVALIDATED._replace(item_exponent=a, centering=t)) for a, t in TRIED_PER_INVERSE}
+    return n_validated * len(of_each) * (_n_inverses(given, n_folds) - 1) // n_folds
+
+
 def _n_inverses(given, n_folds):
     if "auto" not in given:
         return 1
@@ -195,7 +253,7 @@ class _ScoresOfItemWeighted:
         return powered @ self.weights / self.powers
 
 
-def _validation_scores(X, pair, setting, given, solve, processes):
+def _validation_scores(X, pair, setting, given, gram_of, solve, processes):
     """Setting with each item exponent and centering -> NDCG@100 of the model fitted on X; one inverse.
 
     -inf where there is no inverse: another lambda may have one.
@@ -204,7 +262,7 @@ def _validation_scores(X, pair, setting, given, solve, processes):
         _filled(given, setting._replace(item_exponent=alpha, centering=theta)) for alpha, theta in TRIED_PER_INVERSE
     )
     absolute = _absolute(setting._replace(centering=0.0), given, X)
-    regression = solve(Gram(X, absolute.user_exponent, processes=processes), item_squares(X), absolute, dense=False)
+    regression = solve(gram_of(X, absolute.user_exponent), item_squares(X), absolute, dense=False)
     if regression is None:
         return dict.fromkeys(settings, -np.inf)
     counts, (fold_in, held_out) = count_users(X), pair

@@ -13,7 +13,7 @@ from .core.devices import memory_of, resolve
 from .core.gram import ITEMS_PER_BLOCK
 from .core.inversion import ROWS_OF_LAPACK, ROWS_PER_PRODUCT
 from .core.item_regression import is_dual
-from .linear_search import given_by, n_inverses
+from .linear_search import given_by, n_grams, n_inverses
 from .matrix import ENTRIES_PER_BLOCK
 
 FLOAT = 4
@@ -197,7 +197,9 @@ def of_linear(parameters, size):
     n_items, matrix = size.n_items, FLOAT * size.n_items**2
     kept = {"Gram matrix": matrix} if getattr(parameters, "keep_gram", False) else {}
     throughout = of_users(parameters, size) | {"weights": matrix}
-    if n_inverses(given_by(parameters), size.n_users) > 1:
+    given = given_by(parameters)
+    n_tried = n_inverses(given, size.n_users) - 1
+    if n_tried:
         throughout[COPY_OF_USERS] = size.n_bytes
     # the users once more, by user and by item; a block of the product, sparse and dense
     block = (12 + FLOAT) * min(ITEMS_PER_BLOCK, n_items) * n_items
@@ -209,6 +211,9 @@ def of_linear(parameters, size):
     if not kept and is_dual(size.n_users, n_items, size.n_interactions):
         inverted = FLOAT * size.n_users**2 + _parts_of_inverse(size.n_users)
         phases["inverse"] = {"matrix of users and parts of its inverse": inverted}
+    elif n_grams(given, size.n_users, n_items) <= n_tried:  # held from one trial to the next
+        for phase in ("Gram matrix", "inverse"):
+            phases[phase]["Gram matrix"] = matrix
     return Memory(throughout, phases, matrix + sum(kept.values()))
 
 

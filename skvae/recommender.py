@@ -202,6 +202,12 @@ class BaseRecommender(BaseEstimator):
     def __sklearn_is_fitted__(self):
         return hasattr(self, self._model)
 
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if not state.get("store_user_hashes", True):  # which may have been set after the fit
+            state |= dict.fromkeys(state.keys() & {"_user_hashes", "_held_out_hashes"})
+        return state
+
     def _checked_parameters(self):
         """All parameters by name, checked, as a SimpleNamespace."""
         return check_parameters(self, self._checks)
@@ -231,11 +237,6 @@ class BaseRecommender(BaseEstimator):
                 if name in vars(candidate):
                     setattr(self, name, vars(candidate)[name])
             yield
-
-    def _add_users(self, X):
-        """Add the users of a partial_fit to those that the model was fitted on, where these are stored."""
-        if getattr(self, "_user_hashes", None) is not None:
-            self._user_hashes = all_hashes(self, user_hashes(X) if self.store_user_hashes else None)
 
     def _check_interactions(self, X, *, reset, y=None, name="X"):
         """Validated float32 csr_array: sorted, without duplicates or explicit zeros, X untouched.

@@ -93,6 +93,8 @@ def save(model, path):
     >>> bool((loaded.decision_function(X) == model.decision_function(X)).all())
     True
     """
+    if isinstance(model, (str, os.PathLike)):
+        raise TypeError(f"model is {str(model)!r}: pass the model first, as skvae.save(model, path).")
     with written_whole(path) as part:
         _check_fitted(model)
         writer = _Writer()

@@ -167,3 +167,15 @@ def all_hashes(estimator, hashes):
     """
     before = getattr(estimator, "_user_hashes", None)
     return None if before is None or hashes is None else np.union1d(before, hashes)
+
+
+def add_fitted_users(estimator, X):
+    """Add the users of a partial_fit to those that a model was fitted on, where these are stored.
+
+    Parameters
+    ----------
+    estimator : fitted recommender
+    X : csr_array of shape (n_users, n_items)
+    """
+    if getattr(estimator, "_user_hashes", None) is not None:
+        estimator._user_hashes = all_hashes(estimator, user_hashes(X) if estimator.store_user_hashes else None)

@@ -47,8 +47,9 @@ def warn_of_uneven_counts(matrix):
         return
     if _even_share(matrix) < SMALLEST_EVEN_SHARE:
         warn_user(
-            "X holds values of which a few of each user outweigh all others; models rank better by ones. "
-            "Pass ones, as of sklearn.preprocessing.Binarizer(), or logarithms, FunctionTransformer(np.log1p)."
+            "A few large values of each user outweigh all others, as counts of plays and amounts of money do; models "
+            "rank better by ones. Pass ones, as of sklearn.preprocessing.Binarizer(), or logarithms, "
+            "FunctionTransformer(np.log1p)."
         )
 
 

@@ -22,6 +22,7 @@ from skvae import (
     linear_search,
     ndcg_scorer,
 )
+from skvae.core import gram
 from skvae.core.processes import ALONE
 from skvae.datasets import make_interactions
 from skvae.hiding import hide_items
@@ -553,6 +554,23 @@ def test_of_few_users_as_many_inverses_are_told_as_made(numbers, monkeypatch):
     assert list(told)[-1] == f"{len(calls)} inverses"
 
 
+@pytest.mark.parametrize("numbers", [{}, {"user_exponent": 0.2}, {"l2_regularization": 5}])
+@pytest.mark.parametrize("most_kept", [0, 10**6])
+def test_a_gram_matrix_is_added_up_once_where_it_is_kept_and_gives_the_same_weights(numbers, most_kept, monkeypatch):
+    X = make_interactions(n_users=6000, n_items=40, density=0.2, random_state=0)
+    expected = LinearRecommender(**numbers).fit(X)
+    added_up, add_up = [], gram.Gram._added_up
+    monkeypatch.setattr(gram.Gram, "_added_up", lambda *args: added_up.append(1) or add_up(*args))
+    for module in (gram, linear_search):
+        monkeypatch.setattr(module, "MOST_ITEMS_KEPT", most_kept)
+    monkeypatch.setattr(linear_search, "LARGER_L2", ())
+    model = LinearRecommender(**numbers).fit(X)
+    assert np.array_equal(model.weights_, expected.weights_)
+    given = linear_search.given_by(model._checked_parameters())
+    assert len(added_up) == linear_search.n_grams(given, *X.shape)
+    assert (len(added_up) < linear_search.n_inverses(given, len(X.indptr) - 1)) == bool(most_kept)
+
+
 @pytest.mark.parametrize(("best", "tried"), [(5, [5, 500]), (500, [5, 1500]), (1500, [5, 5000]), (9000, [5, 5000])])
 def test_larger_lambda_are_tried_while_the_largest_is_best(many, best, tried, monkeypatch):
     settings = []
@@ -592,7 +610,7 @@ def _others():
 OTHERS = dict(_others())
 
 
-@pytest.mark.filterwarnings("ignore:X holds values of which a few")
+@pytest.mark.filterwarnings("ignore:A few large values of each user")
 @pytest.mark.parametrize("kind", OTHERS)
 def test_auto_gives_finite_weights_on_data_of_every_kind(kind):
     X = sp.csr_array(OTHERS[kind].astype(np.float32))

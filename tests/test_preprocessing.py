@@ -1,6 +1,7 @@
 """The laws of InteractionEncoder: tables in, ids out."""
 
 import builtins
+import copy
 import pickle
 import warnings
 from functools import partial
@@ -628,6 +629,18 @@ def test_what_cannot_be_excluded_says_so(fitted, exclude, error, sentence):
     encoder, columns, model = fitted
     with pytest.raises(error, match=f"^{sentence}"):
         encoder.recommend(model, named(columns), exclude=exclude)
+
+
+@pytest.mark.parametrize(
+    "exclude", [["3", "4"], ([100, 7], ["I1", "I2"]), {100: ["i1 "]}], ids=["ids", "table", "dict"]
+)
+def test_an_exclude_of_which_no_item_is_known_is_warned_of(fitted, exclude):
+    encoder, columns, model = fitted
+    with pytest.warns(UserWarning, match="exclude holds no item that the encoder knows.*, such as 'i0'"):
+        table = encoder.recommend(model, named(columns), exclude=exclude)
+    assert table.equals(encoder.recommend(model, named(columns), exclude=[]))
+    silent = copy.copy(encoder).set_params(handle_unknown="ignore")
+    assert table.equals(silent.recommend(model, named(columns), exclude=exclude))
 
 
 @pytest.mark.parametrize("duplicates", ["sum", "max", "last"])

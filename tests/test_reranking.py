@@ -96,9 +96,7 @@ def test_what_cannot_be_reranked_is_said(changes, message):
     ("vectors", "what"), [([["a"]] * 3, "must hold numbers"), (np.full((3, 2), np.nan), "contains NaN")]
 )
 def test_what_does_not_describe_items_is_said_of_items(vectors, what):
-    with pytest.raises(
-        ValueError, match=rf"^item_vectors {what}: .*a row for each item .*get_dummies makes of genres\.$"
-    ):
+    with pytest.raises(ValueError, match=rf"^item_vectors {what}: .*a row for each item .*get_dummies\(.*"):
         rerank([[0, 1, 2]], [[3.0, 2.0, 1.0]], vectors)
 
 

@@ -5,6 +5,7 @@ import decimal
 import hashlib
 import json
 import os
+import pickle
 import stat
 import tracemalloc
 import uuid
@@ -742,3 +743,21 @@ def test_a_number_is_no_path(path):
         with pytest.raises(TypeError, match=r"expected str, bytes or os.PathLike object, not"):
             call()
     os.fstat(2)  # is still open
+
+
+@pytest.mark.parametrize("name", RECOMMENDERS)
+def test_hashes_that_are_not_wanted_any_more_are_in_no_file(name, X, tmp_path):
+    model = clone(RECOMMENDERS[name]).fit(X[:100])
+    assert through_skvae(model, tmp_path).was_fitted_on(X[:100]).all()
+    model.set_params(store_user_hashes=False)
+    for saved in (through_skvae(model, tmp_path), pickle.loads(pickle.dumps(model))):
+        assert not hasattr(saved, "was_fitted_on")
+        assert getattr(saved, "_held_out_hashes", None) is None
+        assert np.array_equal(saved.decision_function(X[:5]), model.decision_function(X[:5]))
+
+
+def test_a_path_in_the_place_of_the_model_is_said(tmp_path):
+    with pytest.raises(
+        TypeError, match=r"^model is .*m\.skvae': pass the model first, as skvae\.save\(model, path\)\.$"
+    ):
+        skvae.save(tmp_path / "m.skvae", EASERecommender().fit(np.eye(3)))

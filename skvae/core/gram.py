@@ -11,6 +11,8 @@ from .processes import ALONE
 # Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 12 bytes per entry,
 # 60 MB of 20 000 items.
 ITEMS_PER_BLOCK = 256
+# Up to which G is kept for another inverse of it, 268 MB in single precision; of more items the inverse takes longer
+MOST_ITEMS_KEPT = 8192
 
 
 class Gram:
@@ -25,10 +27,13 @@ class Gram:
         G of other users, who had only the first items; not modified.
     processes : Alone or ProcessGroup
         That have the same users, and compute G together.
+    is_asked_again : bool, default=False
+        Whether G itself is wanted several times: of up to 8192 items it is kept then, in single precision.
     """
 
-    def __init__(self, users, exponent=0.0, kept=None, processes=ALONE):
+    def __init__(self, users, exponent=0.0, kept=None, processes=ALONE, is_asked_again=False):
         self.users, self.kept, self.processes = users_weighted(users, exponent), kept, processes
+        self._is_asked_again, self._single = is_asked_again and users.shape[1] <= MOST_ITEMS_KEPT, None
 
     def dense(self, dtype):
         """G, array of shape (n_items, n_items), to which each process adds its users.
@@ -40,7 +45,16 @@ class Gram:
         Returns
         -------
         array of shape (n_items, n_items)
+            Of its own, to be overwritten.
         """
+        if dtype == np.float32 and self._single is not None:
+            return self._single.copy()
+        gram = self._added_up(dtype)
+        if dtype == np.float32 and self._is_asked_again:
+            self._single = gram.copy()
+        return gram
+
+    def _added_up(self, dtype):
         n_items = self.users.shape[1]
         gram = np.zeros((n_items, n_items), dtype)
         if self.kept is not None:
