@@ -111,9 +111,17 @@ ARROWS = {
         "scoring",
     },
     "fitted_network": {"core", "parameters", "ranking", "recommender"},
-            "user_checks",
-"autoencoder": {"auto_parameters", "autoencoder_memory", "callbacks", "core", "fit_identity", "fitting"}
-    | {"fitted_network", "items", "matrix_checks", "parameters", "recommender", "validation_users", "value_checks"},
+    "autoencoder": {"auto_parameters", "autoencoder_memory", "callbacks", "core", "fit_identity", "fitting"}
+    | {
+        "fitted_network",
+        "items",
+        "matrix_checks",
+        "parameters",
+        "recommender",
+        "validation_users",
+        "user_checks",
+        "value_checks",
+    },
     "multvae": {"auto_parameters", "autoencoder", "core", "parameters"},
     "multdae": {"auto_parameters", "autoencoder", "core"},
     "recvae": {"autoencoder", "core", "parameters"},
