@@ -221,7 +221,7 @@ def _fitted(member, X, validation, checkpoint, task):
             try:
                 model.fit(X, **keywords)
             except Exception as error:
-                if not isinstance(member, BaseRecommender):
+                if not isinstance(member, BaseRecommender) and "column" in str(error):
                     error.add_note("Members of a blend get X as a csr_array, without names of its columns.")
                 raise
         else:

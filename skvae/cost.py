@@ -102,7 +102,7 @@ class Cost(Memory):
             lines.append(_line("available", self.available_bytes, *unit))
         lines += [f"{what:<40}{_duration(seconds):>13}" for what, seconds in self.seconds.items()]
         if any(what.endswith("epochs") for what in self.seconds):
-            lines.append("besides: the start, some epochs, and a refit of as many epochs as were best")
+            lines.append("besides: the start, some epochs; where users are validated, the refit of best_iter_ epochs")
         return "\n".join([*lines, *([f"Too much: {self.advice}."] if self.advice else [])])
 
     __repr__ = __str__

@@ -185,6 +185,36 @@ def read_events(table, names, *, name="events", optional=()):
     return Events(users, items, weights, *times)
 
 
+def read_scores(table, names):
+    """Users, items and their scores of a table, such as recommendations.
+
+    Parameters
+    ----------
+    table : DataFrame, or tuple or dict of arrays of shape (n_rows,)
+        With a column "score".
+    names : Names
+        Of the columns of users and items.
+
+    Returns
+    -------
+    users, items : Ids
+    scores : float array of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError, TypeError, ImportError
+        As in `read_events`.
+    """
+    roles = {"user": names.user, "item": names.item, "score": "score"}
+    columns = read_columns(table, roles, name="table", optional=(), ids=("user", "item"))
+    for role, column in columns.items():
+        columns[role] = column.values if isinstance(column, Instants) else column
+    users, items = (_ids(columns[role], f"column {roles[role]!r}") for role in ("user", "item"))
+    scores = _numbers(columns["score"], "score")
+    dtype = columns["score"].dtype
+    return users, items, scores.astype(dtype) if dtype.kind == "f" else scores
+
+
 def _ids(column, name):
     if isinstance(column, Strings):
         return distinct_strings(*column)
@@ -226,17 +256,20 @@ def _any_is(types, classes):
     return any(issubclass(cls, classes) for cls in types)
 
 
-def _weights(values, name):
-    types = _types(values)
-    if _any_is(types, DATES + DURATIONS):
+def _numbers(values, name):
+    if _any_is(_types(values), DATES + DURATIONS):
         raise ValueError(f"Column {name!r} must hold numbers, got times: convert it, as with .dt.total_seconds().")
-    weights = _finite(values, name, "numbers")
+    return _finite(values, name, "numbers")
+
+
+def _weights(values, name):
+    weights = _numbers(values, name)
     if (weights < 0).any():
         raise ValueError(
             f"Column {name!r} has negative weights, the lowest is {weights.min():g}: drop these events, or, where "
             "none of them is a dislike, shift the scale, so that what counts as an interaction is above 0."
         )
-    return weights.astype(np.float16) if _all_are(types, np.float16) else weights
+    return weights.astype(np.float16) if _all_are(_types(values), np.float16) else weights
 
 
 def _finite(values, name, what):

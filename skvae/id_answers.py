@@ -10,13 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .columns import check_steps_keep_order, label, names_of_model, row_labels, shape_of
 from .core.user_warnings import warn_user
-from .events import Names, read_events, read_ids
+from .events import Names, read_events, read_ids, read_scores
 from .ids import Ids, columns_of, item_index, rows_of
 from .matrix import as_csr, count_interactions, rows_or_empty
 from .merging import matrix_of, report_unknown
 from .ranking import recommend
 from .reranking import rerank
-from .tables import check_no_row, column_as_table, is_table, read_columns
+from .tables import check_no_row, column_as_table, is_table
 from .wrappers import steps_and_model, unfrozen
 from .written_tables import Chosen, table_like
 
@@ -142,30 +142,30 @@ class IdAnswersMixin:
         check_is_fitted(self)
         self._check_parameters()
         _check_rows_of_items(item_vectors, self)
-        read = read_events(table, Names(self.user, self.item), name="table")
-        scores = read_columns(table, {"score": "score"}, name="table", optional=(), ids=())["score"]
-        columns = columns_of(read.items, self)
-        _report_unknown(read.items, columns < 0, self.handle_unknown)
+        users, items, scores = read_scores(table, Names(self.user, self.item))
+        columns = columns_of(items, self)
+        _report_unknown(items, columns < 0, self.handle_unknown)
         rows = np.flatnonzero(columns >= 0)
-        _, first, of_user = np.unique(read.users.positions[rows], return_index=True, return_inverse=True)
-        users = np.argsort(np.argsort(first))[of_user]
-        ranks = _numbers_within(users)
+        _, first, of_user = np.unique(users.positions[rows], return_index=True, return_inverse=True)
+        numbered = np.argsort(np.argsort(first))[of_user]
+        ranks = _numbers_within(numbered)
         shape = len(first), ranks.max(initial=0) + 1
         listed, listed_scores = np.full(shape, -1), np.full(shape, -np.inf, scores.dtype)
-        listed[users, ranks], listed_scores[users, ranks] = columns[rows], scores[rows]
+        listed[numbered, ranks], listed_scores[numbered, ranks] = columns[rows], scores[rows]
         if isinstance(k, numbers.Integral):
             k = min(int(k), shape[1])
         chosen, chosen_scores = rerank(listed, listed_scores, item_vectors, k, relevance_weight=relevance_weight)
         is_item = chosen >= 0
         n_items = len(self.item_ids_)
-        cells, wanted = users * n_items + columns[rows], (np.arange(len(chosen))[:, None] * n_items + chosen)[is_item]
+        cells = numbered * n_items + columns[rows]
+        wanted = (np.arange(len(chosen))[:, None] * n_items + chosen)[is_item]
         order = np.argsort(cells)
         rows = rows[order[np.searchsorted(cells, wanted, sorter=order)]]
         every = np.arange(len(columns))
         result = {
-            self.user: Chosen(read.users.distinct[read.users.positions], rows, self.user, None, every),
+            self.user: Chosen(users.distinct[users.positions], rows, self.user, None, every),
             "rank": np.broadcast_to(np.arange(1, chosen.shape[1] + 1), chosen.shape)[is_item],
-            self.item: Chosen(read.items.distinct[read.items.positions], rows, self.item, None, every),
+            self.item: Chosen(items.distinct[items.positions], rows, self.item, None, every),
             "score": chosen_scores[is_item],
         }
         return table_like(table, result)
@@ -430,9 +430,10 @@ def _check_rows_of_items(item_vectors, encoder):
             "encoder.item_ids_, in this order, as item_vectors.loc[encoder.item_ids_] of a DataFrame with ids as index."
         )
     labels, ids = row_labels(item_vectors), encoder.item_ids_.tolist()
-    if labels is not None and labels != ids and set(labels) == set(ids):
+    if labels not in (None, ids, list(range(n_items))) and set(labels) & set(ids):
         raise ValueError(
-            "item_vectors has the rows of encoder.item_ids_ in another order: pass item_vectors.loc[encoder.item_ids_]."
+            "item_vectors has other row labels than encoder.item_ids_, or in another order: pass "
+            "item_vectors.loc[encoder.item_ids_], or where its rows are right item_vectors.to_numpy()."
         )
 
 

@@ -394,6 +394,7 @@ class LinearRecommender(BaseLinear):
                 )
         _check_same(self, X, processes, self.item_counts_)
         warn_of_users_again(self, X)
+        warn_of_uneven_counts(X)
         setting = self._setting()
         solve = partial(_weights, device=device_for(parameters.device, X.shape[1]))
         kept = _added_up(Gram(X, setting.user_exponent, self.gram_, processes))

@@ -85,7 +85,7 @@ def chosen(X, given, solve, processes):
             return Gram(users, exponent, processes=processes)
         if exponent not in grams:  # the last one alone is held: settings that follow each other have the same
             grams.clear()
-            grams[exponent] = Gram(users, exponent, processes=processes, is_asked_again=True)
+            grams[exponent] = Gram(users, exponent, processes=processes, is_asked_again=_repeats_grams(given))
         return grams[exponent]
 
     def best_of(settings):
@@ -176,10 +176,18 @@ def n_grams(given, n_users, n_items):
     int
     """
     n_of_all = n_inverses(given, n_users)
-    if n_of_all == 1 or n_items > MOST_ITEMS_KEPT or n_validation_folds(n_users, n_users) > 1:
-        return n_of_all
-    exponents = UNVALIDATED.user_exponent, *(beta for _, beta in DROPOUTS_AND_EXPONENTS)
-    return len({*exponents}) + 1 if given.user_exponent == "auto" else 2
+    is_kept = n_items <= MOST_ITEMS_KEPT and n_validation_folds(n_users, n_users) == 1 and _repeats_grams(given)
+    return _n_exponents(given) + 1 if is_kept else n_of_all
+
+
+def _repeats_grams(given):
+    """Whether several of the settings that are tried have one user exponent."""
+    return _n_inverses(given, 1) - 1 > _n_exponents(given)
+
+
+def _n_exponents(given):
+    tried = {UNVALIDATED.user_exponent, *(exponent for _, exponent in DROPOUTS_AND_EXPONENTS)}
+    return len(tried) if given.user_exponent == "auto" else 1
 
 
 def n_ranked(given, n_users):

@@ -48,8 +48,8 @@ def warn_of_uneven_counts(matrix):
     if _even_share(matrix) < SMALLEST_EVEN_SHARE:
         warn_user(
             "A few large values of each user outweigh all others, as counts of plays and amounts of money do; models "
-            "rank better by ones. Pass ones, as of sklearn.preprocessing.Binarizer(), or logarithms, "
-            "FunctionTransformer(np.log1p)."
+            "rank better by ones. Pass ones, as of sklearn.preprocessing.Binarizer(), or, of values from 1 on, their "
+            "logarithms, FunctionTransformer(np.log1p)."
         )
 
 

@@ -352,8 +352,20 @@ def test_what_reranks_a_table_describes_its_items_in_their_order(fitted):
         encoder.rerank(table, vectors[::-1])
     with pytest.raises(ValueError, match=f"has 2 rows, the encoder {len(vectors)} items"):
         encoder.rerank(table, vectors[:2])
+    with pytest.raises(ValueError, match="other row labels"):
+        encoder.rerank(table, vectors[::-1].rename(index={"i0": "another"}))
+    assert encoder.rerank(table, vectors.reset_index(drop=True)).equals(encoder.rerank(table, vectors))
     with pytest.raises(ValueError, match="no column 'score'"):
         encoder.rerank(table.drop(columns="score"), vectors)
+    for scores, sentence in (
+        (np.ones(len(table) + 1), "must have the 3 columns user, item, score, all equally long"),
+        (["high"] * len(table), "Column 'score' must hold numbers"),
+        (pd.date_range("2026-01-01", periods=len(table), tz="UTC"), "Column 'score' must hold numbers, got times"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            encoder.rerank({"user": table["user"], "item": table["item"], "score": scores}, vectors)
+    whole = table.assign(score=10 - table["rank"])
+    assert encoder.rerank(whole, vectors, relevance_weight=1)["score"].tolist() == whole["score"].tolist()
 
 
 @pytest.mark.parametrize("library", TABLES)

@@ -746,7 +746,7 @@ def test_a_number_is_no_path(path):
 
 
 @pytest.mark.parametrize("name", RECOMMENDERS)
-def test_hashes_that_are_not_wanted_any_more_are_in_no_file(name, X, tmp_path):
+def test_hashes_that_are_not_wanted_any_more_are_not_saved(name, X, tmp_path):
     model = clone(RECOMMENDERS[name]).fit(X[:100])
     assert through_skvae(model, tmp_path).was_fitted_on(X[:100]).all()
     model.set_params(store_user_hashes=False)
