@@ -67,8 +67,9 @@ class Cost(Memory):
     available_bytes : float
         Memory of this machine, or of its GPU where the fit computes on that; infinite where it is not known.
     seconds : dict of str to float
-        On this device: of an epoch of an autoencoder and of max_iter, and of one inverse of a linear model and of all,
-        where there are more; of the members of a blend with their names before. Not in it are reading and checking X,
+        On this device: of an epoch of an autoencoder and of max_iter, and of one inverse of a linear model with its
+        Gram matrix and of all, with the ranking by which they are chosen, where there are more; of the members of a
+        blend with their names before. All users count as equally active. Not in it are reading and checking X,
         the start of an autoencoder from "ease" or "svd", some epochs' time, its refit of ``best_iter_`` more epochs,
         and the further inverses of a linear model whose largest lambda is the best, a quarter more. Empty without a
         probe.
