@@ -38,7 +38,7 @@ BYTES_PASSED_BY_ADAM_OF_ROWS = 52 * FLOAT
 BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
 # Of the Gram matrix a product of two interactions of a user; of a choice a score that is ranked, and a product of it.
 # As measured, of interactions that all users have equally many of
-BYTES_PASSED_OF_PAIR, BYTES_PASSED_OF_RANKED, BYTES_PASSED_OF_PRODUCT = 22 * FLOAT, 40 * FLOAT, 2.5
+BYTES_PASSED_OF_PAIR, BYTES_PASSED_OF_RANKED, BYTES_PASSED_OF_PRODUCT = 32 * FLOAT, 56 * FLOAT, 3
 LARGE = 1e10  # bytes, which are told in GB
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
@@ -261,7 +261,9 @@ def _of_linear(model, size, probe, refit):
         if n_tried > 1:
             of_score = BYTES_PASSED_OF_RANKED + BYTES_PASSED_OF_PRODUCT * size.n_interactions / size.n_users
             ranked = of_score * n_ranked(given, size.n_users) * size.n_items / copy
-            tried = (n_tried - 1) * operations(*numbers, dense=False) * of_one
+            of_trial = operations(*numbers, dense=False)
+            is_primal = of_trial == size.n_items**3
+            tried = (n_tried - 1) * (of_trial * of_one + is_primal * of_weights)
             grams = (n_grams(given, size.n_users, size.n_items) - 1) * of_gram
             seconds[f"{n_tried} inverses"] = seconds["an inverse"] + tried + grams + ranked
     return _Estimate(of_linear(parameters, size), seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR)
