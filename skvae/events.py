@@ -173,11 +173,7 @@ def read_events(table, names, *, name="events", optional=()):
         Where table is a DataFrame and narwhals is not installed.
     """
     roles = {role: column for role, column in names._asdict().items() if column is not None}
-    columns = read_columns(table, roles, name=name, optional=optional, ids=("user", "item"))
-    for role in columns.keys() & {"user", "item", "weight"}:
-        if isinstance(columns[role], Instants):  # which are none of these, and said to be so by what they hold
-            columns[role] = columns[role].values
-    users, items = (_ids(columns[role], f"column {roles[role]!r}") for role in ("user", "item"))
+    users, items, columns = _users_and_items(table, roles, name, optional)
     if not len(users.positions):
         return Events(users, items, None, None, None)
     weights = _weights(columns["weight"], names.weight) if "weight" in columns else None
@@ -206,13 +202,20 @@ def read_scores(table, names):
         As in `read_events`.
     """
     roles = {"user": names.user, "item": names.item, "score": "score"}
-    columns = read_columns(table, roles, name="table", optional=(), ids=("user", "item"))
-    for role, column in columns.items():
-        columns[role] = column.values if isinstance(column, Instants) else column
-    users, items = (_ids(columns[role], f"column {roles[role]!r}") for role in ("user", "item"))
+    users, items, columns = _users_and_items(table, roles, "table", ())
     scores = _numbers(columns["score"], "score")
     dtype = columns["score"].dtype
     return users, items, scores.astype(dtype) if dtype.kind == "f" else scores
+
+
+def _users_and_items(table, roles, name, optional):
+    """Ids of users and items, and all columns by their role."""
+    columns = read_columns(table, roles, name=name, optional=optional, ids=("user", "item"))
+    for role in columns.keys() - {"timestamp"}:
+        if isinstance(columns[role], Instants):  # which are none of these, and said to be so by what they hold
+            columns[role] = columns[role].values
+    users, items = (_ids(columns[role], f"column {roles[role]!r}") for role in ("user", "item"))
+    return users, items, columns
 
 
 def _ids(column, name):
