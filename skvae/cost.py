@@ -40,6 +40,8 @@ BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
 # As measured, of interactions that all users have equally many of
 BYTES_PASSED_OF_PAIR, BYTES_PASSED_OF_RANKED, BYTES_PASSED_OF_PRODUCT = 32 * FLOAT, 56 * FLOAT, 3
 LARGE = 1e10  # bytes, which are told in GB
+A_DAY = 86_400
+ADVICE_FOR_LONG = "fit on a part of the users, by which all get recommendations, lower max_iter, or use a GPU"
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
 UPDATE_OVERHEAD, INVERSE_SPEED = 1.2, 0.75
@@ -74,7 +76,7 @@ class Cost(Memory):
         and the further inverses of a linear model whose largest lambda is the best, a quarter more. Empty without a
         probe.
     advice : str
-        What to change, where the fit needs more than is available; else empty.
+        What to change, where the fit needs more than is available, or a part of it takes more than a day; else empty.
     """
 
     model: str
@@ -104,13 +106,14 @@ class Cost(Memory):
         lines += [f"{what:<40}{_duration(seconds):>13}" for what, seconds in self.seconds.items()]
         if any(what.endswith("epochs") for what in self.seconds):
             lines.append("besides: the start, some epochs; where users are validated, the refit of best_iter_ epochs")
-        return "\n".join([*lines, *([f"Too much: {self.advice}."] if self.advice else [])])
+        too = "Long" if self.fits else "Too much"
+        return "\n".join([*lines, *([f"{too}: {self.advice}."] if self.advice else [])])
 
     __repr__ = __str__
 
 
 def _duration(seconds):
-    for unit, size in (("days", 86_400), ("hours", 3600), ("min", 60)):
+    for unit, size in (("days", A_DAY), ("hours", 3600), ("min", 60)):
         if seconds >= 3 * size:
             return f"{seconds / size:,.3g} {unit}"
     return f"{seconds:.3g} s"
@@ -168,6 +171,11 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
         raise ValueError(f"n_interactions == {n_interactions}, more than {n_users} users x {n_items} items have.")
     estimate = _estimate(model, size, probe)
     memory, available = estimate.memory, memory_of(estimate.device)
+    advice = ""
+    if memory.total_bytes > available:
+        advice = estimate.advice(available)
+    elif max(estimate.seconds.values(), default=0) > A_DAY:
+        advice = ADVICE_FOR_LINEAR if isinstance(model, (EASERecommender, LinearRecommender)) else ADVICE_FOR_LONG
     return Cost(
         **vars(memory),
         model=type(model).__name__,
@@ -175,7 +183,7 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
         device=str(estimate.device),
         available_bytes=available,
         seconds=estimate.seconds,
-        advice=estimate.advice(available) if memory.total_bytes > available else "",
+        advice=advice,
     )
 
 

@@ -230,8 +230,9 @@ def users_in_words(evaluation):
     """
     of = "difference of the scores of " if evaluation.is_difference else ""
     n_users, n_left_out = evaluation.n_users, evaluation.n_left_out
-    why = ", without a held-out item or a score" if n_left_out else ""
-    return f"{of}{n_users} user{'s' if n_users != 1 else ''}, {n_left_out} left out{why}"
+    why = " for want of a held-out item, or of a score" if n_left_out else ""
+    users = "1 user, too few for a standard error" if n_users == 1 else f"{n_users} users"
+    return f"{of}{users}, {n_left_out} left out{why}"
 
 
 def p_in_words(p):

@@ -262,10 +262,7 @@ def _warn_below_final(estimator, parameters, rows):
 
 
 def _train(estimator, parameters, X, context, checkpoint, processes, snapshot, users, validation):
-    """Train on these users, None for all, and store what came of it; returns the history.
-
-    From the snapshot of a refit that is read off, and nothing trained.
-    """
+    """Train on these users, None for all, and store what came of it; returns the history."""
     with processes.agreed():
         rows = UserRows(X, device=resolve(parameters.device), users=users)
     warm = is_warm(estimator, parameters)
@@ -273,11 +270,7 @@ def _train(estimator, parameters, X, context, checkpoint, processes, snapshot, u
     _resolve_auto(estimator, parameters, rows, network)
     estimator.early_stopping_ = validation is not None and parameters.early_stopping is not False
     if _is_of_refit(snapshot):
-        searched = snapshot["history"]["searched"]
-        history = History(**searched["history"])
-        network.load_state_dict(searched["weights"])
-        _store(estimator, network, history)
-        return history
+        return _trained_before(estimator, network, **snapshot["history"]["searched"])
     _warn_below_final(estimator, parameters, rows)
     with processes.agreed():
         training = _training(estimator, parameters, network, rows, processes, estimator.n_updates_, parameters.max_iter)
@@ -289,6 +282,14 @@ def _train(estimator, parameters, X, context, checkpoint, processes, snapshot, u
         training.count_first_weights(validate)
     monitor = EpochMonitor(estimator, network, parameters.max_iter, validation, context, _learned_in_epoch)
     return _run(estimator, training, validate, monitor, parameters.warm_start, checkpoint, snapshot)
+
+
+def _trained_before(estimator, network, history, weights):
+    """Store what came of a training whose refit was under way; returns its history."""
+    network.load_state_dict(weights)
+    history = History(**history)
+    _store(estimator, network, history)
+    return history
 
 
 def _refit(estimator, parameters, X, context, checkpoint, processes, snapshot, history):

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from .columns import check_steps_keep_order, label, names_of_model, row_labels, shape_of
+from .columns import check_steps_keep_order, column_names, label, names_of_model, row_labels, shape_of
 from .core.user_warnings import warn_user
 from .events import Names, read_events, read_ids, read_scores
 from .ids import Ids, columns_of, item_index, rows_of
@@ -261,6 +261,8 @@ class IdAnswersMixin:
         """
         check_is_fitted(self)
         _check_same_items(model, self)
+        if {"rank", "score"} <= set(_names_of(events)) - set(_names_of(table)):
+            raise ValueError("events has the columns of what recommend returned: pass explain(model, events, table).")
         steps, answering = _answering(model, "explain", self)
         found, X = self._visitors(model, events)
         read = read_events(table, Names(self.user, self.item), name="table")
@@ -419,6 +421,10 @@ def _numbers_within(users):
     numbers = np.empty(len(users), np.int64)
     numbers[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
     return numbers
+
+
+def _names_of(table):
+    return table if isinstance(table, Mapping) else column_names(table) or ()
 
 
 def _check_rows_of_items(item_vectors, encoder):

@@ -234,7 +234,9 @@ def check_no_matrix_as_y(y, X):
     shape: tuple = getattr(y, "shape", ())
     if is_pair(y) or (len(shape) == 2 and shape[0] != X.shape[0]):
         got = "a pair of matrices" if is_pair(y) else f"a matrix of {shape[0]} rows beside the {X.shape[0]} users of X"
-        raise ValueError(f"y is {got}, and fit learns from X alone: pass validation users by name, as X_val=.")
+        raise ValueError(
+            f"y is {got}, and fit learns from X alone: autoencoders and blends take validation users by name, as X_val."
+        )
 
 
 def _first_like(pattern, names):

@@ -349,7 +349,8 @@ class RankingScorer:
     ----------
     metrics : str, callable, iterable of str, or mapping of str to str or callable, default="ndcg@100"
         One name or callable gives a float, several names or a mapping a dict: "ndcg@k", "recall@k",
-        "precision@k", "map@k", "mrr@k", "hit_rate@k". A callable takes (held_out, items, per_user=): the
+        "precision@k", "map@k", "mrr@k", "hit_rate@k". A dict is for cross_validate, and for searches with
+        ``refit="ndcg@100"``; cross_val_score takes a float alone. A callable takes (held_out, items, per_user=): the
         relevant held-out items, int8 csr_array of shape (n_users, n_items) of ones, and 100 ranked items per
         user, int64 array with -1 where none is left. With per_user=True it returns an array of shape (n_users,).
     held_out_fraction : float or int, default=0.2

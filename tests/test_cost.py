@@ -235,6 +235,18 @@ def test_a_fit_that_needs_more_than_there_is_says_so_before_any_work(name, monke
     assert vars(model) == vars(clone(model))
 
 
+@pytest.mark.parametrize(("model", "advice"), [("vae", "on a part of the users"), ("linear", "with the most users")])
+def test_a_fit_of_days_says_what_makes_it_shorter(model, advice, monkeypatch):
+    for rate in ("product_rate", "copy_rate", "inverse_rate"):
+        monkeypatch.setattr(f"skvae.cost.{rate}", lambda *_: 1e6)
+    model = {"vae": MultVAERecommender(device="cpu"), "linear": LinearRecommender()}[model]
+    long, short = estimate_cost(model, 10**5, 2000, 10**6), estimate_cost(model, 10, 10, 20)
+    assert long.fits
+    assert advice in long.advice
+    assert str(long).endswith(f"Long: {long.advice}.")
+    assert not short.advice
+
+
 @pytest.mark.parametrize("name", ["vae", "dae", "recvae"])
 def test_what_the_error_says_to_set_is_enough(name, X, monkeypatch):
     model = clone(AUTOENCODERS[name]).set_params(n_components=512, n_sampled_items="auto")

@@ -151,7 +151,7 @@ def test_an_evaluation_shows_its_numbers_as_text_in_html_and_as_a_frame():
         mean, error = f"{evaluation.mean[name]:.4f}", f"{evaluation.standard_error[name]:.4f}"
         assert line.split() == [name, mean, "+-", error]
         assert row == f"<th>{name}</th><td>{mean}</td><td>{error}</td>"
-    assert lines[2:] == ["30 users, 4 left out, without a held-out item or a score"]
+    assert lines[2:] == ["30 users, 4 left out for want of a held-out item, or of a score"]
     assert "30 users, 4 left out" in evaluation._repr_html_()
     frame = evaluation.to_frame()
     assert frame["mean"].to_dict() == evaluation.mean
@@ -171,7 +171,7 @@ def test_the_standard_error_of_one_user_is_nan_without_a_warning():
     assert evaluation.mean == {"ndcg@5": 0.5}
     assert np.isnan(evaluation.standard_error["ndcg@5"])
     assert (evaluation.n_users, evaluation.n_left_out) == (1, 1)
-    assert "nan" in str(evaluation)
+    assert "nan\n1 user, too few for a standard error, 1 left out for want of" in str(evaluation)
 
 
 def test_evaluations_of_different_models_are_unequal():

@@ -419,6 +419,15 @@ def test_rows_of_a_table_are_explained_one_by_one_in_their_order(fitted):
         assert not len(encoder.explain(model, events, pd.DataFrame({"user": [7, 100], "item": ["i1", "no item"]})))
 
 
+def test_recommendations_in_the_place_of_the_events_are_not_explained(fitted):
+    encoder, columns, model = fitted
+    events = named(columns)
+    table = encoder.recommend(model, events, k=1)
+    for exchanged in (table, dict(table)):
+        with pytest.raises(ValueError, match=r"what recommend returned: pass explain\(model, events, table\)"):
+            encoder.explain(model, exchanged, events)
+
+
 def test_many_rows_of_one_user_do_not_widen_those_of_all(fitted, monkeypatch):
     encoder, columns, model = fitted
     shapes, explain = [], EASERecommender.explain
