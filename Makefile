@@ -14,14 +14,14 @@ demo: .venv/installed
 	.venv/bin/python examples/quickstart.py $(DEMO_ARGS)
 
 test: .venv/installed
-	$(TEST_ENV) .venv/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	$(TEST_ENV) .venv/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 test-oldest: .venv-oldest/installed
-	$(TEST_ENV) .venv-oldest/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	$(TEST_ENV) .venv-oldest/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 # on Linux pip brings CUDA with this torch, 5.5 GB, unless PIP_EXTRA_INDEX_URL names the index of those without
 test-oldest-torch: .venv-oldest-torch/installed
-	$(TEST_ENV) .venv-oldest-torch/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	$(TEST_ENV) .venv-oldest-torch/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 # Spark needs a JDK
 test-distributed: .venv-distributed/installed
@@ -29,7 +29,7 @@ test-distributed: .venv-distributed/installed
 
 coverage: .venv/installed
 	.venv/bin/python -m pip install -q -c constraints/tested.txt pytest-cov
-	$(TEST_ENV) .venv/bin/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+	$(TEST_ENV) .venv/bin/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 mutants: .venv/installed
 	$(TEST_ENV) .venv/bin/python benchmarks/mutants.py $(MUTANTS_ARGS)

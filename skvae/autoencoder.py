@@ -46,8 +46,11 @@ from .value_checks import warn_of_scale, warn_of_uneven_counts
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 
 
-def _random_state(_, random_state):
-    check_random_state(random_state)
+def _random_state(name, random_state):
+    try:
+        check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an int from 0 to 2**32 - 1, a RandomState or None: {error}") from error
     return random_state
 
 

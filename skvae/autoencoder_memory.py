@@ -138,7 +138,7 @@ def of_autoencoder(estimator, parameters, size):
     """
     plan = plan_of(estimator, parameters, size)
     network, n_items, is_validated = plan.network, size.n_items, plan.validated.n_users > 0
-    weights, has_previous = bytes_of(network), has_part(getattr(network, "prior", None), "given")
+    weights, has_previous = _bytes_of(network), has_part(getattr(network, "prior", None), "given")
     throughout = of_users(parameters, size) | {"weights": weights}
     throughout["numbers of users"] = BYTES_PER_USER * size.n_users
     if is_validated:
@@ -147,7 +147,7 @@ def of_autoencoder(estimator, parameters, size):
         "moments of Adam": 2 * weights,
         "moving average": weights if parameters.averaging_epochs else 0,
         "weights of the best epoch": weights if is_validated else 0,
-        "encoder of the epoch before": bytes_of(network.encoder) if has_previous else 0,
+        "encoder of the epoch before": _bytes_of(network.encoder) if has_previous else 0,
         "item matrix in bfloat16": 2 * network.decoder.item_weight.numel() if plan.dtype.itemsize < FLOAT else 0,
         "logits of a batch": _bytes_of_logits(plan),
     }
@@ -281,17 +281,8 @@ def _bytes_of_initialization(parameters, plan):
     return max(FLOAT * n_items * max(3 * basis, n_columns), FLOAT * n_items * 2 * basis + of_block)
 
 
-def bytes_of(network):
-    """Bytes of all parameters of a network.
-
-    Parameters
-    ----------
-    network : module
-
-    Returns
-    -------
-    int
-    """
+def _bytes_of(network):
+    """Bytes of all parameters of a network."""
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
 
 

@@ -1,6 +1,7 @@
 """Reports of a fit: scikit-learn's callbacks, or a stand-in where it has none yet, and the printed lines."""
 
 import functools
+import time
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -218,7 +219,7 @@ class EpochMonitor(Monitor):
         self.learned, self.epoch = learned, epoch
         self.X, self.y = validation or (None, None)
         self.task = NoCallbacks()
-        self._name = type(estimator).__name__
+        self._name, self._begin = type(estimator).__name__, time.perf_counter()
 
     def goes_on(self, history):
         """Print where asked to that the fit goes on from a checkpoint; callbacks hear of no epoch before.
@@ -235,6 +236,7 @@ class EpochMonitor(Monitor):
 
     def epoch_begins(self):
         """Call the callbacks of an epoch's beginning."""
+        self._begin = time.perf_counter()
         self.task = self.context.subcontext(task_name=self.epoch)
         self.task.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
 
@@ -263,7 +265,9 @@ class EpochMonitor(Monitor):
     def _report(self, history):
         scores = history.validation_scores
         score = f"  {VALIDATION_METRIC} {scores[-1]:.4f}" if scores else ""
+        beta = f"  beta {history.betas[-1]:.3f}" if any(history.betas) else ""
+        seconds = time.perf_counter() - self._begin
         return (
             f"[{self._name}] {self.epoch} {len(history.losses)}/{self.n_epochs}"
-            f"  loss {history.losses[-1]:.3f}  beta {history.betas[-1]:.3f}{score}"
+            f"  loss {history.losses[-1]:.3f}{beta}{score}  {seconds:.2f} s"
         )

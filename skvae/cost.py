@@ -10,7 +10,7 @@ from .blend import BlendRecommender
 from .core.averaging import TERMS_PER_EPOCH
 from .core.devices import memory_of, resolve
 from .core.item_regression import device_for, operations
-from .core.probe import copy_rate, inverse_rate, product_rate
+from .core.probe import call_rate, copy_rate, inverse_rate, product_rate
 from .linear import EASERecommender, LinearRecommender
 from .linear_search import UNVALIDATED, given_by, n_grams, n_inverses, n_ranked
 from .matrix import as_csr
@@ -45,6 +45,8 @@ ADVICE_FOR_LONG = "fit on a part of the users, by which all get recommendations,
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
 UPDATE_OVERHEAD, INVERSE_SPEED = 1.2, 0.75
+# Calls of torch, whose time is that of an update of small layers; as measured, 500 in Mult-DAE to 1100 in RecVAE
+CALLS_OF_UPDATE, CALLS_OF_PARAMETER = 300, 65
 
 
 @dataclass(frozen=True, repr=False)
@@ -245,7 +247,9 @@ def _epoch_seconds(plan):
     scores = plan.validated.n_users * n_items
     product, copy = product_rate(n_users, width, plan.items_per_chunk, plan.dtype, plan.device), copy_rate(plan.device)
     validation = 2 * scores * width / product + 4 * FLOAT * scores / copy
-    return UPDATE_OVERHEAD * n_updates * (flops / product + n_bytes / copy) + of_epoch / copy + validation
+    n_calls = CALLS_OF_UPDATE + CALLS_OF_PARAMETER * len([*network.parameters()])
+    of_update = UPDATE_OVERHEAD * (flops / product + n_bytes / copy) + n_calls / call_rate(plan.device)
+    return n_updates * of_update + of_epoch / copy + validation
 
 
 def _of_linear(model, size, probe, refit):

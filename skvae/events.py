@@ -1,6 +1,7 @@
 """Tables of events, read into checked columns."""
 
 import datetime
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ DURATIONS = (datetime.timedelta, np.timedelta64)
 INTEGERS = (int, np.integer, np.bool_)
 # Columns of answers, beside those of users and items
 RESULTS = ("rank", "score", "similar_rank", "similarity", "own_rank", "contribution")
+DAY_OR_MONTH_FIRST = r"\d\d?[/.-]\d\d?[/.-]\d"  # which pandas takes for the month where it can
 WITH_ZONE, WITHOUT_ZONE = "times with a zone", "times without a zone"
 
 
@@ -303,6 +305,8 @@ def _times(values, name):
         text = next(value for value in values.tolist() if isinstance(value, (str, bytes)))
         column = f"events[{name!r}]"
         convert = f"pd.to_datetime({column}, utc=True), in polars .str.to_datetime()"
+        if re.match(DAY_OR_MONTH_FIRST, str(text)):
+            convert = f"pd.to_datetime({column}, utc=True, dayfirst=True), False if months come first"
         if _is_number(text):
             convert = f"pd.to_numeric({column})"
         raise ValueError(

@@ -96,7 +96,7 @@ def fold_in_split(
     if sp.issparse(X):
         return type(X)(entries(interactions, ~hidden)), type(X)(entries(interactions, hidden))
     held_out = entries(interactions, hidden)
-    return without_cells(X, held_out), held_out
+    return _without_cells(X, held_out), held_out
 
 
 def entries(X, kept):
@@ -116,19 +116,10 @@ def entries(X, kept):
     return sp.csr_array((X.data[kept], X.indices[kept], n_before[X.indptr]), shape=X.shape)
 
 
-def without_cells(X, cells):
-    """Copy of a dense array or table with some cells 0; each column of a table keeps its dtype.
+def _without_cells(X, cells):
+    """Copy of a dense array, list or table, 0 where a sparse matrix has entries; each column keeps its dtype.
 
-    Parameters
-    ----------
-    X : array, list or DataFrame of shape (n_users, n_items)
-    cells : sparse matrix of shape (n_users, n_items)
-        Its non-zero entries are the cells.
-
-    Returns
-    -------
-    like X
-        An array where X is a list.
+    Of a list it is an array.
     """
     rows, columns = cells.nonzero()
     names = column_names(X)

@@ -298,13 +298,14 @@ def _read_meta(folder):
         version = about.pop("format")
     except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError) as error:
         raise foreign from error
-    if isinstance(version, int) and version > FORMAT:
+    if type(version) is int and version > FORMAT:
         raise ValueError(
             f"{str(folder)!r} is of format {version}, this version of skvae reads {FORMAT}: upgrade skvae."
         )
     is_float = about.pop("dtype", None) == "float32"
     are_numbers = all(type(number) is int and number >= 0 for number in about.values())
-    if not (is_float and are_numbers and about.keys() == asdict(_Meta()).keys()):
+    is_whole = is_float and are_numbers and about.keys() == asdict(_Meta()).keys() and about["n_items"] <= MOST
+    if type(version) is not int or version < 1 or not is_whole:
         raise foreign
     return _Meta(**about)
 

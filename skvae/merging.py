@@ -51,42 +51,22 @@ class Cells(NamedTuple):
         return Cells(self.pairs[kept], weights, timestamps)
 
 
-def is_interaction(weights, threshold):
-    """Whether events or cells of these weights are interactions: of a weight above 0, and not below a threshold.
-
-    Parameters
-    ----------
-    weights : float64 array of shape (n,)
-    threshold : float or None
-
-    Returns
-    -------
-    bool array of shape (n,)
-    """
+def _is_interaction(weights, threshold):
+    """Whether events or cells of these weights are interactions: of a weight above 0, and not below a threshold."""
     return (weights > 0) & (weights >= (threshold or 0))
 
 
 NO_CELLS = Cells(np.zeros(0, np.int64), None, None)
 
 
-def cells_of(rows, columns, weights, timestamps, threshold):
-    """Events as cells.
+def _cells_of_events(rows, columns, weights, timestamps, threshold):
+    """Events as cells, each with its weight and time, which may be None.
 
-    Parameters
-    ----------
-    rows, columns : int64 arrays of shape (n_events,)
-    weights : float64 array of shape (n_events,), or None
-    timestamps : int64 or float64 array of shape (n_events,), or None
-    threshold : float or None
-        Events of less weight, or of none, are no interactions: their weight is 0, and their time before all others.
-        None: all keep their weight and time, as where the last event counts.
-
-    Returns
-    -------
-    Cells
+    An event below the threshold, or of weight 0, is no interaction: its weight is 0, and its time is before all others.
+    With threshold None every event keeps its weight and time, as where the last event counts.
     """
     if threshold is not None and weights is not None:
-        below = ~is_interaction(weights, threshold)
+        below = ~_is_interaction(weights, threshold)
         weights = np.where(below, 0, weights)
         if timestamps is not None:
             earliest = -np.inf if timestamps.dtype.kind == "f" else np.iinfo(timestamps.dtype).min
@@ -132,7 +112,7 @@ class Gatherer:
     names : Names
     duplicates : {"sum", "max", "last", "error"}
     threshold : float, default=None
-        As in `cells_of`, for "sum" and "max".
+        For "sum" and "max": events of less weight are no interactions.
     timed : bool, default=False
         Whether the times of cells are needed.
     encoder : fitted InteractionEncoder, default=None
@@ -175,12 +155,12 @@ class Gatherer:
         """
         users, items = IdNumbers(f"column {self.names.user!r}"), IdNumbers(f"column {self.names.item!r}")
         tables = read_all_events(events, self.names, optional=self.optional, allow_empty=allow_empty)
-        cells = merged_tables((self._cells(table, read, users, items) for table, read in tables), self.duplicates)
+        cells = _merged_tables((self._cells(table, read, users, items) for table, read in tables), self.duplicates)
         (user_ids, user_places), (item_ids, item_places) = users.ascending(), items.ascending()
         found = Gathered(
             user_ids,
             item_ids if self.encoder is None else self.encoder.item_ids_,
-            renumbered(cells, user_places, item_places),
+            _renumbered(cells, user_places, item_places),
             self._table,
             self._first_events,
             self._lacks_weights,
@@ -235,12 +215,12 @@ class Gatherer:
             timestamps = np.full(len(rows), np.iinfo(np.int64).min)
         columns = items.of(read.items) if self.encoder is None else columns_of(read.items, self.encoder)
         is_of_events = self.duplicates in ("sum", "max")
-        cells = cells_of(rows, columns, weights, timestamps, (self.threshold or 0) if is_of_events else None)
+        cells = _cells_of_events(rows, columns, weights, timestamps, (self.threshold or 0) if is_of_events else None)
         self.n_events += len(rows)
         known = columns >= 0
         if known.all():
             return cells
-        weighs = cells.weights is None or is_interaction(cells.weights, self.threshold)
+        weighs = cells.weights is None or _is_interaction(cells.weights, self.threshold)
         unknown = ~known & weighs
         self.n_unknown += int(np.count_nonzero(unknown))
         self.unknown_ids.update(read.items.distinct[np.unique(read.items.positions[unknown])].tolist())
@@ -298,44 +278,22 @@ def _check_none_repeated(found, n_events):
         )
 
 
-def merged_tables(tables, duplicates):
-    """The cells of all tables, each once, with what the weights of repeated ones become and their latest time.
+def _merged_tables(tables, duplicates):
+    """The cells of all tables, merged as by `_merged`, while one table at a time is in memory.
 
-    What is held is merged cells, not events: runs of them of which each is twice as long as the next or longer, so that
+    What is held is merged cells, not events. They are in runs, each at least twice as long as the next, so that
     a cell is merged again a logarithm of times.
-
-    Parameters
-    ----------
-    tables : iterable of Cells
-    duplicates : {"sum", "max", "last", "error"}
-        What the weights of events in the same cell become; with "error" that is NaN.
-
-    Returns
-    -------
-    Cells
-        With weights.
     """
     runs: list[Cells] = []
     for table in tables:
-        runs.append(merged([table], duplicates))
+        runs.append(_merged([table], duplicates))
         while len(runs) > 1 and len(runs[-2].pairs) < 2 * len(runs[-1].pairs):
-            runs[-2:] = [merged(runs[-2:], duplicates)]
-    return runs[0] if len(runs) == 1 else merged(runs, duplicates)
+            runs[-2:] = [_merged(runs[-2:], duplicates)]
+    return runs[0] if len(runs) == 1 else _merged(runs, duplicates)
 
 
-def merged(parts, duplicates):
-    """Cells of several parts, each once.
-
-    Parameters
-    ----------
-    parts : list of Cells
-    duplicates : {"sum", "max", "last", "error"}
-
-    Returns
-    -------
-    Cells
-        With weights.
-    """
+def _merged(parts, duplicates):
+    """Cells of several parts, each once, with the weight that MERGES gives and the latest time."""
     *others, times = zip(*(parts or [NO_CELLS]), strict=True)
     pairs, weights, timestamps = map(_joined, (*others, _in_one_dtype(times)))
     is_plain = weights is None and timestamps is None
@@ -368,20 +326,8 @@ def _in_one_dtype(times):
     return [part if part.dtype.kind == "i" else floats.pop(0).astype(np.int64) for part in times] if is_whole else times
 
 
-def renumbered(cells, user_places, item_places):
-    """Cells of users and items that have other numbers.
-
-    Parameters
-    ----------
-    cells : Cells
-    user_places, item_places : int64 array, or None
-        For each number the new one; None where they stay.
-
-    Returns
-    -------
-    Cells
-        Ascending.
-    """
+def _renumbered(cells, user_places, item_places):
+    """Cells in ascending order, once users and items have new numbers: one for each old number, None where all stay."""
     if user_places is None and item_places is None:
         return cells
     rows, columns = cells.pairs >> ITEM_BITS, cells.pairs & ITEM_MASK
@@ -414,7 +360,7 @@ def interactions(cells, threshold):
     Cells
         The same object where all are.
     """
-    kept = is_interaction(cells.weights, threshold)
+    kept = _is_interaction(cells.weights, threshold)
     return cells if kept.all() else cells.taken(kept)
 
 

@@ -281,7 +281,8 @@ def strong_generalization_split(
         Share or number of the users with min_interactions.
     min_interactions : int, default=5
         Users with fewer are training users, and with ``at`` those who have none before or none after.
-    random_state : int, default=0
+    random_state : int, RandomState instance or None, default=0
+        With None each call draws other users.
     timestamps : sparse matrix or array of shape (n_users, n_items), default=None
     at : number, datetime, numpy.datetime64 or str, default=None
         Both as in `fold_in_split`.

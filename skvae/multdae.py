@@ -102,7 +102,7 @@ class MultDAERecommender(BaseAutoencoder):
         Of initial weights, batches, dropout and noise. With an int no global generator is used;
         None takes the seed from that of NumPy.
     verbose : int, default=0
-        Above 0, print one line per epoch.
+        Above 0, print one line per epoch, with its seconds.
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Anyone who has the model can ask whether a user was among them: set False if that must not be possible.

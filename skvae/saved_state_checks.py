@@ -46,6 +46,7 @@ NOT_KEPT = {"_training_state", "_skl_callbacks", "_metadata_request"}
 NOT_KEPT |= {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}  # of a model that a callback was given
 # Parameters that say something of the machine that fitted, and have these values in a file
 OF_THE_MACHINE = {"checkpoint": None}
+ROUNDING_OF_SHARES = 1e-6  # of the weights of a blend, whose sum is 1
 MOST_ITEMS = 2**31 - 1  # that SciPy's usual indices count
 # The only array with values that are not finite: an item that was added and not yet trained has the bias -inf
 MAY_BE_MINUS_INFINITE = "decoder.item_bias"
@@ -360,8 +361,8 @@ def _members_of(model):
 def _shares_of(model):
     def rule(name, value):
         _array("float64", len(model.estimators_))(name, value)
-        if not (value >= 0).all() or not (value > 0).any():
-            raise ValueError(f"{name} must not be negative, nor all 0, got {value}.")
+        if not (value >= 0).all() or not abs(value.sum() - 1) < ROUNDING_OF_SHARES:
+            raise ValueError(f"{name} must not be negative and sum to 1, got {value}.")
 
     return rule
 

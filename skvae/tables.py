@@ -222,7 +222,8 @@ def read_columns(table, names, *, name, optional, ids):
         columns = _array_columns(table, names, name, optional, ids)
     else:
         columns = _frame_columns(frame, names, name, optional, ids)
-    check_no_event_lacks({names[role]: column for role, column in columns.items() if isinstance(column, np.ndarray)})
+    arrays = {names[role]: column for role, column in columns.items() if isinstance(column, np.ndarray)}
+    check_no_event_lacks(arrays, [names[role] for role in optional if role in names])
     return columns
 
 

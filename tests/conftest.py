@@ -38,9 +38,10 @@ ROOT = Path(__file__).parents[1]
 # with older versions of torch, models differ in their last digits, and a little in what a page prints of them
 PRINTS_AS_DOCUMENTED = Version(torch.__version__) >= Version("2.13")
 
-SMALL_VAE = MultVAERecommender(8, hidden_layer_sizes=(16,), max_iter=5, random_state=0)
-SMALL_DAE = MultDAERecommender(8, max_iter=5, random_state=0)
-SMALL_RECVAE = RecVAERecommender(8, hidden_layer_sizes=(16, 16), max_iter=5, random_state=0)
+QUICK = {"max_iter": 5, "batch_size": 100, "random_state": 0}
+SMALL_VAE = MultVAERecommender(8, hidden_layer_sizes=(16,), **QUICK)
+SMALL_DAE = MultDAERecommender(8, **QUICK)
+SMALL_RECVAE = RecVAERecommender(8, hidden_layer_sizes=(16, 16), **QUICK, learning_rate=2e-3)
 SMALL_BLEND = BlendRecommender([("popularity", PopularityRecommender()), ("dae", SMALL_DAE)])
 AUTOENCODERS = {"vae": SMALL_VAE, "dae": SMALL_DAE, "recvae": SMALL_RECVAE}
 LINEAR = {"ease": EASERecommender(), "linear": LinearRecommender(l2_regularization=20, keep_gram=True)}

@@ -406,7 +406,7 @@ def test_a_soak_finds_nothing_that_grows_and_no_wrong_answer(tmp_path, monkeypat
     pytest.importorskip("fastapi")
     soak = load_script("benchmarks/soak.py")
     monkeypatch.setattr(soak, "SECONDS_OF_SILENCE", 0.5)
-    soak.main(["--minutes", "0.05", "--client-minutes", "0.05", "--results", str(tmp_path)])
+    soak.main(["--minutes", "0.02", "--client-minutes", "0.02", "--results", str(tmp_path)])
     record = json.loads((tmp_path / "soak.json").read_text())
     assert record["loop"]["loops"] > 0
     assert (record["clients"]["wrong"], record["clients"]["after"]) == (0, record["clients"]["before"])

@@ -73,7 +73,7 @@ def test_a_callback_hears_of_the_refit_as_one_task_and_may_end_it(estimator, X):
             self.heard = [*self.heard, context.task_name]
             return self.heard.count("refit epoch") == self.n_epochs
 
-    estimator.set_params(early_stopping=True, averaging_epochs=0)
+    estimator.set_params(early_stopping=True, averaging_epochs=0, batch_size=32)
     first = clone(estimator).set_params(refit=False).fit(X)
     n_refit = first.best_iter_
     assert n_refit > 1

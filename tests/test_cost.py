@@ -210,6 +210,7 @@ def test_a_rate_is_of_the_work_that_is_timed(monkeypatch):
     assert probe.product_rate(3, 5, 7, torch.float32, cpu) == 2 * 2 * 3 * 5 * 7  # multiplications and additions
     assert probe.copy_rate(cpu) == 2 * 2 * probe.BYTES_COPIED
     assert probe.inverse_rate(cpu) == 2 * probe.ROWS_INVERTED**3
+    assert probe.call_rate(cpu) == 2 * probe.N_CALLS
 
 
 LARGE = {
@@ -237,7 +238,7 @@ def test_a_fit_that_needs_more_than_there_is_says_so_before_any_work(name, monke
 
 @pytest.mark.parametrize(("model", "advice"), [("vae", "on a part of the users"), ("linear", "with the most users")])
 def test_a_fit_of_days_says_what_makes_it_shorter(model, advice, monkeypatch):
-    for rate in ("product_rate", "copy_rate", "inverse_rate"):
+    for rate in ("product_rate", "copy_rate", "call_rate", "inverse_rate"):
         monkeypatch.setattr(f"skvae.cost.{rate}", lambda *_: 1e6)
     model = {"vae": MultVAERecommender(device="cpu"), "linear": LinearRecommender()}[model]
     long, short = estimate_cost(model, 10**5, 2000, 10**6), estimate_cost(model, 10, 10, 20)

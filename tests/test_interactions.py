@@ -261,6 +261,8 @@ DAMAGE = {
     "meta.json a list": (overwritten("meta", b"[1]"), "no folder that save_interactions wrote"),
     "a negative size": (changed(n_users=-1), "no folder that save_interactions wrote"),
     "another kind of size": (changed(n_items="200"), "no folder that save_interactions wrote"),
+    "more items than SciPy counts": (changed(n_items=2**31), "no folder that save_interactions wrote"),
+    "no number of a format": (changed(format=True), "no folder that save_interactions wrote"),
     "other values": (changed(dtype="float64"), "no folder that save_interactions wrote"),
     "a newer format": (changed(format=2, blocks=[]), "is of format 2, this version of skvae reads 1: upgrade skvae"),
     "a file": (a_file, "no folder that save_interactions wrote"),

@@ -1,4 +1,4 @@
-"""Ranking metrics against a brute force written here, scikit-learn, and their laws."""
+"""Ranking metrics against a brute force written here, and against scikit-learn."""
 
 import math
 from functools import partial
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import ndcg_score
 
-from skvae.metrics import METRICS, hit_rate_at_k, map_at_k, mrr_at_k, ndcg_at_k, precision_at_k, recall_at_k
+from skvae.metrics import METRICS, ndcg_at_k, precision_at_k, recall_at_k
 
 TABLE = {**METRICS, "recall_n": partial(recall_at_k, denominator="n")}
 every_metric = pytest.mark.parametrize("name", TABLE)
@@ -39,48 +39,37 @@ def brute_force(name, relevant, ranking, k):
     }[name]
 
 
-@st.composite
-def problems(draw):
+def problem(seed):
     """Held-out entries (explicit zeros, negatives, duplicates), padded rankings, k, and the relevant sets."""
-    n_users, n_items = draw(st.integers(1, 5)), draw(st.integers(1, 7))
-    k = draw(st.none() | st.integers(1, 12))
-    n_ranks = draw(st.integers(min(k or 1, n_items), 10))
-    cell = st.tuples(st.integers(0, n_users - 1), st.integers(0, n_items - 1), st.sampled_from([1.0, 0.5, 3.0, 0, -1]))
-    cells = draw(st.lists(cell, max_size=15))
-    totals = {}
-    for user, item, value in cells:
-        totals[user, item] = totals.get((user, item), 0) + value
-    relevant = [{i for (u, i), total in totals.items() if u == user and total > 0} for user in range(n_users)]
+    rng = np.random.default_rng(seed)
+    n_users, n_items = rng.integers(1, [6, 8])
+    k = [None, int(rng.integers(1, 13))][rng.integers(2)]
+    n_ranks = rng.integers(min(k or 1, n_items), 11)
+    n_cells = rng.integers(0, 2 * n_users * n_items)
+    users, items = rng.integers(n_users, size=n_cells), rng.integers(n_items, size=n_cells)
+    held_out = sp.coo_array((rng.choice([1.0, 0.5, 3.0, 0, -1], n_cells), (users, items)), shape=(n_users, n_items))
+    relevant = [set(np.flatnonzero(row > 0)) for row in held_out.toarray()]
     # an item or -1 at any place: a -1 need not be the last
-    rankings = []
-    for _ in range(n_users):
-        listed = draw(st.permutations(range(n_items)))[: draw(st.integers(0, min(n_ranks, n_items)))]
-        rankings.append(draw(st.permutations(listed + [-1] * (n_ranks - len(listed)))))
-    users, items, values = (list(part) for part in zip(*cells, strict=True)) if cells else ([], [], [])
-    held_out = sp.coo_array((np.array(values, float), (users, items)), shape=(n_users, n_items))
+    numbers = np.r_[:n_items, np.full(n_ranks, -1)]
+    rankings = [rng.permutation(numbers)[:n_ranks] for _ in range(n_users)]
     return held_out, rankings, k, relevant
 
 
 @every_metric
-@settings(max_examples=60, deadline=None)
-@given(problem=problems())
-def test_every_metric_equals_the_brute_force(name, problem):
-    held_out, rankings, k, relevant = problem
-    expected = [
-        brute_force(name, wanted, ranking, k or len(ranking))
-        for wanted, ranking in zip(relevant, rankings, strict=True)
-    ]
-    per_user = TABLE[name](held_out, rankings, k=k, per_user=True)
-    np.testing.assert_allclose(per_user, expected, rtol=1e-12)
-    assert per_user.dtype == np.float64
-    counted = [value for value in expected if not math.isnan(value)]
-    if counted:
+@pytest.mark.filterwarnings("ignore:No user has a held-out item")
+def test_every_metric_equals_the_brute_force(name):
+    for held_out, rankings, k, relevant in map(problem, range(200)):
+        expected = [
+            brute_force(name, wanted, list(ranking), k or len(ranking))
+            for wanted, ranking in zip(relevant, rankings, strict=True)
+        ]
+        per_user = TABLE[name](held_out, rankings, k=k, per_user=True)
+        np.testing.assert_allclose(per_user, expected, rtol=1e-12)
+        assert per_user.dtype == np.float64
         mean = TABLE[name](held_out, rankings, k=k)
         assert isinstance(mean, float)
-        assert mean == pytest.approx(sum(counted) / len(counted), rel=1e-12)
-    else:
-        with pytest.warns(UndefinedMetricWarning, match="No user has a held-out item"):
-            assert math.isnan(TABLE[name](held_out, rankings, k=k))
+        counted = [value for value in expected if not math.isnan(value)]
+        np.testing.assert_allclose(mean, sum(counted) / len(counted) if counted else math.nan, rtol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,68 +82,6 @@ def test_ndcg_equals_scikit_learns_where_both_are_defined(data, n_users, n_items
     scores = np.empty((n_users, n_items))
     np.put_along_axis(scores, order, np.arange(n_items, 0.0, -1)[None], axis=1)
     assert ndcg_at_k(held_out, order, k=k) == pytest.approx(ndcg_score(held_out, scores, k=k), rel=1e-12)
-
-
-@settings(max_examples=60, deadline=None)
-@given(problem=problems())
-def test_metrics_lie_in_their_order_between_0_and_1(problem):
-    held_out, rankings, k, relevant = problem
-    values = {name: metric(held_out, rankings, k=k, per_user=True) for name, metric in TABLE.items()}
-    scored = [bool(wanted) for wanted in relevant]
-    for name, value in values.items():
-        np.testing.assert_array_equal(np.isnan(value), np.logical_not(scored), err_msg=name)
-        assert ((value[scored] >= 0) & (value[scored] <= 1 + 1e-12)).all(), name
-        assert (values["hit_rate"][scored] >= value[scored] - 1e-12).all(), name
-    assert (values["recall"][scored] >= values["recall_n"][scored]).all()
-    assert (values["recall"][scored] >= values["precision"][scored]).all()
-
-
-@every_metric
-@pytest.mark.parametrize("n_held_out", [1, 3, 6])
-def test_a_perfect_ranking_has_1_where_k_is_the_number_held_out(name, n_held_out):
-    held_out = np.arange(6)[None] < n_held_out
-    assert TABLE[name](held_out, [range(6)], k=n_held_out) == pytest.approx(1, rel=1e-15)
-
-
-@pytest.mark.parametrize("metric", [ndcg_at_k, recall_at_k, map_at_k, mrr_at_k, hit_rate_at_k])
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 6, 60])
-def test_a_perfect_ranking_has_1_at_every_k(metric, k):
-    assert metric([[0, 1, 0, 1, 0, 1]], [[5, 3, 1, 0, 2, 4]], k=k) == pytest.approx(1, rel=1e-15)
-
-
-@every_metric
-@pytest.mark.parametrize("ranking", [[1, 3], [-1, -1], [3, -1], [1, 3, 0]])
-def test_a_ranking_without_a_hit_in_the_first_k_has_0(name, ranking):
-    assert TABLE[name]([[1, 0, 1, 0]], [ranking], k=2) == 0
-
-
-@every_metric
-def test_moving_a_hit_up_never_lowers_a_metric(name):
-    held_out = [[1, 0, 0, 1, 0]]
-    rankings = [[1, 2, 4, 3, 0], [1, 2, 3, 4, 0], [1, 3, 2, 4, 0], [3, 1, 2, 4, 0], [3, 1, 2, 0, 4], [3, 0, 1, 2, 4]]
-    values = [TABLE[name](held_out, [ranking], k=4) for ranking in rankings]
-    assert values == sorted(values)
-
-
-@every_metric
-def test_users_without_held_out_items_do_not_change_the_mean(name):
-    held_out = np.array([[0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0]])
-    items = np.array([[0, 1], [0, 1], [0, 2], [-1, -1]])
-    assert TABLE[name](held_out, items) == TABLE[name](held_out[[0, 2]], items[[0, 2]])
-
-
-@every_metric
-def test_ranks_after_the_kth_do_not_matter(name):
-    held_out = np.array([[0, 1, 1, 0], [1, 0, 0, 0]])
-    items = np.array([[3, 1, 2, 0], [1, 2, 0, 3]])
-    assert TABLE[name](held_out, items, k=2) == TABLE[name](held_out, items[:, :2])
-
-
-@every_metric
-def test_k_above_the_number_of_items_needs_no_padding(name):
-    held_out, items = [[0, 1, 1], [1, 0, 0]], np.array([[0, 1, 2], [2, 0, 1]])
-    padded = np.pad(items, ((0, 0), (0, 7)), constant_values=-1)
-    assert TABLE[name](held_out, items, k=10) == TABLE[name](held_out, padded, k=10)
 
 
 DENSE = np.array([[0, 2.0, 0, 1], [0, 0, 0, 0], [1, 0, 3, 0]])
@@ -171,7 +98,7 @@ def test_containers_of_held_out_agree(name, container):
 
 
 @every_metric
-@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint16])
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.uint16, np.uint64])
 def test_every_integer_dtype_of_items_agrees(name, dtype):
     items = np.array([[0, 1, 3], [2, 1, 0], [2, 3, 0]])
     assert TABLE[name](DENSE, items.astype(dtype)) == TABLE[name](DENSE, items)
@@ -190,6 +117,7 @@ ERRORS = {
     "item twice": (np.eye(2), [[0, 1], [1, 1]], {}, ValueError, "items lists an item twice for one user"),
     "too few ranks": (np.eye(3), [[0], [1], [2]], {"k": 2}, ValueError, "items holds 1 ranks per user, k=2 needs more"),
     "other users": (np.eye(2), [[0, 1]], {}, ValueError, "held_out has 2 users, items has 1"),
+    "ragged": (np.eye(2), [[0, 1], [0]], {}, ValueError, "items must have as many ranks for each user"),
     "one dimension": (np.eye(2), [0, 1], {}, ValueError, r"items must be integer .* with shape \(2,\)"),
     "float items": (np.eye(2), [[0.0], [1.0]], {}, ValueError, "items must be integer .*got dtype float64"),
     "bool items": (np.eye(2), [[True], [False]], {}, ValueError, "items must be integer .*got dtype bool"),
@@ -226,15 +154,6 @@ def test_a_k_far_above_the_catalogue_needs_no_memory(name, k):
     assert TABLE[name](held_out, items, k=k) == pytest.approx(TABLE[name](held_out, items, k=3) * factor, rel=1e-12)
     with pytest.raises(ValueError, match=f"k == {2**31}, must be <= {2**31 - 1}"):
         TABLE[name](held_out, items, k=2**31)
-
-
-@every_metric
-def test_uint64_items_and_ragged_items(name):
-    held_out = np.eye(3, 5)
-    items = np.array([[0, 1, 2, 3, 4]] * 3)
-    assert TABLE[name](held_out, items.astype(np.uint64)) == TABLE[name](held_out, items)
-    with pytest.raises(ValueError, match="items must have as many ranks for each user"):
-        TABLE[name](held_out, [[0, 1], [2], [3]])
 
 
 @every_metric

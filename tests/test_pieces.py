@@ -46,7 +46,7 @@ class StudentT:
 class Cosine:
     """From 0 to the cap along half a cosine, at the cap when linear annealing is."""
 
-    def __init__(self, anneal_cap=0.1, total_anneal_steps=40):
+    def __init__(self, anneal_cap=0.1, total_anneal_steps=20):
         self.final, self.steps = anneal_cap, anneal_cap * total_anneal_steps
 
     def weight(self, update):

@@ -462,6 +462,13 @@ def test_a_visitor_without_weights_is_explained():
     visitor = pd.DataFrame({"user": [1, 1], "item": ["i1", "i2"]})
     explained = encoder.explain(model, visitor, encoder.recommend(model, visitor, k=2))
     assert set(explained["own_item"]) == {"i1", "i2"}
+    some = visitor.assign(timestamp=[1, 2], weight=[3, np.nan])
+    with pytest.raises(
+        ValueError, match=r"fill them, or pass the table without, as events.drop\(columns=\['weight'\]\)"
+    ):
+        encoder.recommend(model, some)
+    with pytest.raises(ValueError, match="in column 'weight': fill or drop them"):
+        encoder.transform(some)
 
 
 def test_similar_items_of_unknown_ids_have_no_rows(fitted):

@@ -190,9 +190,9 @@ def test_a_group_of_one_process_is_none(outcomes):
 def test_the_example_trains_one_model_in_two_processes(tmp_path):
     script = str(ROOT / "examples" / "distributed" / "torchrun.py")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    printed = run(*torchrun, script, "--users", "300", folder=tmp_path, CUDA_VISIBLE_DEVICES="")  # may be one for two
+    printed = run(*torchrun, script, "--users", "100", folder=tmp_path, CUDA_VISIBLE_DEVICES="")  # may be one for two
     assert printed.count("epoch 10/10") == 1
     assert sorted(line for line in printed.splitlines() if line.startswith("process")) == [
-        f"process {rank} of 2: 10 items for each of 15 users" for rank in range(2)
+        f"process {rank} of 2: 10 items for each of 5 users" for rank in range(2)
     ]
     assert skvae.load(tmp_path / "model.skvae").n_iter_ == 10

@@ -304,6 +304,12 @@ def _with_nan(model):
     return model
 
 
+def _blend_of(model, weights):
+    blend = BlendRecommender([("a", model), ("b", model)], weights=[1, 1], prefit=True)
+    blend.fit(np.ones((3, model.n_features_in_))).weights_[:] = weights
+    return blend
+
+
 DAE = MultDAERecommender(2, max_iter=1)
 REFUSED = {
     "a subclass": (Mine(), "model is of the class Mine, which skvae.save cannot hold: .* joblib or skops"),
@@ -321,6 +327,7 @@ ON_FITTED = {
     "a parameter out of range": (lambda model: model.set_params(dropout=2), "dropout == 2, must be < 1"),
     "weights of another dtype": (lambda model: setattr(model, "weights_", {}) or model, "weights_ are not those"),
     "a list of nothing": (lambda model: [1], "save takes a fitted model"),
+    "shares of a blend": (lambda m: _blend_of(m, [1e300, 1e300]), "weights_ must not be negative and sum to 1, got"),
     "arguments of a piece": (lambda m: m.set_params(likelihood=Gaussian("x")), "alpha of Gaussian must be a number"),
 }
 

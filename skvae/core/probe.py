@@ -8,6 +8,7 @@ from .inversion import invert
 
 SECONDS, SECONDS_OF_INVERSES = 0.1, 0.3  # of each measurement, about
 BYTES_COPIED = 2**26  # more than fits into a cache
+N_CALLS = 100
 ROWS_INVERTED = 1500  # no power of two, of which the rows get into each other's way in a cache
 
 
@@ -25,6 +26,18 @@ def copy_rate(device):
     source = torch.ones(BYTES_COPIED // 4, dtype=torch.float32, device=device)
     target = torch.empty_like(source)
     return 2 * BYTES_COPIED / _seconds(lambda: target.copy_(source), device)
+
+
+@torch.no_grad()
+def call_rate(device):
+    """Operations a second on a single number, which take the time of their calls."""
+    number = torch.zeros(1, device=device)
+
+    def calls():
+        for _ in range(N_CALLS):
+            number.add_(1)
+
+    return N_CALLS / _seconds(calls, device)
 
 
 @torch.no_grad()
