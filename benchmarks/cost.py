@@ -34,6 +34,7 @@ FITS = {
     "Mult-VAE, 200 wide, bfloat16": (VAE(100, hidden_layer_sizes=(200,), precision="bfloat16", **TWO_EPOCHS),
                                      4000, 20_000, 40),
     "Mult-DAE": (DAE(**TWO_EPOCHS), 20_000, 10_000, 40),
+    "Mult-DAE, small": (DAE(16, **TWO_EPOCHS), 3000, 300, 20),
     "Mult-DAE, logistic, svd, not averaged": (DAE(likelihood="logistic", initialization="svd", averaging_epochs=0,
                                                   **TWO_EPOCHS), 4000, 10_000, 40),
     "Mult-DAE, sampled": (DAE(n_sampled_items=2000, **TWO_EPOCHS), 5000, 40_000, 40),
