@@ -405,7 +405,7 @@ def _check_weights(weights, pairs):
 def _is_weight(weight):
     try:
         return not isinstance(weight, str) and 0 <= float(weight) < np.inf
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 
@@ -463,4 +463,4 @@ def _normalized(function, scores, seen):
     is_nan[seen] = False  # which are ranked on demand alone, and checked then
     if is_nan.any():
         raise ValueError("normalization must return numbers, got NaN for items that a user does not have.")
-    return normalized
+    return normalized.copy()  # or the next member's could take its place

@@ -41,7 +41,10 @@ BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
 BYTES_PASSED_OF_PAIR, BYTES_PASSED_OF_RANKED, BYTES_PASSED_OF_PRODUCT = 32 * FLOAT, 56 * FLOAT, 3
 LARGE = 1e10  # bytes, which are told in GB
 A_DAY = 86_400
-ADVICE_FOR_LONG = "fit on a part of the users, by which all get recommendations, lower max_iter, or use a GPU"
+ADVICE_FOR_LONG_EPOCHS = "fit on a part of the users, by which all get recommendations, or lower max_iter"
+ADVICE_FOR_LONG_INVERSES = (
+    "keep the items with the most users, or set the numbers that are 'auto', each tried by inverses"
+)
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
 UPDATE_OVERHEAD, INVERSE_SPEED = 1.2, 0.75
@@ -177,7 +180,8 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
     if memory.total_bytes > available:
         advice = estimate.advice(available)
     elif max(estimate.seconds.values(), default=0) > A_DAY:
-        advice = ADVICE_FOR_LINEAR if isinstance(model, (EASERecommender, LinearRecommender)) else ADVICE_FOR_LONG
+        longest = max(estimate.seconds, key=estimate.seconds.__getitem__)
+        advice = ADVICE_FOR_LONG_INVERSES if "inverse" in longest else ADVICE_FOR_LONG_EPOCHS
     return Cost(
         **vars(memory),
         model=type(model).__name__,
@@ -248,7 +252,8 @@ def _epoch_seconds(plan):
     product, copy = product_rate(n_users, width, plan.items_per_chunk, plan.dtype, plan.device), copy_rate(plan.device)
     validation = 2 * scores * width / product + 4 * FLOAT * scores / copy
     n_calls = CALLS_OF_UPDATE + CALLS_OF_PARAMETER * len([*network.parameters()])
-    of_update = UPDATE_OVERHEAD * (flops / product + n_bytes / copy) + n_calls / call_rate(plan.device)
+    work, calls = UPDATE_OVERHEAD * (flops / product + n_bytes / copy), n_calls / call_rate(plan.device)
+    of_update = work + calls if plan.device.type == "cpu" else max(work, calls)  # which a GPU does at once
     return n_updates * of_update + of_epoch / copy + validation
 
 

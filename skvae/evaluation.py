@@ -99,7 +99,7 @@ class Evaluation:
         Parameters
         ----------
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-            The fold-in of the same users, whose interactions are counted.
+            The fold-in of the same users in the same order, whose interactions are counted.
         n_groups : int, default=5
 
         Returns

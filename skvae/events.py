@@ -15,7 +15,7 @@ DURATIONS = (datetime.timedelta, np.timedelta64)
 INTEGERS = (int, np.integer, np.bool_)
 # Columns of answers, beside those of users and items
 RESULTS = ("rank", "score", "similar_rank", "similarity", "own_rank", "contribution")
-DAY_OR_MONTH_FIRST = r"\d\d?[/.-]\d\d?[/.-]\d"  # which pandas takes for the month where it can
+DAY_OR_MONTH_FIRST = r"\D{,3}\d\d?[/.-]\d\d?[/.-]\d"  # which pandas takes for the month where it can
 WITH_ZONE, WITHOUT_ZONE = "times with a zone", "times without a zone"
 
 
@@ -306,7 +306,9 @@ def _times(values, name):
         column = f"events[{name!r}]"
         convert = f"pd.to_datetime({column}, utc=True), in polars .str.to_datetime()"
         if re.match(DAY_OR_MONTH_FIRST, str(text)):
-            convert = f"pd.to_datetime({column}, utc=True, dayfirst=True), False if months come first"
+            convert = (
+                f"pd.to_datetime({column}, utc=True, dayfirst=True), with dayfirst=False or format= as they are written"
+            )
         if _is_number(text):
             convert = f"pd.to_numeric({column})"
         raise ValueError(

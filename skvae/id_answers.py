@@ -262,7 +262,7 @@ class IdAnswersMixin:
         check_is_fitted(self)
         _check_same_items(model, self)
         if {"rank", "score"} <= set(_names_of(events)) - set(_names_of(table)):
-            raise ValueError("events has the columns of what recommend returned: pass explain(model, events, table).")
+            warn_user("events has a rank and a score, as what recommend returned: is it explain(model, events, table)?")
         steps, answering = _answering(model, "explain", self)
         found, X = self._visitors(model, events)
         read = read_events(table, Names(self.user, self.item), name="table")

@@ -27,15 +27,15 @@ def is_missing(value):
 MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
 
 
-def check_no_event_lacks(columns, optional=()):
+def check_no_event_lacks(columns, enough=()):
     """Raise where an event has no value in a column, with all such columns.
 
     Parameters
     ----------
     columns : dict of str to array of shape (n_events,)
         Name of the column -> its values.
-    optional : iterable of str, default=()
-        Columns without which the table would do as well.
+    enough : list of str, default=()
+        Columns that would do alone.
 
     Raises
     ------
@@ -50,8 +50,8 @@ def check_no_event_lacks(columns, optional=()):
         if any(columns[name].dtype.kind == "U" for name, _ in missing):
             hint = f" ({MISSING_STRING!r} is what NumPy makes of NaN beside strings, unless dtype=object)"
         remedy = "fill or drop them"
-        if {name for name, _ in missing} <= {*optional}:
-            remedy = f"fill them, or pass the table without, as events.drop(columns={list(dict(missing))})"
+        if enough and not {*enough} & dict(missing).keys():
+            remedy = f"fill them, or pass the columns {' and '.join(map(repr, enough))} alone"
         raise ValueError(
             f"{n_first} of {len(columns[first])} events have no value in column {first!r}{also}{hint}: {remedy}."
         )

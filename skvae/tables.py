@@ -223,7 +223,7 @@ def read_columns(table, names, *, name, optional, ids):
     else:
         columns = _frame_columns(frame, names, name, optional, ids)
     arrays = {names[role]: column for role, column in columns.items() if isinstance(column, np.ndarray)}
-    check_no_event_lacks(arrays, [names[role] for role in optional if role in names])
+    check_no_event_lacks(arrays, [name for role, name in names.items() if role not in optional] if optional else ())
     return columns
 
 

@@ -2,7 +2,6 @@
 
 import datetime
 import numbers
-import re
 from contextlib import suppress
 
 import numpy as np
@@ -17,7 +16,6 @@ TIMES_OF_ENCODER = (
     "users=encoder.user_ids_of(events) those of transform(events)."
 )
 MOST_SECONDS = 10**11  # after 1970, of a date that somebody means: the year 5138
-FINER_THAN_MICROSECONDS = re.compile(r":\d\d\.\d{7,}$")
 NOT_FINITE = "timestamps must be finite for each interaction of X."
 
 
@@ -112,8 +110,8 @@ def _rounded_up(moment, dtype):
 def _in_utc(at):
     """A moment in UTC, without its zone."""
     if isinstance(at, str):
-        with suppress(ValueError):  # NumPy reads other forms, such as a year and a month, and nanoseconds
-            at = at if FINER_THAN_MICROSECONDS.search(at) else datetime.datetime.fromisoformat(at)
+        with suppress(ValueError):  # NumPy reads other forms, such as a year and a month
+            at = datetime.datetime.fromisoformat(at)
     at = at.astimezone(datetime.UTC).replace(tzinfo=None) if getattr(at, "tzinfo", None) else at
     return at.to_datetime64() if hasattr(at, "to_datetime64") else at  # of pandas, to the nanosecond
 

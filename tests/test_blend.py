@@ -342,6 +342,17 @@ def test_a_normalization_that_gives_another_shape_is_refused(members, many, norm
             blend.fit(many[600:]).recommend(many[:3])
 
 
+def test_a_normalization_may_return_the_same_array_each_time_but_not_change_what_all_members_get(members, many):
+    out = np.empty((300, 100), np.float32)
+    blend = _blend(members, "ease popularity", weights=[3, 1]).set_params(normalization=lambda s, seen: s / 10)
+    expected = blend.fit(many[600:]).decision_function(many[600:])
+    blend.set_params(normalization=lambda s, seen: np.divide(s, 10, out=out[: len(s)]))
+    assert np.array_equal(blend.decision_function(many[600:]), expected)
+    blend.set_params(normalization=lambda s, seen: (seen[1].fill(0), s)[1])
+    with pytest.raises(ValueError, match="read-only"):
+        blend.decision_function(many[600:])
+
+
 def test_a_normalization_gives_numbers_in_any_container(members, many):
     def fitted(normalization):
         blend = _blend(members, "ease popularity", weights=[1, 1]).set_params(normalization=normalization)

@@ -14,8 +14,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
 from skvae import (
+    EASERecommender,
     MultDAERecommender,
     PopularityRecommender,
+    RankingScorer,
     UserKFold,
     fold_in_split,
     ndcg_scorer,
@@ -36,6 +38,14 @@ def test_grid_search_finds_the_same_with_one_and_two_workers(estimator, X, n_job
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], by_hand, rtol=1e-4)
     assert search.predict(X).shape == (500,)
     assert recommend(search, X, k=3)[0].shape == (500, 3)
+
+
+def test_grid_search_takes_a_scorer_for_each_name_and_refits_by_one(X):
+    scorers = {"ndcg": ndcg_scorer, "recall": RankingScorer("recall@20")}
+    grid = {"l2_regularization": [1.0, 100.0]}
+    search = GridSearchCV(EASERecommender(), grid, cv=CV, scoring=scorers, refit="recall").fit(X)
+    assert search.best_score_ == search.cv_results_["mean_test_recall"].max()
+    assert (search.cv_results_["mean_test_ndcg"] > 0).all()
 
 
 def test_grid_search_takes_held_out_as_a_sparse_y(estimator, X):

@@ -700,7 +700,7 @@ AWARE = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
         ),
         (
             ["03/02/2024", "4.2.2024"],
-            r"Column .when. .*: convert it, as with .*, utc=True, dayfirst=True\), False if months come first",
+            r"Column .when. .*: convert it, as with .*, utc=True, dayfirst=True\), with dayfirst=False or format=",
         ),
         (["1", "2"], r"Column 'when' .*: convert it, as with events\['when'\] = pd.to_numeric\(events\['when'\]\)"),
         ([1, "2"], "Column 'when' must hold numbers or datetimes, got strings"),

@@ -58,11 +58,11 @@ MODELS = {
     ("model", "fit"), [("vae", True), ("dae", True), ("dae", False), ("vae", False)],
     ids=["vae fit", "dae fit", "dae recommend", "vae recommend"],
 )  # fmt: skip
-def test_memory_stays_within_one_gibibyte_of_what_must_be_held(model, fit):
+def test_memory_stays_within_three_quarters_of_a_gibibyte_of_what_must_be_held(model, fit):
     program = PROGRAM.format(model=MODELS[model], fit=fit)
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert float(result.stdout) < 1
+    assert float(result.stdout) < 0.75
 
 
 def test_a_fit_and_a_refit_of_ease_hold_one_matrix_between_items_and_blocks_of_it():

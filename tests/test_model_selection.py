@@ -565,7 +565,7 @@ def test_a_moment_of_nanoseconds_is_compared_with_times_of_nanoseconds_as_it_is(
     nanoseconds = 1_600_000_000_000_000_000 + np.array([[0, 1200, 1400, 1600, 1800, 5000]])
     at = np.datetime64(int(nanoseconds[0, 3]), "ns")
     for times in (nanoseconds.astype("datetime64[ns]"), pd.DataFrame(nanoseconds.astype("datetime64[ns]"))):
-        for moment in (at, str(at), pd.Timestamp(at), at - np.timedelta64(100, "ns")):
+        for moment in (at, pd.Timestamp(at), at - np.timedelta64(100, "ns")):
             held_out = fold_in_split(np.ones((1, 6)), timestamps=times, at=moment)[1]
             assert held_out.toarray().tolist() == [[0, 0, 0, 1, 1, 1]]
 
