@@ -14,7 +14,6 @@ from .core.processes import process_group
 from .fit_identity import identity_of
 from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
 from .matrix import count_users
-from .matrix_checks import check_holds_interactions
 from .memory import check_linear
 from .parameters import flag, integer, number
 from .recommender import all_or_nothing
@@ -388,7 +387,6 @@ class LinearRecommender(BaseLinear):
         with processes.agreed():
             parameters = self._checked_parameters()
             X = self._check_interactions(X, reset=False)
-            check_holds_interactions(X)
             if not hasattr(self, "gram_"):
                 raise ValueError(
                     f"This {type(self).__name__} did not keep the Gram matrix to which partial_fit adds users: fit it "

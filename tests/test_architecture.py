@@ -89,7 +89,7 @@ ARROWS = {
         "memory",
         "parameters",
     }
-    | {"matrix_checks", "recommender", "value_checks"},
+    | {"recommender", "value_checks"},
     "linear_search": {"core", "hiding", "matrix", "validation_users", "scoring"},
     "memory": {"core", "linear_search", "matrix"},
     "autoencoder_memory": {"auto_parameters", "core", "memory", "validation_users", "ranking"},

@@ -610,7 +610,7 @@ def test_verbose_prints_a_line_an_epoch(estimator, X, capsys):
     estimator.set_params(verbose=1).fit(X[:400], X_val=X[400:])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
-    has_beta = isinstance(estimator, MultVAERecommender)
+    has_beta = not isinstance(estimator, MultDAERecommender)
     pattern = rf"\[.*\] epoch \d/5  loss \d+\.\d+{'  beta 0.[0-9]+' * has_beta}  ndcg@100 0\.\d+  \d+\.\d\d s"
     assert all(re.fullmatch(pattern, line) for line in lines)
     model = estimator.set_params(early_stopping=True).fit(X)

@@ -416,9 +416,8 @@ def test_partial_fit_of_a_model_that_kept_no_gram_matrix_says_so(wide):
 def test_a_partial_fit_that_fails_leaves_the_model_as_it_was():
     model = LinearRecommender(**FIXED | {"l2_regularization": 1e-3}, keep_gram=True).fit(X)
     before = dict(vars(model))
-    for bad, sentence in ((np.full((3, 4), 1e12), "too small beside the values of X"), (np.zeros((3, 4)), "holds no")):
-        with pytest.raises(ValueError, match=sentence):
-            model.partial_fit(bad)
+    with pytest.raises(ValueError, match="too small beside the values of X"):
+        model.partial_fit(np.full((3, 4), 1e12))
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
