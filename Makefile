@@ -5,6 +5,7 @@ DEMO_ARGS = $(if $(DATA),--data $(DATA))
 # one thread a test process: two busy OpenMP runtimes on the same cores spin against each other
 TEST_ENV = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 JOBS ?= 2
+PARALLEL = -n $(JOBS) --dist worksteal
 ENVIRONMENTS = .venv .venv-oldest .venv-oldest-torch .venv-distributed
 
 .PHONY: demo test test-oldest test-oldest-torch test-distributed coverage mutants lint types docs doc-links hashes bench \
@@ -14,14 +15,14 @@ demo: .venv/installed
 	.venv/bin/python examples/quickstart.py $(DEMO_ARGS)
 
 test: .venv/installed
-	$(TEST_ENV) .venv/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	$(TEST_ENV) .venv/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-oldest: .venv-oldest/installed
-	$(TEST_ENV) .venv-oldest/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	$(TEST_ENV) .venv-oldest/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # on Linux pip brings CUDA with this torch, 5.5 GB, unless PIP_EXTRA_INDEX_URL names the index of those without
 test-oldest-torch: .venv-oldest-torch/installed
-	$(TEST_ENV) .venv-oldest-torch/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	$(TEST_ENV) .venv-oldest-torch/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # Spark needs a JDK
 test-distributed: .venv-distributed/installed
@@ -29,7 +30,7 @@ test-distributed: .venv-distributed/installed
 
 coverage: .venv/installed
 	.venv/bin/python -m pip install -q -c constraints/tested.txt pytest-cov
-	$(TEST_ENV) .venv/bin/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+	$(TEST_ENV) .venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 mutants: .venv/installed
 	$(TEST_ENV) .venv/bin/python benchmarks/mutants.py $(MUTANTS_ARGS)

@@ -454,7 +454,8 @@ def _normalizer(normalization):
 def _normalized(function, scores, seen):
     """Scores as a foreign function normalizes them, checked: another shape would be broadcast in silence."""
     shape = scores.shape
-    normalized = real_numbers(function(scores, seen), "what normalization returned")
+    shown = tuple(np.broadcast_to(places, places.shape) for places in seen)  # read-only: all members have the same
+    normalized = real_numbers(function(scores, shown), "what normalization returned")
     if normalized.shape != shape:
         raise ValueError(
             f"normalization must return an array of the shape of the scores, {shape}, got one of {normalized.shape}."

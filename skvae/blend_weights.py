@@ -42,8 +42,6 @@ def normalized_scores(members, normalize, X):
     list of arrays of shape (n_users, n_items)
     """
     seen = X.nonzero()
-    for places in seen:
-        places.flags.writeable = False  # one pair for all members
     return [normalize(item_scores(member, X), seen) for member in members]
 
 

@@ -43,7 +43,7 @@ LARGE = 1e10  # bytes, which are told in GB
 A_DAY = 86_400
 ADVICE_FOR_LONG_EPOCHS = "fit on a part of the users, by which all get recommendations, or lower max_iter"
 ADVICE_FOR_LONG_INVERSES = (
-    "keep the items with the most users, or set the numbers that are 'auto', each tried by inverses"
+    "keep the items with the most users, give numbers for what is 'auto', or use a MultDAERecommender"
 )
 # For what is not counted, as measured by benchmarks/cost.py: updates took 1 to 1.5 times as long, and an operation of
 # an inverse of 3000 to 5000 rows .65 to .8 times as long as one of the probe's
@@ -111,8 +111,8 @@ class Cost(Memory):
         lines += [f"{what:<40}{_duration(seconds):>13}" for what, seconds in self.seconds.items()]
         if any(what.endswith("epochs") for what in self.seconds):
             lines.append("besides: the start, some epochs; where users are validated, the refit of best_iter_ epochs")
-        too = "Long" if self.fits else "Too much"
-        return "\n".join([*lines, *([f"{too}: {self.advice}."] if self.advice else [])])
+        why = "Long" if self.fits else "Too much"
+        return "\n".join([*lines, *([f"{why}: {self.advice}."] if self.advice else [])])
 
     __repr__ = __str__
 

@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 # with older versions of torch, models differ in their last digits, and a little in what a page prints of them
 PRINTS_AS_DOCUMENTED = Version(torch.__version__) >= Version("2.13")
 
+# few updates an epoch; RecVAE takes larger ones, or it would have learned nothing after five
 QUICK = {"max_iter": 5, "batch_size": 100, "random_state": 0}
 SMALL_VAE = MultVAERecommender(8, hidden_layer_sizes=(16,), **QUICK)
 SMALL_DAE = MultDAERecommender(8, **QUICK)
