@@ -110,17 +110,22 @@ class Evaluation:
         Raises
         ------
         ValueError
-            Where X has another number of users, or no user has a score.
+            Where X has another number of users, or the same in another order, or no user has a score.
         """
         n_groups = integer(1)("n_groups", n_groups)
         scored = _is_scored(self)
+        X = as_csr(X)
         sizes = count_interactions(X)
         if len(sizes) != len(scored):
             raise ValueError(
                 f"X has {len(sizes)} users, the evaluation has {len(scored)}: pass the fold-in of the users evaluated."
             )
+        fingerprints = _fingerprints_of_fold_in(user_hashes(X), X.shape[1])
+        if [what for what in fingerprints if fingerprints[what] != self.evaluated.get(what)] == ["fold-in"]:
+            raise ValueError("X has the users of the evaluation in another order: pass its fold-in as it was.")
         if not scored.any():
             raise ValueError("No user of the evaluation has a held-out item: there are no groups to form.")
+        n_groups = min(n_groups, np.count_nonzero(scored))  # by which each number has a group of its own already
         inner = np.quantile(sizes[scored], np.arange(1, n_groups) / n_groups)
         group_of_user = np.where(scored, np.digitize(sizes, inner, right=True), -1)
         groups = [np.flatnonzero(group_of_user == group) for group in range(n_groups)]
@@ -435,8 +440,9 @@ class _Watched:
 
     def fingerprints(self):
         """A fingerprint of which cells the users have, whatever their values, for fold-in and held-out items."""
-        parts = {"fold-in": self.fold_in, "held-out items": self.relevant}
-        return {name: f"{self.n_items} items, {_digest_of(np.concatenate(hashes))}" for name, hashes in parts.items()}
+        fold_in, relevant = np.concatenate(self.fold_in), np.concatenate(self.relevant)
+        of_relevant = {"held-out items": _fingerprint(relevant, self.n_items)}
+        return _fingerprints_of_fold_in(fold_in, self.n_items) | of_relevant
 
 
 def _settings(metrics, exclude_seen):
@@ -447,6 +453,17 @@ def _settings(metrics, exclude_seen):
             for name, metric in named_metrics(metrics).items()
         },
     }
+
+
+def _fingerprints_of_fold_in(hashes, n_items):
+    return {
+        "fold-in": _fingerprint(hashes, n_items),
+        "fold-in in any order": _fingerprint(np.sort(hashes), n_items),
+    }
+
+
+def _fingerprint(hashes, n_items):
+    return f"{n_items} items, {_digest_of(hashes)}"
 
 
 def _digest_of(integers):

@@ -107,7 +107,7 @@ class IdAnswersMixin:
         Parameters
         ----------
         table : DataFrame or dict of str to array
-            What `recommend` returned for a larger k, such as ten times as many.
+            What `recommend` returned for a larger k, such as ten times as many; rows in any order.
         item_vectors : sparse matrix, array or DataFrame of shape (n_items, n_features)
             What describes each item, as in `skvae.rerank`, a row for each of ``item_ids_`` in this order: ``X.T``, or
             ``genres.loc[encoder.item_ids_]`` of a DataFrame with the ids as its index.
@@ -148,7 +148,7 @@ class IdAnswersMixin:
         rows = np.flatnonzero(columns >= 0)
         _, first, of_user = np.unique(users.positions[rows], return_index=True, return_inverse=True)
         numbered = np.argsort(np.argsort(first))[of_user]
-        ranks = _numbers_within(numbered)
+        ranks = _numbers_within(numbered, scores[rows])
         shape = len(first), ranks.max(initial=0) + 1
         listed, listed_scores = np.full(shape, -1), np.full(shape, -np.inf, scores.dtype)
         listed[numbered, ranks], listed_scores[numbered, ranks] = columns[rows], scores[rows]
@@ -404,7 +404,7 @@ def _in_rows(users, items):
         -1 where there is none.
     users_of_rows : int64 array of shape (n_rows,)
     """
-    numbers = _numbers_within(users)
+    numbers = _numbers_within(users, np.zeros(len(users)))
     n_columns = -(-len(users) // max(len(np.unique(users)), 1)) or 1
     pairs = np.stack([users, numbers // n_columns], axis=1)
     rows, of_rows = np.unique(pairs, axis=0, return_inverse=True) if len(users) else (np.array([[-1, 0]]), users)
@@ -414,9 +414,9 @@ def _in_rows(users, items):
     return places, matrix, rows[:, 0]
 
 
-def _numbers_within(users):
-    """The number of each row among those of its user, int64 array of shape (n_rows,)."""
-    order = np.argsort(users, kind="stable")
+def _numbers_within(users, scores):
+    """The number of each row among those of its user, the highest score first; int64 array of shape (n_rows,)."""
+    order = np.lexsort((-scores, users))
     ordered = users[order]
     numbers = np.empty(len(users), np.int64)
     numbers[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)

@@ -266,7 +266,9 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         items = item_indices(items, "items", len(self.item_ids_))
         if not 0 < len(items) == len(np.unique(items)):
             raise ValueError(f"items must be different columns, at least one, got {len(items)} with repeats or none.")
-        self.item_ids_ = self.item_ids_[items]
+        # of the events too, at the most, where a split drops rare items: to leave these out needs no warning
+        share_kept = (1 - getattr(self, "_share_left_out", 0.0)) * len(items) / len(self.item_ids_)
+        self.item_ids_, self._share_left_out = self.item_ids_[items], 1 - share_kept
         return self
 
     def transform(self, events, *, users=None):

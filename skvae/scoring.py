@@ -315,7 +315,10 @@ def _one_each(values, n_users, name):
             f"The metric {name!r} gave values of shape {np.shape(values)} for {n_users} users: with per_user=True it "
             "must give one for each."
         )
-    return np.ma.filled(np.ma.asarray(values, float), np.nan) if np.ma.isMaskedArray(values) else values
+    values = np.ma.filled(np.ma.asarray(values, float), np.nan)
+    if np.isinf(values).any():
+        raise ValueError(f"The metric {name!r} gave an infinite value; of a user without a score it must give NaN.")
+    return values
 
 
 class NobodyIsScored(ValueError):

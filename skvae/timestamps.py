@@ -70,7 +70,7 @@ def are_from(at, times):
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):
         try:
-            moment = _rounded_up(np.datetime64(_in_utc(at)), times.dtype)
+            moment = _rounded_up(_as_datetime64(at), times.dtype)
         except (ValueError, OverflowError) as error:
             raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
         moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
@@ -105,6 +105,12 @@ def _rounded_up(moment, dtype):
     if abs(rounded.astype("M8[D]") - moment.astype("M8[D]")) > np.timedelta64(366, "D"):  # out of range: NumPy wraps
         return np.datetime64("NaT", "us").astype(unit)
     return rounded + (rounded < moment)
+
+
+def _as_datetime64(at):
+    if isinstance(at, str) and at.strip().isalpha():  # "now" and "today" are other dates tomorrow
+        raise ValueError(f"{at} is no date")
+    return np.datetime64(_in_utc(at))
 
 
 def _in_utc(at):

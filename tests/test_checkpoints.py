@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from conftest import LINEAR, ROOT, SMALL_BLEND, SMALL_DAE, SMALL_RECVAE, SMALL_VAE, same_weights
 from sklearn.base import clone
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Binarizer
 
 from skvae import BlendRecommender, EASERecommender, UserKFold, fitting, ndcg_scorer
 from skvae.core import checkpoint, checkpoint_file, files
@@ -355,6 +355,18 @@ def test_a_damaged_file_is_one_clear_sentence_and_is_left_alone(users, path, dam
     assert model.predict(users).shape == (300,)  # the model is as it was
 
 
+def test_a_pipe_and_a_file_without_what_a_checkpoint_says_of_its_fit_are_refused(users, tmp_path):
+    model = clone(DAE).set_params(checkpoint=tmp_path / "night.npz")
+    for document in ({"checkpoint": checkpoint.FORMAT}, {"checkpoint": checkpoint.FORMAT, "identity": 5}, []):
+        checkpoint_file.write(str(model.checkpoint), document, {})
+        with pytest.raises(ValueError, match="is no checkpoint of this version of skvae"):
+            model.fit(users)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match="pipe is a pipe or a device: name a file"):
+            model.set_params(checkpoint=tmp_path / "pipe").fit(users)
+
+
 # -- another fit
 
 
@@ -554,9 +566,9 @@ def test_a_ctrl_c_before_the_first_minute_writes_what_there_is(users, path, monk
 
 
 @pytest.mark.usefixtures("python_s_own_handler")
-@pytest.mark.parametrize("kind", [SMALL_RECVAE, SMALL_VAE, SMALL_DAE], ids=lambda kind: type(kind).__name__)
-def test_a_ctrl_c_while_an_epoch_is_validated_writes_what_there_is(kind, users, path, monkeypatch):
-    interrupted, n_scored = with_a_ctrl_c(fitting.validation_score, 3)
+@pytest.mark.parametrize(("kind", "n"), [(SMALL_RECVAE, 3), (SMALL_VAE, 3), (SMALL_DAE, 3), (SMALL_DAE, 6)])
+def test_a_ctrl_c_while_an_epoch_is_validated_writes_what_there_is(kind, n, users, path, monkeypatch):
+    interrupted, n_scored = with_a_ctrl_c(fitting.validation_score, n)
     estimator = clone(kind).set_params(early_stopping=True, max_iter=6, n_iter_no_change=6)
     expected = clone(estimator).fit(users[:100], X_val=users[100:])
     with monkeypatch.context() as patch:
@@ -565,9 +577,24 @@ def test_a_ctrl_c_while_an_epoch_is_validated_writes_what_there_is(kind, users, 
         with pytest.raises(KeyboardInterrupt, match="is fitted"):
             clone(estimator).set_params(checkpoint=path).fit(users[:100], X_val=users[100:])
         assert os.listdir(path.parent) == [path.name]
-        n_finished = n_scored[0]
+        assert n_scored[0] == n
         model = clone(estimator).set_params(checkpoint=path).fit(users[:100], X_val=users[100:])
-    assert n_scored[0] == expected.n_iter_ > n_finished
+    assert n_scored[0] == expected.n_iter_
+    assert_same_model(model.set_params(checkpoint=None), expected)
+
+
+@pytest.mark.usefixtures("python_s_own_handler")
+def test_after_a_ctrl_c_in_the_last_epoch_the_refit_alone_is_left(users, path, monkeypatch, falling_scores):
+    dae = clone(DAE).set_params(n_iter_no_change=2)
+    expected = clone(dae).fit(users)
+    interrupted, n_scored = with_a_ctrl_c(fitting.validation_score, expected.n_iter_)
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "validation_score", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="goes on from the checkpoint"):
+            clone(dae).set_params(checkpoint=path).fit(users)
+        model = clone(dae).set_params(checkpoint=path).fit(users)
+    assert n_scored[0] == expected.n_iter_ < dae.max_iter
+    assert expected.refitted_
     assert_same_model(model.set_params(checkpoint=None), expected)
 
 
@@ -611,7 +638,7 @@ def blend():
         [
             ("ease", Counted(l2_regularization=20)),
             ("dae", DAE),
-            ("pipeline", make_pipeline(Binarizer(), clone(DAE).set_params(max_iter=1))),
+            ("pipeline", make_pipeline(SimpleImputer(keep_empty_features=True), clone(DAE).set_params(max_iter=1))),
             ("inner", BlendRecommender([("linear", LINEAR["linear"]), ("vae", VAE)], weights=[1, 2])),
             ("likelihood", clone(DAE).set_params(likelihood=Multinomial())),
         ]

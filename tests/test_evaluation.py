@@ -188,7 +188,7 @@ def test_where_no_user_has_a_held_out_item_evaluate_raises(users, kwargs):
         evaluate(MODEL, users, **kwargs)
 
 
-@pytest.mark.parametrize("n_groups", [1, 3, 5, 100])
+@pytest.mark.parametrize("n_groups", [1, 3, 5, 100, 10**12])
 def test_activity_groups_are_the_scored_users_from_few_to_many_interactions(n_groups):
     fold_in, _ = fold_in_split(TEST)
     evaluation = evaluate(MODEL, TEST, METRICS)
@@ -201,6 +201,8 @@ def test_activity_groups_are_the_scored_users_from_few_to_many_interactions(n_gr
     for name in METRICS:
         weighted = sum(group.evaluation.mean[name] * group.evaluation.n_users for group in groups)
         assert weighted / evaluation.n_users == pytest.approx(evaluation.mean[name])
+    if n_groups >= evaluation.n_users:
+        assert all(group.fewest == group.most for group in groups)
 
 
 def test_activity_groups_have_the_scores_of_their_users():
@@ -215,6 +217,9 @@ def test_activity_groups_need_the_users_evaluated():
     evaluation = evaluate(MODEL, TEST)
     with pytest.raises(ValueError, match="X has 80 users, the evaluation has 34"):
         evaluation.by_activity(X)
+    fold_in, _ = fold_in_split(TEST)
+    with pytest.raises(ValueError, match="X has the users of the evaluation in another order: pass its fold-in"):
+        evaluation.by_activity(fold_in[::-1])
     with pytest.raises(ValueError, match="No user of the evaluation has a held-out item"):
         Evaluation({"ndcg@10": np.full(2, np.nan)}).by_activity(np.ones((2, 3)))
     with pytest.raises(ValueError, match="n_groups == 0"):

@@ -364,6 +364,11 @@ def test_what_reranks_a_table_describes_its_items_in_their_order(fitted):
     ):
         with pytest.raises(ValueError, match=sentence):
             encoder.rerank({"user": table["user"], "item": table["item"], "score": scores}, vectors)
+    for relevance_weight in (0.0, 0.7):
+        options = {"k": 2, "relevance_weight": relevance_weight}
+        by_item = table.sort_values(["user", "item"], kind="stable")
+        chosen = [encoder.rerank(rows, vectors, **options).set_index("user") for rows in (table, by_item)]
+        pd.testing.assert_frame_equal(chosen[0], chosen[1].loc[chosen[0].index.unique()])
     whole = table.assign(score=10 - table["rank"])
     assert encoder.rerank(whole, vectors, relevance_weight=1)["score"].tolist() == whole["score"].tolist()
 
@@ -573,6 +578,12 @@ def test_the_items_of_a_selection_of_columns_are_those_of_the_encoder():
     X = encoder.fit_transform(events)
     assert encoder.keep_items([2, 0]) is encoder
     assert encoder.item_ids_.tolist() == ["z", "x"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one was left out, as was asked for
+        encoder.set_params(handle_unknown="warn").transform((["a", "a"], ["x", "y"], [5, 6]))
+    with pytest.warns(UserWarning, match="2 of 2 events are of items that the encoder does not have"):
+        encoder.transform((["a", "a"], ["v", "w"], [5, 6]))
+    encoder.set_params(handle_unknown="ignore")
     np.testing.assert_array_equal(encoder.transform(events).toarray(), X[:, [2, 0]].toarray())
     np.testing.assert_array_equal(encoder.timestamps(events).toarray(), [[0, 5], [7, 0]])
     assert encoder.item_indices(["x", "y", "z"]).tolist() == [1, -1, 0]

@@ -483,6 +483,8 @@ def test_a_callable_that_gives_a_mean_raises():
 
     with pytest.raises(ValueError, match=r"metric 'mean' gave values of shape \(\) for 20 users"):
         evaluate(MODEL, TEST, {"mean": mean})
+    with pytest.raises(ValueError, match="metric 'own' gave an infinite value; of a user without a score it must give"):
+        evaluate(MODEL, TEST, {"own": lambda held_out, items, per_user: np.full(len(items), np.inf)})
     for dtype in (complex, str):
         with pytest.raises(TypeError, match="metric 'own' must give real numbers, got"):
             evaluate(MODEL, TEST, {"own": lambda held_out, items, per_user, of=dtype: np.ones(len(items), of)})

@@ -113,13 +113,17 @@ class Checkpoint(NoCheckpoint):
         """Raise where the file is not of this fit."""
         if not os.path.exists(self.path):
             return
-        there = checkpoint_file.read_document(self.path)
-        if not isinstance(there, dict) or there.get("checkpoint") != FORMAT:
+        if not os.path.isfile(self.path):
+            raise ValueError(f"The checkpoint {self.path} is a pipe or a device: name a file.")
+        document = checkpoint_file.read_document(self.path)
+        is_ours = isinstance(document, dict) and document.get("checkpoint") == FORMAT
+        there = document.get("identity") if is_ours else None
+        if not isinstance(there, dict):
             raise ValueError(f"{self.path} is no checkpoint of this version of skvae: remove it, or name another file.")
         differences = [
-            f"{name} is {there['identity'].get(name)!r} there and {value!r} here"
+            f"{name} is {there.get(name)!r} there and {value!r} here"
             for name, value in self.identity.items()
-            if there["identity"].get(name) != value
+            if json.dumps(there.get(name)) != json.dumps(value)  # a NaN is not equal to itself
         ]
         if differences:
             raise ValueError(

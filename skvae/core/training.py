@@ -220,12 +220,11 @@ class Training:
         KeyboardInterrupt
             Where the first epoch was not finished, or a second Ctrl-C did not wait for the end of an update.
         """
-        history, settings = self.history, self.settings
+        history = self.history
         monitor, checkpoint = monitor or Monitor(), checkpoint or NoCheckpoint()
         try:
-            for _ in range(len(history.losses), settings.n_epochs):
-                if self._epoch(interrupts, validate, monitor, checkpoint):
-                    break
+            while not self._is_over():
+                self._epoch(interrupts, validate, monitor, checkpoint)
         except KeyboardInterrupt as interrupt:
             if interrupts.impatient or not history.losses:
                 raise
@@ -239,21 +238,23 @@ class Training:
         self._check_weights()
         return history
 
+    def _is_over(self):
+        history, settings = self.history, self.settings
+        is_last = len(history.losses) >= settings.n_epochs or history.stopped
+        return is_last or is_out_of_patience(history, settings.patience, settings.schedule.final)
+
     def _epoch(self, interrupts, validate, monitor, checkpoint):
-        """Train, validate and record an epoch, or the rest of it; True where it is the last."""
+        """Train, validate and record an epoch, or the rest of it."""
         self.processes.by_first(monitor.epoch_begins)
         loss, beta = self._update_all(interrupts, checkpoint)
         with self._average.in_place() if self._average else nullcontext():
             score = None if validate is None else validate(self.network, self.products)
             self._record(loss, beta, score)
             self.history.stopped = bool(self.processes.by_first(monitor.epoch_ends, self.history))
-        settings = self.settings
-        is_last = self.history.stopped or is_out_of_patience(self.history, settings.patience, settings.schedule.final)
         with self.processes.agreed():
-            if interrupts.has_arrived and not is_last and len(self.history.losses) < settings.n_epochs:
+            if interrupts.has_arrived:
                 checkpoint.write(self.snapshot())
             interrupts.pass_on()
-        return is_last
 
     def _update_all(self, interrupts, checkpoint):
         """All passes over the users; returns the mean loss per user and the last beta, and counts updates."""
