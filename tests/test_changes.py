@@ -1,5 +1,6 @@
 """A change is made as a whole: one that fails at any line is none, and between two lines others see none or all."""
 
+import copy
 import pickle
 import sys
 from pathlib import Path
@@ -46,11 +47,11 @@ def fitted(name):
     return model.partial_fit(MORE) if hasattr(model, "partial_fit") else model
 
 
-def traced(call, at_line):
-    """Run a call and ask ``at_line`` at each line of the package, which may raise."""
+def traced(call, at_line, is_asked=lambda code: code.co_filename.startswith(PACKAGE)):
+    """Run a call and ask ``at_line`` at each line of the package, or of some of its code, which may raise."""
 
     def trace(frame, event, argument):
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not is_asked(frame.f_code):
             return None
         if event == "line":
             at_line(frame.f_code, frame.f_lineno)
@@ -93,14 +94,16 @@ def failing(call, line):
             raise MemoryError("injected")
 
     with pytest.raises((MemoryError, AttributeError)):  # the latter from available_if
-        traced(call, at_line)
+        traced(call, at_line, lambda code: (code.co_filename, code.co_name) == line[:2])
 
 
 def check_all_or_nothing(make, call, may_unfit=False):
-    lines, model, content = lines_of(call, make()), None, None
+    first, model, content = make(), None, None
+    lines = lines_of(call, make())
     for line in lines[:-LAST:EVERY] + lines[-LAST:]:
         if model is None:
-            model = make()
+            # a copy has no state of a training, from which partial_fit goes on
+            model = copy.deepcopy(first) if may_unfit else make()
             content = pickle.dumps(vars(model))
         before = dict(vars(model))
         failing(lambda model=model: call(model), line)

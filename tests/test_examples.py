@@ -1,8 +1,8 @@
 """Every example that draws runs, in the form that sphinx-gallery reads, and gives one labelled figure."""
 
 import ast
+import re
 import runpy
-import shutil
 
 import pytest
 from conftest import ROOT
@@ -27,7 +27,9 @@ def plt(monkeypatch):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_downloaded_to_any_folder_draws_one_figure_with_labelled_axes(path, plt, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(shutil.copy(path, tmp_path), run_name="__main__")
+    example = tmp_path / path.name
+    example.write_text(re.sub(r'(max_iter(?:=|": ))\d+', r"\g<1>3", path.read_text()))  # epochs, enough to draw
+    runpy.run_path(str(example), run_name="__main__")
     (number,) = plt.get_fignums()
     figure = plt.figure(number)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]

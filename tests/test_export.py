@@ -389,6 +389,7 @@ def test_several_threads_give_what_one_gives(recommender, tmp_path):
     to_onnx(clone(recommender).fit(X), tmp_path / "model.onnx", k=20)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # while they wait
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", options)
     expected = _recommend(tmp_path / "model.onnx", X)[1]
     for _ in range(30):

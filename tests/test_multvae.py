@@ -51,7 +51,7 @@ def test_the_bound_rises_with_draws_in_the_mean_over_noise(model, X):
     model, means = copy.deepcopy(model), []
     for n_draws in (1, 10, 100):
         bounds = []
-        for model._seed in range(100):  # of the noise
+        for model._seed in range(30):  # of the noise
             bounds.append(model.score_samples(X[:50], n_draws=n_draws).mean())
         means.append(np.mean(bounds))
     assert means[0] < means[1] < means[2]
@@ -74,7 +74,7 @@ def test_a_likelihood_of_ones_own_is_passed_as_an_object(X, likelihood):
 
 
 def test_a_prior_of_ones_own_is_passed_as_an_object_and_read(X):
-    parameters = {"hidden_layer_sizes": (), "max_iter": 60, "random_state": 0, "learning_rate": 0.01}
+    parameters = {"hidden_layer_sizes": (), "max_iter": 20, "random_state": 0, "learning_rate": 0.01}
     strong = {"anneal_cap": 1.0, "total_anneal_steps": 0, "early_stopping": False}
     wide = MultVAERecommender(8, prior=WideNormal(), **parameters, **strong).fit(X)
     narrow = MultVAERecommender(8, prior=StandardNormal(), **parameters, **strong).fit(X)

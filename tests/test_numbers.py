@@ -161,11 +161,15 @@ def test_extreme_data_get_the_scores_of_the_formulas_in_double(name, kind):
         assert np.isfinite(model.partial_fit(X).decision_function(X)).all()
 
 
+@cache
+def _scaled_blend(by):
+    members = [("linear", LinearRecommender()), ("ease", LinearRecommender(dropout=0.0))]
+    return BlendRecommender(members, weights=[1, 1]).fit(sp.csr_array(ONES.astype(np.float32)) * np.float32(by))
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e20, 1e30])
 def test_a_blend_is_the_same_whatever_the_scale_of_the_values(scale):
-    members = [("linear", LinearRecommender()), ("ease", LinearRecommender(dropout=0.0))]
-    X = sp.csr_array(ONES.astype(np.float32))
-    blend, scaled = (BlendRecommender(members, weights=[1, 1]).fit(X * np.float32(by)) for by in (1, scale))
+    X, blend, scaled = sp.csr_array(ONES.astype(np.float32)), _scaled_blend(1), _scaled_blend(scale)
     assert_near(scaled.decision_function(X * np.float32(scale)), blend.decision_function(X), 1e-4)
     np.testing.assert_allclose(*(model.similar_items(range(40))[1] for model in (scaled, blend)), atol=1e-3)
 

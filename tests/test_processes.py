@@ -20,7 +20,9 @@ one_process = cache(lambda name: EQUAL[name]())
 def run(*arguments, folder, **more):
     """What a Python process of its own prints, which imports this copy and the tests."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
+    # threads that spin while they wait would take the cores from the other processes
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = os.environ | {"PYTHONPATH": path, **threads, **more}
     command = [sys.executable, *arguments]
     process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, process.stderr

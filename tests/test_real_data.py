@@ -9,7 +9,7 @@ from skvae.model_selection import strong_generalization_split
 
 # fewer epochs at a higher rate than the defaults, which benchmarks/accuracy.py runs; beta rises over half of them
 SHORT = {"max_iter": 15, "learning_rate": 3e-3, "anneal_cap": 0.2, "total_anneal_steps": 0.9, "random_state": 0}
-N_INTERACTIONS = 200_000  # of more the first users are taken
+N_INTERACTIONS = 100_000  # of more the first users are taken
 MODELS = {
     "vae": MultVAERecommender(64, hidden_layer_sizes=(128,), initialization="xavier", **SHORT),
     "vae without a hidden layer": MultVAERecommender(64, hidden_layer_sizes=(), **SHORT),

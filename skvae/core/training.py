@@ -223,7 +223,7 @@ class Training:
         history = self.history
         monitor, checkpoint = monitor or Monitor(), checkpoint or NoCheckpoint()
         try:
-            while not self._is_over():
+            while not _is_over(history, self.settings):
                 self._epoch(interrupts, validate, monitor, checkpoint)
         except KeyboardInterrupt as interrupt:
             if interrupts.impatient or not history.losses:
@@ -237,11 +237,6 @@ class Training:
             history.restored = True
         self._check_weights()
         return history
-
-    def _is_over(self):
-        history, settings = self.history, self.settings
-        is_last = len(history.losses) >= settings.n_epochs or history.stopped
-        return is_last or is_out_of_patience(history, settings.patience, settings.schedule.final)
 
     def _epoch(self, interrupts, validate, monitor, checkpoint):
         """Train, validate and record an epoch, or the rest of it."""
@@ -332,6 +327,11 @@ class Training:
             f"{what} in epoch {len(epochs)}: training diverged at learning_rate={self.settings.learning_rate}. Lower "
             f"learning_rate, or scale down the largest values of X.{_own_pieces(self.network)}"
         )
+
+
+def _is_over(history, settings):
+    is_last = len(history.losses) >= settings.n_epochs or history.stopped
+    return is_last or is_out_of_patience(history, settings.patience, settings.schedule.final)
 
 
 def _own_pieces(network):
