@@ -234,7 +234,8 @@ class LinearRecommender(BaseLinear):
     x_ui^2 c_u^-beta over the entries of X, which is 1 for ones and beta = 0:
 
     1. lambda of 5, 15, 50, 150 and 500 units with p = .33 and beta = .3: five inverses; where 500 is best also 1500,
-       and where that is best 5000,
+       and where that is best 5000; where 5 or 15 is best also p = 0, and where that is best with 5 also 1.5, as of data
+       whose items follow from each other,
     2. with the best of these (p, beta) of (.33, 0) and (.6, .3): two inverses.
 
     Each is tried with alpha of 0, .1, .2 and .3, and with theta = .99 and alpha = .1, which takes no further inverse.

@@ -1,6 +1,5 @@
 """How "auto" is resolved in a linear model: a search over the numbers of its closed form, by validation users."""
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +43,11 @@ class Setting(NamedTuple):
 # `_unvalidated`; lambda is in units of `_absolute`
 UNVALIDATED = Setting(50.0, dropout=0.33, user_exponent=0.3, item_exponent=0.1, centering=0.0, diagonal=0.0)
 L2_REGULARIZATIONS = (5.0, 15.0, 50.0, 150.0, 500.0)  # tried at first, each with one inverse
-LARGER_L2 = (1500.0, 5000.0)  # tried while the largest so far is best: users may have little in common
+# Where the best lambda is as small, dropout regularizes more than it does, and none is tried: items may follow from
+# each other. Then a smaller lambda, and a larger one where the largest so far is best: users may have little in common.
+SMALL_L2 = 15.0
+FURTHER_L2 = {5.0: 1.5, 500.0: 1500.0, 1500.0: 5000.0}
+MOST_FURTHER = 2  # of these, one after the other
 DROPOUTS_AND_EXPONENTS = ((0.6, 0.3), (0.33, 0.0))  # dropout and user exponent tried at the best of these
 
 
@@ -101,11 +104,22 @@ def chosen(X, given, solve, processes):
         return max(scores, key=scores.__getitem__)
 
     best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
-    for largest, larger in pairwise((L2_REGULARIZATIONS[-1], *LARGER_L2)):
-        if best.l2_regularization == largest:
-            best = best_of([UNVALIDATED._replace(l2_regularization=larger)])
+    for _ in range(_most_further(given)):
+        best = best_of([_further(best)])
     best = best_of(best._replace(dropout=p, user_exponent=beta) for p, beta in DROPOUTS_AND_EXPONENTS)
     return _absolute(best, given, X), scores[best]
+
+
+def _most_further(given):
+    return MOST_FURTHER if given.l2_regularization == "auto" else 0
+
+
+def _further(best):
+    """The setting that is tried beside the best of those with L2_REGULARIZATIONS; itself where there is none."""
+    l2_regularization = best.l2_regularization
+    if best.dropout and l2_regularization <= SMALL_L2:
+        return best._replace(dropout=0.0)
+    return best._replace(l2_regularization=FURTHER_L2.get(l2_regularization, l2_regularization))
 
 
 def given_by(parameters):
@@ -130,7 +144,7 @@ def given_by(parameters):
 
 
 def most_inverses(given, X):
-    """Inverses that a fit takes at the most: those of `n_inverses`, and those of the larger lambda.
+    """Inverses that a fit takes at the most: those of `n_inverses`, and those of a larger or smaller regularization.
 
     Parameters
     ----------
@@ -142,12 +156,11 @@ def most_inverses(given, X):
     int
     """
     n_folds = n_validation_folds_of(X)
-    n_larger = len(LARGER_L2) if given.l2_regularization == "auto" else 0
-    return _n_inverses(given, n_folds) + n_folds * n_larger
+    return _n_inverses(given, n_folds) + n_folds * _most_further(given)
 
 
 def n_inverses(given, n_users):
-    """Inverses that a fit takes: one of each setting that is tried, but for the larger lambda, and one for all users.
+    """Inverses that a fit takes: one of each setting that is always tried, and one for all users.
 
     Parameters
     ----------

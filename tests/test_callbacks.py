@@ -177,7 +177,7 @@ def test_a_callback_of_a_blend_hears_of_each_member(X):
 
 
 def test_a_linear_model_tells_of_each_inverse_and_prints_a_line_for_it(X, capsys, monkeypatch):
-    monkeypatch.setattr(linear_search, "LARGER_L2", ())
+    monkeypatch.setattr(linear_search, "MOST_FURTHER", 0)
     tasks = Tasks()
     model = (
         LinearRecommender(verbose=1)

@@ -167,7 +167,7 @@ GIVEN = [
 def test_a_linear_model_takes_as_many_inverses_as_told(given, X, monkeypatch):
     calls, invert = [], item_regression.invert
     monkeypatch.setattr(item_regression, "invert", lambda matrix: calls.append(1) or invert(matrix))
-    monkeypatch.setattr(linear_search, "LARGER_L2", ())
+    monkeypatch.setattr(linear_search, "MOST_FURTHER", 0)
     rows = sp.vstack([X] * 2, format="csr")  # enough users to hold some out
     model = LinearRecommender(**given).fit(rows)
     monkeypatch.setattr(cost, "inverse_rate", lambda device: 1e9)

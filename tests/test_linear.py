@@ -548,7 +548,7 @@ def test_of_few_users_as_many_inverses_are_told_as_made(numbers, monkeypatch):
     X = make_interactions(n_users=150, n_items=40, density=0.2, random_state=0)
     calls, solve = [], linear.item_regression
     monkeypatch.setattr(linear, "item_regression", lambda *args: calls.append(1) or solve(*args))
-    monkeypatch.setattr(linear_search, "LARGER_L2", ())
+    monkeypatch.setattr(linear_search, "MOST_FURTHER", 0)
     LinearRecommender(**numbers).fit(X)
     told = skvae.estimate_cost(LinearRecommender(**numbers), *X.shape, X.nnz).seconds
     assert list(told)[-1] == f"{len(calls)} inverses"
@@ -566,13 +566,24 @@ def test_a_gram_matrix_is_added_up_once_where_it_is_kept_and_gives_the_same_weig
     monkeypatch.setattr(gram.Gram, "_added_up", lambda *args: added_up.append(1) or add_up(*args))
     for module in (gram, linear_search):
         monkeypatch.setattr(module, "MOST_ITEMS_KEPT", most_kept)
-    monkeypatch.setattr(linear_search, "LARGER_L2", ())
+    monkeypatch.setattr(linear_search, "MOST_FURTHER", 0)
     model = LinearRecommender(**numbers).fit(X)
     assert np.array_equal(model.weights_, expected.weights_)
     given = linear_search.given_by(model._checked_parameters())
     assert len(added_up) == linear_search.n_grams(given, *X.shape)
     is_kept = most_kept and len(numbers) < 2  # else each exponent is tried once
     assert (len(added_up) < linear_search.n_inverses(given, len(X.indptr) - 1)) == is_kept
+
+
+def test_data_whose_items_follow_from_each_other_get_no_dropout_and_a_small_lambda():
+    words = np.random.default_rng(0).integers(0, 12, (2400, 6))  # as words and their pairs of letters
+    X = sp.lil_array((2400, 144))
+    for user, letters in enumerate(words):
+        X[user, letters[:-1] * 12 + letters[1:]] = 1
+    model, best = LinearRecommender().fit(X[:2100]), EASERecommender(l2_regularization=1).fit(X[:2100])
+    assert (model.dropout_, model.l2_regularization_ < 2) == (0, True)
+    one, other = (skvae.evaluate(each, X[2100:])["ndcg@100"] for each in (model, best))
+    assert one > other - 0.005
 
 
 @pytest.mark.parametrize(("best", "tried"), [(5, [5, 500]), (500, [5, 1500]), (1500, [5, 5000]), (9000, [5, 5000])])
