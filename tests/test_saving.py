@@ -410,8 +410,9 @@ def test_a_new_file_has_the_permissions_of_any_other_and_a_link_is_followed(fitt
 def test_a_folder_that_is_not_there_or_is_the_path_itself_is_said(fitted, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         skvae.save(fitted["ease"], tmp_path / "none" / "model.skvae")
-    with pytest.raises(IsADirectoryError, match="a folder: name a file in it"):
-        skvae.save(fitted["ease"], tmp_path)
+    for folder in (tmp_path, f"{tmp_path}/new/"):
+        with pytest.raises(IsADirectoryError, match="a folder: name a file in it"):
+            skvae.save(fitted["ease"], folder)
     with pytest.raises(IsADirectoryError, match=r"is a folder, .* open_interactions opens a matrix on disk"):
         skvae.load(tmp_path)
 

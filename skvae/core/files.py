@@ -22,7 +22,7 @@ def check_place(path):
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
 
     Raises
     ------
@@ -33,8 +33,9 @@ def check_place(path):
     FileExistsError
         Where it is a pipe or a device.
     """
-    if path.is_dir():
-        raise IsADirectoryError(f"path is {str(path)!r}, a folder: name a file in it.")
+    name, path = os.fspath(path), Path(path)
+    if path.is_dir() or name.endswith(("/", os.sep)):
+        raise IsADirectoryError(f"path is {name!r}, a folder: name a file in it.")
     if path.exists() and not path.is_file():
         raise FileExistsError(f"path is {str(path)!r}, a pipe or a device: name a file.")
     check_folder_of(path)
@@ -88,8 +89,9 @@ def written_whole(path):
     ...     [(path.name, path.read_text()) for path in Path(folder).iterdir()]
     [('greeting.txt', 'hello')]
     """
-    path = Path(os.path.realpath(os.fspath(path)))
     check_place(path)
+    path = Path(os.path.realpath(path))
+    check_folder_of(path)  # of what a link leads to
     folder = tempfile.TemporaryDirectory(prefix=PREFIX_OF_PARTS, dir=path.parent)
     with folder as name, put_in_place(Path(name) / path.name, path) as part:
         yield part
