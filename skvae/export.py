@@ -225,7 +225,6 @@ def to_onnx(estimator, path, *, k=10, exclude_seen=True):
     (200, 5)
     """
     onnx = _import_onnx()
-    path = Path(path)
     _check(estimator, path, k)
     exclude_seen = flag("exclude_seen", exclude_seen)
     scoring = _scoring(estimator, "model")

@@ -106,7 +106,7 @@ def chosen(X, given, solve, processes):
     best = best_of(UNVALIDATED._replace(l2_regularization=l2) for l2 in L2_REGULARIZATIONS)
     for _ in range(_most_further(given)):
         best = best_of([_further(best)])
-    best = best_of(best._replace(dropout=p, user_exponent=beta) for p, beta in DROPOUTS_AND_EXPONENTS)
+    best = best_of(best._replace(dropout=p, user_exponent=beta) for p, beta in _pairs(given)[1:])
     return _absolute(best, given, X), scores[best]
 
 
@@ -227,10 +227,18 @@ def n_ranked(given, n_users):
 def _n_inverses(given, n_folds):
     if "auto" not in given:
         return 1
-    of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
-    tried = {_filled(given, Setting(0.0, *pair, 0.0, 0.0, 0.0)) for pair in (of_first, *DROPOUTS_AND_EXPONENTS)}
     n_l2 = len(L2_REGULARIZATIONS) if given.l2_regularization == "auto" else 1
-    return n_folds * (n_l2 + len(tried) - 1) + 1
+    return n_folds * (n_l2 + len(_pairs(given)) - 1) + 1
+
+
+def _pairs(given):
+    """Dropout and user exponent as they are tried where some are given: those that every lambda is tried with first."""
+    of_first = UNVALIDATED.dropout, UNVALIDATED.user_exponent
+    filled = [
+        _filled(given, UNVALIDATED._replace(dropout=p, user_exponent=beta))
+        for p, beta in (of_first, *DROPOUTS_AND_EXPONENTS)
+    ]
+    return list(dict.fromkeys((setting.dropout, setting.user_exponent) for setting in filled))
 
 
 def item_squares(X):

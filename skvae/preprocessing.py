@@ -266,9 +266,10 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         items = item_indices(items, "items", len(self.item_ids_))
         if not 0 < len(items) == len(np.unique(items)):
             raise ValueError(f"items must be different columns, at least one, got {len(items)} with repeats or none.")
-        # of the events too, at the most, where a split drops rare items: to leave these out needs no warning
-        share_kept = (1 - getattr(self, "_share_left_out", 0.0)) * len(items) / len(self.item_ids_)
-        self.item_ids_, self._share_left_out = self.item_ids_[items], 1 - share_kept
+        # a split drops rare items, which have no larger share of the events; a quarter at the most needs no warning
+        share_dropped = min(1 - len(items) / len(self.item_ids_), 0.25)
+        share_left_out = 1 - (1 - getattr(self, "_share_left_out", 0.0)) * (1 - share_dropped)
+        self.item_ids_, self._share_left_out = self.item_ids_[items], share_left_out
         return self
 
     def transform(self, events, *, users=None):

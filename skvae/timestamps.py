@@ -108,9 +108,11 @@ def _rounded_up(moment, dtype):
 
 
 def _as_datetime64(at):
-    if isinstance(at, str) and at.strip().isalpha():  # "now" and "today" are other dates tomorrow
-        raise ValueError(f"{at} is no date")
-    return np.datetime64(_in_utc(at))
+    is_word = isinstance(at, str) and at.strip().isalpha()  # "now" and "today" are other dates tomorrow
+    moment = np.datetime64("NaT" if is_word else _in_utc(at))
+    if np.isnat(moment):
+        raise ValueError(f"{at!r} is no date")
+    return moment
 
 
 def _in_utc(at):

@@ -580,10 +580,15 @@ def test_data_whose_items_follow_from_each_other_get_no_dropout_and_a_small_lamb
     X = sp.lil_array((2400, 144))
     for user, letters in enumerate(words):
         X[user, letters[:-1] * 12 + letters[1:]] = 1
+    X = sp.csr_array(X)
     model, best = LinearRecommender().fit(X[:2100]), EASERecommender(l2_regularization=1).fit(X[:2100])
     assert (model.dropout_, model.l2_regularization_ < 2) == (0, True)
     one, other = (skvae.evaluate(each, X[2100:])["ndcg@100"] for each in (model, best))
     assert one > other - 0.005
+    # a number that is given leaves out trials: no more inverses are made than were planned
+    for name, value in {"user_exponent": 0.3, "dropout": 0.33, "item_exponent": 0}.items():
+        assert LinearRecommender(**{name: value}).fit(X[:2100]).l2_regularization_ < 20
+        LinearRecommender(**{name: value}).fit(X[:150])  # in folds
 
 
 @pytest.mark.parametrize(("best", "tried"), [(5, [5, 500]), (500, [5, 1500]), (1500, [5, 5000]), (9000, [5, 5000])])

@@ -123,7 +123,8 @@ class Checkpoint(NoCheckpoint):
         differences = [
             f"{name} is {there.get(name)!r} there and {value!r} here"
             for name, value in self.identity.items()
-            if json.dumps(there.get(name)) != json.dumps(value)  # a NaN is not equal to itself
+            # a NaN is not equal to itself
+            if there.get(name) != value and json.dumps(there.get(name)) != json.dumps(value)
         ]
         if differences:
             raise ValueError(
