@@ -395,7 +395,13 @@ def test_other_parameters_are_refused_in_words(users, path, name):
     with pytest.raises(ValueError, match=f"night.npz is the checkpoint of another fit: {message}"):
         clone(estimator).set_params(checkpoint=path, **parameters).fit(users)
     assert path.read_bytes() == content
-    clone(estimator).set_params(checkpoint=path, verbose=1, store_user_hashes=False, l2_regularization=0).fit(users)  # change no weight
+    clone(estimator).set_params(checkpoint=path, verbose=1, store_user_hashes=False).fit(users)  # change no weight
+
+
+def test_an_equal_number_of_another_type_is_the_same_fit(users, path):
+    for l2_regularization in (0, 0.0):
+        model = clone(DAE).set_params(checkpoint=path, l2_regularization=l2_regularization)
+        assert killed(partial(model.fit, users), 2)
 
 
 def test_other_data_are_refused_in_words(X, users, path):
