@@ -148,7 +148,7 @@ class IdAnswersMixin:
         rows = np.flatnonzero(columns >= 0)
         _, first, of_user = np.unique(users.positions[rows], return_index=True, return_inverse=True)
         numbered = np.argsort(np.argsort(first))[of_user]
-        ranks = _numbers_within(numbered, scores[rows])
+        ranks = _numbers_within(numbered, np.lexsort((-scores[rows], numbered)))
         shape = len(first), ranks.max(initial=0) + 1
         listed, listed_scores = np.full(shape, -1), np.full(shape, -np.inf, scores.dtype)
         listed[numbered, ranks], listed_scores[numbered, ranks] = columns[rows], scores[rows]
@@ -404,7 +404,7 @@ def _in_rows(users, items):
         -1 where there is none.
     users_of_rows : int64 array of shape (n_rows,)
     """
-    numbers = _numbers_within(users, np.zeros(len(users)))
+    numbers = _numbers_within(users, np.argsort(users, kind="stable"))
     n_columns = -(-len(users) // max(len(np.unique(users)), 1)) or 1
     pairs = np.stack([users, numbers // n_columns], axis=1)
     rows, of_rows = np.unique(pairs, axis=0, return_inverse=True) if len(users) else (np.array([[-1, 0]]), users)
@@ -414,9 +414,8 @@ def _in_rows(users, items):
     return places, matrix, rows[:, 0]
 
 
-def _numbers_within(users, scores):
-    """The number of each row among those of its user, the highest score first; int64 array of shape (n_rows,)."""
-    order = np.lexsort((-scores, users))
+def _numbers_within(users, order):
+    """The number of each row among those of its user, in an order by users; int64 array of shape (n_rows,)."""
     ordered = users[order]
     numbers = np.empty(len(users), np.int64)
     numbers[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
