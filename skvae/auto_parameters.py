@@ -59,22 +59,6 @@ def n_iter_no_change(given, n_interactions):
     return min(max(3_000_000 // n_interactions, 10), 100) if given == "auto" else given
 
 
-def refits(parameters):
-    """Whether a fit that holds out users trains once more on all of them.
-
-    Parameters
-    ----------
-    parameters : SimpleNamespace
-        Checked.
-
-    Returns
-    -------
-    bool
-        False with warm_start: what goes on is validated on users who were not trained on.
-    """
-    return parameters.refit and not parameters.warm_start
-
-
 FEWEST_INTERACTIONS = 10  # per user, in the mean, from which on what is hidden can be predicted from what is not
 
 

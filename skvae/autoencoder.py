@@ -10,7 +10,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from . import auto_parameters, fitting
+from . import fitting
 from .autoencoder_memory import check_autoencoder
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.activations import ACTIVATIONS
@@ -40,7 +40,7 @@ from .parameters import (
 )
 from .recommender import BaseRecommender, all_or_nothing
 from .user_checks import add_fitted_users
-from .validation_users import hold_out_of_fit
+from .validation_users import hold_out_of_fit, refits
 from .value_checks import warn_of_scale, warn_of_uneven_counts
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
@@ -204,7 +204,7 @@ class BaseAutoencoder(
         with ExitStack() as stack:
             with processes.agreed():
                 checkpoint = stack.enter_context(checkpoint_of_training(*fit_of))
-                n_parts = parameters.max_iter + auto_parameters.refits(parameters)
+                n_parts = parameters.max_iter + refits(parameters)
                 context = callback_context(self, processes, max_subtasks=n_parts)
             stack.enter_context(self._begin_fit(candidate, keep_model=is_warm))
             if not is_warm:

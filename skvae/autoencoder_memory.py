@@ -21,7 +21,7 @@ from .core.likelihoods import Gaussian, Logistic, Multinomial, takes_item_weight
 from .core.pieces import has_part
 from .memory import FLOAT, Memory, Size, check, gibibytes, of_checks, of_users
 from .ranking import users_per_block
-from .validation_users import n_held_out
+from .validation_users import n_held_out, refits
 
 # How often the largest buffers are there at once, as the code that fills them has them
 COPIES_OF_LOGITS = {Multinomial: 1, Logistic: 2, Gaussian: 2}
@@ -153,7 +153,7 @@ def of_autoencoder(estimator, parameters, size):
     }
     initialization = {
         "vectors of the items": _bytes_of_initialization(parameters, plan),
-        "weights before the refit": weights if is_validated and auto_parameters.refits(parameters) else 0,
+        "weights before the refit": weights if is_validated and refits(parameters) else 0,
     }
     phases = {
         "checks": of_checks(size),

@@ -1,6 +1,5 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
-import warnings
 from collections.abc import Mapping, Set
 from functools import partial
 from types import SimpleNamespace
@@ -27,7 +26,7 @@ from .blend_normalizations import NORMALIZATIONS
 from .blend_weights import blocks_of_users, learned_weights, normalized_scores, weighted_sum
 from .callbacks import CallbackSupportMixin, as_task, callback_context, with_callbacks
 from .core.processes import process_group
-from .core.user_warnings import report
+from .core.user_warnings import muted, report
 from .fit_identity import checkpoint_of, given_to_validate
 from .hiding import hide_for_validation
 from .items import ItemsMixin, wider
@@ -246,8 +245,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
                 if verbose and score is not None:
                     _report_weights(self, members, weights, score)
                 if trained is not X and parameters.refit:
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore", ConvergenceWarning)  # beta ends where it did at the best epoch
+                    with muted(ConvergenceWarning):  # beta ends where it did at the best epoch
                         members = fit_members(self, for_refit(members), X, None, checkpoint, context, verbose, "refit")
                 self.estimators_, self._named_members = kept_members(members), dict(members)
                 self.weights_, self.best_validation_score_ = weights, score

@@ -33,16 +33,21 @@ def standardized(scores, seen):
     least, most = SQUARED_IN_FLOAT32
     is_far = ((largest > most) | ((largest < least) & (largest > 0)))[:, 0]
     if is_far.any():
-        for values in (scores, best, largest):
-            values[is_far] /= largest[is_far]
+        with np.errstate(over="ignore"):  # of what is not counted, here and below
+            for values in (scores, best, largest):
+                values[is_far] /= largest[is_far]
     # from the best on down: equal scores are 0 to the bit then
     scores -= best
     scores -= np.sum(scores, axis=1, keepdims=True, where=counted) / n_counted
-    with np.errstate(over="ignore"):  # of what is not counted
+    with np.errstate(over="ignore"):
         squares = np.square(scores)
     deviation = np.sqrt(np.sum(squares, axis=1, keepdims=True, where=counted) / n_counted)
     spread_by_rounding = ROUNDING * (np.finfo(scores.dtype).eps / np.finfo(np.float32).eps) * largest
-    scores /= np.where(deviation > spread_by_rounding, deviation, np.where(largest > 0, largest, 1))
+    with np.errstate(over="ignore"):
+        scores /= np.where(deviation > spread_by_rounding, deviation, np.where(largest > 0, largest, 1))
+    # a half, so that a weighted sum of several members is finite too; what a member forbids stays at -inf
+    bound = np.finfo(scores.dtype).max / 2
+    scores[seen] = np.where(finite[seen], np.clip(scores[seen], -bound, bound), scores[seen])
     return scores
 
 

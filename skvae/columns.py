@@ -276,11 +276,11 @@ def column_labels(table):
     array of str, or None
         None where there are none, or these are strings, or 0, 1, 2 and so on, as pandas numbers what has no names.
     """
-    labels = _labels(table)
+    labels = _labels_without_strings(table)
     return None if labels is None or labels == _numbered(labels) else np.array(labels, dtype=object)
 
 
-def _labels(table):
+def _labels_without_strings(table):
     names = column_names(table)
     if names is None or any(isinstance(name, str) for name in names):
         return None
@@ -322,7 +322,7 @@ def check_same_labels(model, table, name):
     ------
     ValueError
     """
-    labels = _labels(table)
+    labels = _labels_without_strings(table)
     if labels is None or hasattr(model, "feature_names_in_"):
         return
     numbered = _numbered(labels)

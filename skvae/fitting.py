@@ -32,6 +32,7 @@ from .core.user_warnings import report, warn_user
 from .hiding import hide_for_validation, user_hashes
 from .ranking import users_per_block
 from .scoring import mean_validation_score
+from .validation_users import refits
 
 NO_HASHES = np.zeros(0, np.uint64)
 
@@ -77,7 +78,7 @@ def fit(estimator, parameters, X, validation, context, checkpoint, processes, *,
         try:
             history = _train(*parts, snapshot, users, validation)
             ended = history.stopped or history.interrupt is not None
-            if users is not None and auto_parameters.refits(parameters) and not ended:
+            if users is not None and refits(parameters) and not ended:
                 _refit(*parts, of_refit, history)
         except DivergenceError:
             processes.by_first(checkpoint.remove)  # going on from it would end here again

@@ -219,6 +219,22 @@ def hold_out_of_fit(estimator, X, fraction, early_stopping, goes_on):
     return trained, validated
 
 
+def refits(parameters):
+    """Whether a fit that holds out users trains once more on all of them.
+
+    Parameters
+    ----------
+    parameters : SimpleNamespace
+        Checked.
+
+    Returns
+    -------
+    bool
+        False with warm_start: what goes on is validated on users who were not trained on.
+    """
+    return parameters.refit and not parameters.warm_start
+
+
 def _were_trained_on(model, hashes):
     """Which users an autoencoder was trained on, by their hashes, which it, or an older file, may not have."""
     known, held_out = (getattr(model, name, None) for name in ("_user_hashes", "_held_out_hashes"))

@@ -109,9 +109,10 @@ ARROWS = {
         "hiding",
         "ranking",
         "scoring",
+        "validation_users",
     },
     "fitted_network": {"core", "parameters", "ranking", "recommender"},
-    "autoencoder": {"auto_parameters", "autoencoder_memory", "callbacks", "core", "fit_identity", "fitting"}
+    "autoencoder": {"autoencoder_memory", "callbacks", "core", "fit_identity", "fitting"}
     | {
         "fitted_network",
         "items",
@@ -349,7 +350,7 @@ def test_every_parameter_is_documented_in_the_order_of_the_signature(estimator):
 
 # rooms whose functions read an estimator's parameters, under the names "estimator" and "parameters"
 READERS = {
-    "autoencoder": ["auto_parameters", "fit_identity", "fitting", "callbacks", "autoencoder"],
+    "autoencoder": ["auto_parameters", "fit_identity", "fitting", "callbacks", "autoencoder", "validation_users"],
     "linear": ["linear_search", "callbacks"],
 }
 

@@ -211,6 +211,21 @@ def test_an_item_that_a_member_forbids_is_not_recommended_unless_the_member_has_
     assert (nothing.predict(many) == -1).all()
 
 
+@pytest.mark.parametrize("far", [1e30, -1e30, -3.4e38])
+@pytest.mark.parametrize("scale", [1, 1e-12])
+def test_a_finite_score_of_an_item_that_is_seen_stays_finite_however_far_it_is(many, scale, far):
+    def score(X):
+        return np.where(X != 0, far, scale * _random_scores(X)).astype(np.float32)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        blend = _of_functions(many, score, score, weights=[1, 1])
+        scores, items = blend.decision_function(many), blend.recommend(many, k=many.shape[1], exclude_seen=False)[0]
+    assert np.isfinite(scores).all()
+    assert (items >= 0).all()
+    assert (np.sign(scores[many.nonzero()]) == np.sign(far)).all()
+
+
 def test_scores_and_learned_weights_do_not_depend_on_the_size_of_blocks(members, many, monkeypatch):
     whole = _blend(members).fit(many[600:])
     scores = whole.decision_function(many)

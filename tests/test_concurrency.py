@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -15,7 +16,7 @@ import torch
 from conftest import AUTOENCODERS, LINEAR, RECOMMENDERS, ROOT, first_half, same_weights, widened
 from sklearn.base import clone
 
-from skvae import BlendRecommender, base_linear, ranking
+from skvae import BlendRecommender, PopularityRecommender, base_linear, ranking
 from skvae.recommender import BaseRecommender, as_it_is
 
 N_THREADS = 32
@@ -232,6 +233,19 @@ def test_fits_in_threads_beside_each_other_are_those_of_one_thread(X):
     fitted = together(len(models), lambda number: clone(models[number]).fit(first_half(X)))
     for model, in_thread in zip(models, fitted, strict=True):
         assert same_weights(clone(model).fit(first_half(X)), in_thread)
+
+
+def test_a_refit_of_a_blend_leaves_the_warnings_of_other_threads_alone(X):
+    filters = []
+
+    class Member(PopularityRecommender):
+        def fit(self, X, y=None):
+            filters.append(list(warnings.filters))
+            return super().fit(X)
+
+    BlendRecommender([("a", Member()), ("b", PopularityRecommender())], random_state=0).fit(X)
+    assert len(filters) == 2
+    assert filters[0] == filters[1] == warnings.filters
 
 
 def test_a_call_that_began_before_add_items_ends_with_the_model_of_then(X):

@@ -2,8 +2,11 @@
 
 import sys
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 OURS = {"skvae", "sklearn", "joblib", "contextlib"}  # packages between a user's call and a warning
+_MUTED: ContextVar[tuple[type, ...]] = ContextVar("categories that nobody is warned of", default=())
 
 
 def warn_user(message, category=UserWarning):
@@ -14,10 +17,27 @@ def warn_user(message, category=UserWarning):
     message : str
     category : type, default=UserWarning
     """
+    if issubclass(category, _MUTED.get()):
+        return
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+@contextmanager
+def muted(category):
+    """Tell the user nothing of a category, in this thread alone, which `warnings.catch_warnings` cannot.
+
+    Parameters
+    ----------
+    category : type
+    """
+    token = _MUTED.set((category,))
+    try:
+        yield
+    finally:
+        _MUTED.reset(token)
 
 
 def report(line):
