@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from .gram import blocks_of
-from .regression import Regression
+from .regression import Regression, dense_product
 
 COLUMNS_PER_BLOCK = 128  # of a thread
 LARGEST_BESIDE_WEIGHTS = 2**31  # bytes of the matrix of users where all weights are asked for
@@ -54,7 +54,7 @@ class DualRegression(Regression):
         """Diagonal of Q, float64 array of shape (n_items,)."""
         return self.shares
 
-    def __matmul__(self, vectors):
+    def times(self, vectors):
         """Q times vectors.
 
         Parameters
@@ -65,7 +65,7 @@ class DualRegression(Regression):
         -------
         array of shape (n_items, n)
         """
-        return vectors - self.scaled.T @ (self.kernel @ (self.scaled @ vectors))
+        return vectors - self.scaled.T @ dense_product(self.kernel, self.scaled @ vectors)
 
     def weights(self):
         n_items, users_of_items = len(self), self.scaled.T.tocsr()
@@ -88,11 +88,11 @@ class DualRegression(Regression):
         return weights
 
     def _smoothed(self, vector):
-        return (self @ (self.scales * vector)) / self.scales
+        return self.times(self.scales * vector) / self.scales
 
     def _products(self, X):
         divided = (X / self.scales).astype(self.dtype)
-        return divided.toarray() - ((divided @ self.scaled.T).toarray() @ self.kernel) @ self.scaled
+        return divided.toarray() - dense_product((divided @ self.scaled.T).toarray(), self.kernel) @ self.scaled
 
 
 def scaled_users(users, penalties):

@@ -6,6 +6,9 @@ from scipy.linalg import get_lapack_funcs
 
 # No call of LAPACK sees more rows than these: on two threads OpenBLAS's `spotrf` ends the process from 28 000 on.
 ROWS_OF_LAPACK = 16384
+# Up to so many rows it is torch's: SciPy's is quicker, but its threads spin for milliseconds after a call, and those of
+# torch, which has the next one, wait for a core meanwhile.
+ROWS_OF_TORCH = 2000
 ROWS_PER_PRODUCT = 2048
 
 
@@ -51,9 +54,10 @@ def invert(matrix):
 
 
 def _invert_at_once(matrix):
-    if matrix.device.type != "cpu":
+    if matrix.device.type != "cpu" or len(matrix) <= ROWS_OF_TORCH:
         factor, failed = torch.linalg.cholesky_ex(matrix)
-        matrix.copy_(torch.cholesky_inverse(factor))
+        if not failed:
+            matrix.copy_(torch.cholesky_inverse(factor))
     else:
         _mirror(matrix)
         columns = np.ascontiguousarray(matrix.numpy()).T  # LAPACK reads rows as columns

@@ -1,5 +1,7 @@
 """The regression of each item on all items in closed form, in little more memory than that of its weights."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -7,7 +9,7 @@ from .devices import free_bytes, memory_of, resolve
 from .dual_regression import DualRegression, dual_operations, scaled_users
 from .gram import Gram, blocks_of
 from .inversion import ROWS_OF_LAPACK, invert
-from .regression import Regression
+from .regression import Regression, dense_product
 
 # An inverse is taken for one where no item's row is off by more than this share of its diagonal
 N_PROBES, MAX_ERROR = 8, 1e-2
@@ -167,9 +169,10 @@ def _is_inverse(inverse, gram, penalties):
     The product with A = G + diag(penalties) goes through the users: the matrix itself is gone.
     """
     vectors = np.random.default_rng(0).choice([-1.0, 1.0], (len(inverse), N_PROBES))
-    images = (inverse @ vectors.astype(inverse.dtype)).astype(np.float64)
+    times = inverse.times if isinstance(inverse, DualRegression) else partial(dense_product, inverse)
+    images = times(vectors.astype(inverse.dtype)).astype(np.float64)
     left = vectors - gram.times(images) - penalties[:, None] * images
-    errors = np.abs(inverse @ left.astype(inverse.dtype)).max(axis=1)
+    errors = np.abs(times(left.astype(inverse.dtype))).max(axis=1)
     return bool((errors <= MAX_ERROR * np.abs(inverse.diagonal())).all())
 
 

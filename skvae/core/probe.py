@@ -9,7 +9,8 @@ from .inversion import invert
 SECONDS, SECONDS_OF_INVERSES = 0.1, 0.3  # of each measurement, about
 BYTES_COPIED = 2**26  # more than fits into a cache
 N_CALLS = 100
-ROWS_INVERTED = 1500  # no power of two, of which the rows get into each other's way in a cache
+# No power of two, of which the rows get into each other's way in a cache; by the LAPACK of large matrices
+ROWS_INVERTED = 2100
 
 
 @torch.no_grad()

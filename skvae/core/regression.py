@@ -3,6 +3,7 @@
 from copy import copy
 
 import numpy as np
+import torch
 
 ROUNDING = 1e-6  # what may be left of the diagonal of B where it is 0, as of an item that nobody has
 
@@ -111,3 +112,20 @@ class Regression:
     def weights(self):
         """B itself, float32 array of shape (n_items, n_items); where the inverse has its size, in place of it."""
         raise NotImplementedError
+
+
+def dense_product(left, right):
+    """Left times right by torch: NumPy's threads would spin beside those of torch, which has the next call.
+
+    Parameters
+    ----------
+    left : array of shape (m, n)
+    right : array of shape (n,) or (n, k)
+
+    Returns
+    -------
+    array of shape (m,) or (m, k)
+    """
+    dtype = np.result_type(left, right)
+    left, right = (torch.from_numpy(factor.astype(dtype, copy=False)) for factor in (left, right))
+    return (left @ right).numpy()

@@ -17,7 +17,11 @@ def _matrix(n, dtype):
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 64, 101])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=str)
 @pytest.mark.parametrize(("at_once", "per_product"), [(1, 1), (5, 3), (16, 64), (1000, 1000)])
-def test_the_inverse_is_that_of_numpy_whole_and_symmetric(n, dtype, tolerance, at_once, per_product, monkeypatch):
+@pytest.mark.parametrize("by_torch", [0, 1000])
+def test_the_inverse_is_that_of_numpy_whole_and_symmetric(
+    n, dtype, tolerance, at_once, per_product, by_torch, monkeypatch
+):
+    monkeypatch.setattr(inversion, "ROWS_OF_TORCH", by_torch)
     monkeypatch.setattr(inversion, "ROWS_OF_LAPACK", at_once)
     monkeypatch.setattr(inversion, "ROWS_PER_PRODUCT", per_product)
     matrix = _matrix(n, dtype)
@@ -30,7 +34,9 @@ def test_the_inverse_is_that_of_numpy_whole_and_symmetric(n, dtype, tolerance, a
 
 @pytest.mark.parametrize("at_once", [2, 1000])
 @pytest.mark.parametrize("where", [0, 13, 29])
-def test_a_matrix_that_is_not_positive_definite_has_none(at_once, where, monkeypatch):
+@pytest.mark.parametrize("by_torch", [0, 1000])
+def test_a_matrix_that_is_not_positive_definite_has_none(at_once, where, by_torch, monkeypatch):
+    monkeypatch.setattr(inversion, "ROWS_OF_TORCH", by_torch)
     monkeypatch.setattr(inversion, "ROWS_OF_LAPACK", at_once)
     matrix = _matrix(30, torch.float64)
     matrix[where, where] = -1.0
