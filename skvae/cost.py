@@ -41,7 +41,10 @@ BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
 BYTES_PASSED_OF_PAIR, BYTES_PASSED_OF_RANKED, BYTES_PASSED_OF_PRODUCT = 32 * FLOAT, 56 * FLOAT, 3
 LARGE = 1e10  # bytes, which are told in GB
 A_DAY = 86_400
-ADVICE_FOR_LONG_EPOCHS = "fit on a part of the users, by which all get recommendations, or lower max_iter"
+ADVICE_FOR_LONG_EPOCHS = (
+    "fit on a part of the users, by which all get recommendations, draw some of the items in each update "
+    "(n_sampled_items), or lower max_iter or n_components"
+)
 ADVICE_FOR_LONG_INVERSES = (
     "keep the items with the most users, give numbers for what is 'auto', or use a MultDAERecommender"
 )
@@ -138,7 +141,8 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
     n_users, n_items, n_interactions : int
         Of the matrix that fit would get; or that matrix alone.
     probe : bool, default=True
-        Measure this device for up to a second, and tell seconds too. Other work on it at that time counts.
+        Measure this device for about a second, once for each member of a blend, and tell seconds too: with the threads
+        that torch has, and beside other work if there is any, which may make them many times as long.
 
     Returns
     -------
@@ -181,7 +185,8 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
         advice = estimate.advice(available)
     elif max(estimate.seconds.values(), default=0) > A_DAY:
         longest = max(estimate.seconds, key=estimate.seconds.__getitem__)
-        advice = ADVICE_FOR_LONG_INVERSES if "inverse" in longest else ADVICE_FOR_LONG_EPOCHS
+        member, is_of_member, _ = longest.rpartition(": ")
+        advice = member + is_of_member + (ADVICE_FOR_LONG_INVERSES if "inverse" in longest else ADVICE_FOR_LONG_EPOCHS)
     return Cost(
         **vars(memory),
         model=type(model).__name__,
@@ -307,7 +312,7 @@ def _of_blend(model, size, probe, refit):
     members = [] if parameters.prefit else [pair for pair in pairs if pair[1] != "drop"]
     phases: dict[str, dict[str, int]] = {}
     seconds: dict[str, float] = {}
-    held, device = 0, resolve("cpu")
+    held, device, needs = 0, resolve("cpu"), {}
     for what, users, again in rounds:
         model_bytes = 0
         for name, member in members:
@@ -317,10 +322,14 @@ def _of_blend(model, size, probe, refit):
             if n_validated and isinstance(member, BaseAutoencoder):  # which is given the validation users
                 needed -= estimate.memory.throughout.get(VALIDATION_USERS, 0)
             phases[f"{what} {name}"] = {"fitted members": held, name: needed}
+            needs[name] = needed + estimate.memory.model_bytes
             seconds |= {f"{name}: {key}": value for key, value in estimate.seconds.items()}
             held, model_bytes = held + estimate.memory.model_bytes, model_bytes + estimate.memory.model_bytes
     memory = Memory(throughout, phases or {"fit": {}}, model_bytes)
-    return _Estimate(memory, seconds, device, lambda available: "leave out the largest member, or change it")
+    largest = max(needs, key=needs.__getitem__, default="")
+    return _Estimate(
+        memory, seconds, device, lambda available: f"leave out {largest}, the largest member, or change it"
+    )
 
 
 ESTIMATES: dict[Any, Any] = {

@@ -16,6 +16,7 @@ INTEGERS = (int, np.integer, np.bool_)
 # Columns of answers, beside those of users and items
 RESULTS = ("rank", "score", "similar_rank", "similarity", "own_rank", "contribution")
 DAY_OR_MONTH_FIRST = r"\D{,3}\d\d?[/.-]\d\d?[/.-]\d"  # which pandas takes for the month where it can
+YEAR = r"\D{,3}\d{4}-\d"
 WITH_ZONE, WITHOUT_ZONE = "times with a zone", "times without a zone"
 
 
@@ -271,8 +272,10 @@ def _weights(values, name):
     weights = _numbers(values, name)
     if (weights < 0).any():
         raise ValueError(
-            f"Column {name!r} has negative weights, the lowest is {weights.min():g}: drop these events, or, where "
-            "none of them is a dislike, shift the scale, so that what counts as an interaction is above 0."
+            f"Column {name!r} has negative weights, the lowest is {weights.min():g}. Where they take something back, "
+            f"such as a purchase, sum them first, as events.groupby([user, item], as_index=False)[{name!r}].sum(), and "
+            "keep what is above 0; where they are dislikes, drop these events; else shift the scale, so that what "
+            "counts as an interaction is above 0."
         )
     return weights.astype(np.float16) if _all_are(_types(values), np.float16) else weights
 
@@ -302,18 +305,9 @@ def _times(values, name):
         return _microseconds(values.values, "M8[us]", name), WITH_ZONE
     types = _types(values)
     if _any_is(types, (str, bytes)):
-        text = next(value for value in values.tolist() if isinstance(value, (str, bytes)))
-        column = f"events[{name!r}]"
-        convert = f"pd.to_datetime({column}, utc=True), in polars .str.to_datetime()"
-        if re.match(DAY_OR_MONTH_FIRST, str(text)):
-            convert = (
-                f"pd.to_datetime({column}, utc=True, dayfirst=True), with dayfirst=False or format= as they are written"
-            )
-        if _is_number(text):
-            convert = f"pd.to_numeric({column})"
+        texts = [value for value in values.tolist() if isinstance(value, (str, bytes))]
         raise ValueError(
-            f"Column {name!r} must hold numbers or datetimes, got strings, such as {text!r}: convert it, as with "
-            f"{column} = {convert}."
+            f"Column {name!r} must hold numbers or datetimes, got strings, such as {_converted(texts, name)}."
         )
     if _all_are(types, DATES):
         dates, kind = _without_zone(values, name)
@@ -329,6 +323,29 @@ def _times(values, name):
     if least < -(2**63) or greatest >= 2**63:
         raise ValueError(f"Column {name!r} holds times from {least} to {greatest}: they must be below 2**63.")
     return values.astype(np.int64), "numbers"
+
+
+def _converted(texts, name):
+    """A string, or one of each kind, and how the column that holds them is converted."""
+    text, column = texts[0], f"events[{name!r}]"
+    year_first, other = (
+        next((t for t in texts if re.match(form, str(t))), None) for form in (YEAR, DAY_OR_MONTH_FIRST)
+    )
+    if year_first is not None and other is not None:
+        return (
+            f"{year_first!r} and {other!r}: convert each kind by its own format, those with the year first by "
+            'pd.to_datetime(..., utc=True, format="ISO8601"). With format="mixed" pandas may take a day for a month'
+        )
+    convert = f"pd.to_datetime({column}, utc=True), in polars .str.to_datetime()"
+    if year_first is not None:
+        convert = f'pd.to_datetime({column}, utc=True, format="ISO8601"), in polars .str.to_datetime()'
+    if other is not None:
+        convert = (
+            f"pd.to_datetime({column}, utc=True, dayfirst=True), with dayfirst=False or format= as they are written"
+        )
+    if _is_number(text):
+        convert = f"pd.to_numeric({column})"
+    return f"{text!r}: convert it, as with {column} = {convert}"
 
 
 def _is_number(text):

@@ -166,8 +166,8 @@ class Gatherer:
             self._lacks_weights,
         )
         if self.encoder is None:
-            _warn_of_spaces(user_ids, self.names.user)
-            _warn_of_spaces(item_ids, self.names.item)
+            _warn_of_spellings(user_ids, self.names.user)
+            _warn_of_spellings(item_ids, self.names.item)
         if self.duplicates == "error":
             _check_none_repeated(found, self.n_events - self._n_left_out)
         return found
@@ -245,20 +245,35 @@ def report_unknown(message, consequence, handle_unknown):
         warn_user(f'{message}: {consequence}. handle_unknown="ignore" silences this warning.')
 
 
-def _warn_of_spaces(ids, name):
-    """Warn where spaces around ids are all that tells them from each other."""
+def _warn_of_spellings(ids, name):
+    """Warn where spaces around ids, or capital letters, are all that tells them from each other."""
     texts = ids.tolist() if isinstance(next(iter(ids), None), str) else []
-    if all(text == text.strip() for text in texts):
-        return
-    by_stripped: dict[str, str] = {}
-    for text in texts:
-        other = by_stripped.setdefault(text.strip(), text)
-        if other != text:
+    for what, pair, remedy in (
+        ("spaces around them", _same_but_for_spaces(texts), ".str.strip()"),
+        ("capital letters", _same_but_for_capitals(texts), ".str.lower()"),
+    ):
+        if pair is not None:
             warn_user(
-                f"Column {name!r} has ids that only spaces around them tell from each other, such as {other!r} and "
-                f"{text!r}: they count as different. If they are not, strip them, as by .str.strip()."
+                f"Column {name!r} has ids that only {what} tell from each other, such as {pair[0]!r} and "
+                f"{pair[1]!r}: they count as different. If they are not, make them one, as by {remedy}."
             )
-            return
+
+
+def _same_but_for_spaces(texts):
+    if all(text == text.strip() for text in texts):
+        return None
+    by_stripped: dict[str, str] = {}
+    pairs = ((by_stripped.setdefault(text.strip(), text), text) for text in texts)
+    return next((pair for pair in pairs if pair[0] != pair[1]), None)
+
+
+def _same_but_for_capitals(texts):
+    """As people write words; codes of letters of both kinds, such as "aBc" and "abC", are different without a word."""
+    capital = [
+        text for text in texts if text in (text.upper(), text.capitalize(), text.title()) and text != text.lower()
+    ]
+    known = set(texts) if capital else set()
+    return next(((text, text.lower()) for text in capital if text.lower() in known), None)
 
 
 def _first_rows(ids):

@@ -72,6 +72,20 @@ def test_the_table_of_the_readme_is_that_of_the_record(harness):
         assert list(shown) == [f"{mean:.3f}".lstrip("0") for mean in means]
 
 
+def test_the_table_of_busy_machines_is_that_of_the_record(harness):
+    script = load_script("benchmarks/busy.py")
+    rows = table_lines(script.table(json.loads((harness.RESULTS / "busy" / "busy.json").read_text())))
+    assert len(rows) == 8
+    assert not set(rows[2:]) - set(table_lines((ROOT / "docs/faq.md").read_text()))
+
+
+def test_programs_are_busy_as_long_as_they_are_measured_beside():
+    script = load_script("benchmarks/busy.py")
+    with script.busy(2) as programs:
+        assert [program.poll() for program in programs] == [None, None]
+    assert all(program.poll() is not None for program in programs)
+
+
 @pytest.fixture
 def common():
     return load_script("benchmarks/runners/common.py")

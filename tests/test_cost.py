@@ -248,6 +248,17 @@ def test_a_fit_of_days_says_what_makes_it_shorter(model, advice, monkeypatch):
     assert not short.advice
 
 
+def test_the_advice_of_a_blend_names_the_member(monkeypatch):
+    blend = BlendRecommender([("of items", EASERecommender()), ("popular", PopularityRecommender())])
+    too_large = estimate_cost(blend, 10**6, 10**7, 10**8, probe=False)
+    assert not too_large.fits
+    assert too_large.advice == "leave out of items, the largest member, or change it"
+    monkeypatch.setattr("skvae.cost.memory_of", lambda device: np.inf)
+    for rate in ("copy_rate", "inverse_rate"):
+        monkeypatch.setattr(f"skvae.cost.{rate}", lambda *_: 1e6)
+    assert estimate_cost(blend, 10**5, 10**4, 10**6).advice == f"of items: {cost.ADVICE_FOR_LONG_INVERSES}"
+
+
 @pytest.mark.parametrize("name", ["vae", "dae", "recvae"])
 def test_what_the_error_says_to_set_is_enough(name, X, monkeypatch):
     model = clone(AUTOENCODERS[name]).set_params(n_components=512, n_sampled_items="auto")

@@ -702,6 +702,14 @@ AWARE = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
             ["03/02/2024", "4.2.2024"],
             r"Column .when. .*: convert it, as with .*, utc=True, dayfirst=True\), with dayfirst=False or format=",
         ),
+        (
+            ["2024-02-03", "2024-02-03T10:00"],
+            r"Column 'when' .*: convert it, as with .*, utc=True, format=\"ISO8601\"\)",
+        ),
+        (
+            ["2024-02-03", "04.02.2024"],
+            r"Column 'when' .* such as '2024-02-03' and '04.02.2024': convert each kind by its own format",
+        ),
         (["1", "2"], r"Column 'when' .*: convert it, as with events\['when'\] = pd.to_numeric\(events\['when'\]\)"),
         ([1, "2"], "Column 'when' must hold numbers or datetimes, got strings"),
         (
@@ -775,7 +783,7 @@ def test_weights_are_numbers_of_any_type(weights):
         (np.array([1, np.nan]), "1 of 2 events have no value in column 'w'"),
         ([1, np.inf], "1 of 2 events have a value in column 'w' that is not finite"),
         ([1, "inf"], "1 of 2 events have a value in column 'w' that is not finite"),
-        ([1, -1], "Column 'w' has negative weights, the lowest is -1"),
+        ([1, -1], "Column 'w' has negative weights, the lowest is -1.* sum them first, as events.groupby"),
     ],
     ids=str,
 )

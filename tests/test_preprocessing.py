@@ -1406,6 +1406,19 @@ def test_ids_that_spaces_alone_tell_from_others_are_warned_of(column):
     InteractionEncoder().fit(table.assign(**{column: [" jam", "tea ", " a b ", "a  b", "ab", "7"]}))
 
 
+@pytest.mark.parametrize("written", ["Ann@x.org", "ANN@X.ORG", "Ann@X.Org"])
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_ids_that_capital_letters_alone_tell_from_others_are_warned_of(column, written):
+    table = pd.DataFrame({"user": range(3), "item": range(3)} | {column: ["ann@x.org", "bob@x.org", written]})
+    sentence = rf"Column '{column}' has ids that only capital .* such as '{written}' and 'ann@x.org': .*str.lower\(\)"
+    with pytest.warns(UserWarning, match=sentence) as told:
+        InteractionEncoder().fit(table)
+    assert told[0].filename == __file__
+    codes = ["aBc", "abC", "abc"]  # as of base64, where such pairs are common
+    InteractionEncoder().fit(table.assign(**{column: codes}))
+    InteractionEncoder().fit(table.assign(**{column: ["Ann", "ANN", "bob"]}))  # of which none is in small letters
+
+
 def test_users_may_be_left_out_of_what_is_saved(tmp_path):
     table = pd.DataFrame({"user": ["ann", "ann", "bob", "cy"], "item": ["tea", "jam", "tea", "tea"]})
     encoder = InteractionEncoder()
