@@ -12,7 +12,7 @@ from .linear import EASERecommender, LinearRecommender
 from .model_selection import UserKFold, UserShuffleSplit, fold_in_split, strong_generalization_split
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
-from .plotting import ActivityDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
+from .plotting import ActivityDisplay, ComparisonDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
 from .popularity import PopularityRecommender
 from .preprocessing import InteractionEncoder
 from .ranking import recommend, top_k
@@ -25,6 +25,7 @@ __all__ = [
     "ActivityDisplay",
     "BlendRecommender",
     "Comparison",
+    "ComparisonDisplay",
     "Cost",
     "EASERecommender",
     "Evaluation",

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from .core.user_warnings import warn_user
 from .fit_identity import computation_of
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks, user_hashes, why_nobody_is_scored
 from .matrix import as_csr, count_interactions
 from .matrix_checks import is_matrix, is_pair
-from .parameters import integer
+from .parameters import integer, share
 from .scoring import check_min_value, is_above, listed_metrics, named_metrics, score_pairs
 from .user_checks import warn_of_evaluated_users
 
@@ -78,6 +78,33 @@ class Evaluation:
             raise AttributeError("A p-value is that of a difference: (evaluate(a, X) - evaluate(b, X)).p_value.")
         errors = self.standard_error
         return {name: _p_value(mean, errors[name], len(self._counted()[name])) for name, mean in self.mean.items()}
+
+    def confidence_interval(self, confidence_level=0.95):
+        """Where the mean over other users like these is, by Student's t; of a difference beside ``p_value``.
+
+        Parameters
+        ----------
+        confidence_level : float, default=0.95
+            Between 0 and 1.
+
+        Returns
+        -------
+        dict of str to tuple of (float, float)
+            Metric to the lower and the upper end; NaN with one user.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where confidence_level is not between 0 and 1.
+        """
+        level = share("confidence_level", confidence_level)
+        errors, counted = self.standard_error, self._counted()
+        intervals = {}
+        for name, mean in self.mean.items():
+            n_users = len(counted[name])
+            half = float(stdtrit(n_users - 1, (1 + level) / 2)) * errors[name] if n_users > 1 else math.nan
+            intervals[name] = mean - half, mean + half
+        return intervals
 
     @property
     def n_users(self):

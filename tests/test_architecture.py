@@ -144,7 +144,7 @@ ARROWS = {
         "recvae",
     },
     "saving": {"__version__", "core", "preprocessing", "saved_state_checks", "wrappers"},
-    "plotting": {"columns", "evaluation", "hiding", "item_checks", "matrix", "matrix_checks", "missing"}
+    "plotting": {"columns", "comparison", "evaluation", "hiding", "item_checks", "matrix", "matrix_checks", "missing"}
     | {"ranking", "scoring"},
     "export": {"__version__", "autoencoder", "blend", "core", "linear", "blend_normalizations", "popularity"}
     | {"parameters", "wrappers"},

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp, ttest_rel
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -119,6 +119,19 @@ def test_a_pair_is_the_fold_in_and_its_held_out_items():
     with pytest.raises(ValueError, match="X is a pair of matrices"):
         evaluate(MODEL, (pair[0], None))
     assert_same(evaluate(MODEL, pair).per_user["ndcg@100"], evaluate(MODEL, pair[0], y=pair[1]).per_user["ndcg@100"])
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_a_confidence_interval_is_that_of_a_t_test(level):
+    one, other = (evaluate(model, TEST, METRICS) for model in (MODEL, OTHER))
+    for evaluation in (one, one - other):
+        for name, interval in evaluation.confidence_interval(level).items():
+            scores = evaluation.per_user[name]
+            expected = ttest_1samp(scores[~np.isnan(scores)], 0).confidence_interval(level)
+            assert interval == pytest.approx(tuple(expected))
+    assert np.isnan(Evaluation({"mine": [0.5, np.nan]}).confidence_interval()["mine"]).all()
+    with pytest.raises(ValueError, match="confidence_level == 1"):
+        one.confidence_interval(1)
 
 
 def test_the_p_value_of_a_difference_is_that_of_a_paired_t_test():

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
 import skvae
-from skvae import ActivityDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
+from skvae import ActivityDisplay, ComparisonDisplay, LatentSpaceDisplay, PopularityDisplay, TrainingCurveDisplay
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -56,10 +56,11 @@ def make_displays(model, X):
         "users": lambda ax: LatentSpaceDisplay.from_estimator(model, X, ax=ax),
         "items": lambda ax: LatentSpaceDisplay.from_item_vectors(model, ax=ax),
         "popularity": lambda ax: PopularityDisplay.from_estimator(model, X, ax=ax),
+        "comparison": lambda ax: ComparisonDisplay.from_comparison(skvae.compare({"a": model}, X), ax=ax),
     }
 
 
-NAMES = ["loss", "activity", "users", "items", "popularity"]
+NAMES = ["loss", "activity", "users", "items", "popularity", "comparison"]
 
 
 def drawn_axes(display):
@@ -334,6 +335,49 @@ def test_activity_bars_are_means_and_standard_errors_of_the_groups(vae, populari
     assert labels == [f"{group.fewest} to {group.most}" for group in groups]
     assert display.ax_.get_ylabel() == "NDCG@10, mean and standard error"
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == list(models)
+
+
+@pytest.mark.parametrize("baseline", [None, "_popularity$"])
+@pytest.mark.parametrize("differences", [True, False])
+def test_models_stand_by_their_differences_with_intervals(vae, popularity, X, baseline, differences):
+    models = {"_popularity$": popularity, "vae": vae, "twice": popularity}
+    comparison = skvae.compare(models, X[400:], ("ndcg@10", "recall@5"), baseline=baseline)
+    display = ComparisonDisplay.from_comparison(
+        comparison, metric="recall@5", differences=differences, confidence_level=0.9
+    )
+    drawn = {name: skvae.evaluate(model, X[400:], "recall@5") for name, model in models.items()}
+    if differences:
+        drawn = {name: evaluation - drawn[comparison.reference] for name, evaluation in drawn.items()}
+    names = [tick.get_text() for tick in display.ax_.get_yticklabels()]
+    assert names == [*comparison.evaluations]
+    points, _, (segments,) = display.errorbar_
+    np.testing.assert_allclose(points.get_xdata(), [drawn[name]["recall@5"] for name in names])
+    for name, place, segment in zip(names, display.ax_.get_yticks(), segments.get_segments(), strict=True):
+        ends = drawn[name].confidence_interval(0.9)["recall@5"]
+        np.testing.assert_allclose(segment, [[end, place] for end in ends], atol=1e-12)
+    assert display.ax_.get_ylim() == (2.5, -0.5)  # the best stands on top
+    assert (display.zero_line_ is not None) == differences
+    label = "Recall@5, 90 % confidence interval"
+    if differences:
+        label += f" of the difference to {comparison.reference}"
+    assert display.ax_.get_xlabel() == label
+    display.figure_.canvas.draw()  # a name is no formula
+
+
+def test_a_comparison_of_one_user_has_points_alone(vae, popularity, X):
+    display = ComparisonDisplay.from_comparison(skvae.compare({"vae": vae, "popular": popularity}, X[400:401]))
+    _, _, (segments,) = display.errorbar_
+    assert all(begin[0] == end[0] for begin, end in segments.get_segments())
+
+
+def test_what_is_no_comparison_or_none_of_its_metrics_is_explained(vae, X):
+    with pytest.raises(TypeError, match=r"must be what skvae\.compare gives, got Evaluation"):
+        ComparisonDisplay.from_comparison(skvae.evaluate(vae, X[400:]))
+    comparison = skvae.compare({"vae": vae}, X[400:])
+    with pytest.raises(ValueError, match=r"metric must be one of 'ndcg@100', 'recall@20', 'recall@50', got 'ndcg'"):
+        ComparisonDisplay.from_comparison(comparison, metric="ndcg")
+    with pytest.raises(ValueError, match=r"confidence_level == 95"):
+        ComparisonDisplay.from_comparison(comparison, confidence_level=95)
 
 
 def test_bars_of_several_models_stand_side_by_side_over_their_group(vae, X):

@@ -5,8 +5,9 @@ them again. Without ``ax`` a new figure is made with matplotlib, which is import
 """
 
 from .activity import ActivityDisplay
+from .comparison import ComparisonDisplay
 from .latent_space import LatentSpaceDisplay
 from .popularity import PopularityDisplay
 from .training_curve import TrainingCurveDisplay
 
-__all__ = ["ActivityDisplay", "LatentSpaceDisplay", "PopularityDisplay", "TrainingCurveDisplay"]
+__all__ = ["ActivityDisplay", "ComparisonDisplay", "LatentSpaceDisplay", "PopularityDisplay", "TrainingCurveDisplay"]

@@ -1,0 +1,139 @@
+"""How far models are apart, beside how sure that is."""
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from ..comparison import Comparison
+from .axes import REFERENCE_COLOR, metric_label, new_axes
+
+
+class ComparisonDisplay:
+    """Differences of models to the one that they are compared with, with confidence intervals.
+
+    An interval that does not hold 0 is a difference that is real for users like these, taken by itself: the p-values of
+    `skvae.compare` are adjusted for the number of models, the intervals are not.
+
+    Use `from_comparison`. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    means : dict of str to float
+        Name of a model to the mean of what is drawn of it, the one to stand on top first.
+    intervals : dict of str to tuple of (float, float)
+        Name to the ends of its confidence interval.
+    label : str
+        Of the axis.
+    reference : str or None, default=None
+        The model whose mean is 0, which has no interval; None where means are scores.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    errorbar_ : matplotlib ErrorbarContainer
+        Means and intervals.
+    zero_line_ : matplotlib Line2D or None
+        Where the reference is.
+
+    Examples
+    --------
+    >>> from skvae import ComparisonDisplay, EASERecommender, PopularityRecommender, compare
+    >>> from skvae.datasets import make_interactions
+    >>> X = make_interactions(n_users=300, n_items=50, random_state=0)
+    >>> models = {"ease": EASERecommender().fit(X[:200]), "popular": PopularityRecommender().fit(X[:200])}
+    >>> display = ComparisonDisplay.from_comparison(compare(models, X[200:]))
+    >>> [tick.get_text() for tick in display.ax_.get_yticklabels()]
+    ['ease', 'popular']
+    """
+
+    def __init__(self, *, means, intervals, label, reference=None):
+        self.means = means
+        self.intervals = intervals
+        self.label = label
+        self.reference = reference
+
+    @classmethod
+    def from_comparison(
+        cls, comparison, *, metric=None, differences=True, confidence_level=0.95, ax=None, errorbar_kwargs=None
+    ):
+        """Draw what `skvae.compare` found.
+
+        Parameters
+        ----------
+        comparison : skvae.Comparison
+        metric : str, default=None
+            One of the comparison; None: its first.
+        differences : bool, default=True
+            Of each user's score to that of the reference. False: scores, whose intervals are wider, as they hold
+            how much users differ from each other.
+        confidence_level : float, default=0.95
+            As in `skvae.Evaluation.confidence_interval`.
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+        errorbar_kwargs : dict, default=None
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        ComparisonDisplay
+
+        Raises
+        ------
+        TypeError
+            Where comparison is none.
+        ValueError
+            Where it does not have the metric, or confidence_level is not between 0 and 1.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_comparison")
+        if not isinstance(comparison, Comparison):
+            raise TypeError(f"comparison must be what skvae.compare gives, got {type(comparison).__name__}.")
+        evaluations, reference = comparison.evaluations, comparison.reference
+        has = [*evaluations[comparison.best].per_user]
+        metric = has[0] if metric is None else metric
+        if metric not in has:
+            raise ValueError(f"metric must be one of {', '.join(map(repr, has))}, got {metric!r}.")
+        if differences:
+            of_reference = evaluations[reference]
+            evaluations = {name: evaluation - of_reference for name, evaluation in evaluations.items()}
+        intervals = {
+            name: evaluation.confidence_interval(confidence_level)[metric] for name, evaluation in evaluations.items()
+        }
+        means = {name: evaluation[metric] for name, evaluation in evaluations.items()}
+        label = f"{metric_label(metric)}, {100 * confidence_level:g} % confidence interval"
+        display = cls(
+            means=means,
+            intervals=intervals,
+            label=f"{label} of the difference to {reference}" if differences else label,
+            reference=reference if differences else None,
+        )
+        return display.plot(ax, errorbar_kwargs=errorbar_kwargs)
+
+    def plot(self, ax=None, *, errorbar_kwargs=None):
+        """Draw the means and intervals, a line for each model.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+        errorbar_kwargs : dict, default=None
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        ComparisonDisplay
+            Itself.
+        """
+        self.ax_ = new_axes(self, ax)
+        self.figure_ = self.ax_.figure
+        means, places = np.array([*self.means.values()]), np.arange(len(self.means))
+        ends = np.array([self.intervals[name] for name in self.means])
+        lengths = np.nan_to_num(np.abs(ends.T - means))  # of one user there is no interval
+        self.zero_line_ = None
+        if self.reference is not None:
+            self.zero_line_ = self.ax_.axvline(0, color=REFERENCE_COLOR, linewidth=0.8, zorder=0.5)
+        kwargs = {"fmt": "o", "capsize": 3} | (errorbar_kwargs or {})
+        self.errorbar_ = self.ax_.errorbar(means, places, xerr=lengths, **kwargs)
+        self.ax_.set_yticks(places, [str(name) for name in self.means], parse_math=False)
+        self.ax_.set(ylim=(len(places) - 0.5, -0.5), ylabel="model")
+        self.ax_.set_xlabel(self.label, parse_math=False)
+        return self
