@@ -43,8 +43,8 @@ class IdAnswersMixin:
         model : fitted estimator with a ``decision_function``
             Fitted on a matrix of this encoder; a Pipeline or a search too.
         events : table of events, or several
-            What the users did so far, as in `fit`. Columns of weights and times may be missing: an
-            event is an interaction then, of weight 1, or threshold where that is more.
+            All that the users did so far, as in `fit`: what is not there may be recommended again. Columns of weights
+            and times may be missing: an event is an interaction then, of weight 1, or threshold where that is more.
         k : int, default=10
             Items per user; fewer where fewer are left.
         users : array of user ids, default=None

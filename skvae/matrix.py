@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from .columns import column_names
 from .matrix_checks import check_no_pair, check_no_table_of_events
 
+SPARSE = "a sparse matrix"  # what errors call it
 ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
 
 # -- reading
@@ -254,7 +255,7 @@ def intact(X, name):
     ValueError
         Where it does not have two dimensions, or an index is out of range.
     """
-    _check_two_dimensions(X.shape, "a sparse matrix", name)
+    _check_two_dimensions(X.shape, SPARSE, name)
     X = X if X.format in ("csr", "csc", "bsr", "coo") else X.tocsr()
     _check_indices(X, name)
     values = _numeric(X.data, name)
@@ -318,7 +319,8 @@ def _array(X, name):
 def _check_two_dimensions(shape, kind, name):
     if len(shape) != 2:
         is_row = len(shape) == 1 and shape[0] > 0
-        remedy = f" Reshape your data, that of one user with np.reshape({name}, (1, -1))." if is_row else ""
+        one_user = f"by {name}[[row]] of the matrix" if kind == SPARSE else f"with np.reshape({name}, (1, -1))"
+        remedy = f" Reshape your data, that of one user {one_user}." if is_row else ""
         if kind in ("str", "PosixPath", "WindowsPath"):
             remedy = " Read the file first; a folder of skvae.save_interactions is opened by skvae.open_interactions."
         got = f"{kind} of shape {shape}" if shape else kind

@@ -196,7 +196,7 @@ class Gatherer:
         )
         if least > 1:
             message += f"; items of fewer than min_item_interactions={least} users in fit are among them"
-        report_unknown(message, "they are left out", handle_unknown)
+        report_unknown(message, "they are left out, until partial_fit gives them columns", handle_unknown)
 
     def _cells(self, table, read, users, items):
         if self._table is None:

@@ -27,13 +27,15 @@ def is_missing(value):
 MISSING_STRING = "nan"  # what NumPy makes of NaN beside strings, in arrays of 32 characters or more
 
 
-def check_no_event_lacks(columns, enough=()):
+def check_no_event_lacks(columns, rows="events", enough=()):
     """Raise where an event has no value in a column, with all such columns.
 
     Parameters
     ----------
     columns : dict of str to array of shape (n_events,)
         Name of the column -> its values.
+    rows : str, default="events"
+        What the error calls the rows.
     enough : list of str, default=()
         Columns that would do alone.
 
@@ -53,7 +55,7 @@ def check_no_event_lacks(columns, enough=()):
         if enough and not {*enough} & dict(missing).keys():
             remedy = f"fill them, or pass the columns {' and '.join(map(repr, enough))} alone"
         raise ValueError(
-            f"{n_first} of {len(columns[first])} events have no value in column {first!r}{also}{hint}: {remedy}."
+            f"{n_first} of {len(columns[first])} {rows} have no value in column {first!r}{also}{hint}: {remedy}."
         )
 
 

@@ -223,7 +223,8 @@ def read_columns(table, names, *, name, optional, ids):
     else:
         columns = _frame_columns(frame, names, name, optional, ids)
     arrays = {names[role]: column for role, column in columns.items() if isinstance(column, np.ndarray)}
-    check_no_event_lacks(arrays, [name for role, name in names.items() if role not in optional] if optional else ())
+    enough = [column for role, column in names.items() if role not in optional] if optional else ()
+    check_no_event_lacks(arrays, name if name == "events" else f"rows of {name}", enough)
     return columns
 
 

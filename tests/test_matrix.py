@@ -510,6 +510,10 @@ BAD = {
     "a dict in a cell": (with_value({}, dtype=object), "must hold numbers"),
     "complex": (lambda: COUNTS * 1j, "Complex data not supported"),
     "one dimension": (lambda: COUNTS[0], "must have two dimensions.*Reshape your data"),
+    "one dimension, sparse": (
+        lambda: sp.csr_array(COUNTS)[0],
+        r"must have two .* by \S+\[\[row\]\] of",
+    ),
     "one dimension in a list": (lambda: COUNTS[0].tolist(), "must have two dimensions.*Reshape your data"),
     "one dimension of text in pandas": (lambda: pd.Series(["a", "b"]), "must have two dimensions.*Reshape your data"),
     "one dimension of text in polars": (lambda: pl.Series(["a", "b"]), "must have two dimensions.*Reshape your data"),

@@ -652,7 +652,7 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
         ({100: ["i1", 7]}, TypeError, "Ids in column 'item' must be all strings or all numbers"),
         ({"u": ["i1"]}, ValueError, "User ids are strings here and were numbers in events"),
         (([100, 101], ["i1"]), ValueError, "exclude must have the 2 columns user, item, all equally long"),
-        (([100, None], ["i1", "i2"]), ValueError, "1 of 2 events have no value in column 'user'"),
+        (([100, None], ["i1", "i2"]), ValueError, "1 of 2 rows of exclude have no value in column 'user'"),
         ("i1", TypeError, r"exclude must be an array or a list of ids, such as \['i1'\], got 'i1'"),
         (
             [pd.DataFrame({"user": [100], "item": ["i1"]}), ["i1"]],
@@ -1417,6 +1417,15 @@ def test_ids_that_capital_letters_alone_tell_from_others_are_warned_of(column, w
     codes = ["aBc", "abC", "abc"]  # as of base64, where such pairs are common
     InteractionEncoder().fit(table.assign(**{column: codes}))
     InteractionEncoder().fit(table.assign(**{column: ["Ann", "ANN", "bob"]}))  # of which none is in small letters
+
+
+def test_missing_ids_of_exclude_are_said_to_be_there():
+    encoder = InteractionEncoder()
+    events = ["ann", "ann", "bob"], ["tea", "jam", "tea"]
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    shown = pd.DataFrame({"user": ["ann", None], "item": ["tea", "jam"]})
+    with pytest.raises(ValueError, match=r"^1 of 2 rows of exclude have no value in column 'user': fill or drop"):
+        encoder.recommend(model, events, exclude=shown)
 
 
 def test_users_may_be_left_out_of_what_is_saved(tmp_path):
