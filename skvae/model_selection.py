@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state, check_scalar
 from .core.user_warnings import warn_user
 from .hiding import FEWEST_TO_HIDE, MIN_INTERACTIONS, fold_in_split, of_small_baskets
 from .matrix import as_csr, count_interactions, count_users
+from .parameters import flag, integer, number
 
 __all__ = [
     "UserKFold",
@@ -108,11 +109,10 @@ class UserKFold(BaseCrossValidator):
     """
 
     def __init__(self, n_splits=5, *, min_interactions=MIN_INTERACTIONS, shuffle=True, random_state=0):
-        self.n_splits = check_scalar(n_splits, "n_splits", numbers.Integral, min_val=2)
-        self.min_interactions = check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
-        check_scalar(shuffle, "shuffle", (bool, np.bool_))
-        self.shuffle = shuffle
-        self.random_state = check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**32 - 1)
+        self.n_splits = integer(2)("n_splits", n_splits)
+        self.min_interactions = integer(1)("min_interactions", min_interactions)
+        self.shuffle = flag("shuffle", shuffle)
+        self.random_state = number(numbers.Integral, 0, 2**32 - 1)("random_state", random_state)
 
     def split(self, X, y=None, groups=None):
         """Yield (train, test) row numbers.
@@ -190,9 +190,10 @@ class UserShuffleSplit(BaseShuffleSplit):
     def __init__(
         self, n_splits=10, *, test_size=None, train_size=None, min_interactions=MIN_INTERACTIONS, random_state=0
     ):
-        check_scalar(n_splits, "n_splits", numbers.Integral, min_val=1)
-        super().__init__(n_splits, test_size=test_size, train_size=train_size, random_state=random_state)
-        self.min_interactions = check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+        super().__init__(
+            integer(1)("n_splits", n_splits), test_size=test_size, train_size=train_size, random_state=random_state
+        )
+        self.min_interactions = integer(1)("min_interactions", min_interactions)
         self._default_test_size = 0.1
 
     def split(self, X, y=None, groups=None):
@@ -305,7 +306,7 @@ def strong_generalization_split(
     >>> train.shape[0], validation.shape[0], test.shape[0]
     (80, 10, 10)
     """
-    check_scalar(min_interactions, "min_interactions", numbers.Integral, min_val=1)
+    integer(1)("min_interactions", min_interactions)
     if at is None and timestamps is not None:
         raise ValueError("timestamps are used with at=, the moment to split at; fold_in_split hides each user's last.")
     whole = as_csr(X)

@@ -41,7 +41,7 @@ ARROWS = {
     "hiding": {"columns", "core", "matrix", "matrix_checks", "parameters", "timestamps"},
     "user_checks": {"core", "hiding", "matrix", "wrappers"},
     "interactions": {"columns", "core", "matrix", "matrix_checks"},
-    "model_selection": {"core", "hiding", "matrix"},
+    "model_selection": {"core", "hiding", "matrix", "parameters"},
     "validation_users": {"core", "hiding", "matrix"},
     "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},
     "evaluation": {"core", "fit_identity", "user_checks", "hiding", "matrix", "matrix_checks", "parameters"}
