@@ -269,11 +269,12 @@ def _same_but_for_spaces(texts):
 
 def _same_but_for_capitals(texts):
     """As people write words; codes of letters of both kinds, such as "aBc" and "abC", are different without a word."""
-    capital = [
-        text for text in texts if text in (text.upper(), text.capitalize(), text.title()) and text != text.lower()
-    ]
-    known = set(texts) if capital else set()
-    return next(((text, text.lower()) for text in capital if text.lower() in known), None)
+    small = {text for text in texts if text.islower()}
+    if not 0 < len(small) < len(texts):
+        return None
+    pairs = ((text, text.lower()) for text in texts if text not in small)
+    written = (pair for pair in pairs if pair[1] in small)
+    return next((pair for pair in written if pair[0] in (pair[0].upper(), pair[0].capitalize(), pair[0].title())), None)
 
 
 def _first_rows(ids):
