@@ -42,9 +42,10 @@ BYTES_PASSED_OF_PAIR, BYTES_PASSED_OF_RANKED, BYTES_PASSED_OF_PRODUCT = 32 * FLO
 LARGE = 1e10  # bytes, which are told in GB
 A_DAY = 86_400
 ADVICE_FOR_LONG_EPOCHS = (
-    "fit on a part of the users, by which all get recommendations, draw some of the items in each update "
-    "(n_sampled_items), or lower max_iter or n_components"
+    "fit on a part of the users, by which all get recommendations, or lower max_iter or n_components"
 )
+ADVICE_TO_SAMPLE = "draw some of the items in each update (n_sampled_items), "
+FEWEST_ITEMS_TO_SAMPLE = 20_000  # of fewer an update is not much quicker
 ADVICE_FOR_LONG_INVERSES = (
     "keep the items with the most users, give numbers for what is 'auto', or use a MultDAERecommender"
 )
@@ -184,9 +185,7 @@ def estimate_cost(model, n_users, n_items=None, n_interactions=None, *, probe=Tr
     if memory.total_bytes > available:
         advice = estimate.advice(available)
     elif max(estimate.seconds.values(), default=0) > A_DAY:
-        longest = max(estimate.seconds, key=estimate.seconds.__getitem__)
-        member, is_of_member, _ = longest.rpartition(": ")
-        advice = member + is_of_member + (ADVICE_FOR_LONG_INVERSES if "inverse" in longest else ADVICE_FOR_LONG_EPOCHS)
+        advice = estimate.advice_if_long
     return Cost(
         **vars(memory),
         model=type(model).__name__,
@@ -203,6 +202,7 @@ class _Estimate(NamedTuple):
     seconds: dict[str, float]
     device: Any
     advice: Any  # (available bytes) -> str
+    advice_if_long: str = ""
 
 
 def _estimate(model, size, probe, refit=False):
@@ -222,14 +222,17 @@ def _of_autoencoder(model, size, probe, refit):
     if refit:
         parameters.early_stopping = False
     seconds = {}
+    plan = plan_of(model, parameters, size)
+    gains = plan.n_sampled_items is None and size.n_items >= FEWEST_ITEMS_TO_SAMPLE  # by a sample of the items
     if probe:
-        seconds["an epoch"] = _epoch_seconds(plan_of(model, parameters, size))
+        seconds["an epoch"] = _epoch_seconds(plan)
         seconds[f"max_iter={parameters.max_iter} epochs"] = parameters.max_iter * seconds["an epoch"]
     return _Estimate(
         of_autoencoder(model, parameters, size),
         seconds,
         resolve(parameters.device),
         lambda available: advice_for_autoencoder(model, parameters, size, available),
+        (ADVICE_TO_SAMPLE if gains else "") + ADVICE_FOR_LONG_EPOCHS,
     )
 
 
@@ -288,7 +291,8 @@ def _of_linear(model, size, probe, refit):
             tried = (n_tried - 1) * (of_trial * of_one + is_primal * of_weights)
             grams = (n_grams(given, size.n_users, size.n_items) - 1) * of_gram
             seconds[f"{n_tried} inverses"] = seconds["an inverse"] + tried + grams + ranked
-    return _Estimate(of_linear(parameters, size), seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR)
+    memory = of_linear(parameters, size)
+    return _Estimate(memory, seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR, ADVICE_FOR_LONG_INVERSES)
 
 
 def _of_popularity(model, size, probe, refit):
@@ -312,7 +316,7 @@ def _of_blend(model, size, probe, refit):
     members = [] if parameters.prefit else [pair for pair in pairs if pair[1] != "drop"]
     phases: dict[str, dict[str, int]] = {}
     seconds: dict[str, float] = {}
-    held, device, needs = 0, resolve("cpu"), {}
+    held, device, needs, longest, advice_if_long = 0, resolve("cpu"), {}, 0.0, ""
     for what, users, again in rounds:
         model_bytes = 0
         for name, member in members:
@@ -324,12 +328,13 @@ def _of_blend(model, size, probe, refit):
             phases[f"{what} {name}"] = {"fitted members": held, name: needed}
             needs[name] = needed + estimate.memory.model_bytes
             seconds |= {f"{name}: {key}": value for key, value in estimate.seconds.items()}
+            if (of_member := max(estimate.seconds.values(), default=0)) > longest:
+                longest, advice_if_long = of_member, f"{name}: {estimate.advice_if_long}"
             held, model_bytes = held + estimate.memory.model_bytes, model_bytes + estimate.memory.model_bytes
     memory = Memory(throughout, phases or {"fit": {}}, model_bytes)
     largest = max(needs, key=needs.__getitem__, default="")
-    return _Estimate(
-        memory, seconds, device, lambda available: f"leave out {largest}, the largest member, or change it"
-    )
+    advice = f"leave out {largest!r}, the largest member, or change it"
+    return _Estimate(memory, seconds, device, lambda available: advice, advice_if_long)
 
 
 ESTIMATES: dict[Any, Any] = {

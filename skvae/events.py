@@ -15,8 +15,8 @@ DURATIONS = (datetime.timedelta, np.timedelta64)
 INTEGERS = (int, np.integer, np.bool_)
 # Columns of answers, beside those of users and items
 RESULTS = ("rank", "score", "similar_rank", "similarity", "own_rank", "contribution")
-DAY_OR_MONTH_FIRST = r"\D{,3}\d\d?[/.-]\d\d?[/.-]\d"  # which pandas takes for the month where it can
-YEAR = r"\D{,3}\d{4}-\d"
+DAY_OR_MONTH_FIRST = r"\D{,12}\d\d?[/.-](\d\d?)[/.-]\d"  # which pandas takes for the month where it can
+YEAR_FIRST = r"\D{,12}\d{4}[/.-]\d"
 WITH_ZONE, WITHOUT_ZONE = "times with a zone", "times without a zone"
 
 
@@ -179,7 +179,7 @@ def read_events(table, names, *, name="events", optional=()):
     users, items, columns = _users_and_items(table, roles, name, optional)
     if not len(users.positions):
         return Events(users, items, None, None, None)
-    weights = _weights(columns["weight"], names.weight) if "weight" in columns else None
+    weights = _weights(columns["weight"], names) if "weight" in columns else None
     times = _times(columns["timestamp"], names.timestamp) if "timestamp" in columns else (None, None)
     return Events(users, items, weights, *times)
 
@@ -268,14 +268,15 @@ def _numbers(values, name):
     return _finite(values, name, "numbers")
 
 
-def _weights(values, name):
-    weights = _numbers(values, name)
+def _weights(values, names):
+    name, weights = names.weight, _numbers(values, names.weight)
     if (weights < 0).any():
+        merged = {name: "sum"} | ({} if names.timestamp is None else {names.timestamp: "max"})
         raise ValueError(
             f"Column {name!r} has negative weights, the lowest is {weights.min():g}. Where they take something back, "
-            f"such as a purchase, sum them first, as events.groupby([user, item], as_index=False)[{name!r}].sum(), and "
-            "keep what is above 0; where they are dislikes, drop these events; else shift the scale, so that what "
-            "counts as an interaction is above 0."
+            f"such as a purchase, sum them first, as events.groupby({[names.user, names.item]}, as_index=False)"
+            f".agg({merged}), and keep what is above 0; where they are dislikes, drop these events; else shift the "
+            "scale, so that what counts as an interaction is above 0."
         )
     return weights.astype(np.float16) if _all_are(_types(values), np.float16) else weights
 
@@ -328,22 +329,21 @@ def _times(values, name):
 def _converted(texts, name):
     """A string, or one of each kind, and how the column that holds them is converted."""
     text, column = texts[0], f"events[{name!r}]"
-    year_first, other = (
-        next((t for t in texts if re.match(form, str(t))), None) for form in (YEAR, DAY_OR_MONTH_FIRST)
-    )
-    if year_first is not None and other is not None:
+    others = [match for match in (re.match(DAY_OR_MONTH_FIRST, str(text)) for text in texts) if match]
+    year_first = next((text for text in texts if re.match(YEAR_FIRST, str(text))), None) if others else None
+    if year_first is not None:
         return (
-            f"{year_first!r} and {other!r}: convert each kind by its own format, those with the year first by "
-            'pd.to_datetime(..., utc=True, format="ISO8601"). With format="mixed" pandas may take a day for a month'
+            f"{year_first!r} and {others[0].string!r}: convert each kind by its own format, those with the year first "
+            'without dayfirst=True. With format="mixed" pandas may take a day for a month'
         )
     convert = f"pd.to_datetime({column}, utc=True), in polars .str.to_datetime()"
-    if year_first is not None:
-        convert = f'pd.to_datetime({column}, utc=True, format="ISO8601"), in polars .str.to_datetime()'
-    if other is not None:
-        convert = (
-            f"pd.to_datetime({column}, utc=True, dayfirst=True), with dayfirst=False or format= as they are written"
-        )
-    if _is_number(text):
+    if others:
+        is_month_first = any(int(match[1]) > 12 for match in others)
+        convert = f"pd.to_datetime({column}, utc=True, dayfirst={not is_month_first})"
+        convert += "" if is_month_first else ", with dayfirst=False or format= as they are written"
+    elif all(re.fullmatch(r"(19|20)\d{6}", str(text)) for text in texts):
+        convert = f'pd.to_datetime({column}, utc=True, format="%Y%m%d")'
+    elif all(map(_is_number, texts)):
         convert = f"pd.to_numeric({column})"
     return f"{text!r}: convert it, as with {column} = {convert}"
 

@@ -16,6 +16,7 @@ MERGES = {
     "last": lambda weights, first, last: weights[last],
     "error": lambda weights, first, last: np.where(last > first, np.nan, weights[first]),  # NaN marks them
 }
+LONGER_THAN_CODES = 8  # letters, of which random ones are nowhere the same but for capitals
 ITEM_BITS = 32
 ITEM_MASK = 2**ITEM_BITS - 1
 
@@ -268,13 +269,19 @@ def _same_but_for_spaces(texts):
 
 
 def _same_but_for_capitals(texts):
-    """As people write words; codes of letters of both kinds, such as "aBc" and "abC", are different without a word."""
-    small = {text for text in texts if text.islower()}
-    if not 0 < len(small) < len(texts):
+    """Not of short codes, such as "aBc" and "abC", of which many differ in nothing else."""
+    small = list(map(str.lower, texts))
+    if small == texts or len(set(small)) == len(small):
         return None
-    pairs = ((text, text.lower()) for text in texts if text not in small)
-    written = (pair for pair in pairs if pair[1] in small)
-    return next((pair for pair in written if pair[0] in (pair[0].upper(), pair[0].capitalize(), pair[0].title())), None)
+    by_small: dict[str, str] = {}
+    pairs = ((by_small.setdefault(key, text), text) for key, text in zip(small, texts, strict=True))
+    return next((pair for pair in pairs if pair[0] != pair[1] and all(map(_is_written, pair))), None)
+
+
+def _is_written(text):
+    """By people, who write capitals in few ways; long codes do not come so near to each other either."""
+    ways = (text.lower(), text.upper(), text.capitalize(), text.title())
+    return len(text) >= LONGER_THAN_CODES or (text in ways and not any(map(str.isdigit, text)))
 
 
 def _first_rows(ids):

@@ -242,6 +242,7 @@ def test_a_fit_of_days_says_what_makes_it_shorter(model, advice, monkeypatch):
         monkeypatch.setattr(f"skvae.cost.{rate}", lambda *_: 1e6)
     model = {"vae": MultVAERecommender(device="cpu"), "linear": LinearRecommender()}[model]
     long, short = estimate_cost(model, 10**5, 2000, 10**6), estimate_cost(model, 10, 10, 20)
+    assert "n_sampled_items" not in long.advice
     assert long.fits
     assert advice in long.advice
     assert str(long).endswith(f"Long: {long.advice}.")
@@ -252,11 +253,16 @@ def test_the_advice_of_a_blend_names_the_member(monkeypatch):
     blend = BlendRecommender([("of items", EASERecommender()), ("popular", PopularityRecommender())])
     too_large = estimate_cost(blend, 10**6, 10**7, 10**8, probe=False)
     assert not too_large.fits
-    assert too_large.advice == "leave out of items, the largest member, or change it"
+    assert too_large.advice == "leave out 'of items', the largest member, or change it"
     monkeypatch.setattr("skvae.cost.memory_of", lambda device: np.inf)
     for rate in ("copy_rate", "inverse_rate"):
         monkeypatch.setattr(f"skvae.cost.{rate}", lambda *_: 1e6)
     assert estimate_cost(blend, 10**5, 10**4, 10**6).advice == f"of items: {cost.ADVICE_FOR_LONG_INVERSES}"
+    blend = BlendRecommender([("inverse", MultDAERecommender(device="cpu")), ("popular", PopularityRecommender())])
+    for rate in ("product_rate", "call_rate"):
+        monkeypatch.setattr(f"skvae.cost.{rate}", lambda *_: 1e6)
+    advice = estimate_cost(blend, 10**5, 30_000, 10**6).advice
+    assert advice == f"inverse: {cost.ADVICE_TO_SAMPLE}{cost.ADVICE_FOR_LONG_EPOCHS}"
 
 
 @pytest.mark.parametrize("name", ["vae", "dae", "recvae"])

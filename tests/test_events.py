@@ -702,14 +702,19 @@ AWARE = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
             ["03/02/2024", "4.2.2024"],
             r"Column .when. .*: convert it, as with .*, utc=True, dayfirst=True\), with dayfirst=False or format=",
         ),
+        *[
+            ([date, other], f"Column 'when' .* such as '{date}' and '{other}': convert each kind by its own format")
+            for date in ("2024-02-03", "2024/02/03", "2024.02.03 10:00")
+            for other in ("04/02/2024", "Mon 4.2.2024")
+        ],
+        (["2024-02-03 10:00 PM", "2024-02-03"], r"Column 'when' .*: convert it, as with .*, utc=True\), in polars"),
+        (["2/4/2024", "1/13/2024"], r"Column 'when' .*: convert it, as with .*, utc=True, dayfirst=False\)\.$"),
         (
-            ["2024-02-03", "2024-02-03T10:00"],
-            r"Column 'when' .*: convert it, as with .*, utc=True, format=\"ISO8601\"\)",
+            ["Monday, 3/2/2024", "4/2/2024"],
+            r"Column 'when' .*: convert it, as with .*, utc=True, dayfirst=True\), with dayfirst=False",
         ),
-        (
-            ["2024-02-03", "04.02.2024"],
-            r"Column 'when' .* such as '2024-02-03' and '04.02.2024': convert each kind by its own format",
-        ),
+        (["20240203", "20240204"], r"Column 'when' .*: convert it, as with .*, utc=True, format=\"%Y%m%d\"\)"),
+        (["nan", "2024-02-03"], r"Column 'when' .*: convert it, as with .*, utc=True\), in polars"),
         (["1", "2"], r"Column 'when' .*: convert it, as with events\['when'\] = pd.to_numeric\(events\['when'\]\)"),
         ([1, "2"], "Column 'when' must hold numbers or datetimes, got strings"),
         (

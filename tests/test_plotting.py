@@ -1,6 +1,7 @@
 """Displays: what is drawn is what was computed."""
 
 import io
+import itertools
 import sys
 import warnings
 
@@ -362,6 +363,18 @@ def test_models_stand_by_their_differences_with_intervals(vae, popularity, X, ba
         label += f" of the difference to {comparison.reference}"
     assert display.ax_.get_xlabel() == label
     display.figure_.canvas.draw()  # a name is no formula
+
+
+def test_the_picture_of_a_comparison_grows_with_its_models(popularity, X):
+    heights = []
+    for n_models in (2, 30):
+        comparison = skvae.compare({f"model {n}": popularity for n in range(n_models)}, X[400:])
+        display = ComparisonDisplay.from_comparison(comparison)
+        display.figure_.canvas.draw()
+        boxes = [tick.get_window_extent() for tick in display.ax_.get_yticklabels()]
+        assert all(below.y1 < above.y0 for above, below in itertools.pairwise(boxes))
+        heights.append(display.figure_.get_figheight())
+    assert heights[0] < 3 < heights[1]
 
 
 def test_a_comparison_of_one_user_has_points_alone(vae, popularity, X):
@@ -853,5 +866,7 @@ def test_a_label_that_no_float_holds_and_several_axes_are_refused(X):
     model = clone(SMALL_DAE).set_params(max_iter=1).fit(X)
     with pytest.raises(ValueError, match="labels holds inf at position 0"):
         LatentSpaceDisplay.from_estimator(model, X[:4], labels=[10**400, 1.0, 2.0, 3.0])
+    with pytest.raises(TypeError, match=r"ax must be Axes of matplotlib, got Figure: of a figure pass figure.gca\(\)"):
+        PopularityDisplay(recommendations=np.ones(3), interactions=np.ones(3)).plot(plt.figure())
     with pytest.raises(ValueError, match=r"ax holds 2 Axes: pass one of them, as ax\[0\]"):
         LatentSpaceDisplay.from_estimator(model, X[:4], ax=plt.subplots(2)[1])

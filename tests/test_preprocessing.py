@@ -1414,9 +1414,23 @@ def test_ids_that_capital_letters_alone_tell_from_others_are_warned_of(column, w
     with pytest.warns(UserWarning, match=sentence) as told:
         InteractionEncoder().fit(table)
     assert told[0].filename == __file__
-    codes = ["aBc", "abC", "abc"]  # as of base64, where such pairs are common
-    InteractionEncoder().fit(table.assign(**{column: codes}))
-    InteractionEncoder().fit(table.assign(**{column: ["Ann", "ANN", "bob"]}))  # of which none is in small letters
+    for codes in (["aBc", "abC", "abc"], ["6Qu5", "6qu5", "6QU5"], ["B01", "B02", "C01"]):  # as of base64
+        InteractionEncoder().fit(table.assign(**{column: codes}))
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("John.Smith@mail.com", "john.smith@mail.com"),
+        ("TEA", "Tea"),
+        ("USB cable", "usb cable"),
+        ("The Lord of the Rings", "the lord of the rings"),
+        ("McDonald", "mcdonald"),
+    ],
+)
+def test_words_are_the_same_whichever_of_their_letters_are_capital(pair):
+    with pytest.warns(UserWarning, match="only capital letters tell from each other"):
+        InteractionEncoder().fit((["x", "y", "z"], [*pair, "other"]))
 
 
 def test_missing_ids_of_exclude_are_said_to_be_there():

@@ -11,8 +11,9 @@ from .gram import Gram, blocks_of
 from .inversion import ROWS_OF_LAPACK, invert
 from .regression import Regression, dense_product
 
-# An inverse is taken for one where no item's row is off by more than this share of its diagonal
-N_PROBES, MAX_ERROR = 8, 1e-2
+# An inverse is taken for one where no item's row is off by more than this share of its diagonal. Weights are asked for
+# in double precision, if there is room for it, where a single one may be off by more: errors of a row add up at random.
+N_PROBES, MAX_ERROR, ERROR_OF_WEIGHT = 8, 1e-2, 2e-5
 
 
 class PrimalRegression(Regression):
@@ -78,7 +79,7 @@ def item_regression(gram, penalties, device, bound=0.0, centering=0.0, dense=Tru
     regression = _dual(gram, penalties, device, bound, dense)
     is_dual_form = regression is not None
     if not is_dual_form:
-        inverse = _inverse(gram, penalties, device)
+        inverse = _inverse(gram, penalties, device, dense)
         if inverse is None:
             return None
         regression = PrimalRegression(inverse, penalties, bound, gram.had())
@@ -118,28 +119,30 @@ def _dual(gram, penalties, device, bound, dense):
         return None
     with np.errstate(over="ignore", invalid="ignore"):  # what single precision does not hold is left to the other form
         scaled = scaled_users(users, penalties)
-        kernel = _inverse(Gram(scaled.T.tocsr(), processes=processes), np.ones(n_users), device)
+        kernel = _inverse(Gram(scaled.T.tocsr(), processes=processes), np.ones(n_users), device, dense)
         if kernel is None:
             return None
         dual = DualRegression(scaled, penalties, kernel, bound, gram.had())
-        is_exact = processes.by_first(_is_inverse, dual, Gram(scaled), np.ones(n_items))
-    return dual if is_exact else None
+        error = processes.by_first(_error_of, dual, Gram(scaled), np.ones(n_items))
+    return dual if error <= MAX_ERROR else None
 
 
-def _inverse(gram, penalties, device):
+def _inverse(gram, penalties, device, dense):
     """P, array of shape (n_items, n_items); None where no inverse is exact enough.
 
-    In double precision where the one in single is not, as for items that always go together in counts of thousands.
+    In double precision where the one in single is not, as for items that always go together.
     """
     processes = gram.processes
     for dtype in (np.float32, np.float64):
         with np.errstate(over="ignore", invalid="ignore"):  # what single precision does not hold is tried in double
             inverse = gram.dense(dtype)
             inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
-            is_inverted = processes.by_first(_invert, inverse, gram, penalties, device)
-        if is_inverted:
+            error = processes.by_first(_invert, inverse, gram, penalties, device)
+        is_last = dtype == np.float64 or not processes.by_first(_fits, 8 * len(inverse) ** 2)
+        wanted = ERROR_OF_WEIGHT * len(inverse) ** 0.5 if dense and not is_last else MAX_ERROR
+        if error <= min(wanted, MAX_ERROR):
             return _same_in_all(inverse, processes)
-        if not processes.by_first(_fits, 8 * len(inverse) ** 2):
+        if is_last:
             break
     return None
 
@@ -151,20 +154,20 @@ def _same_in_all(matrix, processes):
 
 
 def _invert(matrix, gram, penalties, device):
-    """Invert G + diag(penalties) in place; whether that is exact enough."""
+    """Invert G + diag(penalties) in place; the error as `_error_of` has it, infinite where it has no inverse."""
     on_device = torch.from_numpy(matrix).to(device)
     if not invert(on_device):
-        return False
+        return np.inf
     torch.from_numpy(matrix).copy_(on_device)
-    return _is_inverse(matrix, gram, penalties)
+    return _error_of(matrix, gram, penalties)
 
 
 def _fits(n_bytes):
     return n_bytes <= memory_of(resolve("cpu"))
 
 
-def _is_inverse(inverse, gram, penalties):
-    """Whether what is left of random vectors, P r with r = v - A P v, is small beside each item's own P_jj.
+def _error_of(inverse, gram, penalties):
+    """What is left of random vectors, P r with r = v - A P v, beside each item's own P_jj: the largest of the items'.
 
     The product with A = G + diag(penalties) goes through the users: the matrix itself is gone.
     """
@@ -173,7 +176,9 @@ def _is_inverse(inverse, gram, penalties):
     images = times(vectors.astype(inverse.dtype)).astype(np.float64)
     left = vectors - gram.times(images) - penalties[:, None] * images
     errors = np.abs(times(left.astype(inverse.dtype))).max(axis=1)
-    return bool((errors <= MAX_ERROR * np.abs(inverse.diagonal())).all())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = errors / np.abs(inverse.diagonal())
+    return float(np.nan_to_num(shares, nan=np.inf).max(initial=0))
 
 
 def device_for(name, n_items):

@@ -31,6 +31,8 @@ def new_axes(display, ax):
 
     if isinstance(ax, np.ndarray):
         raise ValueError(f"ax holds {ax.size} Axes: pass one of them, as ax[0].")
+    if ax is not None and not hasattr(ax, "plot"):
+        raise TypeError(f"ax must be Axes of matplotlib, got {type(ax).__name__}: of a figure pass figure.gca().")
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
         hide_spines(ax)

@@ -6,9 +6,13 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from ..comparison import Comparison
 from .axes import REFERENCE_COLOR, metric_label, new_axes
 
+INCHES, INCHES_OF_MODEL = 1.6, 0.4  # high
+
 
 class ComparisonDisplay:
     """Differences of models to the one that they are compared with, with confidence intervals.
+
+    That is the baseline of the comparison, or the best by its first metric, whichever metric is drawn.
 
     An interval that does not hold 0 is a difference that is real for users like these, taken by itself: the p-values of
     `skvae.compare` are adjusted for the number of models, the intervals are not.
@@ -125,6 +129,8 @@ class ComparisonDisplay:
         """
         self.ax_ = new_axes(self, ax)
         self.figure_ = self.ax_.figure
+        if ax is None:
+            self.figure_.set_figheight(INCHES + INCHES_OF_MODEL * len(self.means))
         means, places = np.array([*self.means.values()]), np.arange(len(self.means))
         ends = np.array([self.intervals[name] for name in self.means])
         lengths = np.nan_to_num(np.abs(ends.T - means))  # of one user there is no interval
