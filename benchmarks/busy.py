@@ -64,16 +64,16 @@ def main():
     if args.measure:
         print(json.dumps(measured()))
         return
-    runs = []
+    runs, untold = [], {name: value for name, value in os.environ.items() if name[:4] not in ("OMP_", "MKL_", "OPEN")}
     for _ in range(args.rounds):
         for n_busy in N_BUSY:
             for way, variables in WAYS.items():
                 with busy(n_busy):
                     run = subprocess.run(
                         [sys.executable, __file__, "--measure"],
-                        env={name: value for name, value in os.environ.items() if name[:4] != "OMP_"} | variables,
+                        env=untold | variables,
                         check=True,
-                        capture_output=True,
+                        stdout=subprocess.PIPE,
                         text=True,
                     )
                 runs.append({"busy": n_busy, "way": way, "measured": json.loads(run.stdout)})

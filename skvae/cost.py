@@ -82,8 +82,8 @@ class Cost(Memory):
         Gram matrix and of all, with the ranking by which they are chosen, where there are more; of the members of a
         blend with their names before. All users count as equally active. Not in it are reading and checking X,
         the start of an autoencoder from "ease" or "svd", some epochs' time, its refit of ``best_iter_`` more epochs,
-        and the further inverses of a linear model whose largest lambda is the best, a quarter more. Empty without a
-        probe.
+        and the further inverses of a linear model whose largest lambda is the best, a quarter more, and its last one
+        once more in double precision where items follow from each other. Empty without a probe.
     advice : str
         What to change, where the fit needs more than is available, or a part of it takes more than a day; else empty.
     """
@@ -316,7 +316,8 @@ def _of_blend(model, size, probe, refit):
     members = [] if parameters.prefit else [pair for pair in pairs if pair[1] != "drop"]
     phases: dict[str, dict[str, int]] = {}
     seconds: dict[str, float] = {}
-    held, device, needs, longest, advice_if_long = 0, resolve("cpu"), {}, 0.0, ""
+    needs: dict[str, int] = {}
+    held, device, longest, advice_if_long = 0, resolve("cpu"), 0.0, ""
     for what, users, again in rounds:
         model_bytes = 0
         for name, member in members:
@@ -326,13 +327,15 @@ def _of_blend(model, size, probe, refit):
             if n_validated and isinstance(member, BaseAutoencoder):  # which is given the validation users
                 needed -= estimate.memory.throughout.get(VALIDATION_USERS, 0)
             phases[f"{what} {name}"] = {"fitted members": held, name: needed}
-            needs[name] = needed + estimate.memory.model_bytes
+            needs[name] = max(needs.get(name, 0), needed + estimate.memory.model_bytes)
             seconds |= {f"{name}: {key}": value for key, value in estimate.seconds.items()}
             if (of_member := max(estimate.seconds.values(), default=0)) > longest:
                 longest, advice_if_long = of_member, f"{name}: {estimate.advice_if_long}"
             held, model_bytes = held + estimate.memory.model_bytes, model_bytes + estimate.memory.model_bytes
     memory = Memory(throughout, phases or {"fit": {}}, model_bytes)
-    largest = max(needs, key=needs.__getitem__, default="")
+    if not needs:
+        return _Estimate(memory, seconds, device, lambda available: "pass fewer users at a time")
+    largest = max(needs, key=needs.__getitem__)
     advice = f"leave out {largest!r}, the largest member, or change it"
     return _Estimate(memory, seconds, device, lambda available: advice, advice_if_long)
 

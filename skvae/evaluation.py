@@ -80,7 +80,7 @@ class Evaluation:
         return {name: _p_value(mean, errors[name], len(self._counted()[name])) for name, mean in self.mean.items()}
 
     def confidence_interval(self, confidence_level=0.95):
-        """Where the mean over other users like these is, by Student's t; of a difference beside ``p_value``.
+        """Confidence interval of each metric's mean over users, by Student's t; of ``a - b`` that of their difference.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Evaluation:
         Raises
         ------
         ValueError, TypeError
-            Where confidence_level is not between 0 and 1.
+            Where confidence_level is not between 0 and 1, or no number.
         """
         level = share("confidence_level", confidence_level)
         errors, counted = self.standard_error, self._counted()

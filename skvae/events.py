@@ -15,7 +15,7 @@ DURATIONS = (datetime.timedelta, np.timedelta64)
 INTEGERS = (int, np.integer, np.bool_)
 # Columns of answers, beside those of users and items
 RESULTS = ("rank", "score", "similar_rank", "similarity", "own_rank", "contribution")
-DAY_OR_MONTH_FIRST = r"\D{,12}\d\d?[/.-](\d\d?)[/.-]\d"  # which pandas takes for the month where it can
+DAY_OR_MONTH_FIRST = r"\D{,12}(\d\d?)[/.-](\d\d?)[/.-]\d"  # which pandas takes for the month where it can
 YEAR_FIRST = r"\D{,12}\d{4}[/.-]\d"
 WITH_ZONE, WITHOUT_ZONE = "times with a zone", "times without a zone"
 
@@ -179,7 +179,7 @@ def read_events(table, names, *, name="events", optional=()):
     users, items, columns = _users_and_items(table, roles, name, optional)
     if not len(users.positions):
         return Events(users, items, None, None, None)
-    weights = _weights(columns["weight"], names) if "weight" in columns else None
+    weights = _weights(columns["weight"], {role: roles[role] for role in columns}) if "weight" in columns else None
     times = _times(columns["timestamp"], names.timestamp) if "timestamp" in columns else (None, None)
     return Events(users, items, weights, *times)
 
@@ -269,12 +269,13 @@ def _numbers(values, name):
 
 
 def _weights(values, names):
-    name, weights = names.weight, _numbers(values, names.weight)
+    """Checked weights; names by the roles of the columns that the table has."""
+    name, weights = names["weight"], _numbers(values, names["weight"])
     if (weights < 0).any():
-        merged = {name: "sum"} | ({} if names.timestamp is None else {names.timestamp: "max"})
+        merged = {name: "sum"} | ({names["timestamp"]: "max"} if "timestamp" in names else {})
         raise ValueError(
             f"Column {name!r} has negative weights, the lowest is {weights.min():g}. Where they take something back, "
-            f"such as a purchase, sum them first, as events.groupby({[names.user, names.item]}, as_index=False)"
+            f"such as a purchase, sum them first, as events.groupby({[names['user'], names['item']]}, as_index=False)"
             f".agg({merged}), and keep what is above 0; where they are dislikes, drop these events; else shift the "
             "scale, so that what counts as an interaction is above 0."
         )
@@ -328,20 +329,22 @@ def _times(values, name):
 
 def _converted(texts, name):
     """A string, or one of each kind, and how the column that holds them is converted."""
+    texts = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts]
     text, column = texts[0], f"events[{name!r}]"
-    others = [match for match in (re.match(DAY_OR_MONTH_FIRST, str(text)) for text in texts) if match]
-    year_first = next((text for text in texts if re.match(YEAR_FIRST, str(text))), None) if others else None
-    if year_first is not None:
-        return (
-            f"{year_first!r} and {others[0].string!r}: convert each kind by its own format, those with the year first "
-            'without dayfirst=True. With format="mixed" pandas may take a day for a month'
-        )
+    others = [match for match in (re.match(DAY_OR_MONTH_FIRST, text) for text in texts) if match]
+    year_first = next((text for text in texts if re.match(YEAR_FIRST, text)), None)
+    day_first, month_first = (next((match.string for match in others if int(match[i]) > 12), None) for i in (1, 2))
+    two = day_first, month_first
+    if year_first is not None and others:
+        two = year_first, others[0].string
+    if None not in two:
+        kinds = " and ".join(map(repr, two))
+        return f'{kinds}: convert each kind by its own format. With format="mixed" pandas may take a day for a month'
     convert = f"pd.to_datetime({column}, utc=True), in polars .str.to_datetime()"
     if others:
-        is_month_first = any(int(match[1]) > 12 for match in others)
-        convert = f"pd.to_datetime({column}, utc=True, dayfirst={not is_month_first})"
-        convert += "" if is_month_first else ", with dayfirst=False or format= as they are written"
-    elif all(re.fullmatch(r"(19|20)\d{6}", str(text)) for text in texts):
+        convert = f"pd.to_datetime({column}, utc=True, dayfirst={month_first is None})"
+        convert += ", with dayfirst=False or format= as they are written" if two == (None, None) else ""
+    elif all(re.fullmatch(r"(19|20)\d{6}", text) for text in texts):
         convert = f'pd.to_datetime({column}, utc=True, format="%Y%m%d")'
     elif all(map(_is_number, texts)):
         convert = f"pd.to_numeric({column})"

@@ -16,7 +16,7 @@ MERGES = {
     "last": lambda weights, first, last: weights[last],
     "error": lambda weights, first, last: np.where(last > first, np.nan, weights[first]),  # NaN marks them
 }
-LONGER_THAN_CODES = 8  # letters, of which random ones are nowhere the same but for capitals
+SHORTEST_TEXT = 8  # characters, of which random ones are seldom the same but for capitals
 ITEM_BITS = 32
 ITEM_MASK = 2**ITEM_BITS - 1
 
@@ -197,7 +197,8 @@ class Gatherer:
         )
         if least > 1:
             message += f"; items of fewer than min_item_interactions={least} users in fit are among them"
-        report_unknown(message, "they are left out, until partial_fit gives them columns", handle_unknown)
+        consequence = "they are left out. InteractionEncoder.partial_fit gives new items columns, model.add_items too"
+        report_unknown(message, consequence, handle_unknown)
 
     def _cells(self, table, read, users, items):
         if self._table is None:
@@ -273,15 +274,16 @@ def _same_but_for_capitals(texts):
     small = list(map(str.lower, texts))
     if small == texts or len(set(small)) == len(small):
         return None
+    are_codes = not all(map(_is_written, texts))
     by_small: dict[str, str] = {}
     pairs = ((by_small.setdefault(key, text), text) for key, text in zip(small, texts, strict=True))
-    return next((pair for pair in pairs if pair[0] != pair[1] and all(map(_is_written, pair))), None)
+    alike = (pair for pair in pairs if pair[0] != pair[1])
+    return next((pair for pair in alike if not are_codes or len(pair[0]) >= SHORTEST_TEXT), None)
 
 
 def _is_written(text):
-    """By people, who write capitals in few ways; long codes do not come so near to each other either."""
-    ways = (text.lower(), text.upper(), text.capitalize(), text.title())
-    return len(text) >= LONGER_THAN_CODES or (text in ways and not any(map(str.isdigit, text)))
+    """Whether a short text has its capitals where people have them."""
+    return len(text) >= SHORTEST_TEXT or text in (text.lower(), text.upper(), text.capitalize(), text.title())
 
 
 def _first_rows(ids):

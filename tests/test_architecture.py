@@ -182,7 +182,7 @@ CORE_ARROWS = {
     "initialization": {"item_products"},
     "inference": {"batches", "devices", "isolation", "pieces"},
     "gram": {"processes"},
-    "regression": set(),
+    "regression": {"devices"},
     "dual_regression": {"gram", "regression"},
     "item_regression": {"devices", "dual_regression", "gram", "inversion", "regression"},
     "updates": {"processes"},

@@ -11,9 +11,11 @@ from .gram import Gram, blocks_of
 from .inversion import ROWS_OF_LAPACK, invert
 from .regression import Regression, dense_product
 
-# An inverse is taken for one where no item's row is off by more than this share of its diagonal. Weights are asked for
-# in double precision, if there is room for it, where a single one may be off by more: errors of a row add up at random.
-N_PROBES, MAX_ERROR, ERROR_OF_WEIGHT = 8, 1e-2, 2e-5
+# An inverse is taken for one where no item's row is off by more than this share of its diagonal
+N_PROBES, MAX_ERROR = 8, 1e-2
+# Weights are computed in double precision where one of them is off by more: a row of n is off by the root of n as much.
+# That needs such a share of the memory beside it: the inverse, LAPACK's copy and the weights are 20 bytes an entry
+ERROR_OF_WEIGHT, BYTES_WITH_ROOM = 2e-5, 48
 
 
 class PrimalRegression(Regression):
@@ -79,7 +81,8 @@ def item_regression(gram, penalties, device, bound=0.0, centering=0.0, dense=Tru
     regression = _dual(gram, penalties, device, bound, dense)
     is_dual_form = regression is not None
     if not is_dual_form:
-        inverse = _inverse(gram, penalties, device, dense)
+        n_items, attempt = len(penalties), partial(_inverse, gram, penalties, device)
+        inverse = _exact(attempt, n_items, n_items, dense, gram.processes)
         if inverse is None:
             return None
         regression = PrimalRegression(inverse, penalties, bound, gram.had())
@@ -117,34 +120,54 @@ def _dual(gram, penalties, device, bound, dense):
     n_users, n_items = users.shape
     if gram.kept is not None or not is_dual(n_users, n_items, users.nnz, dense):
         return None
-    with np.errstate(over="ignore", invalid="ignore"):  # what single precision does not hold is left to the other form
-        scaled = scaled_users(users, penalties)
-        kernel = _inverse(Gram(scaled.T.tocsr(), processes=processes), np.ones(n_users), device, dense)
-        if kernel is None:
-            return None
-        dual = DualRegression(scaled, penalties, kernel, bound, gram.had())
-        error = processes.by_first(_error_of, dual, Gram(scaled), np.ones(n_items))
-    return dual if error <= MAX_ERROR else None
+
+    def attempt(dtype):
+        with np.errstate(over="ignore", invalid="ignore"):  # what a precision does not hold is left to the other form
+            scaled = scaled_users(users, penalties)
+            kernel, error = _inverse(Gram(scaled.T.tocsr(), processes=processes), np.ones(n_users), device, dtype)
+            if not error <= MAX_ERROR:
+                return None, error
+            dual = DualRegression(scaled, penalties, kernel, bound, gram.had())
+            return dual, processes.by_first(_error_of, dual, Gram(scaled), np.ones(n_items))
+
+    return _exact(attempt, n_users, n_items, dense, processes)
 
 
-def _inverse(gram, penalties, device, dense):
-    """P, array of shape (n_items, n_items); None where no inverse is exact enough.
+def _exact(attempt, n_rows, n_items, dense, processes):
+    """What is computed in single precision, or in double where that is not exact enough; None where neither is.
 
-    In double precision where the one in single is not, as for items that always go together.
+    Parameters
+    ----------
+    attempt : callable
+        Precision -> (result, its error).
+    n_rows : int
+        Of the matrix that it inverts.
+    n_items : int
+        Of a row of the result, whose errors add up.
+    dense : bool
+        For weights, which are to be more exact than the scores of a search.
+    processes : Alone
+
+    Returns
+    -------
+    object
     """
-    processes = gram.processes
-    for dtype in (np.float32, np.float64):
-        with np.errstate(over="ignore", invalid="ignore"):  # what single precision does not hold is tried in double
-            inverse = gram.dense(dtype)
-            inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
-            error = processes.by_first(_invert, inverse, gram, penalties, device)
-        is_last = dtype == np.float64 or not processes.by_first(_fits, 8 * len(inverse) ** 2)
-        wanted = ERROR_OF_WEIGHT * len(inverse) ** 0.5 if dense and not is_last else MAX_ERROR
-        if error <= min(wanted, MAX_ERROR):
-            return _same_in_all(inverse, processes)
-        if is_last:
-            break
-    return None
+    result, error = attempt(np.float32)
+    is_usable = error <= MAX_ERROR
+    allowed = min(ERROR_OF_WEIGHT * n_items**0.5, MAX_ERROR) if dense else MAX_ERROR
+    if not error <= allowed and processes.by_first(_fits, (8 if not is_usable else BYTES_WITH_ROOM) * n_rows**2):
+        del result
+        result, error = attempt(np.float64)
+    return result if error <= MAX_ERROR else None
+
+
+def _inverse(gram, penalties, device, dtype):
+    """(G + diag(penalties))^-1, array of shape (n_items, n_items), and its error, the same in all processes."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        inverse = gram.dense(dtype)
+        inverse[np.diag_indices_from(inverse)] += penalties.astype(dtype)
+        error = gram.processes.by_first(_invert, inverse, gram, penalties, device)
+    return _same_in_all(inverse, gram.processes) if error <= MAX_ERROR else inverse, error
 
 
 def _same_in_all(matrix, processes):
@@ -155,6 +178,8 @@ def _same_in_all(matrix, processes):
 
 def _invert(matrix, gram, penalties, device):
     """Invert G + diag(penalties) in place; the error as `_error_of` has it, infinite where it has no inverse."""
+    if matrix.dtype == np.float64 and free_bytes(device) < 3 * matrix.nbytes:  # `device_for` counted on single
+        device = resolve("cpu")
     on_device = torch.from_numpy(matrix).to(device)
     if not invert(on_device):
         return np.inf

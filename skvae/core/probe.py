@@ -4,13 +4,13 @@ import time
 
 import torch
 
-from .inversion import invert
+from .inversion import ROWS_OF_TORCH, invert
 
 SECONDS, SECONDS_OF_INVERSES = 0.1, 0.3  # of each measurement, about
 BYTES_COPIED = 2**26  # more than fits into a cache
 N_CALLS = 100
-# No power of two, of which the rows get into each other's way in a cache; by the LAPACK of large matrices
-ROWS_INVERTED = 2100
+# By SciPy's LAPACK, as larger matrices; no power of two, of which the rows get into each other's way in a cache
+ROWS_INVERTED = ROWS_OF_TORCH + 100
 
 
 @torch.no_grad()

@@ -3,7 +3,8 @@
 from copy import copy
 
 import numpy as np
-import torch
+
+from .devices import tensor_of
 
 ROUNDING = 1e-6  # what may be left of the diagonal of B where it is 0, as of an item that nobody has
 
@@ -127,5 +128,5 @@ def dense_product(left, right):
     array of shape (m,) or (m, k)
     """
     dtype = np.result_type(left, right)
-    left, right = (torch.from_numpy(factor.astype(dtype, copy=False)) for factor in (left, right))
+    left, right = (tensor_of(factor.astype(dtype, copy=False)) for factor in (left, right))
     return (left @ right).numpy()

@@ -14,8 +14,8 @@ class ComparisonDisplay:
 
     That is the baseline of the comparison, or the best by its first metric, whichever metric is drawn.
 
-    An interval that does not hold 0 is a difference that is real for users like these, taken by itself: the p-values of
-    `skvae.compare` are adjusted for the number of models, the intervals are not.
+    Where an interval does not hold 0 the difference is significant, taken by itself: the p-values of `skvae.compare`
+    are adjusted for the number of models, the intervals are not.
 
     Use `from_comparison`. All parameters are stored as attributes.
 
@@ -68,8 +68,8 @@ class ComparisonDisplay:
         metric : str, default=None
             One of the comparison; None: its first.
         differences : bool, default=True
-            Of each user's score to that of the reference. False: scores, whose intervals are wider, as they hold
-            how much users differ from each other.
+            Of each user's score to that of the reference. False: scores, whose intervals are usually wider, as they
+            hold how much users differ from each other.
         confidence_level : float, default=0.95
             As in `skvae.Evaluation.confidence_interval`.
         ax : matplotlib Axes, default=None
@@ -84,9 +84,11 @@ class ComparisonDisplay:
         Raises
         ------
         TypeError
-            Where comparison is none.
+            Where comparison is no `skvae.Comparison`, ax no Axes, or confidence_level no number.
         ValueError
-            Where it does not have the metric, or confidence_level is not between 0 and 1.
+            Where comparison does not have the metric, or confidence_level is not between 0 and 1.
+        ImportError
+            Where matplotlib is not installed.
         """
         check_matplotlib_support(f"{cls.__name__}.from_comparison")
         if not isinstance(comparison, Comparison):
