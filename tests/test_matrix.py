@@ -511,7 +511,7 @@ BAD = {
     "complex": (lambda: COUNTS * 1j, "Complex data not supported"),
     "one dimension": (lambda: COUNTS[0], "must have two dimensions.*Reshape your data"),
     "one dimension, sparse": (
-        lambda: sp.csr_array(COUNTS)[0],
+        lambda: sp.coo_array(COUNTS[0]),
         r"must have two .* by \S+\[\[row\]\] of",
     ),
     "one dimension in a list": (lambda: COUNTS[0].tolist(), "must have two dimensions.*Reshape your data"),
