@@ -257,7 +257,9 @@ def read_list(values, name):
     array = _array(values, name)
     array = array.values if isinstance(array, Instants) else array
     if array.ndim != 1:
-        raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}.")
+        raise ValueError(
+            f"{name} must be one-dimensional, got shape {array.shape}: of a table pass the column with the ids."
+        )
     n_missing = count_missing(array)
     if n_missing:
         raise ValueError(f"{n_missing} of {len(array)} {name} have no value: drop them.")

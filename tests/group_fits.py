@@ -103,6 +103,9 @@ EQUAL = {
     "dae, logistic": lambda: model_of(clone(DAE).set_params(likelihood="logistic"), X),
     "recvae": lambda: model_of(RECVAE, X, X_val=X_VAL),
     "ease": lambda: model_of(skvae.EASERecommender(l2_regularization=10), X),
+    "ease, in double precision": lambda: model_of(
+        skvae.EASERecommender(l2_regularization=0.01), np.tile(X.toarray(), 2)
+    ),
     "ease, blocks": lambda: in_chunks(skvae.EASERecommender(l2_regularization=10)),
     "linear, centered": lambda: model_of(skvae.LinearRecommender(l2_regularization=10, centering=0.99), X),
     "linear": lambda: model_of(skvae.LinearRecommender(keep_gram=True), np.repeat(X.toarray(), 3, axis=0), n_partial=1),
