@@ -261,7 +261,7 @@ def test_the_advice_of_a_blend_names_the_member(monkeypatch):
     blend = BlendRecommender([("inverse", MultDAERecommender(device="cpu")), ("popular", PopularityRecommender())])
     for rate in ("product_rate", "call_rate"):
         monkeypatch.setattr(f"skvae.cost.{rate}", lambda *_: 1e6)
-    advice = estimate_cost(blend, 10**5, 30_000, 10**6).advice
+    advice = estimate_cost(blend, 10**5, 50_000, 10**6).advice
     assert advice == f"inverse: {cost.ADVICE_TO_SAMPLE}{cost.ADVICE_FOR_LONG_EPOCHS}"
 
 

@@ -14,7 +14,8 @@ from .regression import Regression, dense_product
 # An inverse is taken for one where no item's row is off by more than this share of its diagonal
 N_PROBES, MAX_ERROR = 8, 1e-2
 # Weights are computed in double precision where one of them is off by more: a row of n is off by the root of n as much.
-# That needs such a share of the memory beside it: the inverse, LAPACK's copy and the weights are 20 bytes an entry
+# The machine must have so many bytes for each entry of the inverse: twice what the inverse, LAPACK's copy of it and the
+# weights take, and some
 ERROR_OF_WEIGHT, BYTES_WITH_ROOM = 2e-5, 48
 
 
