@@ -42,7 +42,8 @@ def main(arguments=None):
     if min(args.k, args.users_per_file) < 1 or args.jobs == 0:
         parser.error("-k and --users-per-file are 1 or more, and --jobs is not 0")
     try:
-        n_users = opened(args)[0].shape[0]
+        X, excluded, *_, model = opened(args)
+        recommended(args, model, X, excluded, slice(1))  # what does not fit is found here
         args.recommendations.mkdir(exist_ok=True)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
@@ -54,7 +55,7 @@ def main(arguments=None):
     for path in args.recommendations.glob(f"{'[0-9]' * 12}.parquet"):
         if about_of(path) != about.encode():
             path.unlink()
-    firsts = range(0, n_users, args.users_per_file)
+    firsts = range(0, X.shape[0], args.users_per_file)
     parts = [slice(first, first + args.users_per_file) for first in firsts]
     n_files = len(parts)
     parts = [users for users in parts if not path_of(args, users).exists()]
@@ -64,7 +65,7 @@ def main(arguments=None):
     if n_jobs:
         shares = [parts[job::n_jobs] for job in range(n_jobs)]
         joblib.Parallel(n_jobs)(joblib.delayed(write)(args, about, s) for s in shares)
-    print(f"{args.recommendations}: {n_files} files, {n_users} users.")
+    print(f"{args.recommendations}: {n_files} files, {X.shape[0]} users.")
 
 
 def path_of(args, users):
@@ -83,8 +84,7 @@ def write(args, about, parts):
     X, excluded, names, user_ids, item_ids, model = opened(args)
     for users in parts:
         path = path_of(args, users)
-        exclude = None if excluded is None else excluded[users]
-        items, scores = skvae.recommend(model, X[users], args.k, exclude=exclude)
+        items, scores = recommended(args, model, X, excluded, users)
         places = rows, ranks = np.nonzero(items >= 0)  # -1 where fewer than k are left
         columns = {"user": rows + users.start, "rank": ranks + 1}
         columns |= {"item": items[places], "score": scores[places]}
@@ -98,6 +98,11 @@ def write(args, about, parts):
             file.flush()
             os.fsync(file.fileno())
         os.replace(path.with_suffix(".part"), path)
+
+
+def recommended(args, model, X, excluded, users):
+    exclude = None if excluded is None else excluded[users]
+    return skvae.recommend(model, X[users], args.k, exclude=exclude)
 
 
 def opened(args):
@@ -131,10 +136,13 @@ def opened(args):
             raise SystemExit(
                 f"{args.users} is no array of ids; save texts as ids.astype(str): {error}"
             ) from error
-        if X.shape[0] != len(user_ids):
+        shape = getattr(user_ids, "shape", "several arrays")
+        if shape != X.shape[:1]:
             raise SystemExit(
-                f"The matrix has {X.shape[0]} users, {args.users} {len(user_ids)} ids."
+                f"The matrix has {X.shape[0]} users, {args.users} ids of shape {shape}."
             )
+        if len(np.unique(user_ids)) < len(user_ids):
+            raise SystemExit(f"{args.users} has an id twice: a user has one row.")
     ids = in_arrow(user_ids, "User"), in_arrow(item_ids, "Item")
     return X, excluded, names, *ids, loaded
 

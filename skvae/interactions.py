@@ -74,7 +74,7 @@ def save_interactions(X, path):
     ...     bool((mapped != X).nnz)
     False
     """
-    folder = Path(path)
+    folder = _found(path)
     _make(folder)
     with _writing(folder) as meta:
         # any number at first: workers of joblib find files by their names, and not those of a folder that is gone
@@ -103,7 +103,7 @@ def append_interactions(X, path):
     OSError
         Where the folder cannot be written. What was saved in it before is still there.
     """
-    folder = Path(path)
+    folder = _found(path)
     open_interactions(folder)  # which finds that it is whole
     before = None
     try:
@@ -199,26 +199,32 @@ class _Meta:
 # -- writing
 
 
+def _found(path):
+    """Where a path leads now: a relative one may mean another folder before X, an iterable, is at its end."""
+    return Path(os.path.realpath(path))
+
+
 def _make(folder):
     """Make a folder to write to, where it is not one already."""
     check_folder_of(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"path is {str(folder)!r}, a file: interactions need a folder of their own.")
     folder.mkdir(exist_ok=True)
-    if all(path.name.startswith(PREFIX_OF_PARTS) for path in folder.iterdir()):  # what a kill left
-        _write_meta(folder, _Meta())
-    _read_meta(folder)
+    if not all(path.name.startswith(PREFIX_OF_PARTS) for path in folder.iterdir()):  # which may be left of a kill
+        _read_meta(folder)
 
 
 @contextlib.contextmanager
 def _writing(folder):
     """What counts in a folder, for a block that alone may write to it; at its end what does not count is removed."""
-    lock = Lock(folder / "lock")
+    lock = Lock(folder / f"{PREFIX_OF_PARTS}lock")
     try:
         lock.acquire()
     except BlockingIOError as error:
         raise ValueError(f"{str(folder)!r} is being written by another{error}: wait for its end.") from error
     try:
+        if not (folder / META).exists():  # nobody else has saved here since it was made
+            _write_meta(folder, _Meta())
         _remove_rest(folder)
         yield _read_meta(folder)
     finally:
@@ -231,14 +237,14 @@ def _writing(folder):
 def _remove_rest(folder):
     meta = _read_meta(folder)
     for path in folder.glob(f"{PREFIX_OF_PARTS}*"):
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)  # not the lock, which is a file
     for name in DTYPES:
         for path in folder.glob(f"{name}.*.npy"):
-            if path != meta.file(folder, name):
-                with contextlib.suppress(PermissionError):  # of Windows, while somebody has it open
+            # what cannot go, as on Windows while somebody has it open, or what is behind the end, counts for nothing
+            with contextlib.suppress(OSError):
+                if path != meta.file(folder, name):
                     path.unlink()
-            elif path.stat().st_size > meta.size(name):
-                with contextlib.suppress(OSError):  # the same; what is behind counts for nothing
+                elif path.stat().st_size > meta.size(name):
                     os.truncate(path, meta.size(name))
 
 
@@ -296,7 +302,7 @@ def _read_meta(folder):
     try:
         about = dict(parsed_json((folder / META).read_text()))
         version = about.pop("format")
-    except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, LookupError, TypeError) as error:
         raise foreign from error
     if type(version) is int and version > FORMAT:
         raise ValueError(
@@ -314,7 +320,7 @@ def _mapped(folder, meta, name):
     """An array of a folder, checked to be there as far as it counts."""
     path, dtype = meta.file(folder, name), DTYPES[name]
     found, size = None, 0
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError), open(path, "rb") as file:
         magic = file.read(10)
         header = file.read(int.from_bytes(magic[8:], "little"))
         found, size = HEADER.fullmatch(header), os.fstat(file.fileno()).st_size

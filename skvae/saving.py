@@ -140,6 +140,8 @@ def load(path, *, mmap_mode=None, verify=True):
         raise IsADirectoryError(
             f"{os.fsdecode(path)!r} is a folder, and skvae.save writes files: open_interactions opens a matrix on disk."
         )
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"Cannot load {os.fsdecode(path)!r}, a pipe or a device: name the file itself.")
     try:
         arrays, texts = read_arrays(path, mapped=mmap_mode == "r", verify=verify)
         if verify:

@@ -188,7 +188,7 @@ def test_a_matrix_without_users_has_its_items_already(X, path):
 
 
 def test_one_writes_at_a_time(X, path, mapped):
-    lock = Lock(path / "lock")
+    lock = Lock(path / ".skvae-lock")
     lock.acquire()
     for write in WRITES.values():
         with pytest.raises(ValueError, match=r"is being written by another \(process \d+ on .*\): wait for its end"):
@@ -197,15 +197,58 @@ def test_one_writes_at_a_time(X, path, mapped):
     assert_equal(open_interactions(path), X)
 
 
-def test_who_fails_to_clean_up_lets_others_write(X, path, monkeypatch):
+def test_who_is_refused_while_another_makes_the_folder_leaves_what_the_other_saved(X, path, monkeypatch):
+    make = interactions._make
+
+    def made_at_the_same_time(folder):
+        make(folder)
+        monkeypatch.setattr(interactions, "_make", make)
+        save_interactions(X, path)
+
+    monkeypatch.setattr(interactions, "_make", made_at_the_same_time)
+    with pytest.raises(ValueError, match="Negative values"):
+        save_interactions(-X, path)
+    assert_equal(open_interactions(path), X)
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_relative_path_is_that_of_the_call(write, X, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    for folder in (tmp_path, other):
+        save_interactions(X[:50], folder / "X")
+
+    def parts():
+        yield X[:10]
+        monkeypatch.chdir(other)
+        yield X[10:20]
+
+    WRITES[write](parts(), "X")
+    assert_equal(open_interactions("X"), X[:50])
+    n_before = 50 if write == "append" else 0
+    assert_equal(open_interactions(tmp_path / "X")[n_before:], X[:20])
+    assert sorted(path.suffix for path in (tmp_path / "X").iterdir()) == [".json", ".npy", ".npy", ".npy"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_is_followed_to_a_folder_that_is_made(X, path, tmp_path):
+    path.symlink_to("there", target_is_directory=True)
     save_interactions(X, path)
+    append_interactions(X, path)
+    assert_equal(open_interactions(tmp_path / "there"), sp.vstack([X, X], format="csr"))
+
+
+def test_what_cannot_be_cleaned_up_is_no_reason_to_say_that_nothing_was_written(X, path, monkeypatch):
+    save_interactions(X, path)
+    (path / "data.5.npy").mkdir()
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.unlink", mock.Mock(side_effect=OSError(5, "Input/output error")))
-        with pytest.raises(OSError, match="Input/output error") as kept:
-            save_interactions(X, path)
+        save_interactions(X[:7], path)
+    assert_equal(open_interactions(path), X[:7])
     append_interactions(X, path)
-    assert open_interactions(path).shape[0] == 2 * X.shape[0]
-    assert kept.value.__traceback__  # with which a REPL would have kept the lock
+    assert open_interactions(path).shape[0] == 7 + X.shape[0]
+    assert len(list(path.glob("data.*.npy"))) == 2
 
 
 # -- what is no such folder
@@ -241,6 +284,15 @@ def other_ends(path):
     np.save(file, np.load(file) + 1)
 
 
+def a_folder(name):
+    def change(path):
+        file = file_of(path, name)
+        file.unlink()
+        file.mkdir()
+
+    return change
+
+
 def a_file(path):
     shutil.rmtree(path)
     path.write_text("")
@@ -265,6 +317,8 @@ DAMAGE = {
     "no number of a format": (changed(format=True), "no folder that save_interactions wrote"),
     "other values": (changed(dtype="float64"), "no folder that save_interactions wrote"),
     "a newer format": (changed(format=2, blocks=[]), "is of format 2, this version of skvae reads 1: upgrade skvae"),
+    "a folder for data": (a_folder("data"), r"damaged: data\.\d+\.npy is no array of float32, or is not there"),
+    "a folder for meta.json": (a_folder("meta"), "no folder that save_interactions wrote"),
     "a file": (a_file, "no folder that save_interactions wrote"),
 }
 

@@ -114,6 +114,15 @@ def test_a_number_that_cannot_be_is_refused_before_any_file_is_removed(run, opti
     assert [path.read_bytes() for path in run("-k", "3")] == before
 
 
+def test_a_model_of_other_items_is_refused_before_any_file_is_removed(run, X, tmp_path):
+    before = [path.read_bytes() for path in run()]
+    skvae.save(skvae.PopularityRecommender().fit(X[:, :40]), tmp_path / "model")
+    with pytest.raises(SystemExit, match="X has 200 features, but PopularityRecommender is expecting 40"):
+        run()
+    files = sorted((tmp_path / "recommendations").iterdir())
+    assert [path.read_bytes() for path in files] == before
+
+
 def test_a_matrix_made_in_parts_has_the_users_that_are_named(run, X, tmp_path):
     users, items = X.nonzero()
     events = pd.DataFrame({"user": [f"u{u:03d}" for u in users], "item": [f"i{i:03d}" for i in items]})
@@ -151,8 +160,14 @@ def test_a_file_of_something_else_ends_in_one_sentence(run, saved_ids, X, tmp_pa
     with pytest.raises(SystemExit, match="holds InteractionEncoder: save a model"):
         run()
     skvae.save((encoder, model), tmp_path / "model")
-    with pytest.raises(SystemExit, match=r"The matrix has 500 users, .*ids.npy 2 ids"):
+    with pytest.raises(SystemExit, match=r"The matrix has 500 users, .*ids.npy ids of shape \(2,\)"):
         run("--users", saved_ids(encoder))
+    np.savez(tmp_path / "several.npz", encoder.item_ids_.astype(str))
+    with pytest.raises(SystemExit, match=r"several.npz ids of shape several arrays"):
+        run("--users", str(tmp_path / "several.npz"))
+    np.save(tmp_path / "twice.npy", np.repeat(np.arange(250), 2))
+    with pytest.raises(SystemExit, match=r"twice.npy has an id twice"):
+        run("--users", str(tmp_path / "twice.npy"))
     np.save(tmp_path / "objects.npy", encoder.user_ids_)
     with pytest.raises(SystemExit, match=r"objects.npy is no array of ids; save texts as ids.astype\(str\)"):
         run("--users", str(tmp_path / "objects.npy"))

@@ -423,6 +423,8 @@ def test_what_is_no_file_is_not_replaced(fitted, tmp_path):
     with pytest.raises(FileExistsError, match="a pipe or a device: name a file"):
         skvae.save(fitted["ease"], tmp_path / "pipe")
     assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(ValueError, match="a pipe or a device: name the file itself"):
+        skvae.load(tmp_path / "pipe")  # and not wait for somebody to write
 
 
 # -- damaged files

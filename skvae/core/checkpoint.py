@@ -95,7 +95,8 @@ class Checkpoint(NoCheckpoint):
             ) from None
         except OSError as error:
             raise ValueError(
-                f"The checkpoint {self.path} cannot be written: {error}. Name a file in a folder that is there."
+                f"The checkpoint {self.path} cannot be written: {error}. Name a file in a folder that is there, on a "
+                "disk that is not full."
             ) from error
         try:
             self._check()
