@@ -41,7 +41,7 @@ from .parameters import (
 from .recommender import BaseRecommender, all_or_nothing
 from .user_checks import add_fitted_users
 from .validation_users import hold_out_of_fit, refits
-from .value_checks import warn_of_scale, warn_of_uneven_counts
+from .value_checks import warn_of_lone_items, warn_of_scale, warn_of_uneven_counts
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
 
@@ -188,6 +188,7 @@ class BaseAutoencoder(
             candidate, X = self._checked_anew(table, y)
             warn_of_scale(X)
             warn_of_uneven_counts(X)
+            warn_of_lone_items(X)
             check_autoencoder(self, parameters, X, hold_out=X_val is None)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:

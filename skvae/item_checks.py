@@ -57,7 +57,7 @@ def item_indices(indices, name, n_items, for_each_user=""):
             f"shape {indices.shape}{remedy}."
         )
     if len(indices) and not (indices.min() >= 0 and indices.max() < n_items):
-        wrong, none = indices.max(), ""
+        wrong, none = indices.max(), ": for ids pass encoder.item_indices(ids)"
         if indices.min() < 0:
             wrong, none = indices.min(), ", and -1 stands for none, such as an id that an encoder does not know"
         raise ValueError(f"{name} holds item {wrong}; X has items 0 to {n_items - 1}{none}.")

@@ -244,7 +244,7 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         Parameters
         ----------
         items : int array of shape (n_kept,)
-            Columns of the matrix so far, in their order from now on.
+            Columns of the matrix so far, in their order from now on; of ids ``encoder.item_indices(ids)``.
 
         Returns
         -------

@@ -396,6 +396,11 @@ class RankingScorer:
         check_hiding(self.held_out_fraction, self.min_interactions, self.random_state)
         check_min_value(self.min_value)
 
+    @property
+    def __name__(self):
+        """The metrics, as the label of an axis in scikit-learn's displays."""
+        return ", ".join(named_metrics(listed_metrics(self.metrics)))
+
     def __call__(self, estimator, X, y=None):
         """Score a fitted estimator.
 

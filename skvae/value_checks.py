@@ -15,6 +15,9 @@ SMALLEST_SCORE = 1e-34  # of what is far below, as weaker scores are, float32 ha
 # .93, of logarithms of counts .97. Of few interactions it says little, and values of which none is far above another
 # are weights that somebody chose, as 1 for a view and 20 for a purchase.
 SMALLEST_EVEN_SHARE, FEWEST_FOR_EVENNESS, LARGEST_CHOSEN_RATIO = 0.6, 1000, 30
+# Users with two items or more, of whom a model learns what goes together. Of 20 among 2000 users of 30 items that are
+# drawn by popularity alone no model ranks better than NDCG@10 .38, and popularity has .47; 200 bring .46.
+FEWEST_WITH_TWO_ITEMS, FEW_WITH_TWO_ITEMS = 100, 0.1
 
 
 def warn_of_scale(matrix):
@@ -63,6 +66,23 @@ def _even_share(matrix):
         if len(firsts):
             n_equal += (np.add.reduceat(values, firsts) ** 2 / np.add.reduceat(values**2, firsts)).sum()
     return n_equal / matrix.nnz
+
+
+def warn_of_lone_items(matrix):
+    """Warn where almost nobody has two items, of which a model could learn what goes together.
+
+    Parameters
+    ----------
+    matrix : csr_array of shape (n_users, n_items)
+        With interactions, to fit.
+    """
+    counts = np.diff(matrix.indptr)
+    n_users, n_learned_from = np.count_nonzero(counts), np.count_nonzero(counts > 1)
+    if n_users >= FEWEST_WITH_TWO_ITEMS and n_learned_from < min(FEWEST_WITH_TWO_ITEMS, FEW_WITH_TWO_ITEMS * n_users):
+        warn_user(
+            f"Only {n_learned_from} of the {n_users} users with interactions have two items or more, and of the others "
+            "nothing can be learned about what goes together: PopularityRecommender ranks such data better."
+        )
 
 
 def warn_of_tiny_scores(weights, X):

@@ -42,7 +42,7 @@ from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
 from skvae.model_selection import eligible_users
 from skvae.scoring import score_users
 from skvae.validation_users import hold_out_users
-from skvae.value_checks import warn_of_scale, warn_of_uneven_counts
+from skvae.value_checks import warn_of_lone_items, warn_of_scale, warn_of_uneven_counts
 
 PACKAGE, VALIDATION = Path(skvae.__file__).parent, Path(sklearn.utils.__file__).parent
 NAMES = [f"item {i}" for i in range(25)]
@@ -798,6 +798,23 @@ def test_raw_counts_in_any_unit_are_warned_of_and_their_logarithms_are_not(model
 def test_users_may_weigh_differently():
     X = users_of_counts(0)
     warn_of_uneven_counts(sp.csr_array(X.multiply(10.0 ** np.arange(200)[:, None] ** 0.3)))
+
+
+@pytest.mark.parametrize("estimator", [skvae.EASERecommender(), skvae.MultDAERecommender(8, max_iter=1)])
+def test_users_of_one_item_each_are_warned_of(estimator):
+    X = np.zeros((300, 20), np.float32)
+    X[np.arange(300), np.arange(300) % 20] = 1
+    X[np.arange(20), np.arange(20) - 1] = 1
+    with pytest.warns(UserWarning, match="Only 20 of the 300 users with interactions have two items or more"):
+        estimator.fit(sp.csr_array(X))
+
+
+@pytest.mark.parametrize("n_users", [99, 2000])
+def test_enough_users_of_two_items_are_not_warned_of(n_users):
+    X = sp.lil_array((n_users, 30))
+    X[:, 0] = 1
+    X[: n_users // 19, 1] = 1
+    warn_of_lone_items(X.tocsr())
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1, 2])

@@ -101,6 +101,9 @@ def test_a_scorer_pickles_and_compares_by_its_parameters():
     loaded = pickle.loads(pickle.dumps(scorer))
     assert loaded(MODEL, TEST) == scorer(MODEL, TEST)
     assert pickle.loads(pickle.dumps(ndcg_scorer)) == ndcg_scorer == RankingScorer("ndcg@100")
+    assert ndcg_scorer.__name__ == "ndcg@100"
+    assert RankingScorer(["recall@5", "map@5"]).__name__ == "recall@5, map@5"
+    assert RankingScorer.__name__ == "RankingScorer"
     assert ndcg_scorer != RankingScorer("ndcg@10")
     assert len({RankingScorer("ndcg@5"), RankingScorer("ndcg@5"), ndcg_scorer}) == 2
     with pytest.raises(AttributeError, match="cannot assign to field"):
