@@ -5,7 +5,7 @@
 examples/data. Strong generalization: 80 / 10 / 10 per cent of the users who have at least 5 interactions, items of
 training users only, a split a seed; a fifth of the items of validation and test users is hidden. Everything is chosen
 on the validation users: the epoch, the parameter of EASE^R, the weights of a blend, for the peers also the better of
-their own defaults and the settings below, on the first split; LinearRecommender alone chooses on a tenth of the
+their own defaults and the settings below, on the first split; LinearRecommender alone chooses on a fifth of the
 training users, as its defaults do. The same code ranks and scores for everyone.
 
 DIR gets NAME.json and accuracy.md; what NAME.json and NAME.npz (NDCG@100 of each test user) hold is not run again.

@@ -18,7 +18,7 @@ from .memory import check_linear
 from .parameters import flag, integer, number
 from .recommender import all_or_nothing
 from .user_checks import add_fitted_users, warn_of_users_again
-from .value_checks import warn_of_tiny_scores, warn_of_uneven_counts
+from .value_checks import warn_of_lone_items, warn_of_tiny_scores, warn_of_uneven_counts
 
 
 def _bound(name, value):
@@ -126,6 +126,7 @@ class EASERecommender(BaseLinear):
             candidate, X = self._checked_anew(X, y)
             check_linear(self, parameters, X)
             warn_of_uneven_counts(X)
+            warn_of_lone_items(X)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
             penalties = np.full(X.shape[1], parameters.l2_regularization)
@@ -228,7 +229,7 @@ class LinearRecommender(BaseLinear):
 
     Notes
     -----
-    An inverse takes what it takes in `EASERecommender`. "auto" is chosen by NDCG@100 on a tenth of the users
+    An inverse takes what it takes in `EASERecommender`. "auto" is chosen by NDCG@100 on a fifth of the users
     with five interactions or more, at most 10 000, whose hidden items are ranked by models of the other users; the
     model with the chosen numbers is then fitted on all users. lambda is tried in units of the mean of
     x_ui^2 c_u^-beta over the entries of X, which is 1 for ones and beta = 0:
@@ -244,10 +245,10 @@ class LinearRecommender(BaseLinear):
     given stay as they are, and a trial that they make equal to one before is left out; so is one whose lambda is too
     small for an inverse.
 
-    Where a tenth of these users are fewer than 200, and X has at most 5000 users, all of them are validated, in five
+    Where a fifth of these users are fewer than 400, and X has at most 5000 users, all of them are validated, in five
     folds: 36 inverses of few users, or up to 46, instead of a choice by a few dozen users
-    (``benchmarks/few_users.py``). Where that takes more users than there are with five interactions (100 for folds, 500
-    for a tenth), those with two to four validate as well, of which one is hidden; and where these are too few too,
+    (``benchmarks/few_users.py``). Where that takes more users than there are with five interactions (100 for folds, 250
+    for a fifth), those with two to four validate as well, of which one is hidden; and where these are too few too,
     nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta, .1 for alpha, and for theta .99 where
     users have fewer than five items in the mean, else 0. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps
     of lambda and the fixed numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users, theta on
@@ -341,6 +342,7 @@ class LinearRecommender(BaseLinear):
             candidate, X = self._checked_anew(X, y)
             check_linear(self, parameters, X)
             warn_of_uneven_counts(X)
+            warn_of_lone_items(X)
             given = given_by(parameters)
             planned = most_inverses(given, X)
             context = callback_context(self, processes, max_subtasks=planned)

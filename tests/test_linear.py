@@ -436,7 +436,7 @@ def test_partial_fit_keeps_what_fit_chose(many):
 
 @pytest.fixture(scope="module")
 def many():
-    """2100 users, of whom 200 or more can be held out."""
+    """2100 users, of whom 400 or more can be held out."""
     return make_interactions(n_users=2100, n_items=80, density=0.15, random_state=0)
 
 
@@ -540,7 +540,7 @@ def test_few_users_are_validated_in_folds():
         assert len(validation_folds(sp.vstack([X] * n_times, format="csr"))) == n_folds
     lonely = sp.vstack([*[X] * 6, *[sp.eye_array(40)] * 125], format="csr")
     [(_, validated)] = validation_folds(lonely)
-    assert 50 <= len(validated) < 80
+    assert 100 <= len(validated) < 160
 
 
 @pytest.mark.parametrize("numbers", [{}, {"l2_regularization": 5}, {"dropout": 0.3, "user_exponent": 0.1}])
@@ -560,13 +560,13 @@ def test_of_few_users_as_many_inverses_are_told_as_made(numbers, monkeypatch):
 )
 @pytest.mark.parametrize("most_kept", [0, 10**6])
 def test_a_gram_matrix_is_added_up_once_where_it_is_kept_and_gives_the_same_weights(numbers, most_kept, monkeypatch):
+    monkeypatch.setattr(linear_search, "MOST_FURTHER", 0)
     X = make_interactions(n_users=6000, n_items=40, density=0.2, random_state=0)
     expected = LinearRecommender(**numbers).fit(X)
     added_up, add_up = [], gram.Gram._added_up
     monkeypatch.setattr(gram.Gram, "_added_up", lambda *args: added_up.append(1) or add_up(*args))
     for module in (gram, linear_search):
         monkeypatch.setattr(module, "MOST_ITEMS_KEPT", most_kept)
-    monkeypatch.setattr(linear_search, "MOST_FURTHER", 0)
     model = LinearRecommender(**numbers).fit(X)
     assert np.array_equal(model.weights_, expected.weights_)
     given = linear_search.given_by(model._checked_parameters())
@@ -630,7 +630,7 @@ def _others():
 OTHERS = dict(_others())
 
 
-@pytest.mark.filterwarnings("ignore:A few large values of each user")
+@pytest.mark.filterwarnings("ignore:A few large values of each user", "ignore:Only 0 of the 600 users")
 @pytest.mark.parametrize("kind", OTHERS)
 def test_auto_gives_finite_weights_on_data_of_every_kind(kind):
     X = sp.csr_array(OTHERS[kind].astype(np.float32))
@@ -639,6 +639,17 @@ def test_auto_gives_finite_weights_on_data_of_every_kind(kind):
     assert np.isfinite(model.decision_function(sp.csr_array((X != 0).astype(np.float32)))).all()
     assert all(np.isfinite(value) for value in _setting(model).values())
     assert model.best_validation_score_ is None or 0 <= model.best_validation_score_ <= 1
+
+
+@pytest.mark.parametrize("numbers", [{}, {"centering": 0.99, "l2_regularization": 5}, {"centering": 0}])
+def test_of_users_of_one_item_each_the_popular_items_are_recommended(numbers):
+    items = np.random.default_rng(0).zipf(1.7, 2000) % 30
+    X = sp.csr_array((np.ones(2000, np.float32), (np.arange(2000), items)), shape=(2000, 30))
+    with pytest.warns(UserWarning, match="Only 0 of the 2000 users"):
+        model = LinearRecommender(**numbers).fit(X)
+    assert not model.weights_.any()
+    expected, _ = skvae.PopularityRecommender().fit(X).recommend(X[:50])
+    np.testing.assert_array_equal(model.recommend(X[:50])[0], expected)
 
 
 def test_a_lambda_without_an_inverse_is_left_out_of_the_search(many, monkeypatch):
