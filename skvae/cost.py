@@ -114,8 +114,8 @@ class Cost(Memory):
             lines.append(_line("available", self.available_bytes, *unit))
         lines += [f"{what:<40}{_duration(seconds):>13}" for what, seconds in self.seconds.items()]
         if any(what.endswith("epochs") for what in self.seconds):
-            lines.append("besides: the start, some epochs; where users are validated, the refit of best_iter_ epochs")
-            lines.append("there early stopping may end a fit long before max_iter")
+            lines.append("besides: the start, some epochs; where users are validated, the refit of best_iter_ epochs,")
+            lines.append("and early stopping, which may end it long before max_iter")
         why = "Long" if self.fits else "Too much"
         return "\n".join([*lines, *([f"{why}: {self.advice}."] if self.advice else [])])
 

@@ -235,6 +235,8 @@ def _writing(folder):
 
 
 def _remove_rest(folder):
+    if not (folder / META).exists():  # where the first one could not be written
+        return
     meta = _read_meta(folder)
     for path in folder.glob(f"{PREFIX_OF_PARTS}*"):
         shutil.rmtree(path, ignore_errors=True)  # not the lock, which is a file
@@ -299,10 +301,12 @@ def _read_meta(folder):
     if not folder.exists():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
     foreign = ValueError(f"{str(folder)!r} is no folder that save_interactions wrote, or its {META} was changed.")
+    if not (folder / META).is_file():
+        raise foreign
     try:
         about = dict(parsed_json((folder / META).read_text()))
         version = about.pop("format")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise foreign from error
     if type(version) is int and version > FORMAT:
         raise ValueError(
@@ -320,10 +324,11 @@ def _mapped(folder, meta, name):
     """An array of a folder, checked to be there as far as it counts."""
     path, dtype = meta.file(folder, name), DTYPES[name]
     found, size = None, 0
-    with contextlib.suppress(FileNotFoundError, IsADirectoryError), open(path, "rb") as file:
-        magic = file.read(10)
-        header = file.read(int.from_bytes(magic[8:], "little"))
-        found, size = HEADER.fullmatch(header), os.fstat(file.fileno()).st_size
+    if not path.is_dir():
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            magic = file.read(10)
+            header = file.read(int.from_bytes(magic[8:], "little"))
+            found, size = HEADER.fullmatch(header), os.fstat(file.fileno()).st_size
     if not found or magic[:8] != MAGIC or found[1].decode() != dtype.str:
         raise _damaged(folder, f"{path.name} is no array of {dtype}, or is not there")
     offset = len(magic) + len(header)

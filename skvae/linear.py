@@ -246,7 +246,7 @@ class LinearRecommender(BaseLinear):
     small for an inverse.
 
     Where a fifth of these users are fewer than 400, and X has at most 5000 users, all of them are validated, in five
-    folds: 36 inverses of few users, or up to 46, instead of a choice by a few dozen users
+    folds: 36 inverses of few users, or up to 46, instead of a choice by fewer than 400 users
     (``benchmarks/few_users.py``). Where that takes more users than there are with five interactions (100 for folds, 250
     for a fifth), those with two to four validate as well, of which one is hidden; and where these are too few too,
     nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta, .1 for alpha, and for theta .99 where

@@ -14,7 +14,7 @@ from .matrix import as_csr, count_interactions
 # epoch, time for no better choice.
 MIN_VALIDATION_USERS, MAX_VALIDATION_USERS = 25, 10_000
 # A linear model chooses by a share of the users; where that would be few, whose fits are quick, by folds of all. Its
-# last fit is of all users, so that a large share costs nothing; a tenth chose worse (benchmarks/few_users.py).
+# last fit is of all users, so that a large share loses none; a tenth chose worse (benchmarks/few_users.py).
 VALIDATION_FRACTION = 0.2
 ENOUGH_OF_A_SHARE, FEWEST_OF_A_SHARE, FEWEST_OF_ALL_FOLDS, MOST_USERS_OF_FOLDS, N_FOLDS = 400, 50, 100, 5000, 5
 # Of a user who has all items of another and no more; a set that more users have is one that people have

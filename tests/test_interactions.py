@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tracemalloc
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -198,17 +199,28 @@ def test_one_writes_at_a_time(X, path, mapped):
 
 
 def test_who_is_refused_while_another_makes_the_folder_leaves_what_the_other_saved(X, path, monkeypatch):
-    make = interactions._make
+    iterdir = Path.iterdir
 
-    def made_at_the_same_time(folder):
-        make(folder)
-        monkeypatch.setattr(interactions, "_make", make)
+    def saved_meanwhile(folder):
+        found = [*iterdir(folder)]
+        monkeypatch.setattr(Path, "iterdir", iterdir)
         save_interactions(X, path)
+        return iter(found)
 
-    monkeypatch.setattr(interactions, "_make", made_at_the_same_time)
+    monkeypatch.setattr(Path, "iterdir", saved_meanwhile)
     with pytest.raises(ValueError, match="Negative values"):
         save_interactions(-X, path)
     assert_equal(open_interactions(path), X)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_first_save_that_cannot_begin_says_why(error, X, path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(interactions, "_write_meta", mock.Mock(side_effect=error))
+        with pytest.raises(type(error)):
+            save_interactions(X, path)
+    assert not list(path.iterdir())
+    save_interactions(X, path)
 
 
 @pytest.mark.parametrize("write", WRITES)

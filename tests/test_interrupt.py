@@ -3,6 +3,7 @@
 import signal
 import threading
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from conftest import same_weights
@@ -301,3 +302,32 @@ def test_a_fit_in_another_thread_touches_no_handler(estimator, users):
     thread.join()
     assert not failures
     assert model.n_iter_ == 1
+
+
+def test_a_sigterm_that_is_made_a_ctrl_c_writes_the_checkpoint_too(users, tmp_path):
+    model = MultDAERecommender(8, batch_size=100, max_iter=3, early_stopping=False, random_state=0)
+    expected = clone(model).fit(users)
+    path = tmp_path / "night.npz"
+    model.set_params(checkpoint=str(path))
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt), mock.patch.object(Adam, "step", ending(Adam.step, after=6)):
+            clone(model).fit(users)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert path.exists()
+    assert same_weights(model.fit(users), expected)
+    assert not path.exists()
+
+
+def ending(step, after):
+    """A step that is told to end the process once it was made so often."""
+    calls = []
+
+    def told(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == after:
+            signal.raise_signal(signal.SIGTERM)
+        return step(*args, **kwargs)
+
+    return told

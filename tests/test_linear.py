@@ -641,11 +641,14 @@ def test_auto_gives_finite_weights_on_data_of_every_kind(kind):
     assert model.best_validation_score_ is None or 0 <= model.best_validation_score_ <= 1
 
 
-@pytest.mark.parametrize("numbers", [{}, {"centering": 0.99, "l2_regularization": 5}, {"centering": 0}])
-def test_of_users_of_one_item_each_the_popular_items_are_recommended(numbers):
-    items = np.random.default_rng(0).zipf(1.7, 2000) % 30
-    X = sp.csr_array((np.ones(2000, np.float32), (np.arange(2000), items)), shape=(2000, 30))
-    with pytest.warns(UserWarning, match="Only 0 of the 2000 users"):
+@pytest.mark.parametrize(("n_users", "n_items"), [(2000, 30), (300, 1000)])
+@pytest.mark.parametrize(
+    "numbers", [{}, {"centering": 0.99, "l2_regularization": 5}, {"centering": 0}, {"keep_gram": True}]
+)
+def test_of_users_of_one_item_each_the_popular_items_are_recommended(numbers, n_users, n_items):
+    items = np.random.default_rng(0).zipf(1.7, n_users) % n_items
+    X = sp.csr_array((np.ones(n_users, np.float32), (np.arange(n_users), items)), shape=(n_users, n_items))
+    with pytest.warns(UserWarning, match=f"Only 0 of the {n_users} users"):
         model = LinearRecommender(**numbers).fit(X)
     assert not model.weights_.any()
     expected, _ = skvae.PopularityRecommender().fit(X).recommend(X[:50])

@@ -297,7 +297,7 @@ def test_recommend_for_no_user_is_empty():
 @pytest.mark.parametrize(
     ("indices", "sentence"),
     [
-        ([0, 12], "holds item 12; X has items 0 to 11"),
+        ([0, 12], r"holds item 12; X has items 0 to 11: for ids pass encoder.item_indices\(ids\)"),
         ([0, -1], "holds item -1; X has items 0 to 11"),
         ([[0, 1]], r"must be a one-dimensional array of item indices, got dtype int64 with shape \(1, 2\)"),
         ([0.0, 1.0], "must be a one-dimensional array of item indices, got dtype float64"),

@@ -80,6 +80,12 @@ class Gram:
             had[: len(self.kept)] |= self.kept.diagonal() > 0
         return had
 
+    def has_pairs(self):
+        """Whether anyone has two items: else G is diagonal."""
+        if np.diff(self.users.indptr).max(initial=0) > 1:
+            return True
+        return self.kept is not None and np.count_nonzero(self.kept) > np.count_nonzero(self.kept.diagonal())
+
     def times(self, vectors):
         """G times vectors, in double precision.
 

@@ -7,7 +7,6 @@ import numpy as np
 from .devices import tensor_of
 
 ROUNDING = 1e-6  # what may be left of the diagonal of B where it is 0, as of an item that nobody has
-ROUNDING_OF_GAINS = 1e-14  # of which nothing is meant to be left where nobody has two items
 
 
 class Regression:
@@ -101,8 +100,7 @@ class Regression:
         self._free = 1 - q + pulls * image
         self._is_bound = (self._free > self.bound) | (self.bound == 0)
         self.divisors = np.where(self._is_bound, q, 1) / np.where(self._is_bound, 1 - self.bound + pulls * image, 1)
-        changes = 1 - image / self.divisors
-        self.gains = pulls * np.where(np.abs(changes) > ROUNDING_OF_GAINS, changes, 0)
+        self.gains = pulls * (1 - image / self.divisors)
 
     def _smoothed(self, vector):
         """P Lambda times a vector."""
