@@ -95,8 +95,7 @@ class Checkpoint(NoCheckpoint):
             ) from None
         except OSError as error:
             raise ValueError(
-                f"The checkpoint {self.path} cannot be written: {error}. Name a file in a folder that is there, on a "
-                "disk that is not full."
+                f"The checkpoint {self.path} cannot be written: {error}. Name a file in a folder that is there."
             ) from error
         try:
             self._check()

@@ -200,9 +200,9 @@ class Lock:
                 self._close()  # who had it has removed it
             else:
                 raise self._no_locks(errno.ENOLCK)  # a file is never itself
-            self.file.truncate()
-            self.file.write(f" (process {os.getpid()} on {socket.gethostname()})")
-            self.file.flush()
+            with contextlib.suppress(OSError):  # of a full disk: whoever is refused is not told by whom
+                os.ftruncate(self.file.fileno(), 0)
+                os.write(self.file.fileno(), f" (process {os.getpid()} on {socket.gethostname()})".encode())
         except BaseException:
             self._close()
             raise

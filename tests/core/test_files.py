@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -133,6 +134,16 @@ def test_a_ctrl_c_while_a_lock_is_taken_leaves_it_free(path, monkeypatch):
     other = Lock(path)
     other.acquire()
     other.release()
+
+
+def test_a_full_disk_does_not_hinder_who_takes_a_lock(path, monkeypatch):
+    monkeypatch.setattr(files.os, "write", mock.Mock(side_effect=OSError(28, "No space left on device")))
+    first = Lock(path)
+    first.acquire()
+    with pytest.raises(BlockingIOError):
+        Lock(path).acquire()
+    first.release()
+    assert not path.exists()
 
 
 def test_a_checkpoint_whose_name_ends_with_a_slash_is_a_folder(tmp_path, monkeypatch):
