@@ -36,7 +36,7 @@ class Evaluation:
     Parameters
     ----------
     per_user : dict of str to float64 array of shape (n_users,)
-        NaN for a user without a score, such as one without a held-out item.
+        NaN, or masked, for a user without a score, such as one without a held-out item.
     evaluated : dict of str to str, default={}
         Fingerprints of what was evaluated ("fold-in", "held-out items", each metric, ...), by which
         a difference knows that both are of the same; `evaluate` takes them. Of an evaluation made by
@@ -50,7 +50,8 @@ class Evaluation:
     is_difference: bool = False
 
     def __post_init__(self):
-        scores = {name: np.asarray(values, float) for name, values in self.per_user.items()}
+        masked = {name: np.ma.masked_array(values, dtype=float) for name, values in self.per_user.items()}
+        scores = {name: values.filled(np.nan) for name, values in masked.items()}
         if len({values.shape for values in scores.values()}) != 1 or next(iter(scores.values())).ndim != 1:
             raise ValueError("per_user must have the scores of the same users for each of its metrics, one at least.")
         object.__setattr__(self, "per_user", scores)

@@ -533,3 +533,9 @@ def test_a_metric_may_know_anything_and_change():
         one, two = (evaluate(model, X[20:], {"own": own}) for _ in range(2))
         assert (one - two).mean == {"own": 0}
         assert len(str(one.evaluated)) < 2000
+
+
+def test_a_masked_score_is_none():
+    evaluation = Evaluation({"a": np.ma.masked_array([1.0, 100.0], [False, True])})
+    assert evaluation.mean == {"a": 1.0}
+    assert evaluation.n_left_out == 1

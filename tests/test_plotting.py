@@ -690,6 +690,22 @@ def test_the_legend_is_inside_the_figure(vae):
         assert 0 <= box.x0 < box.x1 <= display.figure_.bbox.x1
 
 
+def test_long_names_leave_room_for_what_is_drawn(vae, popularity, X):
+    name = "Pipeline(MaxAbsScaler(), LinearRecommender(l2_regularization={}, dropout=0.33))".format
+    users = X[400:]
+    evaluations = {name(number): skvae.evaluate(popularity, users) for number in range(7)}
+    displays = [
+        ComparisonDisplay.from_comparison(skvae.compare({name(1): popularity, "popular": vae}, users)),
+        ActivityDisplay.from_evaluations(evaluations, users),
+        LatentSpaceDisplay.from_item_vectors(vae, labels=[name(item % 7) for item in range(200)]),
+        PopularityDisplay.from_estimator(popularity, X, name=name(0)),
+        TrainingCurveDisplay.from_estimator(vae, name=name(0)),
+    ]
+    for display in displays:
+        display.figure_.canvas.draw()  # matplotlib warns where it finds no layout
+        assert display.figure_.axes[0].get_window_extent().width > 200
+
+
 def test_points_that_are_all_the_same_are_drawn_without_a_warning(dae, X):
     display = LatentSpaceDisplay.from_estimator(dae, X[[3, 3, 3, 3]])
     np.testing.assert_allclose(display.components, 0, atol=1e-6)
@@ -740,6 +756,22 @@ def test_wrong_labels_and_models_are_explained(vae, popularity, X):
 
 
 # -- popularity
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1, 7])
+def test_the_curve_of_interactions_ends_at_one_in_any_unit(popularity, X, unit):
+    display = PopularityDisplay.from_estimator(popularity, X, item_counts=popularity.item_counts_ * unit)
+    expected = PopularityDisplay.from_estimator(popularity, X, item_counts=popularity.item_counts_)
+    curve, other = (each.interactions_line_.get_ydata() for each in (display, expected))
+    np.testing.assert_allclose(curve, other, rtol=1e-6)
+    assert curve[-1] == pytest.approx(1)
+
+
+def test_evaluations_with_and_without_seen_items_are_not_drawn_side_by_side(popularity, X):
+    fold_in, held_out = skvae.fold_in_split(X[400:])
+    of_each = {seen: skvae.evaluate(popularity, fold_in, y=held_out, exclude_seen=seen) for seen in (True, False)}
+    with pytest.raises(ValueError, match="exclude_seen"):
+        ActivityDisplay.from_evaluations(of_each, fold_in)
 
 
 def test_curves_are_shares_of_the_most_popular_items(vae, X):

@@ -182,7 +182,7 @@ class ActivityDisplay:
 
 def _of_metric(evaluation, metric):
     """What an evaluation says of one of its metrics."""
-    others = {"exclude_seen"} | {f"metric {name}" for name in evaluation.per_user if name != metric}
+    others = {f"metric {name}" for name in evaluation.per_user if name != metric}
     evaluated = {what: fingerprint for what, fingerprint in evaluation.evaluated.items() if what not in others}
     return Evaluation({metric: evaluation.per_user[metric]}, evaluated)
 

@@ -1,11 +1,13 @@
 """The axes that displays draw in: made, named in a legend, and wide enough for what is drawn."""
 
 import re
+import textwrap
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 REFERENCE_COLOR = "0.4"
+CHARACTERS_OF_LINE = 40  # of a name: from 60 on beside the axes, nothing would be left of them
 
 
 def new_axes(display, ax):
@@ -78,9 +80,25 @@ def draw_legend(ax, names, **kwargs):
     legend = ax.legend(artists, ["name"] * len(artists), **kwargs)
     for text, artist in zip(legend.get_texts(), artists, strict=True):
         if hasattr(artist, "skvae_name"):
-            text.set(text=artist.skvae_name, parse_math=False)
+            text.set(text=in_lines(artist.skvae_name), parse_math=False)
         else:
             text.set_text(artist.get_label())
+
+
+def in_lines(name):
+    """A long name in several lines, such as that of a Pipeline with its parameters.
+
+    Parameters
+    ----------
+    name : object
+
+    Returns
+    -------
+    str
+        As it is where it is short.
+    """
+    name = str(name)
+    return name if len(name) <= CHARACTERS_OF_LINE else textwrap.fill(name, CHARACTERS_OF_LINE)
 
 
 def legend_place(ax, is_beside):

@@ -1,10 +1,12 @@
 """How far models are apart, beside how sure that is."""
 
+import textwrap
+
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ..comparison import Comparison
-from .axes import REFERENCE_COLOR, metric_label, new_axes
+from .axes import CHARACTERS_OF_LINE, REFERENCE_COLOR, in_lines, metric_label, new_axes
 
 INCHES, INCHES_OF_MODEL = 1.6, 0.4  # high
 
@@ -141,7 +143,7 @@ class ComparisonDisplay:
             self.zero_line_ = self.ax_.axvline(0, color=REFERENCE_COLOR, linewidth=0.8, zorder=0.5)
         kwargs = {"fmt": "o", "capsize": 3} | (errorbar_kwargs or {})
         self.errorbar_ = self.ax_.errorbar(means, places, xerr=lengths, **kwargs)
-        self.ax_.set_yticks(places, [str(name) for name in self.means], parse_math=False)
+        self.ax_.set_yticks(places, [in_lines(name) for name in self.means], parse_math=False)
         self.ax_.set(ylim=(len(places) - 0.5, -0.5), ylabel="model")
-        self.ax_.set_xlabel(self.label, parse_math=False)
+        self.ax_.set_xlabel(textwrap.fill(self.label, 2 * CHARACTERS_OF_LINE), parse_math=False)
         return self

@@ -175,4 +175,5 @@ def _check_item_counts(item_counts, X):
 
 
 def _cumulative_shares(counts):
-    return np.cumsum(counts) / max(np.sum(counts), 1)
+    total = np.sum(counts)
+    return np.cumsum(counts) / (total if total > 0 else 1)
