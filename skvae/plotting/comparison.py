@@ -133,8 +133,10 @@ class ComparisonDisplay:
         """
         self.ax_ = new_axes(self, ax)
         self.figure_ = self.ax_.figure
+        names = [in_lines(name) for name in self.means]
+        n_lines = 1 + max(name.count("\n") for name in names)
         if ax is None:
-            self.figure_.set_figheight(INCHES + INCHES_OF_MODEL * len(self.means))
+            self.figure_.set_figheight(INCHES + INCHES_OF_MODEL * len(names) * (1 + n_lines) / 2)
         means, places = np.array([*self.means.values()]), np.arange(len(self.means))
         ends = np.array([self.intervals[name] for name in self.means])
         lengths = np.nan_to_num(np.abs(ends.T - means))  # of one user there is no interval
@@ -143,7 +145,9 @@ class ComparisonDisplay:
             self.zero_line_ = self.ax_.axvline(0, color=REFERENCE_COLOR, linewidth=0.8, zorder=0.5)
         kwargs = {"fmt": "o", "capsize": 3} | (errorbar_kwargs or {})
         self.errorbar_ = self.ax_.errorbar(means, places, xerr=lengths, **kwargs)
-        self.ax_.set_yticks(places, [in_lines(name) for name in self.means], parse_math=False)
+        self.ax_.set_yticks(places, names, parse_math=False)
         self.ax_.set(ylim=(len(places) - 0.5, -0.5), ylabel="model")
-        self.ax_.set_xlabel(textwrap.fill(self.label, 2 * CHARACTERS_OF_LINE), parse_math=False)
+        # long names leave less of the figure for the axes
+        width = CHARACTERS_OF_LINE if n_lines > 1 else 2 * CHARACTERS_OF_LINE
+        self.ax_.set_xlabel(textwrap.fill(self.label, width), parse_math=False)
         return self
