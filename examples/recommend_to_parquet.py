@@ -42,7 +42,9 @@ def main(arguments=None):
     if min(args.k, args.users_per_file) < 1 or args.jobs == 0:
         parser.error("-k and --users-per-file are 1 or more, and --jobs is not 0")
     try:
-        X, excluded, *_, model = opened(args)
+        X, excluded, _, user_ids, _, model = opened(args)
+        if user_ids is not None and len(user_ids.unique()) < len(user_ids):
+            raise SystemExit(f"{args.users} has an id twice: a user has one row.")
         recommended(args, model, X, excluded, slice(1))  # what does not fit is found here
         args.recommendations.mkdir(exist_ok=True)
     except (OSError, ValueError) as error:
@@ -141,8 +143,6 @@ def opened(args):
             raise SystemExit(
                 f"The matrix has {X.shape[0]} users, {args.users} ids of shape {shape}."
             )
-        if len(np.unique(user_ids)) < len(user_ids):
-            raise SystemExit(f"{args.users} has an id twice: a user has one row.")
     ids = in_arrow(user_ids, "User"), in_arrow(item_ids, "Item")
     return X, excluded, names, *ids, loaded
 

@@ -87,8 +87,9 @@ def item_regression(gram, penalties, device, bound=0.0, centering=0.0, dense=Tru
         if inverse is None:
             return None
         regression = PrimalRegression(inverse, penalties, bound, gram.had())
-    # of a diagonal G weights to other items are 0 by whatever centering, of which rounding would be left
-    regression = regression.centered(centering if bound or gram.has_pairs() else 0.0)
+    if centering and not bound and not gram.has_pairs():
+        centering = 0.0  # all weights are 0 by any, and rounding would be left
+    regression = regression.centered(centering)
     if not dense:
         return regression
     weights = regression.weights()
