@@ -152,7 +152,7 @@ class Evaluation:
         if [what for what in fingerprints if fingerprints[what] != self.evaluated.get(what)] == ["fold-in"]:
             raise ValueError("X has the users of the evaluation in another order: pass its fold-in as it was.")
         if not scored.any():
-            raise ValueError("No user of the evaluation has a held-out item: there are no groups to form.")
+            raise ValueError("No user of the evaluation has a score: there are no groups to form.")
         n_groups = min(n_groups, np.count_nonzero(scored))  # by which each number has a group of its own already
         inner = np.quantile(sizes[scored], np.arange(1, n_groups) / n_groups)
         group_of_user = np.where(scored, np.digitize(sizes, inner, right=True), -1)

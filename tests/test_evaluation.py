@@ -233,7 +233,7 @@ def test_activity_groups_need_the_users_evaluated():
     fold_in, _ = fold_in_split(TEST)
     with pytest.raises(ValueError, match="X has the users of the evaluation in another order: pass its fold-in"):
         evaluation.by_activity(fold_in[::-1])
-    with pytest.raises(ValueError, match="No user of the evaluation has a held-out item"):
+    with pytest.raises(ValueError, match="No user of the evaluation has a score"):
         Evaluation({"ndcg@10": np.full(2, np.nan)}).by_activity(np.ones((2, 3)))
     with pytest.raises(ValueError, match="n_groups == 0"):
         evaluation.by_activity(TEST, n_groups=0)
