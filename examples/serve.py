@@ -123,7 +123,9 @@ def load(path):
         if not hasattr(model, "feature_names_in_"):
             with suppress(ValueError, OverflowError):  # no int64, such as dates
                 items = items.astype(np.int64)
-        encoder = skvae.InteractionEncoder().fit((numbers, items))
+        # with a weight, so that steps which drop events of weight 1 are noticed
+        encoder = skvae.InteractionEncoder(weight="weight", binary=False)
+        encoder.fit((numbers, items, np.ones(len(items))))
         encoder.keep_items(encoder.item_indices(items))  # in the order of the matrix
         warnings.filterwarnings("ignore", "X does not have valid feature names")
     check_servable(encoder, path)

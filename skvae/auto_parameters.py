@@ -1,4 +1,4 @@
-"""What "auto" is resolved to: the rules by which parameters are chosen from the data.
+"""What "auto" is resolved to in an autoencoder: the rules by which parameters are chosen from the data.
 
 A function of ``given`` takes the parameter as it was given, and returns it unless that is "auto".
 """

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.extmath import row_norms
 from sklearn.utils.validation import check_is_fitted
 
 from . import fitting
@@ -374,9 +375,10 @@ class BaseAutoencoder(
 
     def _item_similarity(self, items):
         vectors, trained = self.weights_["decoder.item_weight"], np.isfinite(self.weights_["decoder.item_bias"])
-        norms = np.linalg.norm(vectors, axis=1)
+        norms = row_norms(vectors)
         lengths = np.where(norms > 0, norms, 1)
-        cosines = (vectors[items] / lengths[items, None]) @ vectors.T / lengths
+        cosines = (vectors[items] / lengths[items, None]) @ vectors.T
+        cosines /= lengths
         cosines[:, ~trained] = cosines[~trained[items]] = -np.inf  # an added item is like no other yet
         return cosines
 

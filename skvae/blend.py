@@ -397,7 +397,8 @@ def _check_weights(weights, pairs):
     if not is_list or getattr(weights, "shape", None) == () or len(weights) != len(pairs):
         raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
     if not all(map(_is_weight, weights)) or not _weights_of_kept(weights, pairs).any():
-        raise ValueError(f"weights must be finite, not negative and not all 0, got {weights!r}.")
+        of_kept = ", of members that are not dropped" if len(kept_pairs(pairs)) < len(pairs) else ""
+        raise ValueError(f"weights must be finite, not negative and not all 0{of_kept}, got {weights!r}.")
 
 
 def _is_weight(weight):

@@ -127,7 +127,7 @@ class Evaluation:
         Parameters
         ----------
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-            The fold-in of the same users in the same order, whose interactions are counted.
+            The same users in the same order, whose interactions are counted: their fold-in, or as a whole.
         n_groups : int, default=5
 
         Returns

@@ -1,5 +1,6 @@
 """The network around the weights of a fitted autoencoder, made once for each device, and what asks it."""
 
+import operator
 from weakref import WeakKeyDictionary
 
 from sklearn.utils.validation import check_is_fitted
@@ -13,7 +14,7 @@ from .parameters import piece
 from .ranking import users_per_block
 from .recommender import as_it_is
 
-# Fitted estimator -> (its weights_, device, precision, inference): inference writes nothing to the estimator
+# Fitted estimator -> (arrays of its weights_, device, precision, inference): inference writes nothing to the estimator
 _inferences: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -57,10 +58,11 @@ def inference_of(estimator):
         Where its precision was set to what there is not.
     """
     weights, device, precision = estimator.weights_, _device_of(estimator), estimator.precision
+    arrays = [*weights.values()]
     owners = estimator, vars(estimator).get("_read_from", estimator)
     for owner in owners:
         cached = _inferences.get(owner)
-        if cached is not None and cached[0] is weights and cached[1:3] == (device, precision):
+        if cached is not None and cached[1:3] == (device, precision) and _are_same(cached[0], arrays):
             return cached[3]
     piece(PRECISIONS)("precision", precision)  # which set_params may have changed after fit
     with isolated():
@@ -69,8 +71,12 @@ def inference_of(estimator):
     inference = Inference(network, products, users_per_block(len(weights["decoder.item_bias"]), device))
     for owner in owners:
         if vars(owner).get("weights_") is weights:  # not where it is trained meanwhile
-            _inferences[owner] = weights, device, precision, inference
+            _inferences[owner] = arrays, device, precision, inference
     return inference
+
+
+def _are_same(arrays, others):
+    return len(arrays) == len(others) and all(map(operator.is_, arrays, others))
 
 
 def forget_inference(estimator):

@@ -133,8 +133,9 @@ def _without_cells(X, cells):
         table = type(X).sparse.from_spmatrix(stored, index=X.index)
     else:
         parts = [np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[name]).copy() for i, name in enumerate(names)]
-        for i in np.unique(columns):
-            parts[i][rows[columns == i]] = 0
+        by_column = cells.tocsc()
+        for part, first, last in zip(parts, by_column.indptr, by_column.indptr[1:], strict=False):
+            part[by_column.indices[first:last]] = 0
         if not hasattr(X, "iloc"):  # of pyarrow, or of polars
             return _table_like(X, dict(zip(names, parts, strict=True)))
         table = type(X)(dict(enumerate(parts)), index=X.index)
@@ -210,7 +211,7 @@ def _hidden_of_block(X, held_out_fraction, min_interactions, seed, times):
     n_hidden = (held_out_fraction * counts).astype(np.int64) if is_share else np.int64(held_out_fraction)
     n_hidden = np.where(counts >= interactions_needed(held_out_fraction, min_interactions), n_hidden, 0)
     latest_first = np.zeros(X.nnz, np.int8) if times is None else -np.unique(times, return_inverse=True)[1]
-    draws = _mix(_item_hashes(X.shape[1], seed)[X.indices] ^ _mix(user_hashes(X, seed))[users])
+    draws = _mix(_item_hashes(X.indices, X.shape[1], seed) ^ _mix(user_hashes(X, seed))[users])
     order = np.lexsort((draws, latest_first, users))
     hidden = np.empty(X.nnz, bool)
     hidden[order] = np.arange(X.nnz) - X.indptr[users] < n_hidden[users]
@@ -239,17 +240,21 @@ def user_hashes(X, seed=0):
     >>> bool(one == other), bool(one == third)
     (True, False)
     """
-    item_hashes, hashes = _item_hashes(X.shape[1], seed), np.empty(X.shape[0], np.uint64)
+    hashes = np.empty(X.shape[0], np.uint64)
     for block in row_blocks(X):
         bounds = X.indptr[block.start : block.stop + 1]
         sums = np.zeros(bounds[-1] - bounds[0] + 1, np.uint64)
-        np.cumsum(item_hashes[X.indices[bounds[0] : bounds[-1]]], out=sums[1:])
+        np.cumsum(_item_hashes(X.indices[bounds[0] : bounds[-1]], X.shape[1], seed), out=sums[1:])
         hashes[block] = np.diff(sums[bounds - bounds[0]])  # of a sum modulo 2**64
     return hashes
 
 
-def _item_hashes(n_items, seed):
-    return _mix(np.arange(n_items, dtype=np.uint64) + _mix(np.array([seed], np.uint64)))
+def _item_hashes(items, n_items, seed):
+    """A number for each of the items, from a table where they are more than there are."""
+    of_seed = _mix(np.array([seed], np.uint64))
+    if len(items) < n_items:
+        return _mix(items.astype(np.uint64) + of_seed)
+    return _mix(np.arange(n_items, dtype=np.uint64) + of_seed)[items]
 
 
 def _mix(keys):

@@ -4,6 +4,8 @@ import decimal
 import operator
 import uuid
 from functools import reduce
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -420,7 +422,8 @@ def joined_ids(*parts):
     array of shape (n,)
         In the dtype of the first where it holds all others, else in one that holds all.
     """
-    return np.concatenate(parts) if len({part.dtype for part in parts}) == 1 else reduce(_joined, parts)
+    alike = [np.concatenate([*run]) for _, run in groupby(parts, key=attrgetter("dtype"))]
+    return reduce(_joined, alike)
 
 
 def _joined(ids, new):

@@ -117,7 +117,10 @@ def first_k(items, n_items, k=None):
     n_ranks = items.shape[1]
     k = int(check_scalar(n_ranks if k is None else k, "k", (int, np.integer), min_val=1, max_val=MOST_RANKS))
     if n_ranks < min(k, n_items):
-        raise ValueError(f"items holds {n_ranks} ranks per user, k={k} needs more: recommend at least k items.")
+        raise ValueError(
+            f"items holds {n_ranks} ranks per user, k={k} needs more: recommend at least k items. Where evaluate or a "
+            'scorer recommends, a metric by its name, as in "recall@200", gets as many ranks as it needs.'
+        )
     items = items[:, :k]
     if items.size and (items.min() < -1 or items.max() >= n_items):
         got = items.min() if items.min() < -1 else items.max()

@@ -275,7 +275,9 @@ class _ScoresOfItemWeighted:
     """The scores of weights (c_i / c_j)^alpha B_ij, without touching B."""
 
     def __init__(self, weights, counts, item_exponent):
-        self.weights, self.powers = weights, item_powers(counts, item_exponent)
+        powers = item_powers(counts, item_exponent)
+        # only their ratios count, and by a power of two exactly: what is multiplied by them stays in float32
+        self.weights, self.powers = weights, np.ldexp(powers, -np.frexp(powers.max(initial=1))[1])
 
     def decision_function(self, X):
         powered = sp.csr_array((X.data * self.powers[X.indices], X.indices, X.indptr), shape=X.shape)

@@ -201,11 +201,11 @@ def of_linear(parameters, size):
     n_tried = n_inverses(given, size.n_users) - 1
     if n_tried:
         throughout[COPY_OF_USERS] = size.n_bytes
-    # the users once more, by user and by item; a block of the product, sparse and dense
-    block = (12 + FLOAT) * min(ITEMS_PER_BLOCK, n_items) * n_items
+    # values of the users, weighted and in double precision, and all by item; a block of the product, sparse and dense
+    block = (16 + 2 * FLOAT) * min(ITEMS_PER_BLOCK, n_items) * n_items
     phases = {
         "checks": of_checks(size),
-        "Gram matrix": kept | {"users by item": 20 * size.n_interactions, "block of the product": block},
+        "Gram matrix": kept | {"users by item": 24 * size.n_interactions, "block of the product": block},
         "inverse": kept | {"parts of the inverse": _parts_of_inverse(n_items)},
     }
     if not kept and is_dual(size.n_users, n_items, size.n_interactions):

@@ -250,10 +250,16 @@ def report_unknown(message, consequence, handle_unknown):
 def _warn_of_spellings(ids, name):
     """Warn where spaces around ids, or capital letters, are all that tells them from each other."""
     texts = ids.tolist() if isinstance(next(iter(ids), None), str) else []
-    for what, pair, remedy in (
-        ("spaces around them", _same_but_for_spaces(texts), ".str.strip()"),
-        ("capital letters", _same_but_for_capitals(texts), ".str.lower()"),
-    ):
+    stripped = list(map(str.strip, texts))
+    of_stripped = {} if stripped == texts else dict(zip(stripped, texts, strict=True))
+    capitals = _same_but_for_capitals([*of_stripped] or texts)
+    both = capitals and tuple(of_stripped.get(text, text) for text in capitals)
+    remedies = [
+        ("spaces around them", _same_but_for_spaces(texts) if of_stripped else None, ".str.strip()"),
+        ("capital letters", capitals if capitals == both else None, ".str.lower()"),
+        ("spaces and capital letters", both if capitals != both else None, ".str.strip().str.lower()"),
+    ]
+    for what, pair, remedy in remedies:
         if pair is not None:
             warn_user(
                 f"Column {name!r} has ids that only {what} tell from each other, such as {pair[0]!r} and "
@@ -262,8 +268,6 @@ def _warn_of_spellings(ids, name):
 
 
 def _same_but_for_spaces(texts):
-    if all(text == text.strip() for text in texts):
-        return None
     by_stripped: dict[str, str] = {}
     pairs = ((by_stripped.setdefault(text.strip(), text), text) for text in texts)
     return next((pair for pair in pairs if pair[0] != pair[1]), None)

@@ -314,6 +314,11 @@ def strong_generalization_split(
     eligible = _users_to_test(whole, min_interactions)
     if after is not None:
         eligible = eligible[(count_interactions(before)[eligible] > 0) & (count_interactions(after)[eligible] > 0)]
+        if not len(eligible):
+            raise ValueError(
+                f"No user with min_interactions={min_interactions} has interactions both before and after at={at!r}. "
+                "Where rows are sessions, cut the table of events: fit on those before, and evaluate on those after."
+            )
     able = "have enough interactions"
     if at is not None:
         able += f", and some before and after at={at!r},"

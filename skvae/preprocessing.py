@@ -192,7 +192,7 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
             raise ValueError(
                 f"No user is left with min_user_interactions={self.min_user_interactions}, "
                 f"min_item_interactions={self.min_item_interactions} and threshold={self.threshold}, of "
-                f"{len(found.user_ids)} users and {len(found.item_ids)} items: lower them."
+                f"{len(found.user_ids)} users and {len(found.item_ids)} items, of weights that are not 0: lower them."
             )
         n_interactions, X = X.nnz, X[:, kept_items] if len(kept_items) < X.shape[1] else X
         share_left_out, X = 1 - X.nnz / n_interactions, X[kept_users] if len(kept_users) < X.shape[0] else X

@@ -178,7 +178,8 @@ def _batches(dataset, names):
         fragment_readahead=1,
         **options if is_parquet else {},
     ):
-        batches, n_rows, n_read = [*batches, batch], n_rows + batch.num_rows, n_read + 1
+        batches.append(batch)
+        n_rows, n_read = n_rows + batch.num_rows, n_read + 1
         if n_rows >= ROWS_PER_BATCH // 2:
             yield pa.Table.from_batches(batches)
             batches, n_rows = [], 0

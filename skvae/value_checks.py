@@ -47,7 +47,9 @@ def warn_of_uneven_counts(matrix):
     matrix : csr_array of shape (n_users, n_items)
         With interactions, to fit.
     """
-    if matrix.nnz < FEWEST_FOR_EVENNESS or matrix.data.max() <= LARGEST_CHOSEN_RATIO * float(matrix.data.min()):
+    if matrix.nnz < FEWEST_FOR_EVENNESS:
+        return
+    if float(matrix.data.max()) <= LARGEST_CHOSEN_RATIO * float(matrix.data.min()):
         return
     if _even_share(matrix) < SMALLEST_EVEN_SHARE:
         warn_user(

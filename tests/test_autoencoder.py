@@ -560,6 +560,13 @@ def test_without_users_who_can_hide_an_item_all_are_trained_on_with_one_warning(
 # -- precision, device, messages
 
 
+def test_scores_are_those_of_an_array_of_weights_that_was_put_in_the_place_of_another(estimator, X):
+    model = clone(estimator).fit(X)
+    before = model.decision_function(X[:5])
+    model.weights_["decoder.item_bias"] = model.weights_["decoder.item_bias"] + 1
+    np.testing.assert_allclose(model.decision_function(X[:5]), before + 1, rtol=1e-5)
+
+
 def test_bfloat16_trains_to_about_the_same_loss(estimator, X):
     full = clone(estimator).fit(X)
     half = clone(estimator).set_params(precision="bfloat16").fit(X)

@@ -621,6 +621,7 @@ def _others():
     yield "few users, many items", draws.random((12, 900)) < 0.05
     yield "values from 1e-6 to 1e6", sparse * 10 ** draws.uniform(-6, 6, sparse.shape)
     yield "values whose squares float32 does not hold", 1e30 * sparse
+    yield "values near the largest float32", 1e38 * sparse
     yield "values whose squares float32 makes 0", 1e-30 * sparse
     yield "everyone has everything", np.ones((600, 30))
     yield "one item each", np.eye(60)[draws.integers(60, size=600)]

@@ -750,6 +750,12 @@ def test_a_split_in_time_says_whom_it_counts():
         strong_generalization_split(X, timestamps=TIMES, at=np.quantile(TIMES, 0.7), test_size=30)
 
 
+def test_sessions_that_all_lie_on_one_side_of_a_moment_are_not_split_there():
+    times = sp.csr_array(np.repeat(np.arange(1.0, 21), 6).reshape(20, 6))
+    with pytest.raises(ValueError, match="No user with min_interactions=5 has interactions both before and after at=9"):
+        strong_generalization_split(sp.csr_array(np.ones((20, 6))), timestamps=times, at=9)
+
+
 def test_a_duration_is_no_moment_and_nothing_is_cut_where_there_is_nothing():
     times = sp.csr_array(np.arange(1, 13).reshape(3, 4) * 10**6)
     for moment in (np.timedelta64(3, "s"), datetime.timedelta(seconds=3)):

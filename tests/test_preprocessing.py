@@ -1418,6 +1418,13 @@ def test_ids_that_capital_letters_alone_tell_from_others_are_warned_of(column, w
         InteractionEncoder().fit(table.assign(**{column: codes}))
 
 
+@pytest.mark.parametrize("pair", [("tea", "Tea "), ("C00002", "c00002 "), (" Ann@x.org", "ann@x.org\n")])
+def test_ids_that_differ_in_spaces_and_in_capital_letters_are_warned_of_once(pair):
+    with pytest.warns(UserWarning, match=r"only spaces and capital .*\.str\.strip\(\)\.str\.lower\(\)") as told:
+        InteractionEncoder().fit((["x", "y", "z"], [*pair, "other"]))
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize(
     "pair",
     [

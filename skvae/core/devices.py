@@ -1,4 +1,4 @@
-"""The devices that the estimators name, and what they do for a model without a network."""
+"""The devices that the estimators name: their memory, their precision, and tensors on the memory of arrays."""
 
 import math
 import os

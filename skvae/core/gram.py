@@ -8,8 +8,8 @@ import torch
 
 from .processes import ALONE
 
-# Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 12 bytes per entry,
-# 60 MB of 20 000 items.
+# Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 16 bytes per entry,
+# 80 MB of 20 000 items.
 ITEMS_PER_BLOCK = 256
 # Up to which G is kept for another inverse of it, 268 MB in single precision; of more items the inverse takes longer
 MOST_ITEMS_KEPT = 8192
@@ -59,7 +59,9 @@ class Gram:
         gram = np.zeros((n_items, n_items), dtype)
         if self.kept is not None:
             gram[: len(self.kept), : len(self.kept)] = self.kept
-        users = self.processes.rows_of(self.users).astype(dtype)
+        users = self.processes.rows_of(self.users)
+        # SciPy adds up one user after the other, and millions of them in single precision would end far from the sum
+        users = sp.csr_array((users.data.astype(np.float64), users.indices, users.indptr), shape=users.shape)
         items = users.T.tocsr()
         # what is summed at once must be of one size in all processes
         n_threads = self.processes.of_first(min(torch.get_num_threads(), ITEMS_PER_BLOCK))

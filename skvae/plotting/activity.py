@@ -105,8 +105,8 @@ class ActivityDisplay:
         evaluations : dict of str to skvae.Evaluation
             Name of each model to what `skvae.evaluate` gave, or to the difference of two such.
         X : sparse matrix, array or DataFrame of shape (n_users, n_items)
-            The fold-in of the users evaluated: `skvae.fold_in_split` of what evaluate got, or
-            that itself where evaluate got y.
+            The users evaluated, whose interactions are counted: as a whole, or their fold-in, which is
+            `skvae.fold_in_split` of what evaluate got, or that itself where evaluate got y.
         metric : str, default="ndcg@100"
             One that was evaluated.
         n_groups : int, default=5
@@ -169,7 +169,7 @@ class ActivityDisplay:
         self.ax_.set_xticks(range(len(ranges)), ranges)
         self.ax_.set(
             xlim=(-0.5, max(len(ranges) - 0.5, self.ax_.dataLim.x1)),
-            xlabel="interactions of a user in the fold-in",
+            xlabel="interactions of a user",
             ylabel=f"{metric_label(self.metric)}, mean and standard error",
         )
         self.ax_.yaxis.label.set_parse_math(False)
