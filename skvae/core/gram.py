@@ -9,8 +9,8 @@ import torch
 from .processes import ALONE
 
 # Rows of the Gram matrix computed at once, by all threads together: a sparse product holds at most 16 bytes per entry,
-# 80 MB of 20 000 items.
-ITEMS_PER_BLOCK = 256
+# 40 MB of 20 000 items.
+ITEMS_PER_BLOCK = 128
 # Up to which G is kept for another inverse of it, 268 MB in single precision; of more items the inverse takes longer
 MOST_ITEMS_KEPT = 8192
 
