@@ -243,7 +243,7 @@ class LinearRecommender(BaseLinear):
     So a fit with the defaults takes eight inverses, or up to ten, the last for all users. Of up to 8192 items the Gram
     matrix of the first seven is kept beside them, 4 n_items^2 bytes, where it would be added up again. Numbers that are
     given stay as they are, and a trial that they make equal to one before is left out; so is one whose lambda is too
-    small for an inverse.
+    small for an inverse. Users are drawn by their rows: the same users in another order may get another choice.
 
     Where a fifth of these users are fewer than 400, and X has at most 5000 users, all of them are validated, in five
     folds: 36 inverses of few users, or up to 46, instead of a choice by fewer than 400 users
