@@ -346,5 +346,5 @@ def test_a_pipeline_whose_steps_drop_what_visitors_send_is_not_served(X, tmp_pat
     ratings = 3 * X
     model = make_pipeline(Binarizer(threshold=2.5), EASERecommender()).fit(ratings)
     skvae.save(model, tmp_path / "model.skvae")
-    with pytest.raises(ValueError, match="an event weighs 1, and of 1 of 1 users .* leave no interaction"):
+    with pytest.raises(ValueError, match=r"an event weighs 1, and of 1 of 1 users .* leave no interaction"):
         serve.create_app(tmp_path / "model.skvae")
