@@ -259,10 +259,10 @@ class BaseRecommender(BaseEstimator):
             validate_data(self, X, reset=reset, skip_check_array=True)
         except Exception as error:
             check_names_differ(column_names(X), name)  # which scikit-learn says in words of narwhals
-            n_more = 0 if reset else checked.shape[1] - self.n_features_in_
-            if n_more <= 0 or not isinstance(error, ValueError) or not hasattr(self, "add_items"):
+            remedy = "" if reset or not isinstance(error, ValueError) else _way_to_fit_columns(self, X, checked.shape)
+            if not remedy:
                 raise
-            raise ValueError(f"{str(error).rstrip()}\n{_way_to_add_items(self, X, n_more)}") from error
+            raise ValueError(f"{str(error).rstrip()}\n{remedy}") from error
         if not reset:
             check_same_labels(self, X, name)
         elif (labels := column_labels(X)) is not None:
@@ -312,7 +312,13 @@ class BaseRecommender(BaseEstimator):
         return tags
 
 
-def _way_to_add_items(estimator, X, n_more):
+def _way_to_fit_columns(estimator, X, shape):
+    """What helps where a matrix has other columns than a model, as far as its shape says."""
+    n_more = shape[1] - estimator.n_features_in_
+    if n_more and shape[0] == estimator.n_features_in_:
+        return "It has a row for each item of the model: where rows are items, pass X.T, whose rows are users."
+    if n_more <= 0 or not hasattr(estimator, "add_items"):
+        return ""
     has_names = hasattr(estimator, "feature_names_in_") or hasattr(estimator, "_column_labels")
     names = f", names=X.columns[-{n_more}:]" if has_names and column_names(X) else ""
     return f"Where the last columns are new items, add_items({n_more}{names}) gives a fitted model columns for them."
