@@ -27,7 +27,7 @@ from .blend_weights import blocks_of_users, learned_weights, normalized_scores, 
 from .callbacks import CallbackSupportMixin, as_task, callback_context, with_callbacks
 from .core.processes import process_group
 from .core.user_warnings import muted, report
-from .fit_identity import checkpoint_of, given_to_validate
+from .fit_identity import checkpoint_of, given_to_validate, identity_of
 from .hiding import hide_for_validation
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
@@ -230,6 +230,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             candidate, X = self._checked_anew(X, y)
             trained, validation = candidate._hold_out(parameters, pairs, X, X_val)
         given = given_to_validate(X_val, validation)
+        processes.check_same(partial(identity_of, self, X, given))
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):

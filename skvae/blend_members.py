@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from .columns import check_columns_of_members
 from .core.checkpoint import kept
 from .core.checkpoint_file import is_plain
+from .core.processes import process_group
 from .core.user_warnings import report
 from .items import ItemsMixin
 from .ranking import item_scores
@@ -219,7 +220,8 @@ def _fitted(member, X, validation, checkpoint, task):
     with task.propagate_callback_context(model) if hasattr(model, "set_callbacks") else nullcontext():
         if checkpoint is None or not without:
             try:
-                model.fit(X, **keywords)
+                with nullcontext() if _fits_together(model) else process_group().agreed():
+                    model.fit(X, **keywords)
             except Exception as error:
                 if not isinstance(member, BaseRecommender) and "column" in str(error):
                     error.add_note("Members of a blend get X as a csr_array, without names of its columns.")
@@ -229,6 +231,12 @@ def _fitted(member, X, validation, checkpoint, task):
                 model.set_params(checkpoint=checkpoint).fit(X, **keywords)
             model.set_params(checkpoint=None)
     return model
+
+
+def _fits_together(member):
+    """Whether its fit makes sums with the other processes of a group, as of a recommender of skvae, or one inside."""
+    others = member.get_params(deep=True).values() if hasattr(member, "get_params") else ()
+    return any(isinstance(part, BaseRecommender) for part in (member, *others))
 
 
 def _learned(member, model):

@@ -19,6 +19,7 @@ from .scoring import check_min_value, is_above, listed_metrics, named_metrics, s
 from .user_checks import warn_of_evaluated_users
 
 SMALLEST_P = 0.0001  # that is shown
+WHOLE = "fold-in and hidden items"  # of the users, which says what X was; a difference needs the same relevant ones
 FEW_USERS = 10  # of fewer nobody takes a mean for what it says of the model
 
 
@@ -138,7 +139,7 @@ class Evaluation:
         Raises
         ------
         ValueError
-            Where X has another number of users, or the same in another order, or no user has a score.
+            Where X has other users or interactions than `evaluate` got, or in another order, or no user has a score.
         """
         n_groups = integer(1)("n_groups", n_groups)
         scored = _is_scored(self)
@@ -148,9 +149,12 @@ class Evaluation:
             raise ValueError(
                 f"X has {len(sizes)} users, the evaluation has {len(scored)}: pass the fold-in of the users evaluated."
             )
-        fingerprints = _fingerprints_of_fold_in(user_hashes(X), X.shape[1])
-        if [what for what in fingerprints if fingerprints[what] != self.evaluated.get(what)] == ["fold-in"]:
-            raise ValueError("X has the users of the evaluation in another order: pass its fold-in as it was.")
+        known, given = map(self.evaluated.get, ("fold-in", WHOLE)), _fingerprint(user_hashes(X), X.shape[1])
+        if given not in known and WHOLE in self.evaluated and "users" not in self.evaluated:
+            raise ValueError(
+                "X has other interactions than the users of the evaluation, or has them in another order: pass X as "
+                "evaluate got it, or its fold-in."
+            )
         if not scored.any():
             raise ValueError("No user of the evaluation has a score: there are no groups to form.")
         n_groups = min(n_groups, np.count_nonzero(scored))  # by which each number has a group of its own already
@@ -222,7 +226,7 @@ class Evaluation:
                     "with the same X, metrics and random_state."
                 )
         for what, mine in self.evaluated.items():
-            if other.evaluated.get(what, mine) != mine:
+            if what != WHOLE and other.evaluated.get(what, mine) != mine:
                 raise ValueError(
                     f"The two evaluations differ in their {what}: a difference needs the same users, the same hidden "
                     "items and the same metrics, so evaluate both models with the same X, y, metrics and parameters."
@@ -443,7 +447,8 @@ class _Watched:
 
     def __init__(self, pairs, min_value):
         self.pairs, self.min_value = pairs, min_value
-        self.n_hidden, self.n_seen, self.fold_in, self.relevant = [], [], [], []  # one number for each user
+        # one number for each user
+        self.n_hidden, self.n_seen, self.fold_in, self.hidden, self.relevant = [], [], [], [], []
         self.n_relevant = 0
 
     def __iter__(self):
@@ -452,6 +457,7 @@ class _Watched:
             self.n_hidden.append(np.diff(hidden.indptr))
             self.n_seen.append(np.diff(seen.indptr))
             self.fold_in.append(user_hashes(seen))
+            self.hidden.append(user_hashes(hidden))
             relevant = entries(hidden, is_above(hidden.data, self.min_value))
             self.relevant.append(user_hashes(relevant))
             self.n_relevant += relevant.nnz
@@ -468,9 +474,10 @@ class _Watched:
 
     def fingerprints(self):
         """A fingerprint of which cells the users have, whatever their values, for fold-in and held-out items."""
-        fold_in, relevant = np.concatenate(self.fold_in), np.concatenate(self.relevant)
-        of_relevant = {"held-out items": _fingerprint(relevant, self.n_items)}
-        return _fingerprints_of_fold_in(fold_in, self.n_items) | of_relevant
+        fold_in, hidden, relevant = map(np.concatenate, (self.fold_in, self.hidden, self.relevant))
+        # a user's hash is a sum over the items: that of all is the sum of both
+        of_all = {"fold-in": fold_in, "held-out items": relevant, WHOLE: fold_in + hidden}
+        return {what: _fingerprint(hashes, self.n_items) for what, hashes in of_all.items()}
 
 
 def _settings(metrics, exclude_seen):
@@ -480,13 +487,6 @@ def _settings(metrics, exclude_seen):
             f"metric {name}": metric if isinstance(metric, str) else str(computation_of(metric))
             for name, metric in named_metrics(metrics).items()
         },
-    }
-
-
-def _fingerprints_of_fold_in(hashes, n_items):
-    return {
-        "fold-in": _fingerprint(hashes, n_items),
-        "fold-in in any order": _fingerprint(np.sort(hashes), n_items),
     }
 
 

@@ -119,7 +119,7 @@ class MultDAERecommender(BaseAutoencoder):
     n_updates_ : int
         Updates made: batches over all epochs.
     best_iter_ : int
-        Epoch, from 1, whose weights are kept.
+        Epoch, from 1, that was the best: whose weights are kept, or by whose number the refit trains.
     loss_curve_ : list of float
         Mean objective per user of each epoch, without the L2 term.
     beta_curve_ : list of float
@@ -127,7 +127,7 @@ class MultDAERecommender(BaseAutoencoder):
     validation_scores_ : list of float or None
         NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
-        Of ``weights_``; with warm_start that may be the score of the weights it began with.
+        Of the best epoch; with warm_start that may be the score of the weights it began with.
     target_ : {"all", "dropped"}
         The resolved ``target``.
     batch_size_ : int

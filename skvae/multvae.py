@@ -59,7 +59,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         proportion less where they have fewer, as the log-likelihood then weighs less; with
         kl_weighting="per_user" .005, as in RecVAE.
     total_anneal_steps : int, float or "auto", default="auto"
-        T of the linear schedule.
+        T of the linear schedule, at which beta would be 1: it is at the cap from update anneal_cap T on.
 
         - An int of 1 or more: updates (the paper: 200 000).
         - Below 1: a share of the planned updates, those of max_iter epochs. A warm start keeps
@@ -150,7 +150,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     n_updates_ : int
         Updates made: batches over all epochs.
     best_iter_ : int
-        Epoch, from 1, whose weights are kept.
+        Epoch, from 1, that was the best: whose weights are kept, or by whose number the refit trains.
     loss_curve_ : list of float
         Mean objective per user of each epoch, without the L2 term.
     beta_curve_ : list of float
@@ -158,7 +158,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
     validation_scores_ : list of float or None
         NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
-        Of ``weights_``; with warm_start that may be the score of the weights it began with.
+        Of the best epoch; with warm_start that may be the score of the weights it began with.
     target_ : {"all", "dropped"}
         The resolved ``target``.
     batch_size_ : int

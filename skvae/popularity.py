@@ -1,10 +1,13 @@
 """The floor that every model must beat."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import CallbackSupportMixin, as_one_task
 from .core.processes import process_group
+from .fit_identity import identity_of
 from .matrix import count_users
 from .recommender import BaseRecommender
 
@@ -55,8 +58,10 @@ class PopularityRecommender(CallbackSupportMixin, BaseRecommender):
         -------
         self
         """
-        with process_group().agreed():
+        processes = process_group()
+        with processes.agreed():
             candidate, X = self._checked_anew(X, y)
+        processes.check_same(partial(identity_of, self, X, None))
         with self._begin_fit(candidate):
             self.item_counts_ = count_users(X).astype(np.float32)
         return self

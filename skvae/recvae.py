@@ -118,7 +118,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     n_updates_ : int
         Updates made: batches over all passes of all epochs.
     best_iter_ : int
-        Epoch, from 1, whose weights are kept.
+        Epoch, from 1, that was the best: whose weights are kept, or by whose number the refit trains.
     loss_curve_ : list of float
         Mean objective per user over all passes of each epoch, without the L2 term.
     beta_curve_ : list of float
@@ -126,7 +126,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     validation_scores_ : list of float or None
         NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
-        Of ``weights_``; with warm_start that may be the score of the weights it began with.
+        Of the best epoch; with warm_start that may be the score of the weights it began with.
     batch_size_ : int
     n_sampled_items_ : int or None
         The resolved value; None: all items.

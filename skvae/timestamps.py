@@ -70,7 +70,7 @@ def are_from(at, times):
     moment = at
     if isinstance(at, (str, datetime.date, np.datetime64)):
         try:
-            moment = _rounded_up(_as_datetime64(at), times.dtype)
+            moment = _in_unit_of(times.dtype, _as_datetime64(at))
         except (ValueError, OverflowError) as error:
             raise ValueError(f'at={at!r} is no date: write it as in "2018-01-31" or "2018-01-31T12:00".') from error
         moment = moment if times.dtype.kind == "M" else moment.astype(np.int64)
@@ -98,13 +98,16 @@ def are_from(at, times):
     return hidden
 
 
-def _rounded_up(moment, dtype):
-    """A moment in the unit of times, of which the same are from then on; NaT where it is out of range."""
+def _in_unit_of(dtype, moment):
+    """A moment in the unit of times, of which the same are from then on; NaT where it is out of range.
+
+    Numbers are microseconds, to which an encoder cuts its times as this does the moment.
+    """
     unit = dtype if dtype.kind == "M" else np.dtype("M8[us]")
     rounded = moment.astype(unit)
     if abs(rounded.astype("M8[D]") - moment.astype("M8[D]")) > np.timedelta64(366, "D"):  # out of range: NumPy wraps
         return np.datetime64("NaT", "us").astype(unit)
-    return rounded + (rounded < moment)
+    return rounded + (dtype.kind == "M" and rounded < moment)
 
 
 def _as_datetime64(at):

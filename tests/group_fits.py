@@ -22,7 +22,7 @@ from unittest import mock
 import numpy as np
 import torch
 import torch.distributed as dist
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV
 
 import skvae
@@ -184,6 +184,47 @@ def other_weights():
     return model.partial_fit(X)
 
 
+def other_users_of_popularity():
+    return model_of(skvae.PopularityRecommender(), X[:200] if dist.get_rank() else X)
+
+
+def other_weights_of_a_blend():
+    members = [("popularity", skvae.PopularityRecommender()), ("ease", skvae.EASERecommender())]
+    return model_of(skvae.BlendRecommender(members, weights=[1, 1 + dist.get_rank()]), X)
+
+
+def member_of_another_library():
+    """Which fails in the last process, whose next fit must not meet what is left of this one."""
+    failing = outcome(lambda: skvae.BlendRecommender([("own", Own()), ("ease", skvae.EASERecommender())]).fit(X))
+    return failing, model_of(skvae.EASERecommender(), X)
+
+
+class Own(BaseEstimator):
+    """Another library's recommender, without memory enough in the last process."""
+
+    def fit(self, X, y=None):
+        """Fail there."""
+        self.n_features_in_ = X.shape[1]
+        if dist.get_rank() == dist.get_world_size() - 1:
+            raise MemoryError("own failed")
+        return self
+
+    def decision_function(self, X):
+        """Zeros."""
+        return np.zeros(X.shape)
+
+
+def piece_with_nan():
+    return model_of(clone(DAE).set_params(likelihood=WithNan()), X)
+
+
+class WithNan(Multinomial):
+    """An attribute that is not equal to itself."""
+
+    def __init__(self):
+        self.unused = float("nan")
+
+
 def negative_in_last(estimator=VAE):
     is_last = dist.get_rank() == dist.get_world_size() - 1
     return model_of(estimator, -X if is_last else X)
@@ -257,7 +298,8 @@ def group():
 
 OTHERS = [
     searched, without_seed, not_corrected, printed, stopped, other_users, other_parameter, other_model, other_call,
-    other_weights, negative_in_last, negative_in_last_of_ease, failing_update, interrupted, checkpoint_of_a_blend,
+    other_weights, other_users_of_popularity, other_weights_of_a_blend, member_of_another_library, piece_with_nan,
+    negative_in_last, negative_in_last_of_ease, failing_update, interrupted, checkpoint_of_a_blend,
     diverged, ended_and_continued,
 ]  # fmt: skip
 FITS = EQUAL | {fit.__name__: fit for fit in OTHERS}

@@ -75,7 +75,7 @@ ARROWS = {
         "parameters",
         "recommender",
     },
-    "popularity": {"callbacks", "core", "matrix", "recommender"},
+    "popularity": {"callbacks", "core", "fit_identity", "matrix", "recommender"},
     "items": {"columns", "item_checks", "parameters", "ranking", "recommender", "wrappers"},
     "base_linear": {"callbacks", "items", "ranking", "recommender"},
     "linear": {

@@ -226,13 +226,29 @@ def test_activity_groups_have_the_scores_of_their_users():
     assert [group.evaluation.per_user["ndcg@10"].tolist() for group in groups] == [[0.3, 0.5, 0.2], [0.7, 0.9]]
 
 
+@pytest.mark.parametrize("kwargs", [{}, {"min_value": 0.5}, {"held_out_fraction": 1}, {"exclude_seen": False}])
+def test_activity_groups_count_the_fold_in_or_all_that_users_have(kwargs):
+    users = TEST.copy()
+    users.data[::3] = 0.5
+    fold_in, held_out = fold_in_split(users, held_out_fraction=kwargs.get("held_out_fraction", 0.2))
+    own = {name: value for name, value in kwargs.items() if name != "held_out_fraction"}
+    for evaluation in (evaluate(MODEL, users, **kwargs), evaluate(MODEL, fold_in, y=held_out, **own)):
+        scored = ~np.isnan(evaluation.per_user["ndcg@100"])
+        for counted in (fold_in, users):
+            groups = evaluation.by_activity(counted, 2)
+            assert groups[-1].most == np.diff(counted.indptr)[scored].max()
+        among = np.flatnonzero(scored)[: groups[0].evaluation.n_users]
+        assert groups[0].evaluation.by_activity(users[among], 2)  # of a part of the users nothing is known
+
+
 def test_activity_groups_need_the_users_evaluated():
     evaluation = evaluate(MODEL, TEST)
     with pytest.raises(ValueError, match="X has 80 users, the evaluation has 34"):
         evaluation.by_activity(X)
     fold_in, _ = fold_in_split(TEST)
-    with pytest.raises(ValueError, match="X has the users of the evaluation in another order: pass its fold-in"):
-        evaluation.by_activity(fold_in[::-1])
+    for other in (fold_in[::-1], TEST[::-1], TEST[:, ::-1], X[: TEST.shape[0]]):
+        with pytest.raises(ValueError, match="other interactions than the users of the evaluation"):
+            evaluation.by_activity(other)
     with pytest.raises(ValueError, match="No user of the evaluation has a score"):
         Evaluation({"ndcg@10": np.full(2, np.nan)}).by_activity(np.ones((2, 3)))
     with pytest.raises(ValueError, match="n_groups == 0"):

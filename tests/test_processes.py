@@ -126,6 +126,8 @@ SENTENCES = {
     "other_model": r"call is 'EASERecommender\.fit' in process 0 and 'MultVAERecommender\.fit' in process 1\.",
     "other_call": r"call is 'MultVAERecommender\.fit' in process 0 and 'MultVAERecommender\.partial_fit' in process 1",
     "other_weights": r"do not fit the same: model to go on from is .* in process 0 and .* in process 1\. Give",
+    "other_users_of_popularity": r"X is '220 users x 60 items, .*' in process 0 and '200 users .*' in process 1\. Give",
+    "other_weights_of_a_blend": r"weights is \[1, 1\] in process 0 and \[1, 2\] in process 1\. Give",
     "checkpoint_of_a_blend": r"checkpoint='blend\.npz' is of one process, and 2 fit this blend together: leave",
     "diverged": r"training diverged at learning_rate=1e\+30\. Lower",
 }
@@ -154,6 +156,20 @@ def test_what_is_wrong_in_one_process_ends_all(of_processes, name):
             RuntimeError, match=rf"^Process [12] of the [23] that fit together failed, .*{ERRORS[name]}"
         ):
             raise error
+
+
+@fits("member_of_another_library")
+def test_what_a_foreign_member_raises_in_one_process_ends_all_before_the_next_fit(of_processes):
+    (first, model), (second, _) = of_processes
+    assert isinstance(second, MemoryError)
+    assert str(first).endswith("which ends all: MemoryError: own failed")
+    assert_same_everywhere([model for _, model in of_processes])
+    assert model.n_features_in_ == 60
+
+
+@fits("piece_with_nan")
+def test_a_piece_with_a_nan_is_the_same_in_all_processes(of_processes):
+    assert_same_everywhere(of_processes)
 
 
 @fits("interrupted")

@@ -73,7 +73,7 @@ class Checkpoint(NoCheckpoint):
 
     def __init__(self, path, identity):
         self.identity = json.loads(json.dumps(identity))  # as it will be read: lists for tuples
-        self.path = os.path.abspath(path)
+        self.path = os.path.realpath(path)  # a link stays one
         self._has_folder = path.endswith(("/", os.sep)) or os.path.isdir(path)
         if self._has_folder:
             kind, *_ = identity.values()

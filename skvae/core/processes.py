@@ -126,7 +126,8 @@ class ProcessGroup(Alone):
             differences = [
                 f"{name} is {first.get(name)!r} in process 0 and {other.get(name)!r} in process {rank}"
                 for name in first | other
-                if first.get(name) != other.get(name)
+                # a NaN is not equal to itself
+                if first.get(name) != other.get(name) and repr(first.get(name)) != repr(other.get(name))
             ]
             if differences:
                 raise ValueError(
