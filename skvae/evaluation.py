@@ -78,8 +78,8 @@ class Evaluation:
         """
         if not self.is_difference:
             raise AttributeError("A p-value is that of a difference: (evaluate(a, X) - evaluate(b, X)).p_value.")
-        errors = self.standard_error
-        return {name: _p_value(mean, errors[name], len(self._counted()[name])) for name, mean in self.mean.items()}
+        errors, counted = self.standard_error, self._counted()
+        return {name: _p_value(mean, errors[name], len(counted[name])) for name, mean in self.mean.items()}
 
     def confidence_interval(self, confidence_level=0.95):
         """Confidence interval of each metric's mean over users, by Student's t; of ``a - b`` that of their difference.

@@ -127,6 +127,10 @@ def _without_cells(X, cells):
         values = np.asarray(X).copy()
         values[rows, columns] = 0
         return values
+    if hasattr(X, "iloc") and len({*X.dtypes}) == 1 and isinstance(X.dtypes.iloc[0], np.dtype):
+        values = X.to_numpy(copy=True)  # at once: of many columns each would be slow, and slow to read again
+        values[rows, columns] = 0
+        return type(X)(values, index=X.index, columns=X.columns)
     if hasattr(X, "sparse") and all(dtype.fill_value == 0 for dtype in X.dtypes):  # of pandas
         stored, n_columns = X.sparse.to_coo(), np.int64(X.shape[1])
         stored.data = stored.data * ~np.isin(stored.row * n_columns + stored.col, rows * n_columns + columns)

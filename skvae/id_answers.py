@@ -353,7 +353,7 @@ def _filters(candidates, exclude, asked, encoder):
         allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
         excluded = _columns_of_ids(exclude, "exclude", encoder)
         _warn_of_nothing_excluded(excluded, encoder)
-        candidates = np.setdiff1d(allowed, excluded)
+        candidates = allowed[np.isin(allowed, excluded, invert=True)]
     return None, candidates
 
 

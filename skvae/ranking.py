@@ -148,17 +148,17 @@ def _rankable(scores):
 
 
 def _top_k_of_tiles(tiles, n_users, k, name="scores"):
-    """What `top_k` returns, of scores that come as (slice of items, tensor), in the order of the items."""
+    """What `top_k` returns, of scores that come as (slice or array of items, tensor), in the order of the items."""
     before: tuple = ()  # values and items that are the best so far
     for tile, scores in tiles:
         if not scores.numel():
             before = before or (scores[:, :0], scores[:, :0].long())
             continue
         values, ranked = _top_k(scores, min(k, scores.shape[1]), name)
-        ranked = ranked + tile.start
+        ranked = ranked + tile.start if isinstance(tile, slice) else torch.from_numpy(tile).to(ranked.device)[ranked]
         if before:  # of equal scores those before have the lower items
             values, ranked = (torch.cat(pair, 1) for pair in zip(before, (values, ranked), strict=True))
-            values, order = _top_k(values, min(k, tile.stop), name)
+            values, order = _top_k(values, min(k, values.shape[1]), name)
             ranked = ranked.gather(1, order)
         before = values, ranked
     values, ranked = (part.numpy(force=True) for part in before)
@@ -468,12 +468,21 @@ def _listed(indices):
 
 
 def _masked(tiles, cells, blocked):
-    """Yield the tiles with -inf, in place, at the entries of canonical csr_arrays and at items that nobody may get."""
+    """Yield the tiles with -inf, in place, at the entries of canonical csr_arrays and at items that nobody may get.
+
+    Of a tile with few others these alone come, as a copy with an array of them.
+    """
     for tile, scores in tiles:
         for part in cells:
             inside = (part.indices >= tile.start) & (part.indices < tile.stop)
             users = users_of_entries(part)[inside]
             places = (users, part.indices[inside].astype(np.int64) - tile.start)
             scores[tuple(torch.from_numpy(place).to(scores.device) for place in places)] = -torch.inf
-        scores[:, blocked[(blocked >= tile.start) & (blocked < tile.stop)] - tile.start] = -torch.inf
-        yield tile, scores
+        first, last = np.searchsorted(blocked, (tile.start, tile.stop))
+        columns = blocked[first:last] - tile.start
+        if 2 * len(columns) <= scores.shape[1]:
+            scores[:, columns] = -torch.inf
+            yield tile, scores
+        else:
+            left = np.setdiff1d(np.arange(scores.shape[1]), columns, assume_unique=True)
+            yield left + tile.start, scores[:, left]

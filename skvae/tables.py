@@ -447,8 +447,12 @@ def _strings(series):
         coded = array if hasattr(array, "dictionary") else array.dictionary_encode()
         if coded.null_count or coded.dictionary.null_count or "string" not in str(coded.dictionary.type):
             return None
-        values = coded.dictionary.to_pylist()
-        return Strings(values, coded.indices.to_numpy()) if len({*values}) == len(values) else None
+        dictionary, codes = coded.dictionary, coded.indices.to_numpy()
+        if len(dictionary) > len(codes):  # categories of a catalogue, of which a few rows have few
+            used, codes = np.unique(codes, return_inverse=True)
+            dictionary = dictionary.take(used)
+        values = dictionary.to_pylist()
+        return Strings(values, codes) if len({*values}) == len(values) else None
     except Exception:  # from objects of several kinds, and half characters
         return None
 

@@ -367,6 +367,17 @@ def test_a_pipe_and_a_file_without_what_a_checkpoint_says_of_its_fit_are_refused
             model.set_params(checkpoint=tmp_path / "pipe").fit(users)
 
 
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no links")
+def test_a_link_to_a_checkpoint_stays_one(users, tmp_path):
+    (tmp_path / "disk").mkdir()
+    os.symlink(tmp_path / "disk" / "night.npz", tmp_path / "link.npz")
+    model = clone(DAE).set_params(checkpoint=tmp_path / "link.npz")
+    killed(lambda: model.fit(users), n_writes=2)
+    assert os.listdir(tmp_path / "disk") == ["night.npz"]
+    assert (tmp_path / "link.npz").is_symlink()
+    assert_same_model(model.fit(users), clone(DAE).fit(users))
+
+
 # -- another fit
 
 

@@ -296,6 +296,13 @@ def other_ends(path):
     np.save(file, np.load(file) + 1)
 
 
+def overlapping_users(path):
+    file = file_of(path, "indptr")
+    indptr = np.load(file)
+    indptr[5] += 2**30
+    np.save(file, indptr)
+
+
 def a_folder(name):
     def change(path):
         file = file_of(path, name)
@@ -318,6 +325,7 @@ DAMAGE = {
     "other bytes": (overwritten("data", b"\x93NUMPY" + bytes(10_000)), r"damaged: data\.\d+\.npy is no array"),
     "another dtype": (other_array, r"damaged: indices\.\d+\.npy is no array of int32"),
     "other ends": (other_ends, "damaged: its users have"),
+    "users that overlap": (overlapping_users, "damaged: some users have fewer than 0 interactions"),
     "another nnz": (changed(nnz=17), "damaged: its users have .* interactions, and it says 17"),
     "no meta.json": (lambda path: (path / "meta.json").unlink(), "no folder that save_interactions wrote"),
     "meta.json of another": (overwritten("meta", b"{}"), "no folder that save_interactions wrote"),

@@ -570,6 +570,15 @@ def test_a_moment_of_nanoseconds_is_compared_with_times_of_nanoseconds_as_it_is(
             assert held_out.toarray().tolist() == [[0, 0, 0, 1, 1, 1]]
 
 
+def test_a_moment_of_nanoseconds_is_cut_as_the_times_of_an_encoder_are():
+    at = pd.Timestamp("2018-01-01") + pd.Timedelta(1001, "ns")
+    table = pd.DataFrame({"user": ["ann"] * 3, "item": [*"abc"], "time": [pd.Timestamp("2017-12-31"), at, at]})
+    encoder = skvae.InteractionEncoder(timestamp="time")
+    X = encoder.fit_transform(table)
+    held_out = fold_in_split(X, timestamps=encoder.timestamps(table), at=at)[1]
+    assert held_out.toarray().tolist() == [[0, 1, 1]]
+
+
 @pytest.mark.parametrize("unit", ["us", "s", "D", "M"])
 def test_a_moment_of_any_unit_parts_times_of_any_other(unit):
     times = np.array([["2018-01-01", "2018-03-01", "9999-12-31"]], f"datetime64[{unit}]")
