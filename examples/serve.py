@@ -123,9 +123,7 @@ def load(path):
         if not hasattr(model, "feature_names_in_"):
             with suppress(ValueError, OverflowError):  # no int64, such as dates
                 items = items.astype(np.int64)
-        # with a weight, so that steps which drop events of weight 1 are noticed
-        encoder = skvae.InteractionEncoder(weight="weight", binary=False)
-        encoder.fit((numbers, items, np.ones(len(items))))
+        encoder = skvae.InteractionEncoder().fit((numbers, items))
         encoder.keep_items(encoder.item_indices(items))  # in the order of the matrix
         warnings.filterwarnings("ignore", "X does not have valid feature names")
     check_servable(encoder, path)
@@ -161,6 +159,14 @@ def create_app(path=None):
     if not path.is_file():
         raise ValueError(f"{path} is no file: say what skvae.save has written.")
     encoder, model = load(path)
+    visit = [0], encoder.item_ids_[:1]
+    if encoder.weight is None and isinstance(model, Pipeline) and len(model) > 1:
+        left = model[:-1].transform(encoder.transform(visit))
+        if not (left != 0).sum():
+            raise ValueError(
+                f"A step of the Pipeline of {path} drops events of weight 1, and those "
+                "of visitors have no other: fit an encoder with a threshold instead."
+            )
     about = {
         "skvae": skvae.__version__,
         "model": type(recommender_of(model)).__name__,
@@ -217,9 +223,9 @@ def create_app(path=None):
     def version() -> dict[str, str | int]:
         return about
 
-    # sets up what is set up on first use, and raises where the steps of a Pipeline drop
-    # events, which have no weights here
-    encoder.recommend(model, ([0], encoder.item_ids_[:1]), 1)
+    # sets up what is set up on first use, and raises where steps drop events that have
+    # no weight here
+    encoder.recommend(model, visit, 1)
     return app
 
 

@@ -230,7 +230,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             candidate, X = self._checked_anew(X, y)
             trained, validation = candidate._hold_out(parameters, pairs, X, X_val)
         given = given_to_validate(X_val, validation)
-        processes.check_same(partial(identity_of, self, X, given))
+        devices = {name: None for name in self.get_params() if name.endswith("__device")}  # which members compare
+        processes.check_same(partial(identity_of, self, X, given, **devices))
         with processes.agreed():
             context = callback_context(self, processes, max_subtasks=None)
         with checkpoint_of(parameters.checkpoint, self, X, given) as checkpoint, self._begin_fit(candidate):

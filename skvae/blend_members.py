@@ -59,7 +59,8 @@ def fit_members(blend, pairs, X, validation, checkpoint, context, verbose, what=
                 seconds = time.perf_counter() - start
                 report(f"[{type(blend).__name__}] {what} {number + 1}/{len(pairs)}  {name}  {seconds:.1f} s")
         if member != "drop":
-            item_scores(member, X[:1])  # raises where it has other items
+            with process_group().agreed():
+                item_scores(member, X[:1])  # raises where it has other items
         members.append((name, member))
     return members
 

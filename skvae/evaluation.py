@@ -448,7 +448,7 @@ class _Watched:
     def __init__(self, pairs, min_value):
         self.pairs, self.min_value = pairs, min_value
         # one number for each user
-        self.n_hidden, self.n_seen, self.fold_in, self.hidden, self.relevant = [], [], [], [], []
+        self.n_hidden, self.n_seen, self.fold_in, self.whole, self.relevant = [], [], [], [], []
         self.n_relevant = 0
 
     def __iter__(self):
@@ -457,7 +457,7 @@ class _Watched:
             self.n_hidden.append(np.diff(hidden.indptr))
             self.n_seen.append(np.diff(seen.indptr))
             self.fold_in.append(user_hashes(seen))
-            self.hidden.append(user_hashes(hidden))
+            self.whole.append(user_hashes(seen + hidden))
             relevant = entries(hidden, is_above(hidden.data, self.min_value))
             self.relevant.append(user_hashes(relevant))
             self.n_relevant += relevant.nnz
@@ -474,10 +474,8 @@ class _Watched:
 
     def fingerprints(self):
         """A fingerprint of which cells the users have, whatever their values, for fold-in and held-out items."""
-        fold_in, hidden, relevant = map(np.concatenate, (self.fold_in, self.hidden, self.relevant))
-        # a user's hash is a sum over the items: that of all is the sum of both
-        of_all = {"fold-in": fold_in, "held-out items": relevant, WHOLE: fold_in + hidden}
-        return {what: _fingerprint(hashes, self.n_items) for what, hashes in of_all.items()}
+        hashes = {"fold-in": self.fold_in, "held-out items": self.relevant, WHOLE: self.whole}
+        return {what: _fingerprint(np.concatenate(parts), self.n_items) for what, parts in hashes.items()}
 
 
 def _settings(metrics, exclude_seen):

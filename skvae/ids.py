@@ -3,9 +3,6 @@
 import decimal
 import operator
 import uuid
-from functools import reduce
-from itertools import groupby
-from operator import attrgetter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -422,17 +419,21 @@ def joined_ids(*parts):
     array of shape (n,)
         In the dtype of the first where it holds all others, else in one that holds all.
     """
-    alike = [np.concatenate([*run]) for _, run in groupby(parts, key=attrgetter("dtype"))]
-    return reduce(_joined, alike)
+    cast = [_cast(part, parts[0].dtype) for part in parts]
+    if not any(part is None for part in cast):
+        return np.concatenate(cast)
+    return as_ids(np.concatenate([part.astype(object) for part in parts]), "items")
 
 
-def _joined(ids, new):
-    if ids.dtype != object:
-        with np.errstate(invalid="ignore", over="ignore"):
-            cast = new.astype(ids.dtype) if new.dtype != object else new
-        if cast.dtype == ids.dtype and cast.tolist() == new.tolist():
-            return np.concatenate([ids, cast])
-    return as_ids(np.concatenate([ids.astype(object), new.astype(object)]), "items")
+def _cast(ids, dtype):
+    """Ids in a dtype, None where that does not hold them."""
+    if ids.dtype == dtype:
+        return ids
+    if object in (ids.dtype, dtype):
+        return None
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = ids.astype(dtype)
+    return cast if cast.tolist() == ids.tolist() else None
 
 
 def ids_at(ids, indices, name):

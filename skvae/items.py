@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .columns import names_with_added
 from .item_checks import item_indices
 from .parameters import integer
-from .ranking import FEWEST_USERS_PER_BLOCK, top_k, users_per_block
+from .ranking import top_k, users_per_block
 from .recommender import all_or_nothing, as_it_is
 from .wrappers import unfrozen
 
@@ -145,7 +145,7 @@ class ItemsMixin:
         k = integer(1)("k", k)
         items = item_indices(items, "items", self.n_features_in_)
         similar, similarities = np.empty((len(items), k), np.int64), np.empty((len(items), k), np.float32)
-        step, model = max(FEWEST_USERS_PER_BLOCK, users_per_block(self.n_features_in_)), as_it_is(self)
+        step, model = users_per_block(self.n_features_in_), as_it_is(self)
         for first in range(0, len(items), step):
             block = items[first : first + step]
             scores = model._item_similarity(block)

@@ -172,7 +172,7 @@ class MultVAERecommender(PosteriorMixin, BaseAutoencoder):
         ``loss_curve_``, ``beta_curve_`` and the validation scores tell of the training before it, ``n_updates_`` of the
         refit.
     anneal_cap_ : float
-        The resolved value.
+        The resolved value; as the next one not used by a kl_schedule of your own.
     total_anneal_steps_ : float
         T in updates.
     n_features_in_ : int

@@ -315,13 +315,16 @@ class BaseRecommender(BaseEstimator):
 def _way_to_fit_columns(estimator, X, shape):
     """What helps where a matrix has other columns than a model, as far as its shape says."""
     n_more = shape[1] - estimator.n_features_in_
+    remedies = []
+    if n_more > 0 and hasattr(estimator, "add_items"):
+        has_names = hasattr(estimator, "feature_names_in_") or hasattr(estimator, "_column_labels")
+        names = f", names=X.columns[-{n_more}:]" if has_names and column_names(X) else ""
+        remedies.append(
+            f"Where the last columns are new items, add_items({n_more}{names}) gives a fitted model columns for them."
+        )
     if n_more and shape[0] == estimator.n_features_in_:
-        return "It has a row for each item of the model: where rows are items, pass X.T, whose rows are users."
-    if n_more <= 0 or not hasattr(estimator, "add_items"):
-        return ""
-    has_names = hasattr(estimator, "feature_names_in_") or hasattr(estimator, "_column_labels")
-    names = f", names=X.columns[-{n_more}:]" if has_names and column_names(X) else ""
-    return f"Where the last columns are new items, add_items({n_more}{names}) gives a fitted model columns for them."
+        remedies.append("It has as many rows as the model has items: where its rows are items, pass X.T.")
+    return " ".join(remedies)
 
 
 @contextmanager

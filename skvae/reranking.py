@@ -9,8 +9,6 @@ from .item_checks import first_k, unit_vectors
 from .matrix_checks import check_not_masked
 from .parameters import number
 
-MOST_IN_TABLE = 2048  # items, of whose cosines a table takes up to 80 MB with the product that it is made of
-
 
 def rerank(items, scores, item_vectors, k=None, *, relevance_weight=0.7):
     r"""The k best of each user's recommendations, chosen to differ from each other: maximal marginal relevance.
@@ -71,27 +69,12 @@ def rerank(items, scores, item_vectors, k=None, *, relevance_weight=0.7):
     items = first_k(items, vectors.shape[0])
     scores = _checked_scores(scores, items)
     k = number(numbers.Integral, 1, items.shape[1])("k", items.shape[1] if k is None else k)
-    cosines_of = _cosines_of(vectors, items)
     chosen = np.full((len(items), k), -1), np.full((len(items), k), -np.inf, scores.dtype)
     for user, is_listed in enumerate(items >= 0):
         listed, relevance = items[user, is_listed], scores[user, is_listed]
-        order = _order(_scaled(relevance), cosines_of(listed), min(k, len(listed)), relevance_weight)
+        order = _order(_scaled(relevance), _cosines(vectors[listed]), min(k, len(listed)), relevance_weight)
         chosen[0][user, : len(order)], chosen[1][user, : len(order)] = listed[order], relevance[order]
     return chosen
-
-
-def _cosines_of(vectors, items):
-    """Function from a user's items to their cosines, which are of a table where it is exact and all items are few."""
-    distinct = np.unique(items[items >= 0])
-    if not sp.issparse(vectors) or len(distinct) > MOST_IN_TABLE:  # products of dense ones differ with their shape
-        return lambda listed: _cosines(vectors[listed])
-    table = _cosines(vectors[distinct])
-
-    def of_table(listed):
-        places = np.searchsorted(distinct, listed)
-        return table[np.ix_(places, places)]
-
-    return of_table
 
 
 def _checked_scores(scores, items):

@@ -751,7 +751,7 @@ def test_another_number_of_items_is_refused_everywhere(estimator, X):
     for name in {*CALLS, "partial_fit"} & set(dir(model)):
         with pytest.raises(ValueError, match=f"X has 100 features, but {type(model).__name__} is expecting 200"):
             _call(model, name, X[:, :100])
-    with pytest.raises(ValueError, match=r"a row for each item of the model: where rows are items, pass X\.T"):
+    with pytest.raises(ValueError, match=r"as many rows as the model has items: where its rows are items, pass X\.T"):
         model.recommend(X.T)
     if has_fit_parameter(estimator, "X_val"):
         for X_val, name in ((X[:, :100], "X_val"), ((X, X[:, :100]), r"X_val\[1\]")):

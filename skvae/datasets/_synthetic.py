@@ -21,13 +21,19 @@ def make_interactions(n_users=1000, n_items=200, *, n_groups=4, density=0.1, ran
     n_users, n_items : int, default=1000, 200
     n_groups : int, default=4
     density : float, default=0.1
-        Mean number of interactions per user, as a share of n_items, in (0, 1].
+        Mean number of interactions per user before they are brought between 5 and n_items, as a share of n_items, in
+        (0, 1].
     random_state : int, RandomState instance or None, default=None
 
     Returns
     -------
     float32 csr_array of shape (n_users, n_items)
         Ones.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where a parameter is out of range, or there are more groups than items.
 
     Examples
     --------

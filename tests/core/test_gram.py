@@ -11,7 +11,7 @@ from skvae.core.gram import Gram
 @pytest.mark.parametrize("exponent", [0.0, 0.3])
 def test_many_users_add_up_exactly(dtype, exponent):
     n_users, n_items = 60_000, 3
-    ones = sp.csr_array(np.ones((n_users, n_items), np.float32))
-    gram = Gram(ones, exponent).dense(dtype)
-    np.testing.assert_allclose(gram, n_users * n_items**-exponent, rtol=3e-7)
+    value = np.float32(0.1)
+    gram = Gram(sp.csr_array(np.full((n_users, n_items), value)), exponent).dense(dtype)
+    np.testing.assert_allclose(gram, n_users * n_items**-exponent * float(value) ** 2, rtol=3e-7)
     assert gram.dtype == dtype
