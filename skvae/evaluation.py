@@ -12,7 +12,7 @@ from scipy.special import stdtr, stdtrit
 from .core.user_warnings import warn_user
 from .fit_identity import computation_of
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks, user_hashes, why_nobody_is_scored
-from .matrix import as_csr, count_interactions
+from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix, is_pair
 from .parameters import integer, share
 from .scoring import check_min_value, is_above, listed_metrics, named_metrics, score_pairs
@@ -457,7 +457,7 @@ class _Watched:
             self.n_hidden.append(np.diff(hidden.indptr))
             self.n_seen.append(np.diff(seen.indptr))
             self.fold_in.append(user_hashes(seen))
-            self.whole.append(user_hashes(seen + hidden))
+            self.whole += [user_hashes(seen[block] + hidden[block]) for block in row_blocks(seen)]
             relevant = entries(hidden, is_above(hidden.data, self.min_value))
             self.relevant.append(user_hashes(relevant))
             self.n_relevant += relevant.nnz

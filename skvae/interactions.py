@@ -206,6 +206,8 @@ class _Meta:
 
 def _found(path):
     """Where a path leads now: a relative one may mean another folder before X, an iterable, is at its end."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a str or path, got {type(path).__name__}: pass the matrix first, then the path.")
     return Path(os.path.realpath(path))
 
 

@@ -148,14 +148,14 @@ def _rankable(scores):
 
 
 def _top_k_of_tiles(tiles, n_users, k, name="scores"):
-    """What `top_k` returns, of scores that come as (slice or array of items, tensor), in the order of the items."""
+    """What `top_k` returns, of scores that come as (slice or tensor of items, tensor), in the order of the items."""
     before: tuple = ()  # values and items that are the best so far
     for tile, scores in tiles:
         if not scores.numel():
             before = before or (scores[:, :0], scores[:, :0].long())
             continue
         values, ranked = _top_k(scores, min(k, scores.shape[1]), name)
-        ranked = ranked + tile.start if isinstance(tile, slice) else torch.from_numpy(tile).to(ranked.device)[ranked]
+        ranked = ranked + tile.start if isinstance(tile, slice) else tile[ranked]
         if before:  # of equal scores those before have the lower items
             values, ranked = (torch.cat(pair, 1) for pair in zip(before, (values, ranked), strict=True))
             values, order = _top_k(values, min(k, values.shape[1]), name)
@@ -470,7 +470,7 @@ def _listed(indices):
 def _masked(tiles, cells, blocked):
     """Yield the tiles with -inf, in place, at the entries of canonical csr_arrays and at items that nobody may get.
 
-    Of a tile with few others these alone come, as a copy with an array of them.
+    Of a tile with few others these alone come, as a copy with a tensor of them.
     """
     for tile, scores in tiles:
         for part in cells:
@@ -484,5 +484,5 @@ def _masked(tiles, cells, blocked):
             scores[:, columns] = -torch.inf
             yield tile, scores
         else:
-            left = np.setdiff1d(np.arange(scores.shape[1]), columns, assume_unique=True)
+            left = torch.from_numpy(np.delete(np.arange(scores.shape[1]), columns)).to(scores.device)
             yield left + tile.start, scores[:, left]

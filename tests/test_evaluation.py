@@ -6,6 +6,7 @@ import logging
 import pickle
 import re
 import sys
+import tracemalloc
 from functools import partial
 from types import SimpleNamespace
 
@@ -239,6 +240,23 @@ def test_activity_groups_count_the_fold_in_or_all_that_users_have(kwargs):
             assert groups[-1].most == np.diff(counted.indptr)[scored].max()
         among = np.flatnonzero(scored)[: groups[0].evaluation.n_users]
         assert groups[0].evaluation.by_activity(users[among], 2)  # of a part of the users nothing is known
+
+
+def test_of_a_fold_in_that_is_given_one_block_at_a_time_is_copied():
+    n_users, n_each, n_items = 20_000, 100, 500
+    columns = np.arange(n_users)[:, None] + np.arange(n_each)
+    indices = np.sort(columns % n_items, axis=1).astype(np.int32)
+    indptr = np.arange(0, indices.size + 1, n_each, dtype=np.int32)
+    fold_in = sp.csr_array((np.ones(indices.size, np.float32), indices.ravel(), indptr), shape=(n_users, n_items))
+    held_out = sp.csr_array((np.ones(9, np.float32), (range(9), range(400, 409))), shape=fold_in.shape)
+    model = PopularityRecommender(store_user_hashes=False).fit(fold_in[:100])
+    tracemalloc.start()
+    try:
+        evaluate(model, fold_in, "ndcg@10", y=held_out)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < fold_in.data.nbytes + fold_in.indices.nbytes
 
 
 def test_activity_groups_need_the_users_evaluated():

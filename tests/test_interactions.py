@@ -188,6 +188,12 @@ def test_a_matrix_without_users_has_its_items_already(X, path):
     assert_equal(open_interactions(path), X[:5])
 
 
+def test_a_matrix_in_the_place_of_the_path_is_said(X, path, mapped):
+    for call in (save_interactions, append_interactions):
+        with pytest.raises(TypeError, match=r"path must be a str or path, got csr_.*: pass the matrix first"):
+            call(path, X)
+
+
 def test_one_writes_at_a_time(X, path, mapped):
     lock = Lock(path / ".skvae-lock")
     lock.acquire()
