@@ -22,7 +22,7 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.objectives import TARGETS
 from .core.pieces import piece_of
-from .core.processes import process_group
+from .core.processes import ends_alike, process_group
 from .fit_identity import check_same_training, checkpoint_of_training, given_to_validate
 from .fitted_network import NetworkScorer, forget_inference, inference_and_users, inference_of
 from .items import ItemsMixin
@@ -150,6 +150,7 @@ class BaseAutoencoder(
     _beside_model = ("_training_state", "_held_out_hashes")
 
     @with_callbacks
+    @ends_alike
     def fit(self, X, y=None, *, X_val=None):
         """Train on the users of X.
 
@@ -215,6 +216,7 @@ class BaseAutoencoder(
         fitting.pass_on(history, self, goes_on=parameters.checkpoint is not None)
         return self
 
+    @ends_alike
     def partial_fit(self, X, y=None):
         """One more pass over the users of X, going on from the weights and the update counter.
 

@@ -25,7 +25,7 @@ from .blend_members import (
 from .blend_normalizations import NORMALIZATIONS
 from .blend_weights import blocks_of_users, learned_weights, normalized_scores, weighted_sum
 from .callbacks import CallbackSupportMixin, as_task, callback_context, with_callbacks
-from .core.processes import process_group
+from .core.processes import ends_alike, process_group
 from .core.user_warnings import muted, report
 from .fit_identity import checkpoint_of, given_to_validate, identity_of
 from .hiding import hide_for_validation
@@ -195,6 +195,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         self.checkpoint = checkpoint
 
     @with_callbacks
+    @ends_alike
     def fit(self, X, y=None, *, X_val=None):
         """Fit the members, and learn their weights where those are "auto".
 

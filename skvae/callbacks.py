@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from .core.architecture import to_numpy
-from .core.processes import process_group
+from .core.processes import ends_alike, process_group
 from .core.training import Monitor
 from .core.user_warnings import report
 from .scoring import VALIDATION_METRIC
@@ -110,6 +110,7 @@ def as_one_task(fit):
     """
 
     @with_callbacks
+    @ends_alike
     @functools.wraps(fit)
     def fit_as_one_task(self, X, y=None):
         processes = process_group(f"{type(self).__name__}.fit")

@@ -307,7 +307,7 @@ def _refit(estimator, parameters, X, context, checkpoint, processes, snapshot, h
         report(f"[{type(estimator).__name__}] epoch {n_epochs} was the best: a refit of {n_epochs} epochs on all users")
     parts = estimator, parameters, X, task, processes, snapshot, history
     try:
-        with Interrupts(processes) as interrupts:
+        with Interrupts(processes.agreed) as interrupts:
             training, monitor = _training_of_refit(*parts)
             refit = training.run(interrupts, None, monitor, checkpoint)
             processes.broadcast_(*_tensors(training.network))
@@ -378,7 +378,7 @@ def _run(estimator, training, validate, monitor, keep_state, checkpoint=None, sn
         training.resume(state | {"moments": copy.deepcopy(state["moments"])}, goes_on_averaging)
     history = None
     try:
-        with Interrupts(processes) as interrupts:
+        with Interrupts(processes.agreed) as interrupts:
             history = training.run(interrupts, validate, monitor, checkpoint)
             processes.broadcast_(*_tensors(training.network))  # on unlike processors they differ in rounding
             _store(estimator, training.network, history)

@@ -10,7 +10,7 @@ from .callbacks import InverseMonitor, as_one_task, as_task, callback_context, w
 from .core.devices import check_device
 from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
-from .core.processes import process_group
+from .core.processes import ends_alike, process_group
 from .fit_identity import identity_of
 from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
 from .matrix import count_users
@@ -314,6 +314,7 @@ class LinearRecommender(BaseLinear):
         self.store_user_hashes = store_user_hashes
 
     @with_callbacks
+    @ends_alike
     def fit(self, X, y=None):
         """Choose what is "auto", and solve for the weights between items.
 
@@ -363,6 +364,7 @@ class LinearRecommender(BaseLinear):
             warn_of_tiny_scores(self.weights_, X)
         return self
 
+    @ends_alike
     def partial_fit(self, X, y=None):
         """Add users: the model is then that of one fit on all of them, to rounding.
 

@@ -40,6 +40,10 @@ DAE = skvae.MultDAERecommender(8, **SMALL)
 RECVAE = skvae.RecVAERecommender(8, hidden_layer_sizes=(16, 16), **SMALL)
 
 
+def is_last():
+    return dist.get_rank() == dist.get_world_size() - 1
+
+
 class Failing(Multinomial):
     """Multinomial, but that the last process does something before its n-th call."""
 
@@ -48,7 +52,7 @@ class Failing(Multinomial):
 
     def log_prob(self, logits, batch):
         self.n -= 1
-        if self.n == 0 and dist.get_rank() == dist.get_world_size() - 1:
+        if self.n == 0 and is_last():
             self.action()
         return super().log_prob(logits, batch)
 
@@ -226,8 +230,7 @@ class WithNan(Multinomial):
 
 
 def negative_in_last(estimator=VAE):
-    is_last = dist.get_rank() == dist.get_world_size() - 1
-    return model_of(estimator, -X if is_last else X)
+    return model_of(estimator, -X if is_last() else X)
 
 
 def negative_in_last_of_ease():
@@ -245,6 +248,46 @@ def interrupted():
         model.fit(X)
     except KeyboardInterrupt as error:
         return model, str(error)
+
+
+def interrupted_at_each_call():
+    """Name -> the errors of all processes in fits with a Ctrl-C in the last one at its first call to others, ..."""
+    blend = skvae.BlendRecommender([("ease", skvae.EASERecommender()), ("popular", skvae.PopularityRecommender())])
+    setting = {name: 0.5 for name in ("l2_regularization", "dropout", "user_exponent", "item_exponent", "centering")}
+    linear = skvae.LinearRecommender(**setting, keep_gram=True)
+    vae = clone(VAE).set_params(max_iter=1)
+    fits = {
+        "popularity": skvae.PopularityRecommender().fit,
+        "ease": skvae.EASERecommender().fit,
+        "linear": linear.fit,
+        "linear, partial_fit": clone(linear).fit(X).partial_fit,
+        "vae": vae.fit,
+        "vae, partial_fit": clone(vae).partial_fit,
+        "blend": blend.fit,
+    }
+    return {name: list(_interrupted_at_each_call(fit)) for name, fit in fits.items()}
+
+
+def _interrupted_before(call, number):
+    """The call, but that the last process gets a Ctrl-C just before the call of that number."""
+    calls = count(1)
+
+    def interrupted(self, *arguments):
+        if next(calls) == number and is_last():
+            interrupt()
+        call(self, *arguments)
+
+    return interrupted
+
+
+def _interrupted_at_each_call(fit):
+    for number in count(1):
+        with mock.patch.object(ProcessGroup, "_call", _interrupted_before(ProcessGroup._call, number)):
+            error = outcome(lambda: fit(X) and None)
+        errors = ProcessGroup()._gathered(type(error).__name__)
+        yield errors
+        if set(errors) != {"KeyboardInterrupt"}:
+            return
 
 
 def checkpoint_of_a_blend():
@@ -299,8 +342,8 @@ def group():
 OTHERS = [
     searched, without_seed, not_corrected, printed, stopped, other_users, other_parameter, other_model, other_call,
     other_weights, other_users_of_popularity, other_weights_of_a_blend, member_of_another_library, piece_with_nan,
-    negative_in_last, negative_in_last_of_ease, failing_update, interrupted, checkpoint_of_a_blend,
-    diverged, ended_and_continued,
+    negative_in_last, negative_in_last_of_ease, failing_update, interrupted, interrupted_at_each_call,
+    checkpoint_of_a_blend, diverged, ended_and_continued,
 ]  # fmt: skip
 FITS = EQUAL | {fit.__name__: fit for fit in OTHERS}
 OF_THREE = [

@@ -180,6 +180,15 @@ def test_a_ctrl_c_in_one_process_ends_all_with_the_same_model(of_processes):
     assert {model.n_updates_ for model in models} == {6}
 
 
+@fits("interrupted_at_each_call")
+def test_a_ctrl_c_in_one_process_is_one_in_all_whenever_it_comes(of_processes):
+    """No process waits for another that has left; at the last call of all the fit is finished."""
+    for name, (*errors, at_last_call) in of_processes[0].items():
+        assert len(errors) > 2, name
+        assert errors == [["KeyboardInterrupt"] * 2] * len(errors), name
+        assert at_last_call == ["NoneType", "KeyboardInterrupt"], name
+
+
 @fits("ended_and_continued", "continued_by_three")
 def test_a_fit_goes_on_from_the_checkpoint_of_the_first_process(of_processes, outcomes, name):
     expected = outcomes["two"][0]["vae"]

@@ -5,13 +5,17 @@ and nothing is done. Every process has all users and the same generator, from wh
 drawn: together they make the updates that one process would make, to rounding.
 
 A process that fails between two sums would let the others wait for it. What may fail in one alone (its data, its
-part of a loss, a callback, a Ctrl-C) therefore stands in a block that ends alike in all, `Alone.agreed`.
+part of a loss, a callback) therefore stands in a block that ends alike in all, `Alone.agreed`; a Ctrl-C between two
+blocks waits for the next, `ends_alike`.
 """
 
+import functools
 from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.distributed as dist
+
+from .interrupts import Interrupts, opening
 
 
 class Alone:
@@ -112,7 +116,8 @@ class ProcessGroup(Alone):
     @contextmanager
     def agreed(self):
         try:
-            yield
+            with opening():
+                yield
         except BaseException as error:
             self._report(error)
             raise
@@ -201,3 +206,26 @@ def process_group(call=None):
     if call is not None:
         processes.check_same(lambda: {"the call": call})
     return processes
+
+
+def ends_alike(fit):
+    """Where processes fit together, a Ctrl-C in one of them between two `agreed` blocks waits for the next.
+
+    Parameters
+    ----------
+    fit : method
+
+    Returns
+    -------
+    method
+    """
+
+    @functools.wraps(fit)
+    def fit_of_group(self, *arguments, **keywords):
+        processes = process_group()
+        if processes is ALONE:
+            return fit(self, *arguments, **keywords)
+        with Interrupts(processes.agreed, has_openings=True):
+            return fit(self, *arguments, **keywords)
+
+    return fit_of_group
