@@ -17,179 +17,118 @@ import skvae
 
 PACKAGE = Path(skvae.__file__).parent
 
-# room -> what of skvae it may import, datasets, plotting and core as a whole
-ARROWS = {
-    "auto_parameters": set(),
-    "core": set(),
-    "missing": set(),
-    "tables": {"missing"},
-    "wrappers": set(),
-    "columns": {"wrappers"},
-    "matrix": {"columns", "matrix_checks"},
-    "matrix_checks": {"columns", "core"},
-    "value_checks": {"core", "matrix"},
-    "metrics": {"core", "matrix", "parameters", "item_checks"},
-    "item_checks": {"matrix", "matrix_checks"},
-    "reranking": {"matrix_checks", "parameters", "item_checks"},
-    "ids": set(),
-    "events": {"ids", "tables"},
-    "merging": {"core", "events", "ids"},
-    "datasets": {"core", "parameters"},
-    "parameters": set(),
-    "ranking": {"columns", "core", "item_checks", "matrix", "matrix_checks", "parameters"},
-    "timestamps": {"columns", "matrix", "missing"},
-    "hiding": {"columns", "core", "matrix", "matrix_checks", "parameters", "timestamps"},
-    "user_checks": {"core", "hiding", "matrix", "wrappers"},
-    "interactions": {"columns", "core", "matrix", "matrix_checks"},
-    "model_selection": {"core", "hiding", "matrix", "parameters"},
-    "validation_users": {"core", "hiding", "matrix"},
-    "scoring": {"columns", "hiding", "matrix", "matrix_checks", "metrics", "item_checks", "ranking"},
-    "evaluation": {"core", "fit_identity", "user_checks", "hiding", "matrix", "matrix_checks", "parameters"}
-    | {"scoring"},
-    "comparison": {"evaluation", "scoring"},
-    "explanations": {"item_checks", "matrix", "ranking"},
-    "recommender": {
-        "core",
-        "explanations",
-        "user_checks",
-        "hiding",
-        "matrix",
-        "columns",
-        "matrix_checks",
-        "validation_users",
-        "parameters",
-        "ranking",
-        "scoring",
-        "wrappers",
-    },
-    "written_tables": {"tables"},
-    "id_answers": {"columns", "core", "events", "ids", "matrix", "merging", "ranking", "reranking"}
-    | {"tables", "wrappers", "written_tables"},
-    "preprocessing": {
-        "events",
-        "id_answers",
-        "ids",
-        "item_checks",
-        "matrix",
-        "merging",
-        "parameters",
-        "recommender",
-    },
-    "popularity": {"callbacks", "core", "fit_identity", "matrix", "recommender"},
-    "items": {"columns", "item_checks", "parameters", "ranking", "recommender", "wrappers"},
-    "base_linear": {"callbacks", "items", "ranking", "recommender"},
-    "linear": {
-        "callbacks",
-        "core",
-        "fit_identity",
-        "user_checks",
-        "base_linear",
-        "linear_search",
-        "matrix",
-        "memory",
-        "parameters",
-    }
-    | {"recommender", "value_checks"},
-    "linear_search": {"core", "hiding", "matrix", "validation_users", "scoring"},
-    "memory": {"core", "linear_search", "matrix"},
-    "autoencoder_memory": {"auto_parameters", "core", "memory", "validation_users", "ranking"},
-    "fit_identity": {"core"},
-    "blend_normalizations": set(),
-    "blend_weights": {"ranking", "scoring"},
-    "blend_members": {"columns", "core", "items", "ranking", "recommender", "wrappers"},
-    "blend": {"blend_members", "callbacks", "fit_identity", "core", "user_checks", "hiding", "linear"}
-    | {"validation_users", "multdae", "multvae", "blend_normalizations", "blend_weights"}
-    | {"items", "parameters", "ranking", "recommender", "scoring"},
-    "callbacks": {"core", "scoring"},
-    "fitting": {
-        "columns",
-        "auto_parameters",
-        "callbacks",
-        "core",
-        "hiding",
-        "ranking",
-        "scoring",
-        "validation_users",
-    },
-    "fitted_network": {"core", "parameters", "ranking", "recommender"},
-    "autoencoder": {"autoencoder_memory", "callbacks", "core", "fit_identity", "fitting"}
-    | {
-        "fitted_network",
-        "items",
-        "matrix_checks",
-        "parameters",
-        "recommender",
-        "validation_users",
-        "user_checks",
-        "value_checks",
-    },
-    "multvae": {"auto_parameters", "autoencoder", "core", "parameters"},
-    "multdae": {"auto_parameters", "autoencoder", "core"},
-    "recvae": {"autoencoder", "core", "parameters"},
-    "cost": {"autoencoder", "autoencoder_memory", "blend", "core", "linear", "linear_search", "memory", "parameters"}
-    | {"matrix", "matrix_checks", "validation_users", "popularity"},
-    "saved_state_checks": {
-        "autoencoder",
-        "blend",
-        "core",
-        "ids",
-        "linear",
-        "multdae",
-        "multvae",
-        "blend_normalizations",
-        "parameters",
-        "popularity",
-        "preprocessing",
-        "recommender",
-        "recvae",
-    },
-    "saving": {"__version__", "core", "preprocessing", "saved_state_checks", "wrappers"},
-    "plotting": {"columns", "comparison", "evaluation", "hiding", "item_checks", "matrix", "matrix_checks", "missing"}
-    | {"ranking", "scoring"},
-    "export": {"__version__", "autoencoder", "blend", "core", "linear", "blend_normalizations", "popularity"}
-    | {"parameters", "wrappers"},
-    # old names of public modules
-    "baselines": {"linear", "popularity"},
-    "ensemble": {"blend"},
-}
+
+def _arrows(text):
+    """Room -> names, of lines "room: names"."""
+    return {room: set(names.split()) for room, names in (line.split(":") for line in text.strip().splitlines())}
+
+
+# what of skvae a room may import, datasets, plotting and core as a whole; baselines and ensemble are
+# old names of public modules
+ARROWS = _arrows("""
+auto_parameters:
+core:
+missing:
+tables: missing
+wrappers:
+columns: wrappers
+matrix: columns matrix_checks
+matrix_checks: columns core
+value_checks: core matrix
+metrics: core item_checks matrix parameters
+item_checks: matrix matrix_checks
+reranking: item_checks matrix_checks parameters
+ids:
+events: ids tables
+merging: core events ids
+datasets: core parameters
+parameters:
+ranking: columns core item_checks matrix matrix_checks parameters
+timestamps: columns matrix missing
+hiding: columns core matrix matrix_checks parameters timestamps
+user_checks: core hiding matrix wrappers
+interactions: columns core matrix matrix_checks
+model_selection: core hiding matrix parameters
+validation_users: core hiding matrix
+scoring: columns hiding item_checks matrix matrix_checks metrics ranking
+evaluation: core fit_identity hiding matrix matrix_checks parameters scoring user_checks
+comparison: evaluation scoring
+explanations: item_checks matrix ranking
+recommender: columns core explanations hiding matrix matrix_checks parameters ranking scoring user_checks \
+    validation_users wrappers
+written_tables: tables
+id_answers: columns core events ids matrix merging ranking reranking tables wrappers written_tables
+preprocessing: events id_answers ids item_checks matrix merging parameters recommender
+popularity: callbacks core fit_identity matrix recommender
+items: columns item_checks parameters ranking recommender wrappers
+base_linear: callbacks items ranking recommender
+linear: base_linear callbacks core fit_identity linear_search matrix memory parameters recommender user_checks \
+    value_checks
+linear_search: core hiding matrix scoring validation_users
+memory: core linear_search matrix
+autoencoder_memory: auto_parameters core memory ranking validation_users
+fit_identity: core
+blend_normalizations:
+blend_weights: ranking scoring
+blend_members: columns core items ranking recommender wrappers
+blend: blend_members blend_normalizations blend_weights callbacks core fit_identity hiding items linear \
+    multdae multvae parameters ranking recommender scoring user_checks validation_users
+callbacks: core scoring
+fitting: auto_parameters callbacks columns core hiding ranking scoring validation_users
+fitted_network: core parameters ranking recommender
+autoencoder: autoencoder_memory callbacks core fit_identity fitted_network fitting items matrix_checks \
+    parameters recommender user_checks validation_users value_checks
+multvae: auto_parameters autoencoder core parameters
+multdae: auto_parameters autoencoder core
+recvae: autoencoder core parameters
+cost: autoencoder autoencoder_memory blend core linear linear_search matrix matrix_checks memory parameters \
+    popularity validation_users
+saved_state_checks: autoencoder blend blend_normalizations core ids linear multdae multvae parameters \
+    popularity preprocessing recommender recvae
+saving: __version__ core preprocessing saved_state_checks wrappers
+plotting: columns comparison evaluation hiding item_checks matrix matrix_checks missing ranking scoring
+export: __version__ autoencoder blend blend_normalizations core linear parameters popularity wrappers
+baselines: linear popularity
+ensemble: blend
+""")
 # the same between the rooms of core
-CORE_ARROWS = {
-    "annealing": set(),
-    "model_file": set(),
-    "averaging": set(),
-    "batches": {"devices"},
-    "devices": set(),
-    "early_stopping": set(),
-    "files": set(),
-    "interrupts": set(),
-    "inversion": set(),
-    "isolation": set(),
-    "gpu_sums": set(),
-    "item_products": {"gpu_sums", "likelihoods", "pieces"},
-    "item_sampling": {"item_products"},
-    "likelihoods": {"pieces"},
-    "pieces": set(),
-    "optimizer": {"processes"},
-    "probe": {"inversion"},
-    "priors": {"pieces"},
-    "processes": {"interrupts"},
-    "checkpoint_file": {"files"},
-    "checkpoint": {"checkpoint_file", "files", "user_warnings"},
-    "networks": {"item_products", "priors"},
-    "activations": set(),
-    "architecture": {"activations", "devices", "likelihoods", "networks", "pieces", "priors"},
-    "objectives": {"annealing", "item_products", "pieces", "priors"},
-    "initialization": {"item_products"},
-    "inference": {"batches", "devices", "isolation", "pieces"},
-    "gram": {"processes"},
-    "regression": {"devices"},
-    "dual_regression": {"gram", "regression"},
-    "item_regression": {"devices", "dual_regression", "gram", "inversion", "regression"},
-    "updates": {"processes"},
-    "user_warnings": set(),
-    "training": {"averaging", "batches", "checkpoint", "early_stopping", "item_products", "item_sampling", "optimizer"}
-    | {"pieces", "processes", "updates"},
-}
+CORE_ARROWS = _arrows("""
+annealing:
+model_file:
+averaging:
+batches: devices
+devices:
+early_stopping:
+files:
+interrupts:
+inversion:
+isolation:
+gpu_sums:
+item_products: gpu_sums likelihoods pieces
+item_sampling: item_products
+likelihoods: pieces
+pieces:
+optimizer: processes
+probe: inversion
+priors: pieces
+processes: interrupts
+checkpoint_file: files
+checkpoint: checkpoint_file files user_warnings
+networks: item_products priors
+activations:
+architecture: activations devices likelihoods networks pieces priors
+objectives: annealing item_products pieces priors
+initialization: item_products
+inference: batches devices isolation pieces
+gram: processes
+regression: devices
+dual_regression: gram regression
+item_regression: devices dual_regression gram inversion regression
+updates: processes
+user_warnings:
+training: averaging batches checkpoint early_stopping item_products item_sampling optimizer pieces processes \
+    updates
+""")
 FILES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = ("datasets", "plotting")
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
