@@ -881,8 +881,11 @@ def test_members_of_other_names_are_blended_where_none_is_shared(X):
     titles, ids = (
         pd.DataFrame(X.toarray(), columns=names) for names in ([f"t{i}" for i in range(200)], range(500, 700))
     )
-    members = [("a", EASERecommender().fit(titles)), ("b", EASERecommender().fit(ids))]
-    BlendRecommender(members, prefit=True, weights=[1, 1]).fit(X)
+    named, unnamed = (
+        BlendRecommender([("a", a), ("b", b)], prefit=True, weights=[1, 1]).fit(X).decision_function(X[:9])
+        for a, b in ((EASERecommender().fit(titles), EASERecommender().fit(ids)), [EASERecommender().fit(X)] * 2)
+    )
+    np.testing.assert_array_equal(named, unnamed)
 
 
 def test_weights_that_are_no_numbers_are_named(X):

@@ -444,16 +444,22 @@ def _setting(model):
     return {name: getattr(model, f"{name}_") for name in FIXED}
 
 
-def test_auto_is_chosen_in_seven_inverses_and_the_same_each_time(many, monkeypatch):
-    calls, solve = [], linear.item_regression
-    monkeypatch.setattr(linear, "item_regression", lambda *args: calls.append(1) or solve(*args))
+@pytest.fixture
+def inverses(monkeypatch):
+    """A list that grows by one with each inverse that a fit makes."""
+    made, solve = [], linear.item_regression
+    monkeypatch.setattr(linear, "item_regression", lambda *args: made.append(1) or solve(*args))
+    return made
+
+
+def test_auto_is_chosen_in_eight_inverses_and_the_same_each_time(many, inverses):
     model = LinearRecommender().fit(many)
-    assert len(calls) == 8  # the last on all users
+    assert len(inverses) == 8  # the last on all users
     again = LinearRecommender().fit(many)
     assert _setting(model) == _setting(again)
     np.testing.assert_array_equal(model.weights_, again.weights_)
     np.testing.assert_array_equal(LinearRecommender(**_setting(model)).fit(many).weights_, model.weights_)
-    assert len(calls) == 17
+    assert len(inverses) == 17
     assert all(type(value) is float for value in [*_setting(model).values(), model.best_validation_score_])
 
 
@@ -544,14 +550,12 @@ def test_few_users_are_validated_in_folds():
 
 
 @pytest.mark.parametrize("numbers", [{}, {"l2_regularization": 5}, {"dropout": 0.3, "user_exponent": 0.1}])
-def test_of_few_users_as_many_inverses_are_told_as_made(numbers, monkeypatch):
+def test_of_few_users_as_many_inverses_are_told_as_made(numbers, inverses, monkeypatch):
     X = make_interactions(n_users=150, n_items=40, density=0.2, random_state=0)
-    calls, solve = [], linear.item_regression
-    monkeypatch.setattr(linear, "item_regression", lambda *args: calls.append(1) or solve(*args))
     monkeypatch.setattr(linear_search, "MOST_FURTHER", 0)
     LinearRecommender(**numbers).fit(X)
     told = skvae.estimate_cost(LinearRecommender(**numbers), *X.shape, X.nnz).seconds
-    assert list(told)[-1] == f"{len(calls)} inverses"
+    assert list(told)[-1] == f"{len(inverses)} inverses"
 
 
 @pytest.mark.parametrize(

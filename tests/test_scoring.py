@@ -318,8 +318,9 @@ def test_a_repeat_that_is_0_in_either_matrix_is_none():
     zeros.data[:] = 0
     y = sp.csr_array((zeros.data, zeros.indices, zeros.indptr), shape=zeros.shape)
     both = sp.vstack([HIDDEN, y]).tocsr()
-    evaluate(Wants(both), sp.vstack([SHOWN, SHOWN]).tocsr(), y=both)
-    evaluate(ORACLE, y, "ndcg@10", y=HIDDEN)
+    fold_in = sp.vstack([SHOWN, SHOWN]).tocsr()
+    assert evaluate(Wants(both), fold_in, "ndcg@10", y=both).mean["ndcg@10"] == pytest.approx(1)
+    assert evaluate(ORACLE, y, "ndcg@10", y=HIDDEN).mean["ndcg@10"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("container", [sp.csr_array, lambda matrix: matrix.toarray(), frame_of])
