@@ -1,10 +1,12 @@
 """Threads, processes of every kind, an event loop, and changes beside readers: every answer is that of one caller."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -161,6 +163,31 @@ def test_processes_of_every_kind_give_the_answers_of_one_without_any(X, tmp_path
 # -- changes beside readers
 
 
+@contextlib.contextmanager
+def reading(read, n_threads):
+    """So many threads that read again and again until the block ends, as futures; the error of one is raised."""
+    is_over = threading.Event()
+
+    def again():
+        while not is_over.is_set():
+            read()
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        readers = [pool.submit(again) for _ in range(n_threads)]
+        try:
+            yield readers
+        finally:
+            is_over.set()
+    for reader in readers:
+        reader.result()
+
+
+def wait_until_longer(answers, n, readers):
+    """Until there are more than n answers, or a reader failed."""
+    while len(answers) <= n and not any(reader.done() for reader in readers):
+        time.sleep(1e-3)
+
+
 CHANGED = {name: model for name, model in {**AUTOENCODERS, **LINEAR}.items() if hasattr(model, "partial_fit")}
 
 
@@ -172,24 +199,13 @@ def test_a_reader_beside_partial_fit_gets_one_model_never_two(name, method, X, m
     monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 9 * X.shape[1])  # a call reads the model many times
     monkeypatch.setattr("skvae.matrix.ENTRIES_PER_BLOCK", 60)
     model, users = clone(CHANGED[name]).fit(X[:100]), X[:60]
-    possible, answers, is_over = [asked(model, users, method)], [], threading.Event()
-
-    def read():
-        while not is_over.is_set():
-            answers.append(asked(model, users, method))
-
-    readers = [threading.Thread(target=read) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    for part in range(2):
-        n_before = len(answers)
-        model.partial_fit(X[100 + 50 * part : 150 + 50 * part])
-        while len(answers) < n_before + 4:  # some that began with this model
-            is_over.wait(1e-3)
-        possible.append(asked(model, users, method))
-    is_over.set()
-    for reader in readers:
-        reader.join()
+    possible, answers = [asked(model, users, method)], []
+    with reading(lambda: answers.append(asked(model, users, method)), 3) as readers:
+        for part in range(2):
+            n_before = len(answers)
+            model.partial_fit(X[100 + 50 * part : 150 + 50 * part])
+            wait_until_longer(answers, n_before + 3, readers)  # some that began with this model
+            possible.append(asked(model, users, method))
     assert len(answers) >= 8
     assert all(any(equal(answer, one) for one in possible) for answer in answers)
 
@@ -197,30 +213,23 @@ def test_a_reader_beside_partial_fit_gets_one_model_never_two(name, method, X, m
 @pytest.mark.parametrize("name", [*CHANGED, "ease"])
 def test_a_reader_beside_add_items_gets_the_answer_or_is_told_of_the_columns(name, X, monkeypatch):
     monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 9 * X.shape[1])
-    model, is_over, outcomes = clone(RECOMMENDERS[name]).fit(X), threading.Event(), []
+    model, outcomes = clone(RECOMMENDERS[name]).fit(X), []
     n_adds = 20
     users = [widened(X[:60], n_added) for n_added in range(n_adds + 1)]
     expected = model.recommend(users[0])[0]
 
     def read():
-        while not is_over.is_set():
-            try:
-                items, _ = model.recommend(widened(X[:60], model.n_features_in_ - X.shape[1]))
-                outcomes.append((items == expected).mean() > 0.99)
-            except ValueError as error:
-                outcomes.append("features" in str(error))
+        try:
+            items, _ = model.recommend(widened(X[:60], model.n_features_in_ - X.shape[1]))
+            outcomes.append((items == expected).mean() > 0.99)
+        except ValueError as error:
+            outcomes.append("features" in str(error))
 
-    readers = [threading.Thread(target=read) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    for _ in range(n_adds):
-        n_before = len(outcomes)
-        model.add_items(1)
-        while len(outcomes) < n_before + 2 and any(reader.is_alive() for reader in readers):
-            is_over.wait(1e-3)
-    is_over.set()
-    for reader in readers:
-        reader.join()
+    with reading(read, 3) as readers:
+        for _ in range(n_adds):
+            n_before = len(outcomes)
+            model.add_items(1)
+            wait_until_longer(outcomes, n_before + 1, readers)
     assert len(outcomes) >= 2 * n_adds
     assert all(outcomes)
 
@@ -296,24 +305,14 @@ def test_a_linear_model_reads_one_model_for_one_answer(X, monkeypatch):
 
 def test_readers_of_a_blend_beside_add_items_get_one_width(X):
     blend = BlendRecommender([(name, LINEAR["ease"]) for name in "abc"], weights=[1, 1, 1]).fit(X[:100])
-    widths, errors, is_over = set(), [], threading.Event()
+    widths = set()
 
     def read():
-        while not is_over.is_set():
-            try:
-                widths.add(blend.similar_items([0])[0].shape)
-                model = as_it_is(blend)
-                assert {member.n_features_in_ for member in model.estimators_} == {model.n_features_in_}
-            except Exception as error:
-                errors.append(error)
+        widths.add(blend.similar_items([0])[0].shape)
+        model = as_it_is(blend)
+        assert {member.n_features_in_ for member in model.estimators_} == {model.n_features_in_}
 
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    for _ in range(50):
-        blend.add_items(1)
-    is_over.set()
-    for reader in readers:
-        reader.join()
-    assert not errors
+    with reading(read, 2):
+        for _ in range(50):
+            blend.add_items(1)
     assert widths == {(1, 10)}
