@@ -20,6 +20,7 @@ import skvae
 from skvae import (
     BlendRecommender,
     EASERecommender,
+    InteractionEncoder,
     LinearRecommender,
     MultDAERecommender,
     MultVAERecommender,
@@ -128,6 +129,12 @@ class WideNormal:
         return torch.distributions.Normal(0.0, 3.0).log_prob(code).sum(-1)
 
 
+def fitted_on(events, model=RECOMMENDERS["popularity"], **parameters):
+    """An encoder of these parameters and a model that is fitted on the matrix it makes."""
+    encoder = InteractionEncoder(**parameters)
+    return encoder, clone(model).fit(encoder.fit_transform(events))
+
+
 def first_half(X):
     """The first half of the items."""
     return X[:, : X.shape[1] // 2]
@@ -223,6 +230,18 @@ def left_alone(*matrices):
 
 
 # -- files
+
+
+class Killed(BaseException):
+    """Of a process, at once: nothing catches it, and nothing is done after it."""
+
+
+def error_sentence(capsys, call, *arguments):
+    """What argparse says of a script that ends with an error of its own."""
+    with pytest.raises(SystemExit) as exit_info:
+        call(*arguments)
+    assert exit_info.value.code == 2
+    return " ".join(capsys.readouterr().err.split("error: ")[1].split())
 
 
 def load_script(path):

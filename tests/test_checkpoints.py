@@ -15,7 +15,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from conftest import LINEAR, ROOT, SMALL_BLEND, SMALL_DAE, SMALL_RECVAE, SMALL_VAE, same_weights
+from conftest import LINEAR, ROOT, SMALL_BLEND, SMALL_DAE, SMALL_RECVAE, SMALL_VAE, Killed, same_weights
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
@@ -29,10 +29,6 @@ from skvae.core.optimizer import Adam
 from skvae.fit_identity import described
 
 pytestmark = pytest.mark.usefixtures("one_by_one")
-
-
-class Killed(BaseException):
-    """Of a fit, at once: nothing catches it."""
 
 
 @pytest.fixture(autouse=True)

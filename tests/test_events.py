@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from conftest import fitted_on
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -60,8 +61,7 @@ def arrow_table(items):
 
 def recommended(events, visitor=None, **kwargs):
     """Recommendations of all items to a visitor, and the encoder that was fitted on events."""
-    encoder = InteractionEncoder()
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     visitor = events if visitor is None else visitor
     return encoder.recommend(model, visitor, exclude_seen=False, **kwargs), encoder
 

@@ -16,6 +16,7 @@ from conftest import (
     CONTAINERS_OF_ONES,
     RECOMMENDERS,
     SMALL_DAE,
+    Killed,
     frame,
     left_alone,
     same_weights,
@@ -116,10 +117,6 @@ def test_the_arrays_are_files_of_numpy(X, path, mapped):
 
 
 # -- a write that does not finish
-
-
-class Killed(BaseException):
-    """Of a process, at once: nothing is done after it."""
 
 
 def part_of(X):

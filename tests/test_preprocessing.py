@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
+from conftest import fitted_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -514,8 +515,7 @@ def test_recommendations_join_with_the_tables_of_the_user(fitted, convert):
 @pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, pa.table])
 def test_to_no_users_nothing_is_recommended_as_an_empty_table(library):
     events = library({"user": ["a", "a", "b"], "item": ["x", "y", "x"]})
-    encoder = InteractionEncoder()
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     recommended = nw.from_native(encoder.recommend(model, events, users=[]))
     assert (len(recommended), recommended.columns) == (0, ["user", "rank", "item", "score"])
     assert recommended.schema == nw.from_native(encoder.recommend(model, events)).schema
@@ -534,8 +534,7 @@ def test_a_matrix_of_users_has_their_rows_in_this_order_and_empty_ones_for_those
 
 def test_pairs_to_exclude_and_columns_without_names_are_told_of_a_table():
     events = pd.DataFrame({"u": ["a", "a", "b"], "i": ["x", "y", "x"]})
-    encoder = InteractionEncoder(user="u", item="i")
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events, user="u", item="i")
     with pytest.raises(TypeError, match=r"exclude is a list of rows, .* pd.DataFrame\(exclude, columns=\[.u., .i"):
         encoder.recommend(model, events, exclude=[("b", "y")])
     with pytest.raises(ValueError, match=r"Name its columns, such as events.rename\(columns=\{0: .user., 1"):
@@ -544,8 +543,7 @@ def test_pairs_to_exclude_and_columns_without_names_are_told_of_a_table():
 
 def test_items_below_the_threshold_were_seen_and_are_not_recommended():
     events = pd.DataFrame({"u": ["a", "a", "b"], "i": ["x", "y", "z"], "stars": [5, 1, 5]})
-    encoder = InteractionEncoder(user="u", item="i", weight="stars", threshold=4, handle_unknown="ignore")
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events, user="u", item="i", weight="stars", threshold=4, handle_unknown="ignore")
     loved = pd.DataFrame({"u": ["c", "c"], "i": ["x", "z"], "stars": [5, 1]})
     assert encoder.recommend(model, loved).empty
     assert encoder.recommend(model, loved, exclude_seen=False)["i"].tolist() == ["x", "z"]
@@ -1072,9 +1070,8 @@ def test_a_batch_of_pyarrow_is_a_table():
 
 @pytest.mark.parametrize("name", ["users", "candidates"])
 def test_a_dict_is_no_list_of_ids(name):
-    encoder = InteractionEncoder()
     events = ["ann", "ann", "bob"], ["tea", "jam", "tea"]
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     with pytest.raises(TypeError, match=f"{name} must be an array or a list of ids, got dict"):
         encoder.recommend(model, events, **{name: {"ann": 2}})
 
@@ -1124,8 +1121,7 @@ def test_a_weight_of_exactly_the_threshold_counts_in_every_precision(dtype, dupl
 
 def test_more_items_than_there_are_make_no_larger_table():
     events = events_of()
-    encoder = InteractionEncoder()
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     expected = encoder.recommend(model, events, k=12)
     for k in (10**9, np.uint8(255)):
         pd.testing.assert_frame_equal(encoder.recommend(model, events, k=k), expected)
@@ -1135,8 +1131,7 @@ def test_more_items_than_there_are_make_no_larger_table():
 
 def test_a_data_set_without_rows_is_an_empty_table_of_events():
     events = events_of()
-    encoder = InteractionEncoder()
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     schema = pa.table({"user": [1], "item": ["i1"]}).schema
     for nothing in (ds.dataset([], schema=schema), ds.dataset(schema.empty_table())):
         table = encoder.recommend(model, nothing, 1, users=[1, 9])
@@ -1239,8 +1234,7 @@ def test_times_with_a_zone_that_stand_where_none_belong_are_named(frame):
 @pytest.mark.parametrize("users", [[1.0, 3.0], np.array([3, 1], np.int32), np.array([2], np.uint8)])
 def test_users_asked_for_have_the_type_of_the_events(frame, users):
     events = frame({"user": [1, 1, 2, 2, 3], "item": list("abbca")})
-    encoder = InteractionEncoder()
-    model = EASERecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events, EASERecommender())
     asked = encoder.recommend(model, events, k=1, users=users)
     plain = encoder.recommend(model, events, k=1)
     assert nw.from_native(asked).schema == nw.from_native(plain).schema
@@ -1291,8 +1285,7 @@ def test_sets_are_refused_where_there_is_an_order_and_taken_where_there_is_none(
 
 def test_candidates_of_which_most_are_unknown_are_warned_of():
     events = (["ann", "bob", "cy"], ["x", "y", "z"])
-    encoder = InteractionEncoder()
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     with pytest.warns(UserWarning, match="2 of 3 candidates are unknown to the encoder, and are not recommended"):
         found = encoder.recommend(model, events, candidates=["x", "no", "none"])
     assert {*found["item"].tolist()} == {"x"}
@@ -1303,8 +1296,7 @@ def test_candidates_of_which_most_are_unknown_are_warned_of():
 
 def test_candidates_may_repeat_an_id():
     events = (["ann", "bob", "cy"], ["x", "y", "z"])
-    encoder = InteractionEncoder()
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     found = encoder.recommend(model, events, candidates=["x", "y", "x"])
     assert {*found["item"].tolist()} == {"x", "y"}
 
@@ -1332,8 +1324,7 @@ def test_ids_in_the_index_of_a_table_are_told_of_reset_index():
 
 def test_half_characters_in_a_column_of_objects_come_back():
     events = pd.DataFrame({"user": [1, 1, 2], "item": pd.Series(["x", "\ud800", "x"], dtype=object)})
-    encoder = InteractionEncoder()
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     assert encoder.recommend(model, events, k=1)["item"].tolist() == ["\ud800"]
 
 
@@ -1357,8 +1348,7 @@ def test_times_that_are_integers_stay_exact_beside_parts_with_floats():
 
 def test_a_visitor_of_too_few_columns_is_said_to_be_one():
     events = (["ann", "ann", "bob"], ["tea", "jam", "tea"])
-    encoder = InteractionEncoder()
-    model = EASERecommender(l2_regularization=1).fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events, EASERecommender(l2_regularization=1))
     for short in (events[:1], (), np.array([["ann"]]), np.empty((2, 0))):
         for call in (encoder.transform, encoder.user_ids_of, lambda events: encoder.recommend(model, events)):
             with pytest.raises(ValueError, match="must have the 2 columns user, item, all equally long"):
@@ -1447,9 +1437,8 @@ def test_words_are_the_same_whichever_of_their_letters_are_capital(pair):
 
 
 def test_missing_ids_of_exclude_are_said_to_be_there():
-    encoder = InteractionEncoder()
     events = ["ann", "ann", "bob"], ["tea", "jam", "tea"]
-    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events)
     shown = pd.DataFrame({"user": ["ann", None], "item": ["tea", "jam"]})
     with pytest.raises(ValueError, match=r"^1 of 2 rows of exclude have no value in column 'user': fill or drop"):
         encoder.recommend(model, events, exclude=shown)
@@ -1457,8 +1446,7 @@ def test_missing_ids_of_exclude_are_said_to_be_there():
 
 def test_users_may_be_left_out_of_what_is_saved(tmp_path):
     table = pd.DataFrame({"user": ["ann", "ann", "bob", "cy"], "item": ["tea", "jam", "tea", "tea"]})
-    encoder = InteractionEncoder()
-    model = PopularityRecommender().fit(encoder.fit_transform(table))
+    encoder, model = fitted_on(table)
     expected = encoder.recommend(model, table, k=1)
     encoder.user_ids_ = encoder.user_ids_[:0]
     skvae.save((encoder, model), tmp_path / "both")

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from conftest import load_script
+from conftest import error_sentence, load_script
 
 import skvae
 from skvae.datasets import make_interactions
@@ -33,22 +33,15 @@ def write(table, path):
     return path
 
 
-def run(quickstart, path, output, *options):
-    arguments = ["--data", path, "--output", output, "--max-iter", 2, "--jobs", 1, *options]
+def run(quickstart, path, *options):
+    arguments = ["--data", path, "--output", path.parent / "output", "--max-iter", 2, "--jobs", 1, *options]
     quickstart.main([str(argument) for argument in arguments])
-
-
-def error_sentence(quickstart, capsys, path, *options):
-    with pytest.raises(SystemExit) as exit_info:
-        run(quickstart, path, path.parent / "output", *options)
-    assert exit_info.value.code == 2
-    return " ".join(capsys.readouterr().err.split("error: ")[1].split())
 
 
 @pytest.mark.parametrize("name", ["data.csv", "data.csv.gz", "data.parquet"])
 def test_own_interactions_give_a_figure_a_model_and_ten_items(quickstart, tmp_path, capsys, name):
     output = tmp_path / "output"
-    run(quickstart, write(interactions_table(), tmp_path / name), output)
+    run(quickstart, write(interactions_table(), tmp_path / name))
     printed = capsys.readouterr().out
     assert "160 training, 20 validation, 20 test users" in printed
     assert "the loaded model recommends the same items with the same scores" in printed
@@ -62,12 +55,12 @@ def test_own_interactions_give_a_figure_a_model_and_ten_items(quickstart, tmp_pa
 
 
 def test_a_missing_file_is_named(quickstart, tmp_path, capsys):
-    assert "absent.csv not found" in error_sentence(quickstart, capsys, tmp_path / "absent.csv")
+    assert "absent.csv not found" in error_sentence(capsys, run, quickstart, tmp_path / "absent.csv")
 
 
 def test_an_unknown_extension_is_named_with_the_known_ones(quickstart, tmp_path, capsys):
     path = write(interactions_table(), tmp_path / "data.txt")
-    sentence = error_sentence(quickstart, capsys, path)
+    sentence = error_sentence(capsys, run, quickstart, path)
     assert "unknown extension: use .csv, .csv.gz, .parquet" in sentence
 
 
@@ -75,7 +68,7 @@ def test_an_unknown_extension_is_named_with_the_known_ones(quickstart, tmp_path,
 @pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
 def test_a_missing_column_is_named_with_those_found(quickstart, tmp_path, capsys, column, name):
     path = write(interactions_table().rename(columns={column: "other"}), tmp_path / name)
-    sentence = error_sentence(quickstart, capsys, path)
+    sentence = error_sentence(capsys, run, quickstart, path)
     assert f"has no column '{column}', its columns are: " in sentence
     assert "other" in sentence
 
@@ -83,20 +76,20 @@ def test_a_missing_column_is_named_with_those_found(quickstart, tmp_path, capsys
 def test_a_missing_column_is_named_where_there_are_no_rows_either(quickstart, tmp_path, capsys):
     path = tmp_path / "data.csv"
     path.write_text("user,thing\n")
-    assert "has no column 'item', its columns are: user, thing" in error_sentence(quickstart, capsys, path)
+    assert "has no column 'item', its columns are: user, thing" in error_sentence(capsys, run, quickstart, path)
 
 
 @pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
 def test_an_empty_file_is_said_to_be_empty(quickstart, tmp_path, capsys, name):
     path = tmp_path / name
     path.touch()
-    assert f"{name} is empty" in error_sentence(quickstart, capsys, path)
+    assert f"{name} is empty" in error_sentence(capsys, run, quickstart, path)
 
 
 @pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
 def test_a_table_without_rows_is_said_to_have_none(quickstart, tmp_path, capsys, name):
     path = write(interactions_table()[:0], tmp_path / name)
-    assert "has no rows" in error_sentence(quickstart, capsys, path)
+    assert "has no rows" in error_sentence(capsys, run, quickstart, path)
 
 
 @pytest.mark.parametrize("name", ["data.csv.gz", "data.parquet"])
@@ -105,7 +98,7 @@ def test_a_file_of_another_format_cannot_be_read(quickstart, tmp_path, capsys, n
         pytest.importorskip("pyarrow")
     path = tmp_path / name
     path.write_bytes(b"neither gzip nor Parquet")
-    assert f"{name} cannot be read: " in error_sentence(quickstart, capsys, path)
+    assert f"{name} cannot be read: " in error_sentence(capsys, run, quickstart, path)
 
 
 @pytest.mark.parametrize("wrong", ["good", None])
@@ -113,7 +106,7 @@ def test_a_file_of_another_format_cannot_be_read(quickstart, tmp_path, capsys, n
 def test_a_rating_that_is_not_a_number_is_shown(quickstart, tmp_path, capsys, name, wrong):
     table = interactions_table().astype({"rating": str if name.endswith("parquet") else object})
     table.loc[3, "rating"] = wrong
-    sentence = error_sentence(quickstart, capsys, write(table, tmp_path / name), "--min-rating", 3)
+    sentence = error_sentence(capsys, run, quickstart, write(table, tmp_path / name), "--min-rating", 3)
     assert "column 'rating'" in sentence.lower()
 
 
@@ -122,24 +115,24 @@ def test_a_rating_that_is_not_a_number_is_shown(quickstart, tmp_path, capsys, na
 def test_missing_ids_are_counted(quickstart, tmp_path, capsys, name, column):
     table = interactions_table().astype({column: float})
     table.loc[[3, 7], column] = np.nan
-    sentence = error_sentence(quickstart, capsys, write(table, tmp_path / name))
+    sentence = error_sentence(capsys, run, quickstart, write(table, tmp_path / name))
     assert f"2 of {len(table)} events have no value in column '{column}'" in sentence
 
 
 def test_too_few_users_are_counted(quickstart, tmp_path, capsys):
     path = write(interactions_table(n_users=12), tmp_path / "data.csv")
-    assert "12 users have at least 5 items each: 50 are needed" in error_sentence(quickstart, capsys, path)
+    assert "12 users have at least 5 items each: 50 are needed" in error_sentence(capsys, run, quickstart, path)
 
 
 def test_users_who_share_no_item_cannot_be_split(quickstart, tmp_path, capsys):
     table = pd.DataFrame({"user": np.repeat(np.arange(60), 5), "item": np.arange(300)})
     path = write(table, tmp_path / "data.csv")
-    assert "share too few items with the training users" in error_sentence(quickstart, capsys, path)
+    assert "share too few items with the training users" in error_sentence(capsys, run, quickstart, path)
 
 
 def test_min_rating_drops_the_rows_below_it(quickstart, tmp_path, capsys):
     path = write(interactions_table(), tmp_path / "data.csv")
-    sentence = error_sentence(quickstart, capsys, path, "--min-rating", 6)
+    sentence = error_sentence(capsys, run, quickstart, path, "--min-rating", 6)
     assert (
         "data.csv cannot be used: no user has 5 different items with a rating of at least 6: lower --min-ra" in sentence
     )
@@ -153,13 +146,13 @@ def test_min_rating_is_refused_for_movielens(quickstart, capsys):
 
 def test_min_rating_needs_a_rating(quickstart, tmp_path, capsys):
     path = write(interactions_table().drop(columns="rating"), tmp_path / "data.csv")
-    sentence = error_sentence(quickstart, capsys, path, "--min-rating", 3)
+    sentence = error_sentence(capsys, run, quickstart, path, "--min-rating", 3)
     assert "has no column 'rating'" in sentence
 
 
 @pytest.mark.parametrize("option", ["--max-iter", "--jobs"])
 def test_numbers_of_epochs_and_processes_are_at_least_one(quickstart, tmp_path, capsys, option):
-    sentence = error_sentence(quickstart, capsys, tmp_path / "data.csv", option, 0)
+    sentence = error_sentence(capsys, run, quickstart, tmp_path / "data.csv", option, 0)
     assert "--max-iter and --jobs must be at least 1" in sentence
 
 
@@ -270,7 +263,7 @@ def test_bytes_of_columns_that_nobody_reads_do_not_matter(quickstart, tmp_path):
 )
 def test_a_file_that_cannot_be_used_is_told_by_its_line_or_column(quickstart, tmp_path, capsys, content, sentence):
     (tmp_path / "data.csv").write_bytes(content)
-    printed = error_sentence(quickstart, capsys, tmp_path / "data.csv")
+    printed = error_sentence(capsys, run, quickstart, tmp_path / "data.csv")
     assert printed.startswith(str(tmp_path / "data.csv"))
     assert sentence in printed
 
@@ -278,7 +271,7 @@ def test_a_file_that_cannot_be_used_is_told_by_its_line_or_column(quickstart, tm
 @pytest.mark.parametrize("wrong", ["good", "3,5", "nan", "inf", ""])
 def test_a_rating_that_is_no_number_is_told_with_what_to_do(quickstart, tmp_path, capsys, wrong):
     (tmp_path / "data.csv").write_text(csv_text([("a", "b", "4"), ("a", "c", wrong)], delimiter=";"))
-    sentence = error_sentence(quickstart, capsys, tmp_path / "data.csv", "--min-rating", 3)
+    sentence = error_sentence(capsys, run, quickstart, tmp_path / "data.csv", "--min-rating", 3)
     shown = repr(wrong) if wrong else "nothing"
     assert f"column 'rating' holds {shown}, and 1 of 2 values are no number. --min-rating needs" in sentence
 
@@ -290,7 +283,7 @@ def test_ratings_below_the_least_one_may_be_negative(quickstart):
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_the_least_rating_is_a_number(quickstart, tmp_path, capsys, value):
-    sentence = error_sentence(quickstart, capsys, tmp_path / "data.csv", "--min-rating", value)
+    sentence = error_sentence(capsys, run, quickstart, tmp_path / "data.csv", "--min-rating", value)
     assert f"--min-rating must be a number, got {value}" in sentence
 
 
@@ -298,7 +291,7 @@ def test_the_least_rating_is_a_number(quickstart, tmp_path, capsys, value):
 def test_a_gzip_file_that_was_cut_short_is_told(quickstart, tmp_path, capsys, cut):
     path = write(interactions_table(), tmp_path / "data.csv.gz")
     path.write_bytes(path.read_bytes()[:cut])
-    sentence = error_sentence(quickstart, capsys, path)
+    sentence = error_sentence(capsys, run, quickstart, path)
     assert "data.csv.gz cannot be read: " in sentence or "data.csv.gz is empty" in sentence
     assert "Fetch or compress it again" in sentence or not cut
 

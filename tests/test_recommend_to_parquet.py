@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, load_script
+from conftest import ROOT, fitted_on, load_script
 
 import skvae
 
@@ -69,8 +69,7 @@ def test_with_an_encoder_the_files_hold_its_ids(run, saved_ids, X, tmp_path):
     users, items = X.nonzero()
     events = pd.DataFrame({"user": [f"u{u:03d}" for u in users], "item": [f"i{i:03d}" for i in items]})
     events = events.set_axis(["person", "thing"], axis=1)
-    encoder = skvae.InteractionEncoder(user="person", item="thing")
-    model = skvae.PopularityRecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events, user="person", item="thing")
     skvae.save((encoder, model), tmp_path / "model")
     skvae.save_interactions(encoder.transform(events), tmp_path / "X")
     with pytest.raises(SystemExit, match="Whose rows are these"):

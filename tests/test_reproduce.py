@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import load_script
+from conftest import error_sentence, load_script
 
 import skvae
 
@@ -108,13 +108,6 @@ def oracle(name):
 
 def run(script, name, folder, results, *options):
     script.main([name, str(folder), "--results", str(results), "--max-iter", "2", *options])
-
-
-def error_sentence(script, capsys, *arguments):
-    with pytest.raises(SystemExit) as exit_info:
-        run(script, *arguments)
-    assert exit_info.value.code == 2
-    return " ".join(capsys.readouterr().err.split("error: ")[1].split())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -226,7 +219,7 @@ def test_another_popularity_than_the_known_one_stops_before_training(script, tmp
     monkeypatch.setitem(script.PUBLISHED["ml-20m"], "popularity", (known + 0.0009).tolist())
     script.check_popularity("ml-20m", split)
     monkeypatch.setitem(script.PUBLISHED["ml-20m"], "popularity", (known + np.array([0, 0, 0.0011])).tolist())
-    sentence = error_sentence(script, capsys, "ml-20m", folder, tmp_path / "results")
+    sentence = error_sentence(capsys, run, script, "ml-20m", folder, tmp_path / "results")
     assert "Popularity has ndcg@100 " in sentence
     assert "no model is trained" in sentence
     assert not list((tmp_path / "results").iterdir())
@@ -234,12 +227,12 @@ def test_another_popularity_than_the_known_one_stops_before_training(script, tmp
 
 def test_other_counts_than_the_known_ones_are_named(script, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(script.COUNTS, "ml-20m", {"users": 136_677})
-    sentence = error_sentence(script, capsys, "ml-20m", write_files("ml-20m", tmp_path / "data"), tmp_path)
+    sentence = error_sentence(capsys, run, script, "ml-20m", write_files("ml-20m", tmp_path / "data"), tmp_path)
     assert "users, ml-20m has 136677: use the official files." in sentence
 
 
 def test_a_missing_folder_is_named(script, tmp_path, capsys):
-    assert "absent is not a folder." in error_sentence(script, capsys, "msd", tmp_path / "absent", tmp_path)
+    assert "absent is not a folder." in error_sentence(capsys, run, script, "msd", tmp_path / "absent", tmp_path)
 
 
 FILES = {"ml-20m": "ratings.csv", "netflix": "combined_data_1.txt", "msd": "train_triplets.txt"}
@@ -247,33 +240,33 @@ FILES = {"ml-20m": "ratings.csv", "netflix": "combined_data_1.txt", "msd": "trai
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_file_is_named(script, tmp_path, capsys, name):
-    assert f"{FILES[name]} not found" in error_sentence(script, capsys, name, tmp_path, tmp_path)
+    assert f"{FILES[name]} not found" in error_sentence(capsys, run, script, name, tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_other_columns_are_shown(script, tmp_path, capsys, name):
     (tmp_path / FILES[name]).write_text("user;item\n1;2\n")
-    sentence = error_sentence(script, capsys, name, tmp_path, tmp_path)
+    sentence = error_sentence(capsys, run, script, name, tmp_path, tmp_path)
     assert re.search(rf"{FILES[name]} .*must begin with .*; it begins with 'user;item'", sentence)
 
 
 def test_lines_that_cannot_be_read_are_said(script, tmp_path, capsys):
     write_movielens(tmp_path, "1,2,good,3")
-    assert "ratings.csv cannot be read: " in error_sentence(script, capsys, "ml-20m", tmp_path, tmp_path)
+    assert "ratings.csv cannot be read: " in error_sentence(capsys, run, script, "ml-20m", tmp_path, tmp_path)
     (tmp_path / FILES["netflix"]).write_text("1:\nx7,4,2005-09-06\n")
-    assert "user or movie that is not a number" in error_sentence(script, capsys, "netflix", tmp_path, tmp_path)
+    assert "user or movie that is not a number" in error_sentence(capsys, run, script, "netflix", tmp_path, tmp_path)
     (tmp_path / FILES["msd"]).write_text("a\tb\t1\na\n")
-    assert "train_triplets.txt cannot be read: " in error_sentence(script, capsys, "msd", tmp_path, tmp_path)
+    assert "train_triplets.txt cannot be read: " in error_sentence(capsys, run, script, "msd", tmp_path, tmp_path)
 
 
 def test_too_few_users_are_counted(script, tmp_path, capsys):
     write_movielens(tmp_path, "1,2,4.0,3")
-    sentence = error_sentence(script, capsys, "ml-20m", tmp_path, tmp_path)
+    sentence = error_sentence(capsys, run, script, "ml-20m", tmp_path, tmp_path)
     assert "0 users are left: 50 are for validation and test alone." in sentence
 
 
 def test_epochs_are_at_least_one(script, tmp_path, capsys):
-    sentence = error_sentence(script, capsys, "msd", tmp_path, tmp_path, "--max-iter", "0")
+    sentence = error_sentence(capsys, run, script, "msd", tmp_path, tmp_path, "--max-iter", "0")
     assert "--max-iter must be at least 1, got 0." in sentence
 
 

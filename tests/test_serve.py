@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, SMALL_VAE, load_script
+from conftest import ROOT, SMALL_VAE, fitted_on, load_script
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
@@ -160,9 +160,8 @@ def test_unknown_items_are_listed_and_count_for_nothing(client):
 def test_with_an_encoder_items_are_the_users_own_ids(X, tmp_path, ids, visitor, weighted):
     users, items = X.nonzero()
     parameters = {"weight": "stars", "threshold": 4, "binary": False, "handle_unknown": "error"} if weighted else {}
-    encoder = InteractionEncoder(item="film", **parameters)
     events = (users, np.array(ids)[items], np.full(len(users), 4.0))[: 3 if weighted else 2]
-    model = EASERecommender().fit(encoder.fit_transform(events))
+    encoder, model = fitted_on(events, EASERecommender(), item="film", **parameters)
     skvae.save((encoder, model), tmp_path / "model.skvae")
     client = TestClient(serve.create_app(tmp_path / "model.skvae"))
     expected = encoder.recommend(model, (np.zeros(2, int), np.array(visitor)), k=5)
