@@ -134,6 +134,11 @@ def run(folder, tests, limit):
     return {"result": result, "by": failed and failed[1], "seconds": round(time.monotonic() - started, 1)}
 
 
+def of_modules(runs):
+    """Without the faults of modules that are gone."""
+    return {key: run for key, run in runs.items() if key.partition(",")[0] in TESTS}
+
+
 def report(record):
     """What was found in each module, and the survivors, as markdown."""
     counts = {"all": Counter(run["result"] for run in record.runs.values())}
@@ -162,6 +167,7 @@ def main():
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "mutants", metavar="DIR")
     args = parser.parse_args()
     started, record = time.monotonic(), harness.Record(args.results / "mutants")
+    record.about["runs"] = of_modules(record.runs)
     record.about["command"] = " ".join(["OMP_NUM_THREADS=1 python", *sys.argv])
     sys.dont_write_bytecode = True  # two faults within a second would share a file
     for library in ("pandas", "pytest", "sklearn.model_selection", "torch"):  # once, for all forks
