@@ -9,8 +9,8 @@ row; Recall@20 divides by the number of test items. What is chosen (the number o
 weights of the blend) is chosen on a fifth of the training interactions, hidden from a first fit; a second fit on all
 training interactions takes it over. The test rows are read once, by the second fit's model. What DIR holds is not
 chosen or evaluated again. The two of DAN are not chosen: they have the numbers that its authors published for this
-split. linear-default is LinearRecommender without settings, which chooses on a tenth of the users in its only fit, with
-eight inverses; linear-chosen has what it chose, and needs one.
+split. linear-default is LinearRecommender without settings, which chooses on a fifth of the users in its only fit, with
+eight to ten inverses; linear-chosen has what it chose, and needs one.
 """
 
 import argparse
