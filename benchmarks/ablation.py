@@ -63,9 +63,7 @@ def main():
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "ablation", metavar="DIR")
     args = parser.parse_args()
     run(args, table)
-    text = f"# From Mult-VAE to RecVAE\n\n{tables(args.results)}"
-    print(text)
-    harness.write(text, args.results / "ablation.md")
+    harness.show(f"# From Mult-VAE to RecVAE\n\n{tables(args.results)}", args.results / "ablation.md")
 
 
 def run(args, table):

@@ -66,9 +66,7 @@ def main():
     args = parser.parse_args()
     for name in args.names:
         measure(name, args)
-    text = f"# Accuracy\n\n{tables(args.results)}"
-    print(text)
-    harness.write(text, args.results / "accuracy.md")
+    harness.show(f"# Accuracy\n\n{tables(args.results)}", args.results / "accuracy.md")
 
 
 def measure(name, args):

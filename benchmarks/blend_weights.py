@@ -65,9 +65,7 @@ def main():
     for name, seed in itertools.product(args.names, range(args.splits)):
         if f"{name}, {' '.join(MEMBERS)}, split {seed}" not in record.runs:
             measure(name, seed, record)
-    text = f"# Weights of a blend\n\n{tables(args.results)}"
-    print(text)
-    harness.write(text, args.results / "blend_weights.md")
+    harness.show(f"# Weights of a blend\n\n{tables(args.results)}", args.results / "blend_weights.md")
 
 
 def measure(name, seed, record):

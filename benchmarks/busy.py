@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import harness
@@ -32,15 +31,9 @@ def measured():
 
     X = harness.make_matrix(700, 2000)
     model = skvae.MultVAERecommender(max_iter=10, early_stopping=False, random_state=0)
-    seconds = [_seconds(skvae.LinearRecommender().fit, X), _seconds(model.fit, X)]
-    answers = [_seconds(model.recommend, X[[user % X.shape[0]]]) for user in range(N_ANSWERS)]
+    seconds = [harness.seconds_of(fit, X) for fit in (skvae.LinearRecommender().fit, model.fit)]
+    answers = [harness.seconds_of(model.recommend, X[[user % X.shape[0]]]) for user in range(N_ANSWERS)]
     return [*seconds, 1000 * np.median(answers)]
-
-
-def _seconds(call, X):
-    start = time.perf_counter()
-    call(X)
-    return time.perf_counter() - start
 
 
 @contextlib.contextmanager
@@ -80,9 +73,7 @@ def main():
                 print(runs[-1], flush=True)
     record = {"machine": harness.machine(), "runs": runs}
     harness.write(json.dumps(record, indent=1), args.results / "busy.json")
-    text = table(record)
-    harness.write(text, args.results / "busy.md")
-    print(text)
+    harness.show(table(record), args.results / "busy.md")
 
 
 def table(record):

@@ -18,12 +18,10 @@ from pathlib import Path
 
 import harness
 import numpy as np
+from runners.common import memory, reset_peak
 
 import skvae
 from skvae import linear
-
-sys.path.insert(0, str(harness.RUNNERS))
-from common import memory, reset_peak
 
 TWO_EPOCHS = {"max_iter": 2, "random_state": 0}
 DAE, VAE, RECVAE = skvae.MultDAERecommender, skvae.MultVAERecommender, skvae.RecVAERecommender
@@ -99,9 +97,10 @@ def measure(model, n_users, n_items, per_user, with_seconds):
 def seconds_of(model, X):
     """Of an epoch, of an inverse, or of a fit that chooses by several of them."""
     if isinstance(model, skvae.LinearRecommender):
-        return timed(model.fit, X)
+        return harness.seconds_of(model.fit, X)
     if "max_iter" in model.get_params():
-        of_one, of_three = (timed(model.set_params(max_iter=n, early_stopping=False).fit, X) for n in (1, 3))
+        model.set_params(early_stopping=False)
+        of_one, of_three = (harness.seconds_of(model.set_params(max_iter=n).fit, X) for n in (1, 3))
         return (of_three - of_one) / 2
     seconds, regression = [], linear.item_regression
 
@@ -114,12 +113,6 @@ def seconds_of(model, X):
     linear.item_regression = timed_regression
     model.fit(X)
     return min(seconds)
-
-
-def timed(function, *args):
-    start = time.perf_counter()
-    function(*args)
-    return time.perf_counter() - start
 
 
 def table(runs):

@@ -41,9 +41,7 @@ def main():
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "defaults", metavar="DIR")
     args = parser.parse_args()
     run(args)
-    text = f"# The defaults beside the best of a grid\n\n{tables(args.results)}"
-    print(text)
-    harness.write(text, args.results / "defaults.md")
+    harness.show(f"# The defaults beside the best of a grid\n\n{tables(args.results)}", args.results / "defaults.md")
 
 
 def run(args):

@@ -8,7 +8,6 @@ measured in turn, alone on the machine. DIR gets encoder.json and encoder.md.
 """
 
 import argparse
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,9 +52,7 @@ def main():
     X = encoder.fit_transform(table)
     for name, model in MODELS.items():
         record.add(f"recommend | {name}", recommending(encoder, model.fit(X), table, X, args.rounds))
-    text = tables(record)
-    print(text)
-    harness.write(text, args.results / "encoder.md")
+    harness.show(tables(record), args.results / "encoder.md")
 
 
 def events_of(X):
@@ -80,15 +77,9 @@ def recommending(encoder, model, table, X, n_rounds):
 def in_turn(own, other, n_rounds):
     """Seconds of two calls, one after the other."""
     own(), other()
-    seconds = [[seconds_of(call) for call in (own, other)] for _ in range(n_rounds)]
+    seconds = [[harness.seconds_of(call) for call in (own, other)] for _ in range(n_rounds)]
     versions = {name: version(name) for name in ("pandas", "pyarrow", "narwhals", "numpy", "torch")}
     return {"seconds": [own for own, _ in seconds], "alone": [other for _, other in seconds], "versions": versions}
-
-
-def seconds_of(call):
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def tables(record):

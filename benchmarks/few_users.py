@@ -17,6 +17,7 @@ from unittest import mock
 import harness
 import numpy as np
 import scipy.sparse as sp
+from accuracy import pooled
 from real_data import NAMES, load
 from sklearn.base import clone
 
@@ -57,9 +58,7 @@ def main():
                         results = compared(split.train[np.sort(users[:n_users])], split.test, seed)
                         record.add(key, run_of(results, COLUMNS[what]))
                         print(key, record.runs[key], flush=True)
-    text = f"# Few users\n\n{tables(args.results)}"
-    print(text)
-    harness.write(text, args.results / "few_users.md")
+    harness.show(f"# Few users\n\n{tables(args.results)}", args.results / "few_users.md")
 
 
 def validated(X, test, seed):
@@ -133,8 +132,7 @@ def table(runs, what, columns):
         for base, others in columns.items():
             cells.append(f"{np.mean([run[base] for run in own]):.4f}")
             for other in others:
-                gains, errors = np.array([run[other] for run in own]).T
-                cells.append(f"{gains.mean():.4f} +- {np.sqrt((errors**2).mean() / len(own)):.4f}")
+                cells.append(pooled([run[other] for run in own]))
         rows.append(cells)
     header = ["data", "users", *(column for base, others in columns.items() for column in (base, *others))]
     return harness.markdown_table(header, rows)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -166,6 +167,19 @@ def replacing(path):
     os.replace(part, path)
 
 
+def seconds_of(function, *args):
+    """What a call takes."""
+    start = time.perf_counter()
+    function(*args)
+    return time.perf_counter() - start
+
+
 def write(text, path):
     with replacing(path) as part:
         part.write_text(text)
+
+
+def show(text, path):
+    """Print a text, and write it to a file."""
+    print(text)
+    write(text, path)

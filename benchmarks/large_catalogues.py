@@ -15,27 +15,21 @@ with OMP_NUM_THREADS set to its cores. DIR gets PART.json and PART.md.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import harness
 import numpy as np
+import processes
 import scipy.sparse as sp
 import torch
+from runners.common import memory, reset_peak
 
 import skvae
-from skvae.core.batches import UserRows
-from skvae.core.initialization import xavier
-from skvae.core.interrupts import Interrupts
-from skvae.core.training import Settings, Training
 from skvae.hiding import hide_items
 from skvae.scoring import score_users
 from skvae.validation_users import hold_out_users
-
-sys.path.insert(0, str(harness.RUNNERS))
-from common import memory, reset_peak
 
 DATA = ("gowalla", "anime", "retail-baskets")
 # of the items that are drawn, None: all are taken; and users in a batch
@@ -61,31 +55,12 @@ def power_law_parts(n_users, n_items, per_user, seed, users_per_part):
         yield sp.csr_array((np.ones(indptr[-1], np.float32), items[new], indptr), shape=(shape[0], n_items))
 
 
-class Stopwatch:
-    """A schedule of beta, which is asked for it before each update."""
-
-    final = 0.0
-
-    def __init__(self):
-        self.times = []
-
-    def weight(self, update):
-        self.times.append(time.perf_counter())
-        return 0.0
-
-
 def updates(args):
-    """Seconds of each update but the first, for each number of items and of items drawn."""
+    """Median seconds of an update, for each number of items and of items drawn."""
     for n_items in args.items:
         for n_drawn in (None, 10_000):
-            rows, watch = UserRows(power_law(500 * args.updates, n_items, 50)), Stopwatch()
             model = skvae.MultDAERecommender(128, n_sampled_items=n_drawn)
-            parameters = model._checked_parameters()
-            network = model._architecture(parameters).build(n_items).to_empty(device="cpu")
-            xavier(network, None, torch.Generator().manual_seed(0))
-            settings = Settings(watch, 1, 500, 2e-3, n_sampled_items=n_drawn)
-            Training(model._objective(parameters, network), rows, settings, seed=0).run(Interrupts())
-            seconds = np.diff(watch.times)[1:]
+            seconds = processes.updates(model, 500, power_law(500 * args.updates, n_items, 50))
             yield {"items": n_items, "drawn": n_drawn, "seconds": float(np.median(seconds))}
 
 

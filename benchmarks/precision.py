@@ -10,6 +10,7 @@ from pathlib import Path
 
 import harness
 import numpy as np
+from accuracy import mean_and_error
 from real_data import NAMES, load
 from sklearn.base import clone
 
@@ -34,9 +35,7 @@ def main():
             record["runs"].append({"data": name, "model": model} | measure(clone(MODELS[model]), split))
             print(record["runs"][-1], flush=True)
             harness.write(json.dumps(record, indent=1), args.results / "precision.json")
-    text = table(record)
-    harness.write(text, args.results / "precision.md")
-    print(text)
+    harness.show(table(record), args.results / "precision.md")
 
 
 def measure(model, split):
@@ -48,13 +47,12 @@ def measure(model, split):
         model.set_params(precision=precision)
         scores[precision] = skvae.evaluate(model, fold_in, y=held_out).per_user["ndcg@100"]
         lists[precision], _ = model.recommend(fold_in, k=10)
-    differences = scores["bfloat16"] - scores["float32"]
-    differences = differences[~np.isnan(differences)]  # of users with too few items nothing is hidden
+    difference, error = mean_and_error(scores["bfloat16"] - scores["float32"])
     same = np.mean([len(np.intersect1d(*pair)) for pair in zip(*lists.values(), strict=True)]) / 10
     return {
         "ndcg@100": float(np.nanmean(scores["float32"])),
-        "difference": float(differences.mean()),
-        "standard_error": float(differences.std(ddof=1) / np.sqrt(len(differences))),
+        "difference": difference,
+        "standard_error": error,
         "same": float(same),
     }
 

@@ -111,9 +111,7 @@ def main():
         for way, (size, n_threads) in WAYS.items():
             record.add(f"{task}, {way}", {"seconds": measure(task, size, n_threads, args.updates)})
             print(task, way, record.runs[f"{task}, {way}"], flush=True)
-    text = table(record)
-    harness.write(text, args.results / "processes.md")
-    print(text)
+    harness.show(table(record), args.results / "processes.md")
 
 
 if __name__ == "__main__":

@@ -41,9 +41,7 @@ def main():
     for name in args.names:
         results[name] = measure(name, args.ranks)
         harness.write(json.dumps(results, indent=1), path)
-    text = f"# What a rank can hold\n\n{table(results)}"
-    print(text)
-    harness.write(text, args.results / "ranks.md")
+    harness.show(f"# What a rank can hold\n\n{table(results)}", args.results / "ranks.md")
 
 
 def measure(name, ranks):

@@ -46,9 +46,7 @@ def main():
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "rules", metavar="DIR")
     args = parser.parse_args()
     run(args)
-    text = f"# Rules for the defaults\n\n{tables(args.results)}"
-    print(text)
-    harness.write(text, args.results / "rules.md")
+    harness.show(f"# Rules for the defaults\n\n{tables(args.results)}", args.results / "rules.md")
 
 
 def run(args):

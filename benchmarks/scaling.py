@@ -43,8 +43,7 @@ def main():
     text = "\n".join(
         ["# Scaling\n", harness.describe(record["machine"], record["runs"]), harness.markdown_table(header, rows)]
     )
-    print(text)
-    harness.write(text, args.results / "scaling.md")
+    harness.show(text, args.results / "scaling.md")
 
 
 def measure(path):

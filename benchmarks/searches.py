@@ -76,9 +76,7 @@ def main():
                 runs[way].append({"seconds": seconds, "threads": n_threads, "scores": scores})
     record = {"machine": harness.machine(), "versions": {"skvae": skvae.__version__}, "runs": runs}
     harness.write(json.dumps(record, indent=1), args.results / "searches.json")
-    text = table(record)
-    harness.write(text, args.results / "searches.md")
-    print(text)
+    harness.show(table(record), args.results / "searches.md")
 
 
 def table(record):

@@ -58,8 +58,7 @@ def main():
     versions = {name: version(name) for name in ("fastapi", "uvicorn", "torch", "numpy")}
     described = harness.describe(about, [{"versions": versions | {"skvae": skvae.__version__}}])
     text = "\n".join(["# Serving\n", described, ABOUT, harness.markdown_table(HEADER, rows)])
-    print(text)
-    harness.write(text, args.results / "serving.md")
+    harness.show(text, args.results / "serving.md")
 
 
 def measure(model_path, n_workers, visitors):

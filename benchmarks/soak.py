@@ -71,9 +71,7 @@ def main(arguments=None):
         if minutes:
             record[name] = run(60 * minutes)
             harness.write(json.dumps(record, indent=1), path)
-    text = described(record)
-    print(text)
-    harness.write(text, args.results / "soak.md")
+    harness.show(described(record), args.results / "soak.md")
     failures = [failure for part in ("loop", "clients") if part in record for failure in record[part]["failures"]]
     if failures:
         raise SystemExit("\n".join(failures))

@@ -102,9 +102,7 @@ def report(record, results):
             if result["model"] == model:
                 runs[result["contestant"]].append(result)
         sections += [f"## {model}\n", training_table(runs), recommending_table(runs)]
-    text = "\n".join(sections)
-    print(text)
-    harness.write(text, results / "speed.md")
+    harness.show("\n".join(sections), results / "speed.md")
 
 
 def trained_per_second(result):

@@ -78,8 +78,7 @@ def main():
     about = harness.describe(record["machine"], record["runs"].values())
     data = f"{args.data}, {split.train.shape[0]} training users, {split.train.shape[1]} items"
     text = "\n".join([f"# Time to quality: {data}\n", about, *(table(*group, record) for group in groups.items())])
-    print(text)
-    harness.write(text, path.with_suffix(".md"))
+    harness.show(text, path.with_suffix(".md"))
 
 
 def measure(groups, names, split, limit, environments, record, path):

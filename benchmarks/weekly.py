@@ -18,6 +18,7 @@ import harness
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from accuracy import mean_and_error
 from real_data import load
 
 import skvae
@@ -40,9 +41,7 @@ def main():
         for model in MODELS:
             record["runs"] += measure(name, model, args.splits)
             harness.write(json.dumps(record, indent=1), args.results / "weekly.json")
-    text = table(record)
-    harness.write(text, args.results / "weekly.md")
-    print(text)
+    harness.show(table(record), args.results / "weekly.md")
 
 
 def measure(name, model, n_splits):
@@ -66,12 +65,11 @@ def measure(name, model, n_splits):
 
 
 def run_of(name, model, way, results):
-    gains = np.concatenate([gain[~np.isnan(gain)] for _, gain in results])
     return {
         "data": name,
         "model": model,
         "way": way,
-        "gain": [float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))],
+        "gain": mean_and_error(np.concatenate([gain for _, gain in results])),
         "seconds": float(np.mean([seconds for seconds, _ in results])),
     }
 

@@ -96,8 +96,7 @@ def main(argv=None):
     print("{} training users, {} items, {} interactions".format(*split.train.shape, split.train.nnz), flush=True)
     chosen = [name for name in MODELS if name == "popularity" or args.model in (name, "all")]
     report = tables(args.data, {name: finished(name, split, args) for name in chosen})
-    harness.write(report, args.results / f"{args.data}.md")
-    print(report)
+    harness.show(report, args.results / f"{args.data}.md")
 
 
 def read_movielens(folder):
