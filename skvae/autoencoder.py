@@ -12,7 +12,7 @@ from sklearn.utils.extmath import row_norms
 from sklearn.utils.validation import check_is_fitted
 
 from . import fitting
-from .autoencoder_memory import check_autoencoder
+from .autoencoder_memory import check_autoencoder, of_autoencoder
 from .callbacks import CallbackSupportMixin, callback_context, with_callbacks
 from .core.activations import ACTIVATIONS
 from .core.architecture import Architecture, widened
@@ -37,22 +37,15 @@ from .parameters import (
     or_auto,
     path,
     piece,
+    random_state,
     share,
 )
 from .recommender import BaseRecommender, all_or_nothing
-from .user_checks import add_fitted_users
+from .user_hashes import add_fitted_users
 from .validation_users import hold_out_of_fit, refits
-from .value_checks import warn_of_lone_items, warn_of_scale, warn_of_uneven_counts
+from .value_checks import warn_of_full_users, warn_of_lone_items, warn_of_scale, warn_of_uneven_counts
 
 FORMAT_VERSION = 2  # 1: the architecture was a dict without the parts of RecVAE
-
-
-def _random_state(name, random_state):
-    try:
-        check_random_state(random_state)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an int from 0 to 2**32 - 1, a RandomState or None: {error}") from error
-    return random_state
 
 
 # Parameter -> check of what all autoencoders have
@@ -79,7 +72,7 @@ CHECKS = {
     "checkpoint": optional(path),
     "precision": piece(PRECISIONS),
     "device": check_device,
-    "random_state": _random_state,
+    "random_state": random_state,
     "verbose": integer(0),
 }
 
@@ -142,12 +135,13 @@ class BaseAutoencoder(
     """Base of the autoencoders.
 
     A subclass has its parameters and their ``_checks``, and what `skvae.fitting` asks for, each of checked parameters:
-    ``_architecture``, ``_objective`` and ``_kl_schedule``.
+    ``_architecture``, ``_objective`` and ``_kl_schedule``, and ``_resolve_schedule`` where that depends on the data.
     """
 
     weights_: dict[str, np.ndarray]
     architecture_: Architecture
     _beside_model = ("_training_state", "_held_out_hashes")
+    _memory_of_fit = of_autoencoder
 
     @with_callbacks
     @ends_alike
@@ -188,9 +182,10 @@ class BaseAutoencoder(
             parameters = self._checked_parameters()
             table = X
             candidate, X = self._checked_anew(table, y)
-            warn_of_scale(X)
-            warn_of_uneven_counts(X)
+            _warn_of_values(X, parameters.likelihood)
             warn_of_lone_items(X)
+            if parameters.early_stopping is not False:
+                warn_of_full_users(X)
             check_autoencoder(self, parameters, X, hold_out=X_val is None)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:
@@ -248,8 +243,7 @@ class BaseAutoencoder(
             else:
                 candidate, X = self._checked_anew(X, y)
                 change = self._begin_fit(candidate)
-            warn_of_scale(X)
-            warn_of_uneven_counts(X)
+            _warn_of_values(X, parameters.likelihood)
         check_same_training(self, parameters, X, None, processes, goes_on)
         with change:
             history = fitting.partial_fit(self, parameters, X, processes)
@@ -452,6 +446,12 @@ class PosteriorMixin:
         mean, standard_deviation = self.posterior(X)
         noise = check_random_state(random_state).standard_normal((n_draws, *mean.shape))
         return (mean + standard_deviation * noise).astype(np.float32)
+
+
+def _warn_of_values(X, likelihood):
+    warn_of_scale(X)
+    if isinstance(likelihood, (str, *LIKELIHOODS.values())):  # another one may be of such values
+        warn_of_uneven_counts(X)
 
 
 def _check_can_drop(dropout, likelihood):

@@ -1,4 +1,4 @@
-"""What a fit of an autoencoder will hold in memory, as `skvae.memory` has it for linear models."""
+"""What a fit of an autoencoder will hold in memory."""
 
 import math
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from .core.initialization import (
 from .core.item_products import ItemProducts, items_per_chunk, tile_size
 from .core.likelihoods import Gaussian, Logistic, Multinomial, takes_item_weights
 from .core.pieces import has_part
-from .memory import FLOAT, Memory, Size, check, gibibytes, of_checks, of_users
+from .memory import FLOAT, Memory, Size, check_fits, gibibytes, of_checks, of_users
 from .ranking import users_per_block
 from .validation_users import n_held_out, refits
 
@@ -121,7 +121,7 @@ def plan_of(estimator, parameters, size):
     )
 
 
-def of_autoencoder(estimator, parameters, size):
+def of_autoencoder(estimator, parameters, size, refit=False):
     """What a fit of an autoencoder holds.
 
     Parameters
@@ -131,11 +131,15 @@ def of_autoencoder(estimator, parameters, size):
     parameters : SimpleNamespace
         Its parameters, checked.
     size : Size
+    refit : bool, default=False
+        Whether it is one of a blend on all users, which holds nobody out.
 
     Returns
     -------
     Memory
     """
+    if refit:
+        parameters = SimpleNamespace(**vars(parameters) | {"early_stopping": False})
     plan = plan_of(estimator, parameters, size)
     network, n_items, is_validated = plan.network, size.n_items, plan.validated.n_users > 0
     weights, has_previous = _bytes_of(network), has_part(getattr(network, "prior", None), "given")
@@ -191,7 +195,7 @@ def check_autoencoder(estimator, parameters, X, *, hold_out):
     def advice():
         return advice_for_autoencoder(estimator, parameters, size, memory_of(device))
 
-    check(estimator, of_autoencoder(estimator, parameters, size), advice, X, device)
+    check_fits(estimator, of_autoencoder(estimator, parameters, size), advice, X, device)
 
 
 def advice_for_autoencoder(estimator, parameters, size, available):

@@ -1,6 +1,5 @@
 """Blending recommenders: their scores standardised for each user, weighted and summed."""
 
-from collections.abc import Mapping, Set
 from functools import partial
 from types import SimpleNamespace
 from typing import ClassVar
@@ -22,13 +21,21 @@ from .blend_members import (
     kept_pairs,
     members_to_widen,
 )
+from .blend_memory import check_blend, of_blend
 from .blend_normalizations import NORMALIZATIONS
-from .blend_weights import blocks_of_users, learned_weights, normalized_scores, weighted_sum
+from .blend_weights import (
+    blocks_of_users,
+    check_weights,
+    learned_weights,
+    normalized_scores,
+    trained_and_validated,
+    weighted_sum,
+    weights_of_kept,
+)
 from .callbacks import CallbackSupportMixin, as_task, callback_context, with_callbacks
 from .core.processes import ends_alike, process_group
 from .core.user_warnings import muted, report
 from .fit_identity import checkpoint_of, given_to_validate, identity_of
-from .hiding import hide_for_validation
 from .items import ItemsMixin, wider
 from .linear import LinearRecommender
 from .multdae import MultDAERecommender
@@ -37,8 +44,8 @@ from .parameters import flag, integer, optional, path, piece, share
 from .ranking import DecisionFunctionScorer, real_numbers
 from .recommender import BaseRecommender, as_it_is
 from .scoring import VALIDATION_METRIC
-from .user_checks import hashes_with_members, warn_of_fitted_members
-from .validation_users import hold_out_users
+from .user_checks import warn_of_fitted_members
+from .user_hashes import hashes_with_members
 
 
 def _members_have(method):
@@ -158,6 +165,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     """
 
     _beside_model = ("estimators_", "_named_members")
+    _memory_of_fit = of_blend
     _checks: ClassVar = {
         "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
         "prefit": flag,
@@ -218,6 +226,8 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             fitted or knows other items, X is negative or without any interaction, or a member
             does not score every item; where ``checkpoint`` is that of another fit, is damaged, is
             in use or cannot be written.
+        MemoryError
+            Where the fit needs more than this machine's memory; before any of the work (`skvae.estimate_cost`).
         TypeError
             Where a member has no ``decision_function``, or no ``fit`` without prefit, or a parameter has the
             wrong type.
@@ -229,6 +239,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             _check_no_checkpoint(parameters, processes)
             check_columns(self, pairs, X)
             candidate, X = self._checked_anew(X, y)
+            check_blend(self, parameters, X, hold_out=X_val is None)
             trained, validation = candidate._hold_out(parameters, pairs, X, X_val)
         given = given_to_validate(X_val, validation)
         devices = {name: None for name in self.get_params() if name.endswith("__device")}  # which members compare
@@ -239,7 +250,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
             with as_task(context, self, processes):
                 verbose = parameters.verbose and processes.is_first
                 members = fit_members(self, pairs, trained, validation, checkpoint, context, verbose)
-                weights, score = _weights_of_kept(self.weights, pairs), None
+                weights, score = weights_of_kept(self.weights, pairs), None
                 if validation is not None and isinstance(self.weights, str):
                     learned_from = kept_members(members), _normalizer(parameters.normalization), *validation
                     weights, score = processes.by_first(learned_weights, *learned_from)
@@ -348,7 +359,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         """The (name, estimator) pairs, checked with the weights."""
         pairs = self._pairs(parameters.random_state, max(0, parameters.verbose - 1), self.store_user_hashes)
         check_members(self, pairs)
-        _check_weights(self.weights, pairs)
+        check_weights(self.weights, pairs)
         return pairs
 
     def _hold_out(self, parameters, pairs, X, X_val):
@@ -359,7 +370,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         own_hashes = self._user_hashes
         if parameters.prefit:
             self._user_hashes = None  # nobody is trained on
-        trained, validation = _trained_and_validated(self, X, X_val, parameters.validation_fraction)
+        trained, validation = trained_and_validated(self, X, X_val, parameters.validation_fraction)
         fitted_before = fitted_pairs(pairs, parameters.prefit)
         if fitted_before and validation is not None and len(kept_pairs(pairs)) > 1:
             warn_of_fitted_members(fitted_before, sum(validation))
@@ -389,40 +400,6 @@ def _check_no_checkpoint(parameters, processes):
     if parameters.checkpoint is not None and processes.size > 1:
         given = f"checkpoint={parameters.checkpoint!r} is of one process"
         raise ValueError(f"{given}, and {processes.size} fit this blend together: leave it None.")
-
-
-def _check_weights(weights, pairs):
-    if isinstance(weights, str):
-        if weights != "auto":
-            raise ValueError(f'weights must be "auto" or a list of numbers, got {weights!r}.')
-        return
-    is_list = hasattr(weights, "__len__") and not isinstance(weights, (bytes, Set, Mapping))
-    if not is_list or getattr(weights, "shape", None) == () or len(weights) != len(pairs):
-        raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
-    if not all(map(_is_weight, weights)) or not _weights_of_kept(weights, pairs).any():
-        of_kept = ", of members that are not dropped" if len(kept_pairs(pairs)) < len(pairs) else ""
-        raise ValueError(f"weights must be finite, not negative and not all 0{of_kept}, got {weights!r}.")
-
-
-def _is_weight(weight):
-    try:
-        return not isinstance(weight, str) and 0 <= float(weight) < np.inf
-    except (TypeError, ValueError, OverflowError):
-        return False
-
-
-def _weights_of_kept(weights, pairs):
-    """The weights of the members that are not dropped; equal ones where they are to be learned."""
-    weights = np.ones(len(pairs)) if isinstance(weights, str) else np.asarray(weights, float)
-    return weights[[member != "drop" for _, member in pairs]]
-
-
-def _trained_and_validated(blend, X, X_val, fraction):
-    learned = isinstance(blend.weights, str)
-    if X_val is not None or (blend.prefit and learned):
-        return X, blend._validation_pair(X if X_val is None else X_val)
-    trained, validated = hold_out_users(X, fraction) if learned else (None, ())
-    return (X[trained], hide_for_validation(X[validated])) if len(validated) else (X, None)
 
 
 def _report_weights(blend, members, weights, score):

@@ -1,16 +1,91 @@
-"""The weighted sum of a blend's members, and weights learned on validation users."""
+"""The weighted sum of a blend's members: weights that are given, or learned, and the users they are learned on."""
 
+from collections.abc import Mapping, Set
 from itertools import combinations_with_replacement
 from math import comb
 
 import numpy as np
 from sklearn.utils import gen_batches
 
+from .blend_members import kept_pairs
+from .hiding import hide_for_validation
 from .ranking import item_scores, top_k, users_per_block
 from .scoring import VALIDATION_METRIC, metric_functions
+from .validation_users import hold_out_users
 
 # Of weights: steps of 1/20 of two members, 1/12 of three, 1/6 of four; of more also some on the way to equal ones
 N_TRIED, MOST_STEPS, FINELY_TRIED = 100, 20, 4
+
+
+def check_weights(weights, pairs):
+    """Raise where they are neither "auto" nor weights of the members.
+
+    Parameters
+    ----------
+    weights : object
+    pairs : list of (str, estimator)
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(weights, str):
+        if weights != "auto":
+            raise ValueError(f'weights must be "auto" or a list of numbers, got {weights!r}.')
+        return
+    is_list = hasattr(weights, "__len__") and not isinstance(weights, (bytes, Set, Mapping))
+    if not is_list or getattr(weights, "shape", None) == () or len(weights) != len(pairs):
+        raise ValueError(f"weights must be {len(pairs)}, one per member, got {weights!r}.")
+    if not all(map(_is_weight, weights)) or not weights_of_kept(weights, pairs).any():
+        of_kept = ", of members that are not dropped" if len(kept_pairs(pairs)) < len(pairs) else ""
+        raise ValueError(f"weights must be finite, not negative and not all 0{of_kept}, got {weights!r}.")
+
+
+def _is_weight(weight):
+    try:
+        return not isinstance(weight, str) and 0 <= float(weight) < np.inf
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def weights_of_kept(weights, pairs):
+    """The weights of the members that are not dropped; equal ones where they are to be learned.
+
+    Parameters
+    ----------
+    weights : sequence of float, or str
+    pairs : list of (str, estimator)
+
+    Returns
+    -------
+    float64 array
+    """
+    weights = np.ones(len(pairs)) if isinstance(weights, str) else np.asarray(weights, float)
+    return weights[[member != "drop" for _, member in pairs]]
+
+
+def trained_and_validated(blend, X, X_val, fraction):
+    """The users to fit the members on, and those to learn weights on.
+
+    Parameters
+    ----------
+    blend : BlendRecommender
+    X : csr_array of shape (n_users, n_items)
+    X_val : matrix, pair (fold_in, held_out) or None
+        As fit got it.
+    fraction : float
+        Of the users of X to hold out, where weights are learned and no others are given.
+
+    Returns
+    -------
+    trained : csr_array
+    validation : pair (fold_in, held_out) of csr_array, or None
+    """
+    is_learned = isinstance(blend.weights, str)
+    if X_val is not None or (blend.prefit and is_learned):
+        return X, blend._validation_pair(X if X_val is None else X_val)
+    trained, validated = hold_out_users(X, fraction) if is_learned else (None, ())
+    return (X[trained], hide_for_validation(X[validated])) if len(validated) else (X, None)
 
 
 def blocks_of_users(X):

@@ -1,33 +1,25 @@
 """What a fit will take, before it runs: bytes by part, seconds on this device, and what to change if need be."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from .autoencoder import BaseAutoencoder
-from .autoencoder_memory import VALIDATION_USERS, advice_for_autoencoder, of_autoencoder, plan_of
+from .autoencoder_memory import advice_for_autoencoder, of_autoencoder, plan_of
 from .blend import BlendRecommender
+from .blend_members import kept_pairs
+from .blend_memory import advice_for_blend, of_blend, rounds_of
 from .core.averaging import TERMS_PER_EPOCH
 from .core.devices import memory_of, resolve
 from .core.item_regression import device_for, operations
 from .core.probe import call_rate, copy_rate, inverse_rate, product_rate
 from .linear import EASERecommender, LinearRecommender
-from .linear_search import UNVALIDATED, given_by, n_grams, n_inverses, n_ranked
+from .linear_memory import ADVICE_FOR_LINEAR, of_linear, parameters_of_fit
+from .linear_search import given_by, n_grams, n_inverses, n_ranked
 from .matrix import as_csr
 from .matrix_checks import is_matrix
-from .memory import (
-    ADVICE_FOR_LINEAR,
-    COPY_OF_USERS,
-    FLOAT,
-    Memory,
-    Size,
-    of_checks,
-    of_linear,
-    of_users,
-)
+from .memory import FEWER_USERS, FLOAT, Memory, Size, of_popularity
 from .parameters import integer
 from .popularity import PopularityRecommender
-from .validation_users import n_held_out
 
 # Bytes that go through the memory: of a logit, how often; of a weight, with its two moments read and written
 BYTES_PASSED_OF_LOGIT = 8
@@ -41,9 +33,7 @@ BYTES_PASSED_OF_ITEM_WEIGHT = 32 * FLOAT
 BYTES_PASSED_OF_PAIR, BYTES_PASSED_OF_RANKED, BYTES_PASSED_OF_PRODUCT = 32 * FLOAT, 56 * FLOAT, 3
 LARGE = 1e10  # bytes, which are told in GB
 A_DAY = 86_400
-ADVICE_FOR_LONG_EPOCHS = (
-    "fit on a part of the users, by which all get recommendations, or lower max_iter or n_components"
-)
+ADVICE_FOR_LONG_EPOCHS = f"{FEWER_USERS}, by which all get recommendations, or lower max_iter or n_components"
 ADVICE_TO_SAMPLE = "draw some of the items in each update (n_sampled_items), "
 FEWEST_ITEMS_TO_SAMPLE = 50_000  # of which a tenth makes an epoch of a Mult-VAE quicker, by its estimate; not of 20 000
 ADVICE_FOR_LONG_INVERSES = (
@@ -219,17 +209,14 @@ def _estimate(model, size, probe, refit=False):
 
 
 def _of_autoencoder(model, size, probe, refit):
-    parameters = model._checked_parameters()
-    if refit:
-        parameters.early_stopping = False
-    seconds = {}
+    parameters, seconds = model._checked_parameters(), {}
     plan = plan_of(model, parameters, size)
     gains = plan.n_sampled_items is None and size.n_items >= FEWEST_ITEMS_TO_SAMPLE  # by a sample of the items
     if probe:
         seconds["an epoch"] = _epoch_seconds(plan)
         seconds[f"max_iter={parameters.max_iter} epochs"] = parameters.max_iter * seconds["an epoch"]
     return _Estimate(
-        of_autoencoder(model, parameters, size),
+        of_autoencoder(model, parameters, size, refit),
         seconds,
         resolve(parameters.device),
         lambda available: advice_for_autoencoder(model, parameters, size, available),
@@ -268,11 +255,8 @@ def _epoch_seconds(plan):
 
 def _of_linear(model, size, probe, refit):
     parameters = model._checked_parameters()
-    given = given_by(parameters)
+    given = given_by(parameters_of_fit(parameters, refit))
     n_tried = n_inverses(given, size.n_users)
-    if refit and isinstance(model, LinearRecommender):
-        parameters = SimpleNamespace(**vars(parameters) | UNVALIDATED._asdict())
-        n_tried = 1
     seconds = {}
     if probe:
         numbers = size.n_users, size.n_items, size.n_interactions
@@ -292,53 +276,29 @@ def _of_linear(model, size, probe, refit):
             tried = (n_tried - 1) * (of_trial * of_one + is_primal * of_weights)
             grams = (n_grams(given, size.n_users, size.n_items) - 1) * of_gram
             seconds[f"{n_tried} inverses"] = seconds["an inverse"] + tried + grams + ranked
-    memory = of_linear(parameters, size)
+    memory = of_linear(model, parameters, size, refit)
     return _Estimate(memory, seconds, resolve("cpu"), lambda available: ADVICE_FOR_LINEAR, ADVICE_FOR_LONG_INVERSES)
 
 
 def _of_popularity(model, size, probe, refit):
-    counts = FLOAT * size.n_items
-    phases = {"checks": of_checks(size), "counting": of_checks(size) | {"counts of the items": 3 * counts}}
-    memory = Memory(of_users(model, size), phases, counts)
-    return _Estimate(memory, {}, resolve("cpu"), lambda available: "fit on a part of the users")
+    return _Estimate(of_popularity(model, model, size), {}, resolve("cpu"), lambda available: FEWER_USERS)
 
 
 def _of_blend(model, size, probe, refit):
-    """The members one after another: those that are fitted are held beside the one that is being fitted."""
+    """The members one after another, by the first fits of which the time is told."""
     parameters = model._checked_parameters()
-    pairs = model._checked_pairs(parameters)
-    throughout = of_users(parameters, size)
-    is_learned = isinstance(parameters.weights, str) and not parameters.prefit and not refit
-    n_validated = n_held_out(size.n_users, size.n_users, parameters.validation_fraction) if is_learned else 0
-    rounds = [("fit", size.part(size.n_users - n_validated), refit)]
-    if n_validated:
-        throughout[COPY_OF_USERS] = size.n_bytes
-        rounds += [("refit", size, True)] if parameters.refit else []
-    members = [] if parameters.prefit else [pair for pair in pairs if pair[1] != "drop"]
-    phases: dict[str, dict[str, int]] = {}
+    pairs = [] if parameters.prefit else kept_pairs(model._checked_pairs(parameters))
+    users, again = rounds_of(parameters, size, refit)["fit"]
     seconds: dict[str, float] = {}
-    needs: dict[str, int] = {}
-    held, device, longest, advice_if_long = 0, resolve("cpu"), 0.0, ""
-    for what, users, again in rounds:
-        model_bytes = 0
-        for name, member in members:
-            estimate = _estimate(member, users, probe and what == "fit", again)
-            device = device if device.type != "cpu" else estimate.device
-            needed = estimate.memory.total_bytes - users.n_bytes
-            if n_validated and isinstance(member, BaseAutoencoder):  # which is given the validation users
-                needed -= estimate.memory.throughout.get(VALIDATION_USERS, 0)
-            phases[f"{what} {name}"] = {"fitted members": held, name: needed}
-            needs[name] = max(needs.get(name, 0), needed + estimate.memory.model_bytes)
-            seconds |= {f"{name}: {key}": value for key, value in estimate.seconds.items()}
-            if (of_member := max(estimate.seconds.values(), default=0)) > longest:
-                longest, advice_if_long = of_member, f"{name}: {estimate.advice_if_long}"
-            held, model_bytes = held + estimate.memory.model_bytes, model_bytes + estimate.memory.model_bytes
-    memory = Memory(throughout, phases or {"fit": {}}, model_bytes)
-    if not needs:
-        return _Estimate(memory, seconds, device, lambda available: "fit on a part of the users")
-    largest = max(needs, key=needs.__getitem__)
-    advice = f"leave out {largest!r}, the largest member, or change it"
-    return _Estimate(memory, seconds, device, lambda available: advice, advice_if_long)
+    device, longest, advice_if_long = resolve("cpu"), 0.0, ""
+    for name, member in pairs:
+        estimate = _estimate(member, users, probe, again)
+        device = device if device.type != "cpu" else estimate.device
+        seconds |= {f"{name}: {key}": value for key, value in estimate.seconds.items()}
+        if (of_member := max(estimate.seconds.values(), default=0)) > longest:
+            longest, advice_if_long = of_member, f"{name}: {estimate.advice_if_long}"
+    memory = of_blend(model, parameters, size, refit)
+    return _Estimate(memory, seconds, device, lambda available: advice_for_blend(memory), advice_if_long)
 
 
 ESTIMATES: dict[Any, Any] = {

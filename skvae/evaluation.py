@@ -11,12 +11,13 @@ from scipy.special import stdtr, stdtrit
 
 from .core.user_warnings import warn_user
 from .fit_identity import computation_of
-from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks, user_hashes, why_nobody_is_scored
+from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, entries, hide_in_blocks, why_nobody_is_scored
 from .matrix import as_csr, count_interactions, row_blocks
 from .matrix_checks import is_matrix, is_pair
 from .parameters import integer, share
 from .scoring import check_min_value, is_above, listed_metrics, named_metrics, score_pairs
 from .user_checks import warn_of_evaluated_users
+from .user_hashes import user_hashes
 
 SMALLEST_P = 0.0001  # that is shown
 WHOLE = "fold-in and hidden items"  # of the users, which says what X was; a difference needs the same relevant ones

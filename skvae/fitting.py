@@ -29,9 +29,10 @@ from .core.isolation import isolated
 from .core.likelihoods import LIKELIHOODS, takes_item_weights, takes_unknown
 from .core.training import DivergenceError, History, Settings, Training
 from .core.user_warnings import report, warn_user
-from .hiding import hide_for_validation, user_hashes
+from .hiding import hide_for_validation
 from .ranking import users_per_block
 from .scoring import mean_validation_score
+from .user_hashes import user_hashes
 from .validation_users import refits
 
 NO_HASHES = np.zeros(0, np.uint64)

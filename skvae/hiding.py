@@ -12,6 +12,7 @@ from .matrix import as_csr, count_interactions, row_blocks, row_sliceable, take_
 from .matrix_checks import is_matrix
 from .parameters import integer, number, share
 from .timestamps import are_from, times_of_entries
+from .user_hashes import entry_hashes
 
 MIN_INTERACTIONS = 5  # of which a fifth is one
 FEWEST_TO_HIDE = 2  # one to rank and one to rank it by
@@ -131,7 +132,7 @@ def _without_cells(X, cells):
         values = X.to_numpy(copy=True)  # at once: of many columns each would be slow, and slow to read again
         values[rows, columns] = 0
         return type(X)(values, index=X.index, columns=X.columns)
-    if hasattr(X, "sparse") and all(dtype.fill_value == 0 for dtype in X.dtypes):  # of pandas
+    if hasattr(X, "sparse") and X.shape[1] and all(dtype.fill_value == 0 for dtype in X.dtypes):  # of pandas
         stored, n_columns = X.sparse.to_coo(), np.int64(X.shape[1])
         stored.data = stored.data * ~np.isin(stored.row * n_columns + stored.col, rows * n_columns + columns)
         table = type(X).sparse.from_spmatrix(stored, index=X.index)
@@ -215,58 +216,11 @@ def _hidden_of_block(X, held_out_fraction, min_interactions, seed, times):
     n_hidden = (held_out_fraction * counts).astype(np.int64) if is_share else np.int64(held_out_fraction)
     n_hidden = np.where(counts >= interactions_needed(held_out_fraction, min_interactions), n_hidden, 0)
     latest_first = np.zeros(X.nnz, np.int8) if times is None else -np.unique(times, return_inverse=True)[1]
-    draws = _mix(_item_hashes(X.indices, X.shape[1], seed) ^ _mix(user_hashes(X, seed))[users])
+    draws = entry_hashes(X, seed)
     order = np.lexsort((draws, latest_first, users))
     hidden = np.empty(X.nnz, bool)
     hidden[order] = np.arange(X.nnz) - X.indptr[users] < n_hidden[users]
     return hidden
-
-
-def user_hashes(X, seed=0):
-    """A number for each user's set of items: the same for every order of them, values aside.
-
-    Parameters
-    ----------
-    X : csr_array of shape (n_users, n_items)
-        Canonical.
-    seed : int, default=0
-
-    Returns
-    -------
-    uint64 array of shape (n_users,)
-        0 of a user without items.
-
-    Examples
-    --------
-    >>> from scipy.sparse import csr_array
-    >>> from skvae.hiding import user_hashes
-    >>> one, other, third = user_hashes(csr_array([[1, 0, 2], [3, 0, 1], [0, 1, 1]]))
-    >>> bool(one == other), bool(one == third)
-    (True, False)
-    """
-    hashes = np.empty(X.shape[0], np.uint64)
-    for block in row_blocks(X):
-        bounds = X.indptr[block.start : block.stop + 1]
-        sums = np.zeros(bounds[-1] - bounds[0] + 1, np.uint64)
-        np.cumsum(_item_hashes(X.indices[bounds[0] : bounds[-1]], X.shape[1], seed), out=sums[1:])
-        hashes[block] = np.diff(sums[bounds - bounds[0]])  # of a sum modulo 2**64
-    return hashes
-
-
-def _item_hashes(items, n_items, seed):
-    """A number for each of the items, from a table where they are more than there are."""
-    of_seed = _mix(np.array([seed], np.uint64))
-    if len(items) < n_items:
-        return _mix(items.astype(np.uint64) + of_seed)
-    return _mix(np.arange(n_items, dtype=np.uint64) + of_seed)[items]
-
-
-def _mix(keys):
-    """The finaliser of SplitMix64 (Steele et al., OOPSLA 2014): uint64 to well-mixed uint64."""
-    keys = keys + np.uint64(0x9E3779B97F4A7C15)
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
 
 
 def hide_items(X, y=None, *, model=None):

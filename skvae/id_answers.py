@@ -1,22 +1,21 @@
 """The answers of fitted models by the ids of a table: recommendations, reranked too, similar items, explanations."""
 
 import numbers
-from collections.abc import Callable, Iterable, Mapping, Set
-from itertools import chain
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from .columns import check_steps_keep_order, column_names, label, names_of_model, row_labels, shape_of
 from .core.user_warnings import warn_user
 from .events import Names, read_events, read_ids, read_scores
+from .id_filters import allowed_items, filters
 from .ids import Ids, columns_of, item_index, rows_of
 from .matrix import as_csr, count_interactions, rows_or_empty
 from .merging import matrix_of, report_unknown
 from .ranking import recommend
 from .reranking import rerank
-from .tables import check_no_row, column_as_table, is_table
+from .tables import column_as_table
 from .wrappers import steps_and_model, unfrozen
 from .written_tables import Chosen, table_like
 
@@ -85,19 +84,19 @@ class IdAnswersMixin:
         if users is not None:
             rows = rows_of(asked, found.user_ids, "in events")
             X, excluded = rows_or_empty(X, rows), None if excluded is None else rows_or_empty(excluded, rows)
-        of_users, candidates = _filters(candidates, exclude, asked, self)
+        of_users, candidates = filters(candidates, exclude, asked, self)
         if of_users is not None:
             excluded = of_users if excluded is None else excluded + of_users
         if isinstance(k, numbers.Integral):
             k = min(int(k), len(self.item_ids_))  # a table has no row for what is not left
         items, scores = recommend(model, X, k, exclude_seen=exclude_seen, exclude=excluded, candidates=candidates)
-        is_item = items >= 0
-        of_user = np.repeat(asked.positions, is_item.sum(axis=1))
+        rows, ranks = np.nonzero(items >= 0)
+        of_user, first_events = asked.positions[rows], found.first_events if users is None else None
         columns = {
-            self.user: Chosen(asked.distinct, of_user, self.user, None, found.first_events if users is None else None),
-            "rank": np.broadcast_to(np.arange(1, k + 1), items.shape)[is_item],
-            self.item: self._items(items[is_item]),
-            "score": scores[is_item],
+            self.user: Chosen(asked.distinct, of_user, self.user, None, first_events),
+            "rank": ranks + 1,
+            self.item: self._items(items[rows, ranks]),
+            "score": scores[rows, ranks],
         }
         return table_like(found.table, columns)
 
@@ -155,22 +154,20 @@ class IdAnswersMixin:
         if isinstance(k, numbers.Integral):
             k = min(int(k), shape[1])
         chosen, chosen_scores = rerank(listed, listed_scores, item_vectors, k, relevance_weight=relevance_weight)
-        is_item = chosen >= 0
+        places = lists, ranks = np.nonzero(chosen >= 0)
         n_items = len(self.item_ids_)
-        cells = numbered * n_items + columns[rows]
-        wanted = (np.arange(len(chosen))[:, None] * n_items + chosen)[is_item]
+        cells, wanted = numbered * n_items + columns[rows], lists * n_items + chosen[places]
         order = np.argsort(cells)
         rows = rows[order[np.searchsorted(cells, wanted, sorter=order)]]
-        every = np.arange(len(columns))
         result = {
-            self.user: Chosen(users.distinct[users.positions], rows, self.user, None, every),
-            "rank": np.broadcast_to(np.arange(1, chosen.shape[1] + 1), chosen.shape)[is_item],
-            self.item: Chosen(items.distinct[items.positions], rows, self.item, None, every),
-            "score": chosen_scores[is_item],
+            self.user: _as_given(users, rows, self.user),
+            "rank": ranks + 1,
+            self.item: _as_given(items, rows, self.item),
+            "score": chosen_scores[places],
         }
         return table_like(table, result)
 
-    def similar_items(self, model, items, k=10):
+    def similar_items(self, model, items, k=10, *, candidates=None, exclude=None):
         """The k items that are most like each of the given ones, as a table.
 
         Parameters
@@ -180,6 +177,10 @@ class IdAnswersMixin:
         items : array of item ids, or column of a DataFrame
         k : int, default=10
             Items for each.
+        candidates : array of item ids, default=None
+            The only items that may come.
+        exclude : array of item ids, default=None
+            Items that may not come, such as those that are sold out.
 
         Returns
         -------
@@ -211,14 +212,15 @@ class IdAnswersMixin:
         columns = columns_of(asked, self)
         is_known = columns >= 0
         _report_unknown(asked, ~is_known, self.handle_unknown)
-        similar, similarities = answering.similar_items(columns[is_known], k)
-        is_item = similar >= 0
-        rows = np.repeat(np.flatnonzero(is_known), is_item.sum(axis=1))
+        allowed = allowed_items(candidates, exclude, self)
+        only = {} if allowed is None else {"candidates": allowed}
+        similar, similarities = answering.similar_items(columns[is_known], k, **only)
+        places = rows, ranks = np.nonzero(similar >= 0)
         result = {
-            self.item: Chosen(asked.distinct, asked.positions[rows], self.item, None),
-            "similar_rank": np.broadcast_to(np.arange(1, similar.shape[1] + 1), similar.shape)[is_item],
-            f"similar_{self.item}": self._items(similar[is_item]),
-            "similarity": similarities[is_item],
+            self.item: Chosen(asked.distinct, asked.positions[is_known][rows], self.item, None),
+            "similar_rank": ranks + 1,
+            f"similar_{self.item}": self._items(similar[places]),
+            "similarity": similarities[places],
         }
         return table_like(column_as_table(items, self.item), result)
 
@@ -272,14 +274,13 @@ class IdAnswersMixin:
         X = rows_or_empty(X, users)
         own_items, contributions = answering.explain(X if steps is None else steps.transform(X), asked, k)
         own_items, contributions = own_items[places], contributions[places]
-        is_item = own_items >= 0
-        again, every = np.repeat(np.arange(len(rows)), is_item.sum(axis=1)), np.arange(len(rows))
+        again, ranks = np.nonzero(own_items >= 0)
         result = {
-            self.user: Chosen(read.users.distinct[read.users.positions], again, self.user, None, every),
-            self.item: Chosen(read.items.distinct[read.items.positions], again, self.item, None, every),
-            "own_rank": np.broadcast_to(np.arange(1, own_items.shape[1] + 1), own_items.shape)[is_item],
-            f"own_{self.item}": self._items(own_items[is_item]),
-            "contribution": contributions[is_item],
+            self.user: _as_given(read.users, again, self.user),
+            self.item: _as_given(read.items, again, self.item),
+            "own_rank": ranks + 1,
+            f"own_{self.item}": self._items(own_items[again, ranks]),
+            "contribution": contributions[again, ranks],
         }
         return table_like(table, result)
 
@@ -288,11 +289,16 @@ class IdAnswersMixin:
         found = self._gathered(events, fitted=True, optional=("weight", "timestamp"), allow_empty=allow_empty)
         X = self._matrix(found)
         if found.lacks_weights and X.nnz:
-            _check_events_count(self, model, X)
+            _check_events_count(model, self, X)
         return found, X
 
     def _items(self, columns):
         return Chosen(self.item_ids_, columns, self.item, item_index(self))
+
+
+def _as_given(ids, rows, name):
+    """The ids of some rows of a table, as it has them."""
+    return Chosen(ids.distinct[ids.positions], rows, name, None, np.arange(len(ids.positions)))
 
 
 def _check_same_items(model, encoder):
@@ -325,45 +331,6 @@ def _remedy(model, n_more):
         f"added new items, {added}. Where the encoder was fitted anew its columns are other items, and the model has "
         "to be fitted again."
     )
-
-
-def _filters(candidates, exclude, asked, encoder):
-    """What is excluded of each user who is asked for, a csr_array or None, and the columns that may come, or None."""
-    if candidates is not None:
-        columns = _columns_of_ids(candidates, "candidates", encoder)
-        candidates = np.unique(columns[columns >= 0])
-        n_unknown = np.count_nonzero(columns < 0)
-        if len(columns) and not len(candidates):
-            warn_user("candidates holds no id that the encoder knows: nobody is recommended anything.")
-        elif 2 * n_unknown > len(columns) and encoder.handle_unknown != "ignore":
-            warn_user(
-                f"{n_unknown} of {len(columns)} candidates are unknown to the encoder, and are not recommended. "
-                'handle_unknown="ignore" silences this warning.'
-            )
-    if isinstance(exclude, Mapping) or is_table(exclude):
-        return _cells_of_users(exclude, asked, encoder), candidates
-    if exclude is not None:
-        if isinstance(exclude, (list, tuple)) and any(map(is_table, exclude)):
-            raise TypeError(
-                "exclude is a table of users and items, or item ids that nobody may get, not a list of both: pass the "
-                "table, and leave the other items out of candidates."
-            )
-        if isinstance(exclude, (list, tuple)) and len(exclude):
-            check_no_row(exclude[0], exclude, {"user": encoder.user, "item": encoder.item}, "exclude")
-        allowed = np.arange(len(encoder.item_ids_)) if candidates is None else candidates
-        excluded = _columns_of_ids(exclude, "exclude", encoder)
-        _warn_of_nothing_excluded(excluded, encoder)
-        candidates = allowed[np.isin(allowed, excluded, invert=True)]
-    return None, candidates
-
-
-def _warn_of_nothing_excluded(columns, encoder):
-    if len(columns) and columns.max() < 0 and encoder.handle_unknown != "ignore":
-        warn_user(
-            "exclude holds no item that the encoder knows, and leaves out nothing: are its ids of the type and "
-            f'spelling of encoder.item_ids_, such as {encoder.item_ids_[:1].tolist()[0]!r}? handle_unknown="ignore" '
-            "silences this warning."
-        )
 
 
 def _answering(model, method, encoder):
@@ -456,7 +423,7 @@ def _check_no_other_order(model, encoder):
             )
 
 
-def _check_events_count(encoder, model, X):
+def _check_events_count(model, encoder, X):
     """Raise where the steps before a model drop the events of users, since these weigh 1 for want of a weight."""
     steps, recommender = steps_and_model(model)
     users = X[count_interactions(X) > 0]
@@ -469,31 +436,9 @@ def _check_events_count(encoder, model, X):
             "encoder compare with the threshold, as InteractionEncoder(threshold=...), instead of a step."
         )
     for member in _members_of(recommender):
-        _check_events_count(encoder, member, left)
+        _check_events_count(member, encoder, left)
 
 
 def _members_of(model):
     """The members of a fitted blend; of another model none."""
     return [member for member in getattr(model, "_named_members", {}).values() if member != "drop"]
-
-
-def _columns_of_ids(item_ids, name, encoder):
-    """Columns of item ids, -1 of those that the encoder does not know."""
-    return columns_of(read_ids(list(item_ids) if isinstance(item_ids, Set) else item_ids, name), encoder)
-
-
-def _cells_of_users(table, users, encoder):
-    """A table of users and items, or items by their user, as a matrix with the rows of users."""
-    if isinstance(table, Mapping) and {encoder.user, encoder.item}.isdisjoint(table):
-        for user, items in table.items():
-            if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
-                raise TypeError(f"exclude[{user!r}] must be a list of item ids, got {items!r}.")
-        lists = list(map(list, table.values()))
-        table = np.repeat(np.fromiter(table, object), list(map(len, lists))), np.fromiter(chain(*lists), object)
-    read = read_events(table, Names(encoder.user, encoder.item), name="exclude")
-    rows, columns = rows_of(read.users, users.distinct, "in events"), columns_of(read.items, encoder)
-    _warn_of_nothing_excluded(columns, encoder)
-    known = (rows >= 0) & (columns >= 0)
-    ones = np.ones(np.count_nonzero(known), np.float32)
-    shape = len(users.distinct), len(encoder.item_ids_)
-    return sp.csr_array((ones, (rows[known], columns[known])), shape=shape)[users.positions]

@@ -12,7 +12,7 @@ import numpy as np
 KINDS = {
     (bool, np.bool_): "booleans",
     (str,): "strings",
-    (bytes,): "bytes",
+    (bytes, bytearray): "bytes",
     (int, float, np.integer, np.floating, decimal.Decimal): "numbers",
     (uuid.UUID,): "UUIDs",
 }

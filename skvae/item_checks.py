@@ -1,6 +1,6 @@
 """Checked item indices, ranked items as `recommend` returns them, and vectors that describe items."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 import numpy as np
 import scipy.sparse as sp
@@ -62,6 +62,54 @@ def item_indices(indices, name, n_items, for_each_user=""):
             wrong, none = indices.min(), ", and -1 stands for none, such as an id that an encoder does not know"
         raise ValueError(f"{name} holds item {wrong}; X has items 0 to {n_items - 1}{none}.")
     return indices.astype(np.int64)
+
+
+def blocked_items(candidates, exclude, n_items, remedy=""):
+    """Item indices that nobody may get.
+
+    Parameters
+    ----------
+    candidates, exclude : array of int, or None
+        As in `skvae.recommend`.
+    n_items : int
+    remedy : str, default=""
+        What to do where exclude is no array of item indices.
+
+    Returns
+    -------
+    int64 array
+        In order.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    if candidates is None and exclude is None:
+        return np.empty(0, np.int64)
+    blocked = np.zeros(n_items, bool)
+    if candidates is not None:
+        blocked[:] = True
+        blocked[_column_numbers(candidates, "candidates", n_items)] = False
+    if exclude is not None:
+        blocked[_column_numbers(exclude, "exclude", n_items, remedy)] = True
+    return np.flatnonzero(blocked)
+
+
+def _column_numbers(indices, name, n_items, remedy=""):
+    """Checked item indices, which are no mask of 0 and 1 for each item."""
+    indices = item_indices(_listed(indices), name, n_items, remedy)
+    if 2 < n_items == len(indices) and indices.max() <= 1:
+        raise ValueError(
+            f"{name} holds 0 or 1 for each of the {n_items} items, as a mask does: it takes column numbers of X, as "
+            "np.flatnonzero(mask) gives them."
+        )
+    return indices
+
+
+def _listed(indices):
+    """A set or any other iterable as a list; arrays and tables as they are."""
+    is_array = isinstance(indices, (str, bytes)) or hasattr(indices, "__array__")
+    return list(indices) if isinstance(indices, Iterable) and not is_array else indices
 
 
 def as_ranked(items):

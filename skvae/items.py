@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .columns import names_with_added
-from .item_checks import item_indices
+from .item_checks import blocked_items, item_indices
 from .parameters import integer
 from .ranking import top_k, users_per_block
 from .recommender import all_or_nothing, as_it_is
@@ -117,7 +117,7 @@ class ItemsMixin:
             wide.__dict__.update(names_with_added(self, names, n_items))
         return [(self, vars(wide))]
 
-    def similar_items(self, items, k=10):
+    def similar_items(self, items, k=10, *, candidates=None, exclude=None):
         """The k items that are most like each of the given ones, never the item itself.
 
         Parameters
@@ -126,6 +126,10 @@ class ItemsMixin:
             Item indices.
         k : int, default=10
             Items for each; may exceed n_items - 1.
+        candidates : array of int, default=None
+            The only item indices that may come.
+        exclude : array of int, default=None
+            Item indices that may not come.
 
         Returns
         -------
@@ -144,11 +148,13 @@ class ItemsMixin:
         check_is_fitted(self)
         k = integer(1)("k", k)
         items = item_indices(items, "items", self.n_features_in_)
+        blocked = blocked_items(candidates, exclude, self.n_features_in_)
         similar, similarities = np.empty((len(items), k), np.int64), np.empty((len(items), k), np.float32)
         step, model = users_per_block(self.n_features_in_), as_it_is(self)
         for first in range(0, len(items), step):
             block = items[first : first + step]
             scores = model._item_similarity(block)
             scores[np.arange(len(block)), block] = -np.inf
+            scores[:, blocked] = -np.inf
             similar[first : first + step], similarities[first : first + step] = top_k(scores, k)
         return similar, similarities

@@ -12,13 +12,14 @@ from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
 from .core.processes import ends_alike, process_group
 from .fit_identity import identity_of
+from .linear_memory import check_linear, of_linear
 from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
 from .matrix import count_users
-from .memory import check_linear
 from .parameters import flag, integer, number
 from .recommender import all_or_nothing
-from .user_checks import add_fitted_users, warn_of_users_again
-from .value_checks import warn_of_lone_items, warn_of_tiny_scores, warn_of_uneven_counts
+from .user_checks import warn_of_users_again
+from .user_hashes import add_fitted_users
+from .value_checks import warn_of_full_users, warn_of_lone_items, warn_of_tiny_scores, warn_of_uneven_counts
 
 
 def _bound(name, value):
@@ -90,6 +91,7 @@ class EASERecommender(BaseLinear):
     array([1, 3])
     """
 
+    _memory_of_fit = of_linear
     _checks: ClassVar = {"l2_regularization": NUMBERS["l2_regularization"](), "device": check_device}
 
     def __init__(self, *, l2_regularization=200.0, device="auto", store_user_hashes=True):
@@ -127,6 +129,7 @@ class EASERecommender(BaseLinear):
             check_linear(self, parameters, X)
             warn_of_uneven_counts(X)
             warn_of_lone_items(X)
+            warn_of_full_users(X)
         _check_same(self, X, processes)
         with self._begin_fit(candidate):
             penalties = np.full(X.shape[1], parameters.l2_regularization)
@@ -281,6 +284,7 @@ class LinearRecommender(BaseLinear):
     """
 
     _beside_model = ("gram_",)
+    _memory_of_fit = of_linear
     _checks = {name: check(auto=True) for name, check in NUMBERS.items()} | {
         "diagonal": _bound,
         "keep_gram": flag,
@@ -344,6 +348,7 @@ class LinearRecommender(BaseLinear):
             check_linear(self, parameters, X)
             warn_of_uneven_counts(X)
             warn_of_lone_items(X)
+            warn_of_full_users(X)
             given = given_by(parameters)
             planned = most_inverses(given, X)
             context = callback_context(self, processes, max_subtasks=planned)

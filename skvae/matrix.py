@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .columns import column_names
-from .matrix_checks import check_no_pair, check_no_table_of_events
+from .matrix_checks import check_no_pair, check_no_table_of_events, is_matrix
 
 SPARSE = "a sparse matrix"  # what errors call it
 ENTRIES_PER_BLOCK = 2**18  # of users that are computed with at once, 8 to 60 bytes each
@@ -312,17 +312,20 @@ def _array(X, name):
             f"{name} must be a sparse matrix, array, list or DataFrame of numbers with a row for each user, got "
             f"{type(X).__name__}, of which NumPy makes no array: {error}"
         ) from error
-    _check_two_dimensions(array.shape, type(X).__name__, name)
+    is_annotated = array.ndim == 0 and is_matrix(getattr(X, "X", None))  # as an AnnData
+    _check_two_dimensions(array.shape, type(X).__name__, name, is_annotated)
     return array
 
 
-def _check_two_dimensions(shape, kind, name):
+def _check_two_dimensions(shape, kind, name, holds_matrix=False):
     if len(shape) != 2:
         is_row = len(shape) == 1 and shape[0] > 0
         one_user = f"by {name}[[row]] of the matrix" if kind == SPARSE else f"with np.reshape({name}, (1, -1))"
         remedy = f" Reshape your data, that of one user {one_user}." if is_row else ""
         if kind in ("str", "PosixPath", "WindowsPath"):
             remedy = " Read the file first; a folder of skvae.save_interactions is opened by skvae.open_interactions."
+        if holds_matrix:
+            remedy = f" Pass the matrix that it holds, {name}.X."
         got = f"{kind} of shape {shape}" if shape else kind
         raise ValueError(f"{name} must have two dimensions, users and items, got {got}.{remedy}")
 

@@ -1,7 +1,7 @@
 """What a fit will hold in memory, told from its parameters and the sizes of its data alone, and the check that it fits.
 
 Parts are bytes under a name. Some are held throughout, others in one phase of the fit: phases follow each other, and
-the peak is that of the largest one. Here are linear models; `skvae.autoencoder_memory` has the autoencoders.
+the peak is that of the largest one. Here is what all kinds of models share; each has its own room.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .core.devices import memory_of, resolve
-from .core.gram import ITEMS_PER_BLOCK
-from .core.inversion import ROWS_OF_LAPACK, ROWS_PER_PRODUCT
-from .core.item_regression import is_dual
-from .linear_search import given_by, n_grams, n_inverses
+from .core.devices import memory_of
 from .matrix import ENTRIES_PER_BLOCK
 
 FLOAT = 4
 BYTES_PER_INTERACTION_CHECKED = 32  # of a block of them
-BYTES_OF_BLAS = 3 * 2**24  # its own buffers, 16 to 64 MB
 COPY_OF_USERS = "copy of X, split for validation"
+FEWER_USERS = "fit on a part of the users"  # an advice
 
 
 class Size(NamedTuple):
@@ -97,7 +93,7 @@ class Memory:
         return sum(self.throughout.values()) + sum(self.phases[self.peak_phase].values())
 
 
-def check(estimator, memory, advice, X, device):
+def check_fits(estimator, memory, advice, X, device):
     """Raise where a fit needs more than its device has; X is not counted where it is mapped from a file.
 
     Parameters
@@ -178,76 +174,22 @@ def of_checks(size):
     return {"blocks of interactions": block + 8 * (size.n_users + size.n_items)}
 
 
-# -- linear models
-
-
-def of_linear(parameters, size):
-    """What a fit of a linear model holds.
+def of_popularity(estimator, parameters, size, refit=False):
+    """What a fit of a PopularityRecommender holds.
 
     Parameters
     ----------
-    parameters : SimpleNamespace
-        Its parameters, checked.
+    estimator : PopularityRecommender
+    parameters : object
+        With its parameters as attributes.
     size : Size
+    refit : bool, default=False
+        Makes no difference.
 
     Returns
     -------
     Memory
     """
-    n_items, matrix = size.n_items, FLOAT * size.n_items**2
-    kept = {"Gram matrix": matrix} if getattr(parameters, "keep_gram", False) else {}
-    throughout = of_users(parameters, size) | {"weights": matrix}
-    given = given_by(parameters)
-    n_tried = n_inverses(given, size.n_users) - 1
-    if n_tried:
-        throughout[COPY_OF_USERS] = size.n_bytes
-    # values of the users, weighted and in double precision, and all by item; a block of the product, sparse and dense
-    block = (16 + 2 * FLOAT) * min(ITEMS_PER_BLOCK, n_items) * n_items
-    phases = {
-        "checks": of_checks(size),
-        "Gram matrix": kept | {"users by item": 24 * size.n_interactions, "block of the product": block},
-        "inverse": kept | {"parts of the inverse": _parts_of_inverse(n_items)},
-    }
-    if not kept and is_dual(size.n_users, n_items, size.n_interactions):
-        inverted = FLOAT * size.n_users**2 + _parts_of_inverse(size.n_users)
-        phases["inverse"] = {"matrix of users and parts of its inverse": inverted}
-    elif n_grams(given, size.n_users, n_items) <= n_tried:  # held from one trial to the next
-        for phase in ("Gram matrix", "inverse"):
-            phases[phase]["Gram matrix"] = matrix
-    return Memory(throughout, phases, matrix + sum(kept.values()))
-
-
-def _parts_of_inverse(n_rows):
-    """What LAPACK gets of a matrix that it does not get as a whole, and the blocks that are mirrored."""
-    largest = _rows_at_once(n_rows)
-    copied = FLOAT * (largest**2 + ROWS_PER_PRODUCT * largest) if largest < n_rows else 0
-    return copied + 3 * FLOAT * min(ROWS_PER_PRODUCT, n_rows) ** 2 + BYTES_OF_BLAS
-
-
-def _rows_at_once(n_items):
-    """Rows of the largest part of a matrix that LAPACK gets: the whole, or what halves of halves of it leave."""
-    return n_items if n_items <= ROWS_OF_LAPACK else _rows_at_once(n_items - n_items // 2)
-
-
-def check_linear(estimator, parameters, X):
-    """Raise where a fit of a linear model needs more memory than the machine has.
-
-    Parameters
-    ----------
-    estimator : linear model
-    parameters : SimpleNamespace
-        Its parameters, checked.
-    X : csr_array of shape (n_users, n_items)
-
-    Raises
-    ------
-    MemoryError
-        With what is needed, and what to change.
-    """
-    check(estimator, of_linear(parameters, Size.of(X)), lambda: ADVICE_FOR_LINEAR, X, resolve("cpu"))
-
-
-ADVICE_FOR_LINEAR = (
-    "keep the items with the most users, or use MultDAERecommender or MultVAERecommender, whose memory grows with "
-    "n_items alone"
-)
+    counts = FLOAT * size.n_items
+    phases = {"checks": of_checks(size), "counting": of_checks(size) | {"counts of the items": 3 * counts}}
+    return Memory(of_users(parameters, size), phases, counts)

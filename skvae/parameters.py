@@ -10,7 +10,7 @@ import os
 from types import SimpleNamespace
 
 import numpy as np
-from sklearn.utils import check_scalar
+from sklearn.utils import check_random_state, check_scalar
 
 
 def check_parameters(estimator, checks):
@@ -241,3 +241,22 @@ def or_auto(check):
     callable
     """
     return lambda name, value: value if isinstance(value, str) and value == "auto" else check(name, value)
+
+
+def random_state(name, value):
+    """Check for a seed as scikit-learn takes them.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+
+    Returns
+    -------
+    int, RandomState or None
+    """
+    try:
+        check_random_state(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an int from 0 to 2**32 - 1, a RandomState or None: {error}") from error
+    return value

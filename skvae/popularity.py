@@ -9,6 +9,7 @@ from .callbacks import CallbackSupportMixin, as_one_task
 from .core.processes import process_group
 from .fit_identity import identity_of
 from .matrix import count_users
+from .memory import of_popularity
 from .recommender import BaseRecommender
 
 
@@ -41,6 +42,7 @@ class PopularityRecommender(CallbackSupportMixin, BaseRecommender):
     """
 
     _model = "item_counts_"
+    _memory_of_fit = of_popularity
 
     def __init__(self, *, store_user_hashes=True):
         self.store_user_hashes = store_user_hashes

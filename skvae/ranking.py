@@ -17,7 +17,6 @@ recommender of skvae that defines ``decision_function`` alone has None, so that 
 """
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,7 +25,7 @@ from sklearn.utils.validation import _num_samples
 
 from .columns import check_columns_of_model, check_same_cells, check_steps_keep_order, column_names
 from .core.devices import tensor_of
-from .item_checks import item_indices
+from .item_checks import blocked_items
 from .matrix import as_csr, row_sliceable, take_rows, users_of_entries
 from .matrix_checks import check_not_masked
 from .parameters import flag, integer
@@ -294,7 +293,8 @@ def recommend(model, X, k=10, *, exclude_seen=True, candidates=None, exclude=Non
     X = row_sliceable(X)
     n_users, n_items = X.shape
     excluded = _excluded_cells(model, exclude, X)
-    blocked = _blocked_items(candidates, None if excluded is not None else exclude, n_items)
+    remedy = ": for the items of each user pass a sparse matrix or a DataFrame of the shape of X"
+    blocked = blocked_items(candidates, None if excluded is not None else exclude, n_items, remedy)
     items = np.empty((n_users, k), np.int64)
     scores = np.empty((0, k), np.float32)
     scorer = _block_scorer(model)
@@ -434,37 +434,6 @@ def _excluded_cells(model, exclude, X):
     check_same_cells(exclude, X, "exclude")
     check_columns_of_model(model, exclude, "exclude")
     return as_csr(exclude, "exclude", negative=True)
-
-
-def _blocked_items(candidates, exclude, n_items):
-    """Item indices that nobody may get, int64 array."""
-    if candidates is None and exclude is None:
-        return np.empty(0, np.int64)
-    blocked = np.zeros(n_items, bool)
-    if candidates is not None:
-        blocked[:] = True
-        blocked[_column_numbers(candidates, "candidates", n_items)] = False
-    if exclude is not None:
-        remedy = ": for the items of each user pass a sparse matrix or a DataFrame of the shape of X"
-        blocked[_column_numbers(exclude, "exclude", n_items, remedy)] = True
-    return np.flatnonzero(blocked)
-
-
-def _column_numbers(indices, name, n_items, remedy=""):
-    """Checked item indices, which are no mask of 0 and 1 for each item."""
-    indices = item_indices(_listed(indices), name, n_items, remedy)
-    if 2 < n_items == len(indices) and indices.max() <= 1:
-        raise ValueError(
-            f"{name} holds 0 or 1 for each of the {n_items} items, as a mask does: it takes column numbers of X, as "
-            "np.flatnonzero(mask) gives them."
-        )
-    return indices
-
-
-def _listed(indices):
-    """A set or any other iterable as a list; arrays and tables as they are."""
-    is_array = isinstance(indices, (str, bytes)) or hasattr(indices, "__array__")
-    return list(indices) if isinstance(indices, Iterable) and not is_array else indices
 
 
 def _masked(tiles, cells, blocked):

@@ -22,13 +22,14 @@ from .columns import (
 )
 from .core.user_warnings import warn_user
 from .explanations import explanations
-from .hiding import hide_for_validation, hide_items, user_hashes
+from .hiding import hide_for_validation, hide_items
 from .matrix import as_float32
 from .matrix_checks import check_names_differ, check_no_matrix_as_y, check_trainable, is_matrix, is_pair
 from .parameters import check_parameters, flag, integer
 from .ranking import recommend
 from .scoring import NobodyIsScored, ndcg_scorer
-from .user_checks import all_hashes, most_fitted, warn_of_validation
+from .user_checks import most_fitted, warn_of_validation
+from .user_hashes import all_hashes, user_hashes
 from .validation_users import warn_of_no_validation
 from .wrappers import unfrozen
 
@@ -51,6 +52,8 @@ class BaseRecommender(BaseEstimator):
     # What each entry of X contributes to the scores of its user's items: a method of (X, users, items), where users are
     # the row numbers of the entries -> float32 array of shape (X.nnz, m); None: what the scores lose without the entry
     _contributions: Callable | None = None
+    # What a fit holds, a method of (parameters, size, refit=False) -> Memory, parameters checked; None: not known
+    _memory_of_fit: Callable | None = None
     _user_hashes: Any
 
     def recommend(self, X, k=10, *, exclude_seen=True, candidates=None, exclude=None):

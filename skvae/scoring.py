@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from .columns import check_same_cells, shape_of
+from .core.user_warnings import warn_user
 from .hiding import HELD_OUT_FRACTION, MIN_INTERACTIONS, check_hiding, entries, hide_in_blocks, why_nobody_is_scored
 from .item_checks import MOST_RANKS
-from .matrix import as_csr, row_sliceable, take_rows
+from .matrix import as_csr, count_interactions, row_sliceable, take_rows
 from .matrix_checks import is_matrix
 from .metrics import METRICS
 from .ranking import recommend
@@ -23,6 +24,8 @@ VALIDATION_METRIC = "ndcg@100"
 USERS_PER_BLOCK = 4096  # whose ranked items are held at once, k of each
 # A larger k is ranked only as far as there are items; up to it the last bit of a metric would depend on that
 MOST_RANKS_BEYOND_THE_ITEMS = 1000
+# Of the items that a user does not have; and users for a warning
+LARGE_SHARE_HELD_OUT, FEWEST_USERS_TO_WARN_OF = 0.5, 100
 RANKS_OF_FUNCTIONS = 100  # of the items that a metric of one's own gets
 
 
@@ -264,12 +267,25 @@ def score_pairs(model, pairs, metrics, *, min_value=0.0, exclude_seen=True):
     dict of str to float64 array of shape (n_users,)
         Of the users of all pairs, one after the other.
     """
-    metrics = listed_metrics(metrics)
-    parts = [
-        score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen)
-        for fold_in, held_out in pairs
-    ]
+    metrics, parts, shares = listed_metrics(metrics), [], []
+    for fold_in, held_out in pairs:
+        parts.append(score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen))
+        shares.append(_shares_held_out(fold_in, held_out, min_value))
+    shares = np.concatenate(shares)
+    if exclude_seen and len(shares) >= FEWEST_USERS_TO_WARN_OF and np.median(shares) > LARGE_SHARE_HELD_OUT:
+        warn_user(
+            f"Of the items that they do not have, most users have {np.median(shares):.0%} held out: a random ranking "
+            "would score nearly as well. Where X holds a value for nearly every item, as a table of ratings does, keep "
+            "what users liked by a threshold (sklearn.preprocessing.Binarizer, InteractionEncoder)."
+        )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _shares_held_out(fold_in, held_out, min_value):
+    """Of the items that each user who hides some does not have, the share that is held out."""
+    n_hidden = np.diff(_ones_above(as_csr(held_out), min_value).indptr)
+    n_left = shape_of(held_out)[1] - count_interactions(fold_in)
+    return n_hidden[n_hidden > 0] / np.maximum(n_left[n_hidden > 0], 1)
 
 
 def is_above(values, min_value):
@@ -414,24 +430,12 @@ class RankingScorer:
         -------
         float, or dict of str to float
         """
-        pairs = hide_in_blocks(
-            X,
-            y,
-            model=estimator,
-            exclude_seen=self.exclude_seen,
-            held_out_fraction=self.held_out_fraction,
-            min_interactions=self.min_interactions,
-            random_state=self.random_state,
-        )
+        hiding = {"held_out_fraction": self.held_out_fraction, "min_interactions": self.min_interactions}
+        about = {"exclude_seen": self.exclude_seen, "random_state": self.random_state}
+        pairs = hide_in_blocks(X, y, model=estimator, **about, **hiding)
         scores = score_pairs(estimator, pairs, self.metrics, min_value=self.min_value, exclude_seen=self.exclude_seen)
         if all(np.isnan(values).all() for values in scores.values()):
-            why = why_nobody_is_scored(
-                X,
-                y,
-                held_out_fraction=self.held_out_fraction,
-                min_interactions=self.min_interactions,
-                min_value=self.min_value,
-            )
+            why = why_nobody_is_scored(X, y, min_value=self.min_value, **hiding)
             n_users = shape_of(X)[0]
             own = [name for name, metric in named_metrics(listed_metrics(self.metrics)).items() if callable(metric)]
             if len(own) == len(scores):

@@ -322,7 +322,7 @@ def frame_of(table, name="events"):
     except TypeError as error:
         raise TypeError(
             f"{name} must be a DataFrame that is held in memory, got {type(table).__module__}.{type(table).__name__}:"
-            " collect it first."
+            " collect it first, as polars' .collect(), dask's .compute() or duckdb's .to_arrow_table() do."
         ) from error
     except Exception as error:
         raise ValueError(f"{name} cannot be read, have two of its columns the same name? {error}") from error

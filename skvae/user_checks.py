@@ -3,8 +3,9 @@
 import numpy as np
 
 from .core.user_warnings import warn_user
-from .hiding import FEW_ITEMS, MIN_INTERACTIONS, user_hashes
+from .hiding import FEW_ITEMS, MIN_INTERACTIONS
 from .matrix import as_csr, count_interactions, row_blocks
+from .user_hashes import user_hashes
 from .wrappers import steps_and_model
 
 LEAST_DISTINCT = 0.75  # of the sets of items of users; where fewer are, they coincide by chance too
@@ -109,28 +110,6 @@ def _together(fold_in, held_out):
     return (fold_in[block] + held_out[block] for block in row_blocks(fold_in))
 
 
-def hashes_with_members(hashes, pairs):
-    """Hashes of users, and of those that are known to members of a blend.
-
-    Parameters
-    ----------
-    hashes : uint64 array, or None
-    pairs : list of (str, fitted estimator)
-        A member behind steps of a Pipeline is not asked: it knows users as the steps left them.
-
-    Returns
-    -------
-    uint64 array, or None
-        None where nobody is known.
-    """
-    known = [hashes]
-    for _, member in pairs:
-        steps, recommender = steps_and_model(member)
-        known.append(None if steps else getattr(recommender, "_user_hashes", None))
-    known = [hashes for hashes in known if hashes is not None]
-    return np.unique(np.concatenate(known)) if known else None
-
-
 def warn_of_users_again(model, X):
     """Warn where most users of a partial_fit that adds them are users that the model has already.
 
@@ -149,33 +128,3 @@ def warn_of_users_again(model, X):
             f"partial_fit adds users, and {type(model).__name__} has most users of X already, {most}: they count twice "
             "now. Pass new users alone; where histories have grown, fit again on all of them."
         )
-
-
-def all_hashes(estimator, hashes):
-    """Hashes of the users of before and of more users.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Which may know those of before.
-    hashes : uint64 array of shape (n_users,), or None
-
-    Returns
-    -------
-    uint64 array, or None
-        None where either are not known.
-    """
-    before = getattr(estimator, "_user_hashes", None)
-    return None if before is None or hashes is None else np.union1d(before, hashes)
-
-
-def add_fitted_users(estimator, X):
-    """Add the users of a partial_fit to those that a model was fitted on, where these are stored.
-
-    Parameters
-    ----------
-    estimator : fitted recommender
-    X : csr_array of shape (n_users, n_items)
-    """
-    if getattr(estimator, "_user_hashes", None) is not None:
-        estimator._user_hashes = all_hashes(estimator, user_hashes(X) if estimator.store_user_hashes else None)

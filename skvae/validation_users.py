@@ -6,8 +6,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .core.user_warnings import warn_user
-from .hiding import FEW_ITEMS, FEWEST_TO_HIDE, MIN_INTERACTIONS, user_hashes
+from .hiding import FEW_ITEMS, FEWEST_TO_HIDE, MIN_INTERACTIONS
 from .matrix import as_csr, count_interactions
+from .user_hashes import user_hashes
 
 # By fewer the best epoch of an autoencoder is chance (benchmarks/few_users.py). As many as
 # the paper holds out of ML-20M bring the standard error of NDCG@100 to about .002: more would take memory and, each
@@ -33,7 +34,7 @@ def hold_out_users(X, fraction, *, required=False):
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
     fraction : float
         Of the users with five items or more, who can hide a fifth of them, or where these are too few of all with two,
-        who can hide one; rounded down, at most 10 000 users.
+        who can hide one; rounded down, at most 10 000 users. Users who have every item are never among them.
     required : bool, default=False
         True: one user at least, if any can hide an item. False: nobody, where the fraction gives fewer than 25.
 
@@ -52,21 +53,22 @@ def hold_out_users(X, fraction, *, required=False):
     """
     X = as_csr(X)
     counts = count_interactions(X)
-    users, n_validated = _who_can_hide(counts, partial(n_held_out, fraction=fraction))
+    users, n_validated = _who_can_hide(counts, X.shape[1], partial(n_held_out, fraction=fraction))
     if required and not n_validated:
         n_validated = n_held_out(np.count_nonzero(counts), len(users), fraction, required=True)
     return _held_out(X, counts, users, n_validated)
 
 
-def _who_can_hide(counts, n_of):
+def _who_can_hide(counts, n_items, n_of):
     """Row numbers of those who can hide a fifth of their items, and what ``n_of`` gives of so many.
 
-    Where that is 0, it is of all who can hide one.
+    Where that is 0, it is of all who can hide one. Of those who have every item any ranking would be right.
     """
-    users, n_users = np.flatnonzero(counts >= MIN_INTERACTIONS), np.count_nonzero(counts)
+    can_be_ranked, n_users = counts < n_items, np.count_nonzero(counts)
+    users = np.flatnonzero(can_be_ranked & (counts >= MIN_INTERACTIONS))
     n = n_of(n_users, len(users))
     if not n:
-        users = np.flatnonzero(counts >= FEWEST_TO_HIDE)
+        users = np.flatnonzero(can_be_ranked & (counts >= FEWEST_TO_HIDE))
         n = n_of(n_users, len(users))
     return users, n
 
@@ -125,7 +127,7 @@ def validation_folds(X):
     """
     X = as_csr(X)
     counts = count_interactions(X)
-    users, n_folds = _who_can_hide(counts, n_validation_folds)
+    users, n_folds = _who_can_hide(counts, X.shape[1], n_validation_folds)
     if n_folds == 1:
         return [_held_out(X, counts, users, n_held_out(np.count_nonzero(counts), len(users), VALIDATION_FRACTION))]
     users = check_random_state(0).permutation(users)
@@ -144,7 +146,8 @@ def n_validation_folds_of(X):
     -------
     int
     """
-    return _who_can_hide(count_interactions(X), n_validation_folds)[1]
+    X = as_csr(X)
+    return _who_can_hide(count_interactions(X), X.shape[1], n_validation_folds)[1]
 
 
 def n_validation_folds(n_users, n_eligible):

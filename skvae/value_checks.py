@@ -3,6 +3,7 @@
 import numpy as np
 
 from .core.user_warnings import warn_user
+from .hiding import FEW_ITEMS
 from .matrix import row_blocks
 
 # Of the largest value. Below, autoencoders learn nothing beyond popularity: NDCG@20 .153 from 1e-4 on down, .35 from
@@ -19,6 +20,8 @@ SMALLEST_EVEN_SHARE, FEWEST_FOR_EVENNESS, LARGEST_CHOSEN_RATIO = 0.6, 1000, 30
 # share of the users, of whom there must be so many for a warning. Of 30 items that 2000 users drew by popularity alone,
 # where nothing is better than that (NDCG@10 .47), a linear model had .36 with 20 such users and .46 with 200.
 ENOUGH_WITH_TWO_ITEMS, LARGE_SHARE_WITH_TWO_ITEMS, FEWEST_USERS_TO_WARN_OF = 100, 0.1, 100
+# From this share of the items on a fifth of them, which is hidden, is more than what is left beside it
+ALMOST_ALL = 5 / 6
 
 
 def warn_of_scale(matrix):
@@ -86,6 +89,26 @@ def warn_of_lone_items(matrix):
         warn_user(
             f"Only {n_learned_from} of the {n_users} users with interactions have two items or more, and of the others "
             "nothing can be learned about what goes together: compare with PopularityRecommender."
+        )
+
+
+def warn_of_full_users(matrix):
+    """Warn where most users have nearly all items, so that a ranking of what is left says little.
+
+    Parameters
+    ----------
+    matrix : csr_array of shape (n_users, n_items)
+        With interactions, to fit.
+    """
+    counts, n_items = np.diff(matrix.indptr), matrix.shape[1]
+    n_users = np.count_nonzero(counts)
+    is_large = n_users >= FEWEST_USERS_TO_WARN_OF and n_items >= FEW_ITEMS
+    if is_large and np.median(counts[counts > 0]) > ALMOST_ALL * n_items:
+        warn_user(
+            f"Most users of X have a value for nearly each of the {n_items} items, as in a table of ratings or "
+            "answers: few are left to recommend, and scores of rankings, by which epochs are chosen too, say little. "
+            "Keep what users liked by a threshold (sklearn.preprocessing.Binarizer, InteractionEncoder), or, to "
+            "reconstruct the values, pass early_stopping=False to an autoencoder."
         )
 
 

@@ -146,6 +146,9 @@ def _cast(series, column, index, cast_numbers):
         has_all = len(categories) >= len(index) and set(index) <= set(categories)
         if not has_all and isinstance(form, nw.Enum):
             return series
+        if library.is_pyarrow():
+            with suppress(Exception):  # its numbers are too narrow for so many
+                return nw.from_native(series.to_native().cast(column.to_native().type), series_only=True)
         if not has_all or not library.is_pandas_like():
             return series.cast(form)
     elif type(form) is not type(series.dtype) and not (

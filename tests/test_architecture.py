@@ -34,7 +34,8 @@ wrappers:
 columns: wrappers
 matrix: columns matrix_checks
 matrix_checks: columns core
-value_checks: core matrix
+user_hashes: matrix wrappers
+value_checks: core hiding matrix
 metrics: core item_checks matrix parameters
 item_checks: matrix matrix_checks
 reranking: item_checks matrix_checks parameters
@@ -45,44 +46,48 @@ datasets: core parameters
 parameters:
 ranking: columns core item_checks matrix matrix_checks parameters
 timestamps: columns matrix missing
-hiding: columns core matrix matrix_checks parameters timestamps
-user_checks: core hiding matrix wrappers
+hiding: columns core matrix matrix_checks parameters timestamps user_hashes
+user_checks: core hiding matrix user_hashes wrappers
 interactions: columns core matrix matrix_checks
 model_selection: core hiding matrix parameters
-validation_users: core hiding matrix
-scoring: columns hiding item_checks matrix matrix_checks metrics ranking
-evaluation: core fit_identity hiding matrix matrix_checks parameters scoring user_checks
+validation_users: core hiding matrix user_hashes
+scoring: columns core hiding item_checks matrix matrix_checks metrics ranking
+evaluation: core fit_identity hiding matrix matrix_checks parameters scoring user_checks user_hashes
 comparison: evaluation scoring
 explanations: item_checks matrix ranking
 recommender: columns core explanations hiding matrix matrix_checks parameters ranking scoring user_checks \
-    validation_users wrappers
+    user_hashes validation_users wrappers
 written_tables: tables
-id_answers: columns core events ids matrix merging ranking reranking tables wrappers written_tables
+id_filters: core events ids tables
+id_answers: columns core events id_filters ids matrix merging ranking reranking tables wrappers \
+    written_tables
 preprocessing: events id_answers ids item_checks matrix merging parameters recommender
-popularity: callbacks core fit_identity matrix recommender
+popularity: callbacks core fit_identity matrix memory recommender
 items: columns item_checks parameters ranking recommender wrappers
 base_linear: callbacks items ranking recommender
-linear: base_linear callbacks core fit_identity linear_search matrix memory parameters recommender user_checks \
-    value_checks
+linear: base_linear callbacks core fit_identity linear_memory linear_search matrix parameters recommender \
+    user_checks user_hashes value_checks
 linear_search: core hiding matrix scoring validation_users
-memory: core linear_search matrix
+linear_memory: core linear_search memory
+memory: core matrix
 autoencoder_memory: auto_parameters core memory ranking validation_users
 fit_identity: core
 blend_normalizations:
-blend_weights: ranking scoring
+blend_weights: blend_members hiding ranking scoring validation_users
 blend_members: columns core items ranking recommender wrappers
-blend: blend_members blend_normalizations blend_weights callbacks core fit_identity hiding items linear \
-    multdae multvae parameters ranking recommender scoring user_checks validation_users
+blend_memory: autoencoder_memory blend_members core memory validation_users
+blend: blend_members blend_memory blend_normalizations blend_weights callbacks core fit_identity items \
+    linear multdae multvae parameters ranking recommender scoring user_checks user_hashes
 callbacks: core scoring
-fitting: auto_parameters callbacks columns core hiding ranking scoring validation_users
+fitting: auto_parameters callbacks columns core hiding ranking scoring user_hashes validation_users
 fitted_network: core parameters ranking recommender
 autoencoder: autoencoder_memory callbacks core fit_identity fitted_network fitting items matrix_checks \
-    parameters recommender user_checks validation_users value_checks
+    parameters recommender user_hashes validation_users value_checks
 multvae: auto_parameters autoencoder core parameters
 multdae: auto_parameters autoencoder core
 recvae: autoencoder core parameters
-cost: autoencoder autoencoder_memory blend core linear linear_search matrix matrix_checks memory parameters \
-    popularity validation_users
+cost: autoencoder autoencoder_memory blend blend_members blend_memory core linear linear_memory \
+    linear_search matrix matrix_checks memory parameters popularity
 saved_state_checks: autoencoder blend blend_normalizations core ids linear multdae multvae parameters \
     popularity preprocessing recommender recvae
 saving: __version__ core preprocessing saved_state_checks wrappers
@@ -93,7 +98,7 @@ ensemble: blend
 """)
 # the same between the rooms of core
 CORE_ARROWS = _arrows("""
-annealing:
+annealing: pieces
 model_file:
 averaging:
 batches: devices

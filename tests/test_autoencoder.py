@@ -23,7 +23,7 @@ from skvae.core.architecture import Architecture
 from skvae.core.batches import UserRows
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.datasets import make_interactions
-from skvae.hiding import user_hashes
+from skvae.user_hashes import user_hashes
 from skvae.validation_users import hold_out_users
 
 

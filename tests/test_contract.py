@@ -265,8 +265,15 @@ def test_similar_items_are_other_items_best_first(model):
     assert (similar != np.arange(200)[:, None]).all()
     every, _ = model.similar_items([5], k=201)
     assert sorted(every[0]) == [-1, -1, *(item for item in range(200) if item != 5)]
+    only, _ = model.similar_items([5, 7], k=30, candidates=[*range(20)], exclude=[3, 7])
+    assert sorted(only[0]) == [-1] * 13 + [item for item in range(20) if item not in (3, 5, 7)]
+    for row, item in zip(only, (5, 7), strict=True):
+        every, _ = model.similar_items([item], k=199)
+        assert [one for one in every[0] if one in row] == [one for one in row if one >= 0]
     with pytest.raises(ValueError, match="items holds item 200"):
         model.similar_items([200])
+    with pytest.raises(ValueError, match="exclude holds item 200"):
+        model.similar_items([5], exclude=[200])
     with pytest.raises(ValueError, match=r"one-dimensional .* with shape \(\), such as \[3\]\.$"):
         model.similar_items(3)
     with pytest.raises(NotFittedError):

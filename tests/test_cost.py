@@ -236,6 +236,19 @@ def test_a_fit_that_needs_more_than_there_is_says_so_before_any_work(name, monke
     assert vars(model) == vars(clone(model))
 
 
+def test_a_blend_of_members_that_fit_alone_but_not_together_says_so_before_any_work(X, monkeypatch):
+    ease, other = EASERecommender(), EASERecommender(l2_regularization=1)
+    blend = BlendRecommender([("ease", ease), ("other", other)], weights=[1, 1])
+    told = estimate_cost(blend, *X.shape, X.nnz, probe=False)
+    assert set(told.phases) == {"fit ease", "fit other"}
+    monkeypatch.setattr(memory, "memory_of", lambda device: told.total_bytes - 1)
+    for member in (ease, other):
+        member.fit(X)
+    monkeypatch.setattr(BlendRecommender, "_begin_fit", None)
+    with pytest.raises(MemoryError, match=r"BlendRecommender needs .* for a fit .*: leave out 'ease', the largest"):
+        blend.fit(X)
+
+
 @pytest.mark.parametrize(("model", "advice"), [("vae", "on a part of the users"), ("linear", "with the most users")])
 def test_a_fit_of_days_says_what_makes_it_shorter(model, advice, monkeypatch):
     for rate in ("product_rate", "copy_rate", "call_rate", "inverse_rate"):

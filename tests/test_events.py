@@ -229,6 +229,25 @@ def test_recommended_strings_are_items_whatever_categories_the_visitors_table_ha
     assert isinstance(nw.from_native(table)["item"].dtype, dtype)
 
 
+@pytest.mark.parametrize("index", [pa.int8(), pa.int32(), pa.uint32()])
+@pytest.mark.parametrize("strings", [pa.string(), pa.large_string()])
+def test_recommended_strings_have_the_type_of_a_dictionary(index, strings):
+    events = arrow_table(pa.array(LETTERS).cast(pa.dictionary(index, strings)))
+    table, _ = recommended(events)
+    assert table["item"].type == events["item"].type
+    assert listed(table["item"]) == LETTERS * 2
+    many = pa.table({"user": [1] * 200, "item": [f"item {i:03}" for i in range(200)]})
+    encoder, model = fitted_on(many)
+    encoder.handle_unknown = "ignore"
+    table = encoder.recommend(model, events, k=200)
+    assert set(listed(table["item"])) == set(listed(many["item"]))  # more than eight bits count
+
+
+def test_bytearrays_are_bytes():
+    _, encoder = recommended(([1, 1], objects([bytearray(b"y"), b"x"])))
+    assert encoder.item_ids_.tolist() == [b"x", b"y"]
+
+
 def test_a_library_without_a_type_for_the_ids_gets_objects_or_says_so():
     events = ([1, 1, 2], [2**63 + 1, -5, 7])
     table, _ = recommended(events, polars_table([7, 7, 7]), k=3)

@@ -27,8 +27,9 @@ from sklearn.model_selection import GridSearchCV
 import skvae
 from skvae import append_interactions, interactions, matrix, open_interactions, ranking, save_interactions
 from skvae.core.files import Lock
-from skvae.hiding import hide_items, user_hashes
+from skvae.hiding import hide_items
 from skvae.matrix import as_float32, count_users
+from skvae.user_hashes import user_hashes
 
 
 @pytest.fixture

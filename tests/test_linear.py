@@ -635,7 +635,9 @@ def _others():
 OTHERS = dict(_others())
 
 
-@pytest.mark.filterwarnings("ignore:A few large values of each user", "ignore:Only 0 of the 600 users")
+@pytest.mark.filterwarnings(
+    "ignore:A few large values of each user", "ignore:Only 0 of the 600 users", "ignore:Most users of X have a value"
+)
 @pytest.mark.parametrize("kind", OTHERS)
 def test_auto_gives_finite_weights_on_data_of_every_kind(kind):
     X = sp.csr_array(OTHERS[kind].astype(np.float32))

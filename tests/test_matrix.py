@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from skvae import (
     value_checks,
 )
 from skvae.columns import check_same_cells
+from skvae.core.likelihoods import Multinomial
 from skvae.datasets import make_interactions
 from skvae.hiding import fold_in_split, hide_items
 from skvae.matrix import as_csr, as_float32, count_interactions, count_users, row_sliceable, take_rows
@@ -793,6 +795,54 @@ def test_raw_counts_in_any_unit_are_warned_of_and_their_logarithms_are_not(model
     chosen = X.copy()
     chosen.data = np.random.default_rng(0).choice([1, 20], X.nnz, p=[0.95, 0.05]).astype(np.float32)
     model.fit(chosen)
+
+
+@pytest.mark.parametrize("fit", [MultDAERecommender.fit, MultDAERecommender.partial_fit])
+def test_counts_are_not_warned_of_where_a_likelihood_of_ones_own_is_of_such_values(fit):
+    class OfCounts:
+        def log_prob(self, logits, batch):
+            return Multinomial().log_prob(logits, batch)
+
+        mean = Multinomial.mean
+
+    model = MultDAERecommender(4, max_iter=1, early_stopping=False, likelihood=OfCounts())
+    fit(model, users_of_counts(1))
+    with pytest.warns(UserWarning, match="few large values of each user"):
+        fit(clone(model).set_params(likelihood=Multinomial()), users_of_counts(1))
+
+
+def nearly_full(n_lacking):
+    """200 users x 40 items, values 1 to 5; of each some are missing."""
+    draws = np.random.default_rng(0)
+    X = draws.integers(1, 6, (200, 40)).astype(np.float32)
+    X[np.argsort(draws.random(X.shape), axis=1) < n_lacking] = 0
+    return X
+
+
+@pytest.mark.parametrize("n_lacking", [0, 5])
+def test_a_matrix_with_a_value_for_nearly_every_item_is_warned_of(n_lacking):
+    X, n_epochs = nearly_full(n_lacking), 7
+    numbers = {"max_iter": n_epochs, "validation_fraction": 0.2, "random_state": 0, "store_user_hashes": False}
+    model = MultDAERecommender(4, likelihood="gaussian", **numbers)
+    for estimator in (model, skvae.LinearRecommender()):
+        with pytest.warns(UserWarning, match="a value for nearly each of the 40 items") as caught:
+            estimator.fit(X)
+        assert caught[0].filename == __file__
+    if not n_lacking:  # any ranking is right: it chooses no epoch
+        assert model.best_iter_ == n_epochs
+        assert not model.validation_scores_
+    for score in (partial(evaluate, model, X), partial(skvae.RankingScorer("ndcg@10"), model, X)):
+        with pytest.warns(UserWarning, match="a random ranking would score nearly as well"):
+            score()
+    model.set_params(early_stopping=False).fit(X)
+    likes = nearly_full(10)
+    skvae.LinearRecommender().fit(likes)
+    evaluate(model.fit(likes[:100]), likes[100:])
+
+
+def test_an_object_that_holds_a_matrix_is_told_so():
+    with pytest.raises(ValueError, match=r"got SimpleNamespace\. Pass the matrix that it holds, X\.X\.$"):
+        as_csr(SimpleNamespace(X=COUNTS, shape=COUNTS.shape))
 
 
 def test_users_may_weigh_differently():

@@ -795,11 +795,22 @@ def test_copies_of_validation_users_are_not_trained_on(fraction):
         assert not items & {tuple(twice[[user]].indices) for user in trained}
     trained, validated = hold_out_users(X, fraction)
     assert len(trained) + len(validated) == 400  # no two have the same
-    same = np.ones((400, 60), np.float32)  # a set that many have is no copy
+    same = np.repeat([[1, 0]], [59, 1], axis=1).repeat(400, axis=0)  # a set that many have is no copy
     assert len(hold_out_users(same, fraction)[0]) == 400 * (1 - fraction)
     pairs = sp.csr_array(np.vstack([np.kron(np.eye(3), np.ones((1, 12))), np.zeros((9, 36))]))
     trained, validated = hold_out_users(sp.vstack([pairs[:3]] * 2 + [pairs[3:]], format="csr"), 0.99, required=True)
     assert len(set(trained) | set(validated)) == 15  # else only users without items were left
+
+
+def test_nobody_who_has_every_item_is_validated_on():
+    X = make_interactions(n_users=400, n_items=60, density=0.3, random_state=0).toarray()
+    X[::2] = 1
+    for trained, validated in [hold_out_users(X, 0.3), *validation_folds(X)]:
+        assert len(validated)
+        assert not (X[validated] == 1).all(axis=1).any()
+        assert set(range(0, 400, 2)) <= set(trained)
+    assert [len(users) for users in hold_out_users(np.ones((400, 60)), 0.3, required=True)] == [400, 0]
+    assert not validation_folds(np.ones((400, 60)))
 
 
 def test_twins_do_not_choose_what_remembers_best():

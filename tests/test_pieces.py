@@ -13,10 +13,10 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from skvae import BlendRecommender, PopularityRecommender, RankingScorer, UserKFold, evaluate
+from skvae import BlendRecommender, MultDAERecommender, PopularityRecommender, RankingScorer, UserKFold, evaluate
 from skvae.blend_normalizations import NORMALIZATIONS
 from skvae.core.activations import ACTIVATIONS, Activation
-from skvae.core.annealing import KL_WEIGHTINGS, SCHEDULES
+from skvae.core.annealing import KL_WEIGHTINGS, SCHEDULES, LinearAnnealing
 from skvae.core.initialization import INITIALIZATIONS, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.core.objectives import TARGETS
@@ -119,6 +119,14 @@ class OfStandard(StandardNormal):
 
 class OfComposite(CompositePrior):
     log_prob = WideNormal.log_prob
+
+
+def test_pieces_show_their_parameters():
+    gaussian, prior = LIKELIHOODS["gaussian"](alpha=3), PRIORS["composite"](wide_log_variance=2.0)
+    assert repr(gaussian) == "Gaussian(alpha=3)"
+    assert "likelihood=Gaussian(alpha=3)" in repr(MultDAERecommender(likelihood=gaussian))
+    assert repr(prior) == "CompositePrior(weights=(0.15, 0.75, 0.1), wide_log_variance=2.0)"
+    assert repr(LinearAnnealing(0.2)) == "LinearAnnealing(anneal_cap=0.2, total_anneal_steps=0)"
 
 
 @pytest.mark.parametrize("subclass", [OfStandard, OfComposite])

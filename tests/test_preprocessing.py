@@ -481,6 +481,16 @@ def test_a_visitor_without_weights_is_explained():
         encoder.transform(some)
 
 
+def test_similar_items_are_candidates_that_are_not_excluded(fitted):
+    encoder, _, model = fitted
+    every = encoder.similar_items(model, ["i1"], k=11)["similar_item"]
+    allowed = encoder.item_ids_[2:8]
+    found = encoder.similar_items(model, ["i1"], k=11, candidates=allowed, exclude=allowed[-2:])["similar_item"]
+    assert found.tolist() == [item for item in every if item in set(allowed[:-2]) - {"i1"}]
+    with pytest.raises(TypeError, match="a table of users and items"):
+        encoder.similar_items(model, ["i1"], exclude=[pd.DataFrame({"item": ["i2"]})])
+
+
 def test_similar_items_of_unknown_ids_have_no_rows(fitted):
     encoder, _, model = fitted
     with pytest.warns(UserWarning, match="1 of 2 items are unknown to the encoder, such as 'gin': they have no rows"):
@@ -1286,7 +1296,7 @@ def test_sets_are_refused_where_there_is_an_order_and_taken_where_there_is_none(
 def test_candidates_of_which_most_are_unknown_are_warned_of():
     events = (["ann", "bob", "cy"], ["x", "y", "z"])
     encoder, model = fitted_on(events)
-    with pytest.warns(UserWarning, match="2 of 3 candidates are unknown to the encoder, and are not recommended"):
+    with pytest.warns(UserWarning, match="2 of 3 candidates are unknown to the encoder, and do not come"):
         found = encoder.recommend(model, events, candidates=["x", "no", "none"])
     assert {*found["item"].tolist()} == {"x"}
     encoder.recommend(model, events, candidates=["x", "no"])  # half of them may be new

@@ -82,8 +82,8 @@ def test_old_names_of_modules_hold_the_same_classes():
     from skvae.ensemble import BlendRecommender
     from skvae.model_selection import count_interactions
     from skvae.plotting import ActivityDisplay
-    from skvae.ranking import item_indices, row_sliceable
+    from skvae.ranking import row_sliceable
 
     assert (EASERecommender, PopularityRecommender) == (skvae.EASERecommender, skvae.PopularityRecommender)
     assert (BlendRecommender, ActivityDisplay) == (skvae.BlendRecommender, skvae.ActivityDisplay)
-    assert all(map(callable, (count_interactions, item_indices, row_sliceable)))
+    assert all(map(callable, (count_interactions, row_sliceable)))

@@ -3,10 +3,13 @@
 A schedule has ``weight(update)``, beta at an update, counted from 0 at the first one and never restarted at an epoch,
 and ``final``, the value that beta reaches: early stopping waits for it.
 """
+
+from .pieces import Shown
+
 # What "auto" is for the cap and T is in auto_parameters.py
 
 
-class LinearAnnealing:
+class LinearAnnealing(Shown):
     r"""The schedule of the paper: beta rises linearly to its cap.
 
     .. math:: \beta_t = \min(\text{anneal\_cap}, t / T)

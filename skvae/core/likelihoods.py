@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from .pieces import has_part
+from .pieces import Shown, has_part
 
 USERS_PER_BLOCK = 4096  # whose interactions are counted at once
 
@@ -83,7 +83,7 @@ def _item_sums(rows):
     return counts, totals
 
 
-class _ByResiduals:
+class _ByResiduals(Shown):
     """A likelihood whose log_prob and the gradient of that are those of its `residuals`.
 
     ``residuals(logits, batch)`` returns log_prob, of shape (n_users,), the logits overwritten by residuals, and a

@@ -1,6 +1,14 @@
-"""What is asked of a piece of a model, a likelihood or a prior, that anybody may have written."""
+"""Pieces of a model, as likelihoods and priors: how they show themselves, and what is asked of anybody's."""
 
 import torch
+
+
+class Shown:
+    """What is shown by its class and its attributes, which have the names of its parameters."""
+
+    def __repr__(self):
+        parameters = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({parameters})"
 
 
 def has_part(piece, name, beside="log_prob"):

@@ -8,10 +8,10 @@ import math
 
 import torch
 
-from .pieces import has_part, one_for_each_user
+from .pieces import Shown, has_part, one_for_each_user
 
 
-class StandardNormal:
+class StandardNormal(Shown):
     """z ~ Normal(0, I), the prior of Liang et al. (WWW 2018), equation 1."""
 
     def log_prob(self, code):
@@ -28,7 +28,7 @@ class StandardNormal:
         return 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).sum(-1)
 
 
-class CompositePrior:
+class CompositePrior(Shown):
     r"""Mixture of a standard normal, the posterior of before, and a wide normal, in each component of the code.
 
     .. math:: p(z_k|x) = w_1 N(z_k; 0, 1) + w_2\, q_{old}(z_k|x) + w_3 N(z_k; 0, e^{10})

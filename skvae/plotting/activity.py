@@ -127,7 +127,9 @@ class ActivityDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_evaluations")
         if not isinstance(evaluations, Mapping) or not evaluations:
-            raise TypeError(f"evaluations must be a dict of model name to Evaluation, got {evaluations!r}.")
+            is_comparison = hasattr(evaluations, "evaluations")
+            got = "a Comparison: pass its evaluations" if is_comparison else f"{type(evaluations).__name__}"
+            raise TypeError(f"evaluations must be a dict of model name to Evaluation, got {got}.")
         for name, evaluation in evaluations.items():
             if metric not in evaluation.per_user:
                 raise ValueError(
