@@ -22,7 +22,7 @@ from .blend_members import (
     members_to_widen,
 )
 from .blend_memory import check_blend, of_blend
-from .blend_normalizations import NORMALIZATIONS
+from .blend_normalizations import check_normalization, normalizer
 from .blend_weights import (
     blocks_of_users,
     check_weights,
@@ -40,8 +40,8 @@ from .items import ItemsMixin, wider
 from .linear import LinearRecommender
 from .multdae import MultDAERecommender
 from .multvae import MultVAERecommender
-from .parameters import flag, integer, optional, path, piece, share
-from .ranking import DecisionFunctionScorer, real_numbers
+from .parameters import flag, integer, optional, path, share
+from .ranking import DecisionFunctionScorer
 from .recommender import BaseRecommender, as_it_is
 from .scoring import VALIDATION_METRIC
 from .user_checks import warn_of_fitted_members
@@ -167,7 +167,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     _beside_model = ("estimators_", "_named_members")
     _memory_of_fit = of_blend
     _checks: ClassVar = {
-        "normalization": piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)"),
+        "normalization": check_normalization,
         "prefit": flag,
         "refit": flag,
         "checkpoint": optional(path),
@@ -252,7 +252,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
                 members = fit_members(self, pairs, trained, validation, checkpoint, context, verbose)
                 weights, score = weights_of_kept(self.weights, pairs), None
                 if validation is not None and isinstance(self.weights, str):
-                    learned_from = kept_members(members), _normalizer(parameters.normalization), *validation
+                    learned_from = kept_members(members), normalizer(parameters.normalization), *validation
                     weights, score = processes.by_first(learned_weights, *learned_from)
                 weights = weights / weights.max()  # of which the sum stays finite
                 weights /= weights.sum()
@@ -283,7 +283,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         model = as_it_is(self)
         X = model._check_interactions(X, reset=False)
         weights, members = _weighted_members(model)
-        normalize, scores = _normalizer(self.normalization), np.empty((0, X.shape[1]), np.float32)
+        normalize, scores = normalizer(self.normalization), np.empty((0, X.shape[1]), np.float32)
         for block in blocks_of_users(X):
             part = weighted_sum(weights, normalized_scores(members, normalize, X[block]))
             scores = scores if len(scores) else np.empty(X.shape, part.dtype)
@@ -388,7 +388,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
     def _item_similarity(self, items):
         weights, members = _weighted_members(self)
-        normalize, own = _normalizer(self.normalization), (np.arange(len(items)), items)
+        normalize, own = normalizer(self.normalization), (np.arange(len(items)), items)
         return weighted_sum(weights, [normalize(_similarities(member, items), own) for member in members])
 
     def _wider(self, n_items, names):
@@ -422,25 +422,3 @@ def _similarities(member, items):
     rows, places = np.nonzero(similar >= 0)
     every[rows, similar[rows, places]] = similarities[rows, places]
     return every
-
-
-def _normalizer(normalization):
-    # which set_params may have changed after fit
-    BlendRecommender._checks["normalization"]("normalization", normalization)
-    return NORMALIZATIONS[normalization] if isinstance(normalization, str) else partial(_normalized, normalization)
-
-
-def _normalized(function, scores, seen):
-    """Scores as a foreign function normalizes them, checked: another shape would be broadcast in silence."""
-    shape = scores.shape
-    shown = tuple(np.broadcast_to(places, places.shape) for places in seen)  # read-only: all members have the same
-    normalized = real_numbers(function(scores, shown), "what normalization returned")
-    if normalized.shape != shape:
-        raise ValueError(
-            f"normalization must return an array of the shape of the scores, {shape}, got one of {normalized.shape}."
-        )
-    is_nan = np.isnan(normalized)
-    is_nan[seen] = False  # which are ranked on demand alone, and checked then
-    if is_nan.any():
-        raise ValueError("normalization must return numbers, got NaN for items that a user does not have.")
-    return normalized.copy()  # or the next member's could take its place

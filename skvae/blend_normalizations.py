@@ -1,6 +1,11 @@
 """How a blend makes the scores of its members comparable."""
 
+from functools import partial
+
 import numpy as np
+
+from .parameters import piece
+from .ranking import real_numbers
 
 # Largest scores of a user whose squares, and those of their differences, float32 holds: 1e-45 to 3e38
 SQUARED_IN_FLOAT32 = 1e-10, 1e15
@@ -67,3 +72,41 @@ def unchanged(scores, seen):
 
 
 NORMALIZATIONS = {"standard": standardized, "none": unchanged}
+check_normalization = piece(NORMALIZATIONS, "__call__", otherwise=", or a function of (scores, seen)")
+
+
+def normalizer(normalization):
+    """The function of a normalization, which set_params may have changed after fit.
+
+    Parameters
+    ----------
+    normalization : str or callable
+
+    Returns
+    -------
+    callable
+        (scores, seen) -> array of shape (n_users, n_items).
+
+    Raises
+    ------
+    ValueError
+        Where there is no such normalization; and by the function, where one of somebody's own gives something else.
+    """
+    check_normalization("normalization", normalization)
+    return NORMALIZATIONS[normalization] if isinstance(normalization, str) else partial(_normalized, normalization)
+
+
+def _normalized(function, scores, seen):
+    """Scores as a foreign function normalizes them, checked: another shape would be broadcast in silence."""
+    shape = scores.shape
+    shown = tuple(np.broadcast_to(places, places.shape) for places in seen)  # read-only: all members have the same
+    normalized = real_numbers(function(scores, shown), "what normalization returned")
+    if normalized.shape != shape:
+        raise ValueError(
+            f"normalization must return an array of the shape of the scores, {shape}, got one of {normalized.shape}."
+        )
+    is_nan = np.isnan(normalized)
+    is_nan[seen] = False  # which are ranked on demand alone, and checked then
+    if is_nan.any():
+        raise ValueError("normalization must return numbers, got NaN for items that a user does not have.")
+    return normalized.copy()  # or the next member's could take its place

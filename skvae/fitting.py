@@ -214,6 +214,7 @@ def _resolve_auto(estimator, parameters, rows, network):
     if hasattr(estimator, "weights_"):
         parameters = auto_parameters.as_resolved(estimator, parameters)
     n_users, n_interactions = rows.n_non_empty, rows.n_interactions
+    per_user = n_interactions / n_users
     estimator.batch_size_ = auto_parameters.batch_size(parameters.batch_size, n_users)
     estimator.n_iter_no_change_ = auto_parameters.n_iter_no_change(parameters.n_iter_no_change, n_interactions)
     likelihood = network.likelihood
@@ -221,11 +222,10 @@ def _resolve_auto(estimator, parameters, rows, network):
     estimator.n_sampled_items_ = auto_parameters.n_sampled_items(parameters.n_sampled_items, rows.n_items, can_sample)
     if hasattr(parameters, "target"):
         is_multinomial = isinstance(likelihood, LIKELIHOODS["multinomial"]) and takes_unknown(likelihood)
-        about = parameters.dropout, is_multinomial, n_interactions / n_users
-        estimator.target_ = auto_parameters.target(parameters.target, *about)
+        estimator.target_ = auto_parameters.target(parameters.target, parameters.dropout, is_multinomial, per_user)
     if hasattr(estimator, "_resolve_schedule"):
         planned_updates = parameters.max_iter * rows.n_batches(estimator.batch_size_)
-        estimator._resolve_schedule(parameters, planned_updates, n_interactions / n_users)
+        estimator._resolve_schedule(parameters, planned_updates, per_user)
 
 
 def _remember_held_out(estimator, hashes):

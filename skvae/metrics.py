@@ -408,7 +408,11 @@ METRICS = dict(
 
 def _hits(held_out, items, k):
     """Which of the first k ranks hit, bool (n_users, at most k); relevant items per user; k itself."""
-    keys, n_relevant, n_items = _relevant_keys(held_out)
+    held_out = as_csr(held_out, "held_out", negative=True)
+    n_users, n_items = held_out.shape
+    relevant = held_out.data > 0
+    holders = users_of_entries(held_out)[relevant]
+    keys, n_relevant = holders * n_items + held_out.indices[relevant], np.bincount(holders, minlength=n_users)
     items = first_k(items, n_items, k)
     if len(items) != len(n_relevant):
         raise ValueError(f"held_out has {len(n_relevant)} users, items has {len(items)}: they must be the same.")
@@ -417,15 +421,6 @@ def _hits(held_out, items, k):
     positions = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
     hits = keys[positions] == wanted if len(keys) else np.zeros(items.shape, bool)
     return hits, n_relevant, int(items.shape[1] if k is None else k)
-
-
-def _relevant_keys(held_out):
-    """user * n_items + item of each relevant entry, sorted; relevant items per user; n_items."""
-    held_out = as_csr(held_out, "held_out", negative=True)
-    n_users, n_items = held_out.shape
-    relevant = held_out.data > 0
-    users = users_of_entries(held_out)[relevant]
-    return users * n_items + held_out.indices[relevant], np.bincount(users, minlength=n_users), n_items
 
 
 def _exposures(items, n_items, k):

@@ -72,7 +72,7 @@ linear_memory: core linear_search memory
 memory: core matrix
 autoencoder_memory: auto_parameters core memory ranking validation_users
 fit_identity: core
-blend_normalizations:
+blend_normalizations: parameters ranking
 blend_weights: blend_members hiding ranking scoring validation_users
 blend_members: columns core items ranking recommender wrappers
 blend_memory: autoencoder_memory blend_members core memory validation_users
