@@ -1,6 +1,7 @@
 """What all autoencoders share in public: training, scores, codes, likelihoods and saving."""
 
 import numbers
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -208,7 +209,9 @@ class BaseAutoencoder(
             if not is_warm:
                 forget_inference(self)  # which holds the weights of before
             history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, held_out=held_out)
-        fitting.pass_on(history, self, goes_on=parameters.checkpoint is not None)
+        # a Ctrl-C after the last epoch found none to write
+        goes_on = parameters.checkpoint is not None and os.path.exists(parameters.checkpoint)
+        fitting.pass_on(history, self, goes_on=goes_on)
         return self
 
     @ends_alike

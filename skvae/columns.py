@@ -359,7 +359,7 @@ def names_with_added(model, names, n_items):
     are_strings = [isinstance(name, str) for name in added]
     is_right = all(are_strings) if kind == "feature_names_in_" else not any(are_strings)
     every = [*getattr(model, kind), *map(label, added)]
-    if len(added) != n_items or len(set(every)) < len(every) or not is_right:
+    if np.ndim(names) > 1 or len(added) != n_items or len(set(every)) < len(every) or not is_right:
         kinds = "strings" if kind == "feature_names_in_" else "labels like the others"
         raise ValueError(f"names must be {n_items} {kinds} that no other column is called, got {_few(added)}.")
     return {kind: np.array(every, dtype=object)}

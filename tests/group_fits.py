@@ -237,6 +237,19 @@ def negative_in_last_of_ease():
     return negative_in_last(skvae.EASERecommender())
 
 
+class Wordless(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+def wordless():
+    raise Wordless
+
+
+def failing_without_words():
+    return model_of(clone(DAE).set_params(likelihood=Failing(6, wordless)), X)
+
+
 def failing_update():
     return model_of(clone(DAE).set_params(likelihood=Failing(6, fail)), X)
 
@@ -342,8 +355,8 @@ def group():
 OTHERS = [
     searched, without_seed, not_corrected, printed, stopped, other_users, other_parameter, other_model, other_call,
     other_weights, other_users_of_popularity, other_weights_of_a_blend, member_of_another_library, piece_with_nan,
-    negative_in_last, negative_in_last_of_ease, failing_update, interrupted, interrupted_at_each_call,
-    checkpoint_of_a_blend, diverged, ended_and_continued,
+    negative_in_last, negative_in_last_of_ease, failing_update, failing_without_words, interrupted,
+    interrupted_at_each_call, checkpoint_of_a_blend, diverged, ended_and_continued,
 ]  # fmt: skip
 FITS = EQUAL | {fit.__name__: fit for fit in OTHERS}
 OF_THREE = [

@@ -611,6 +611,16 @@ def test_after_a_ctrl_c_in_the_last_epoch_the_refit_alone_is_left(users, path, m
     assert_same_model(model.set_params(checkpoint=None), expected)
 
 
+def test_after_a_ctrl_c_behind_the_last_epoch_there_is_nothing_to_go_on_from(users, path, monkeypatch):
+    interrupted, _ = with_a_ctrl_c(fitting._store, 1)
+    model = clone(DAE).set_params(early_stopping=False, checkpoint=path)
+    monkeypatch.setattr(fitting, "_store", interrupted)
+    monkeypatch.setattr(checkpoint, "SECONDS", 60)
+    with pytest.raises(KeyboardInterrupt, match=r"is fitted, with the weights reached\.$"):
+        model.fit(users)
+    assert not path.exists()
+
+
 # -- in a folder
 
 

@@ -790,7 +790,7 @@ def test_columns_that_are_numbers_of_items_are_compared(estimator, X, tmp_path):
         wide = table.assign(new=1).rename(columns={"new": 7})
         with pytest.raises(ValueError, match=r"add_items\(1, names=X.columns\[-1:\]\)"):
             model.predict(wide)
-        for names in (["7"], [1000], [7, 8]):
+        for names in (["7"], [1000], [7, 8], [[7]]):
             with pytest.raises(ValueError, match="names must be 1 labels like the others"):
                 model.add_items(1, names=names)
         model.add_items(1, names=np.array([7.0])).predict(wide)

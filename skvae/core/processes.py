@@ -150,7 +150,7 @@ class ProcessGroup(Alone):
         self.sum_(n_failed)
         if not n_failed:
             return
-        own = None if error is None else (isinstance(error, KeyboardInterrupt), f"{type(error).__name__}: {error}")
+        own = None if error is None else (isinstance(error, KeyboardInterrupt), _in_words(error))
         reports = self._gathered(own)
         if error is not None:
             return
@@ -178,6 +178,13 @@ class ProcessGroup(Alone):
                 f"Process {self.rank} of the {self.size} that fit together lost another one, which ended or did not "
                 "answer within the timeout of the process group: see the error of that one, and start all of them anew."
             ) from error
+
+
+def _in_words(error):
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # of its own __str__: the others wait for this process
+        return type(error).__name__
 
 
 ALONE = Alone()
