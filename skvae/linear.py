@@ -11,6 +11,7 @@ from .core.devices import check_device
 from .core.gram import Gram
 from .core.item_regression import device_for, item_regression
 from .core.processes import ends_alike, process_group
+from .core.user_warnings import report
 from .fit_identity import identity_of
 from .linear_memory import check_linear, of_linear
 from .linear_search import Setting, chosen, given_by, item_powers, item_squares, most_inverses
@@ -65,6 +66,8 @@ class EASERecommender(BaseLinear):
     store_user_hashes : bool, default=True
         Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
         Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
+    verbose : int, default=0
+        1 prints a line before the inverse.
 
     Attributes
     ----------
@@ -92,12 +95,17 @@ class EASERecommender(BaseLinear):
     """
 
     _memory_of_fit = of_linear
-    _checks: ClassVar = {"l2_regularization": NUMBERS["l2_regularization"](), "device": check_device}
+    _checks: ClassVar = {
+        "l2_regularization": NUMBERS["l2_regularization"](),
+        "device": check_device,
+        "verbose": integer(0),
+    }
 
-    def __init__(self, *, l2_regularization=200.0, device="auto", store_user_hashes=True):
+    def __init__(self, *, l2_regularization=200.0, device="auto", store_user_hashes=True, verbose=0):
         self.l2_regularization = l2_regularization
         self.device = device
         self.store_user_hashes = store_user_hashes
+        self.verbose = verbose
 
     @as_one_task
     def fit(self, X, y=None):
@@ -134,6 +142,9 @@ class EASERecommender(BaseLinear):
         with self._begin_fit(candidate):
             penalties = np.full(X.shape[1], parameters.l2_regularization)
             gram = Gram(X, processes=processes)
+            if parameters.verbose and processes.is_first:
+                n_users, n_items = X.shape
+                report(f"[{type(self).__name__}] inverse  {n_users} users  {n_items} items")
             weights = item_regression(gram, penalties, device_for(parameters.device, X.shape[1]))
             if weights is None:
                 raise _too_small(parameters.l2_regularization)

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skvae import LinearRecommender, RankingScorer, UserKFold, linear_search, load, ndcg_scorer, save
+from skvae import EASERecommender, LinearRecommender, RankingScorer, UserKFold, linear_search, load, ndcg_scorer, save
 from skvae.datasets import make_interactions
 
 callback = pytest.importorskip("sklearn.callback")
@@ -196,3 +196,12 @@ def test_a_linear_model_tells_of_each_inverse_and_prints_a_line_for_it(X, capsys
     model.fit(X[:20])
     assert len(tasks.told) == len(lines) * 2 + 4
     assert capsys.readouterr().out.startswith("[LinearRecommender] inverse 1/1  l2_regularization ")
+
+
+def test_ease_prints_a_line_before_its_inverse(X, capsys):
+    EASERecommender().fit(X)
+    assert not capsys.readouterr().out
+    EASERecommender(verbose=1).fit(X)
+    assert capsys.readouterr().out == "[EASERecommender] inverse  500 users  200 items\n"
+    with pytest.raises(ValueError, match="verbose == -1, must be >= 0"):
+        EASERecommender(verbose=-1).fit(X)
