@@ -71,12 +71,10 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     Parameters
     ----------
     estimators : list of (str, estimator) pairs, default=None
-        Members with ``fit(X)`` and a ``decision_function`` that scores all items: recommenders of
-        skvae, a Pipeline or a search around one, models of other libraries. They get X as a
-        csr_array without names: a step in them has to choose columns by number. Their parameters
-        are set as ``name__parameter``, and a member set to ``"drop"`` is left out. None:
-        ``[("linear", LinearRecommender()), ("dae", MultDAERecommender()), ("vae",
-        MultVAERecommender())]``.
+        Members with ``fit(X)`` and a ``decision_function`` that scores all items: recommenders of skvae, a Pipeline or
+        a search around one, models of other libraries. They get X as a csr_array without names, so a step that selects
+        columns has to use numbers. Set their parameters as ``name__parameter``; a member set to ``"drop"`` is left
+        out. None: ``[("linear", LinearRecommender()), ("dae", MultDAERecommender()), ("vae", MultVAERecommender())]``.
     weights : "auto" or list of float, default="auto"
         Of the members, not negative; only their ratios matter. "auto": learned on validation
         users, as said below.
@@ -86,30 +84,29 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
         (n_users, n_items), float32 or of another library's member float64, which it may
         overwrite, and the row and column numbers of what the users have; it returns such an array.
     validation_fraction : float, default=0.1
-        Share of the users with at least 5 interactions on whom "auto" learns the weights, where fit gets no X_val.
-        Where these are too few, it is that of the users with 2 or more. 10 000 users at the most.
+        Share of the users with at least 5 interactions on whom "auto" learns the weights if fit gets no X_val. If
+        these are too few, it is the share of the users with 2 or more. At most 10 000 users.
     refit : bool, default=True
-        Fit the members once more, on all users of X, where weights were learned on some of them. Every member is
-        fitted twice then; with False, such as in a search that has to be quick, the blend is of the first fits, which
-        did not see the validation users.
+        If weights were learned on some users of X, fit the members once more, on all users. Every member is then
+        fitted twice. With False, for example in a quick search, the blend keeps the first fits, which were not trained
+        on the validation users.
     prefit : bool, default=False
-        Take the members as they are, fitted, instead of fitting clones of them; what fit gets are
-        then validation users. In a search, which clones, wrap fitted members in
-        `sklearn.frozen.FrozenEstimator` instead.
+        Use the fitted members as they are, instead of fitting clones; the X of fit is then the validation users. A
+        search clones its estimator: there, wrap fitted members in `sklearn.frozen.FrozenEstimator` instead.
     random_state : int, RandomState instance or None, default=None
         Of the members of estimators=None; those of a list have their own.
     verbose : int, default=0
         Above 0, print a line after each member's fit and after the weights; above 1, the members of estimators=None
         print their epochs too.
     store_user_hashes : bool, default=True
-        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
+        Keep a hash of each user's items, 8 bytes, so that `evaluate` can warn of users that the model was fitted on.
         Those that prefit or frozen members know are among them; with prefit, those of X if weights are learned on them.
-        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
+        Anyone who has the model can test whether a user was among them: set False if that must not be possible.
     checkpoint : path or None, default=None
-        Where fit keeps the members that are fitted, a file or a folder, to go on from after a kill:
-        they are not fitted again, and the one under way goes on from a checkpoint of its own beside
-        it. As in `MultVAERecommender`. Members that are no recommenders of skvae, such as a
-        Pipeline around one, are fitted again, unless they have a ``checkpoint`` of their own.
+        A file or a folder in which fit saves the fitted members, as in `MultVAERecommender`. After a kill these are
+        not fitted again, and the member under way continues from its own checkpoint beside the file. Members that are
+        not recommenders of skvae, such as a Pipeline around one, are fitted again, unless they have a ``checkpoint``
+        of their own.
 
     Attributes
     ----------
@@ -126,7 +123,7 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
 
     Notes
     -----
-    "auto" takes a mean of weights on a grid, in which those count most that come near the best:
+    "auto" is a mean of the weights on a grid, in which weights that come near the best count most:
 
     1. NDCG@100 of every validation user is computed for weights in steps of one share: 1/20 for two members, 1/12 for
        three, 1/6 for four. Steps for more are larger, and weights half-way to equal ones are tried too.
@@ -135,9 +132,10 @@ class BlendRecommender(CallbackSupportMixin, _BaseComposition, ItemsMixin, BaseR
     3. A weight below a fortieth of the largest is 0. Where the mean is more than two standard errors behind the best,
        the best is taken: a member that gives items the score -inf forbids them, however little it weighs.
 
-    So members between which the validation users do not decide get about equal weights, instead of what happened to be
-    best for a few hundred users, and one that is clearly worse gets little. On five data sets this lost less to the
-    best weights for test users than three other rules (``benchmarks/blend_weights.py``).
+    So members that are about equally good on the validation users get about equal weights, instead of weights that
+    happen to be best for a few hundred users, and a member that is clearly worse gets little. On five data sets this
+    lost less accuracy against the best weights for the test users than three other rules
+    (``benchmarks/blend_weights.py``).
 
     The validation users are those of X_val, or held out from X: then the members are fitted on
     the others. Members whose fit takes X_val get the same users. Where validation_fraction gives

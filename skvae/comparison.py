@@ -104,8 +104,8 @@ class Comparison:
 def compare(models, X, metrics=("ndcg@100", "recall@20", "recall@50"), *, baseline=None, **options):
     """Evaluate several models on the same users, and say how far they are apart.
 
-    Whoever chooses among the models by this table chooses on validation users: what is reported of the chosen one then
-    comes from users who took no part in the choice.
+    To choose a model by this table, pass validation users as X. Then report the scores of the chosen model on other
+    users, who took no part in the choice.
 
     Parameters
     ----------
@@ -116,25 +116,25 @@ def compare(models, X, metrics=("ndcg@100", "recall@20", "recall@50"), *, baseli
     metrics : str, callable, iterable of str, or mapping of str to str or callable
         As in `skvae.RankingScorer`. Models are ordered by the first.
     baseline : str, default=None
-        Name of the model that the others are compared with. None: the best by the first metric, and p-values are
-        adjusted for all pairs of models, any of which could have been the one that is shown.
+        Name of the model that the others are compared with. None: the best by the first metric; p-values are then
+        adjusted for all pairs of models, since any model could have been the best.
     **options : object
         As in `skvae.evaluate`: y, held_out_fraction, min_interactions, random_state, min_value, exclude_seen.
 
     Returns
     -------
     Comparison
-        ``evaluations``, ``best``, ``to_frame()``; shows itself as a table. Its p-values are of paired t-tests, adjusted
-        by the method of Holm, metric by metric: with so many differences the chance to take any for real that is none
-        is at most the level.
+        ``evaluations``, ``best``, ``to_frame()``; shows itself as a table. Its p-values are of paired t-tests,
+        adjusted by the method of Holm for each metric. So the probability that any difference is falsely called
+        significant is at most the significance level.
 
     Raises
     ------
     TypeError
         Where models is no dict, or an empty one, and as in `skvae.evaluate`.
     ValueError
-        Where baseline is none of them, the first metric gives nobody a score, or a metric scores other users of one
-        model than of another, and as in `skvae.evaluate`.
+        If baseline is not one of the models, no user has a score of the first metric, or a metric scores different
+        users for two models, and as in `skvae.evaluate`.
 
     References
     ----------

@@ -357,20 +357,21 @@ def evaluate(
     model : fitted estimator with a ``decision_function``
         A Pipeline or a search too.
     X : sparse matrix, array or DataFrame of shape (n_users, n_items), or pair of these
-        Users that fit never saw, or with y their fold-in. A pair (fold_in, held_out), such as ``split.test`` of a
-        temporal split, is X and y. A warning says where the model was fitted on most of them.
+        Users that were not in the training data, or, with y, their fold-in. A pair (fold_in, held_out), such as
+        ``split.test`` of a temporal split, is X and y. There is a warning if the model was fitted on most of these
+        users.
     metrics : str, callable, iterable of str, or mapping of str to str or callable
         As in `skvae.RankingScorer`. By default the paper's three.
     y : matrix of shape (n_users, n_items), default=None
-        The held-out matrix; None hides items of X. Items that X holds as well are left out of it,
-        with a warning, as they are never recommended.
+        The held-out matrix; None hides items of X. Items of y that are also in X are left out, with a warning, since
+        they are never recommended.
     held_out_fraction, min_interactions, random_state :
         As in `skvae.fold_in_split`.
     min_value : float, default=0
         Held-out entries above it are relevant.
     exclude_seen : bool, default=True
-        Rank only items that the fold-in does not hold. False, for shops where people buy again:
-        rank all items, and count those of y that X holds as well.
+        Rank only items that are not in the fold-in. False ranks all items, and counts items of y that are also in X,
+        for shops where people buy again.
 
     Returns
     -------

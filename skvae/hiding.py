@@ -35,20 +35,20 @@ def fold_in_split(
     fewer than min_interactions keep all as fold-in (Liang et al., "Variational Autoencoders for
     Collaborative Filtering", WWW 2018, section 4.3, and the authors' notebook).
 
-    The draw depends on the seed and the set of the user's items alone: not on values, row order,
-    container, index dtype, nor on who else is in X. With timestamps the same number of items is
-    held out, each user's last ones: only among equal timestamps there is a draw.
+    The draw depends only on the seed and the set of the user's items: not on values, row order, container, index dtype
+    or the other users of X. With timestamps the same number of items is held out, but each user's last ones; there is
+    a draw only among equal timestamps.
 
-    With ``at`` the cut is the same moment for everyone: what took place then or later is held out, of all users, so
-    that a model of the fold-in knows nothing of it. Users may be without fold-in then, or without held-out items.
+    With ``at`` the cut is the same moment for all users: interactions at that moment or later are held out, so a model
+    fitted on the fold-in knows nothing of them. Some users may then have no fold-in, or no held-out items.
 
     Parameters
     ----------
     X : sparse matrix, array or DataFrame of shape (n_users, n_items)
         Non-zero entries are interactions; not modified.
     held_out_fraction : float or int, default=0.2
-        Share of each user's items to hide, in (0, 1), or how many; users with so many or fewer hide nothing. Not used
-        with ``at``.
+        Share of each user's items to hide, in (0, 1), or their number; users with at most this number of items hide
+        nothing. Not used with ``at``.
     min_interactions : int, default=5
         Users with fewer items hide nothing. Not used with ``at``.
     random_state : int, default=0

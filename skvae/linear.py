@@ -46,14 +46,14 @@ class EASERecommender(BaseLinear):
     """Recommend by a linear regression of each item on all others (EASE^R of Steck, 2019).
 
     The weights B minimise ||X - X B||^2 + l2_regularization ||B||^2 with a zero diagonal, so that no item explains
-    itself. Of P = (X'X + l2_regularization I)^-1 they are in closed form
+    itself. With P = (X'X + l2_regularization I)^-1 they are in closed form
 
         B_ij = -P_ij / P_jj for i != j,  B_jj = 0,
 
     and the scores of a user are x_u B. There is no training loop, nothing random and one parameter. The fit takes time
     in n_items^3 and one matrix of n_items x n_items float32: 1.6 GB and 8e12 floating-point operations for 20 000
-    items. Of fewer users than items it inverts a matrix of users (Woodbury's identity), in time of n_users^3 and one
-    matrix of theirs, of at most 2 GB. `LinearRecommender` is the family around it.
+    items. If there are fewer users than items, it inverts a matrix of n_users x n_users (Woodbury's identity), which
+    takes time in n_users^3 and at most 2 GB for this matrix. `LinearRecommender` is the family around it.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ class EASERecommender(BaseLinear):
         A torch device such as "cpu" or "cuda" where fit inverts the matrix; a GPU needs memory for three of them (above
         16 384 items, one and a half). "auto" is a GPU with so much to spare. Scores are computed on the CPU.
     store_user_hashes : bool, default=True
-        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
+        Keep a hash of each user's items, 8 bytes, so that `evaluate` can warn of users that the model was fitted on.
+        Anyone who has the model can test whether a user was among them: set False if that must not be possible.
     verbose : int, default=0
         1 prints a line before the inverse.
 
@@ -195,9 +195,8 @@ class LinearRecommender(BaseLinear):
         alpha in [0, 1]: items that many users have are recommended less. 0 leaves them as they are. Published: .2
         to .3.
     centering : float or "auto", default="auto"
-        theta in [0, .99]: how far the weights to an item shrink to their mean instead of to 0. That mean is what any
-        item says of this one, so it helps where users have few items or little in common. 0 is what was published, and
-        what "auto" is where another number is given.
+        theta in [0, .99]: how far the weights to an item shrink to their mean instead of to 0. It helps if users have
+        few items or little in common. The published models have 0. "auto" is 0 if another of these numbers is given.
     diagonal : "zero" or float, default="zero"
         xi in [0, 1], the largest value that the diagonal of B may have; "zero" and 0 are the same.
     keep_gram : bool, default=False
@@ -206,11 +205,11 @@ class LinearRecommender(BaseLinear):
     device : str, default="auto"
         As in `EASERecommender`.
     verbose : int, default=0
-        1 prints a line before each inverse, and the numbers that were chosen. In five folds there are five lines of
-        one setting, whose lambda differs a little with the users.
+        1 prints a line before each inverse, and the chosen numbers. With five folds there are five lines for each
+        setting, and lambda differs a little between them, since the users differ.
     store_user_hashes : bool, default=True
-        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
+        Keep a hash of each user's items, 8 bytes, so that `evaluate` can warn of users that the model was fitted on.
+        Anyone who has the model can test whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
@@ -243,30 +242,31 @@ class LinearRecommender(BaseLinear):
 
     Notes
     -----
-    An inverse takes what it takes in `EASERecommender`. "auto" is chosen by NDCG@100 on a fifth of the users
-    with five interactions or more, at most 10 000, whose hidden items are ranked by models of the other users; the
-    model with the chosen numbers is then fitted on all users. lambda is tried in units of the mean of
+    An inverse takes what it takes in `EASERecommender`. "auto" is chosen by NDCG@100 on a fifth of the
+    users with five interactions or more, at most 10 000. Models fitted on the other users rank the hidden items of
+    these users. The model with the chosen numbers is then fitted on all users. lambda is tried in units of the mean of
     x_ui^2 c_u^-beta over the entries of X, which is 1 for ones and beta = 0:
 
-    1. lambda of 5, 15, 50, 150 and 500 units with p = .33 and beta = .3: five inverses; where 500 is best also 1500,
-       and where that is best 5000; where 5 or 15 is best also p = 0, and where that is best with 5 also 1.5, as of data
-       whose items follow from each other,
+    1. lambda of 5, 15, 50, 150 and 500 units with p = .33 and beta = .3: five inverses. If 500 is best, also 1500, and
+       if that is best, 5000. If 5 or 15 is best, also p = 0, and if that is best with 5, also 1.5, for data whose
+       items follow from each other,
     2. with the best of these (p, beta) of (.33, 0) and (.6, .3): two inverses.
 
     Each is tried with alpha of 0, .1, .2 and .3, and with theta = .99 and alpha = .1, which takes no further inverse.
-    So a fit with the defaults takes eight inverses, or up to ten, the last for all users. Of up to 8192 items the Gram
-    matrix of the first seven is kept beside them, 4 n_items^2 bytes, where it would be added up again. Numbers that are
-    given stay as they are, and a trial that they make equal to one before is left out; so is one whose lambda is too
-    small for an inverse. Users are drawn by their rows: the same users in another order may get another choice.
+    So a fit with the defaults takes eight inverses, or up to ten, the last for all users. With up to 8192 items the
+    Gram matrix of the first seven is kept in memory, 4 n_items^2 bytes, if it would otherwise be computed again. Given
+    numbers stay as they are. A trial is left out if the given numbers make it equal to an earlier one, or if its
+    lambda is too small for an inverse. Users are drawn by row number: the same users in another order may lead to
+    another choice.
 
-    Where a fifth of these users are fewer than 400, and X has at most 5000 users, all of them are validated, in five
-    folds: 36 inverses of few users, or up to 46, instead of a choice by fewer than 400 users
-    (``benchmarks/few_users.py``). Where that takes more users than there are with five interactions (100 for folds, 250
-    for a fifth), those with two to four validate as well, of which one is hidden; and where these are too few too,
-    nobody is held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta, .1 for alpha, and for theta .99 where
-    users have fewer than five items in the mean, else 0. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps
-    of lambda and the fixed numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users, theta on
-    users of two to four items (``benchmarks/few_users.py`` has others).
+    If a fifth of these users are fewer than 400, and X has at most 5000 users, all of them are validation users, in
+    five folds: 36 inverses of few users, or up to 46, instead of a choice by fewer than 400 users
+    (``benchmarks/few_users.py``). If there are too few users with five interactions (100 are needed for folds, 250 for
+    a fifth), users with two to four validate too, and one item of each is hidden. If these are also too few, nobody is
+    held out, and "auto" is 50 units for lambda, .33 for p, .3 for beta, .1 for alpha, and for theta .99 if users have
+    fewer than five items on average, else 0. p = .33 is EDLAE's, (.6, .3) are DAN's on Gowalla. The steps of lambda
+    and the fixed numbers were set on five data sets of 265 to 7246 items and 527 to 5024 users, theta on users of two
+    to four items (``benchmarks/few_users.py`` has others).
 
     References
     ----------

@@ -272,8 +272,8 @@ def strong_generalization_split(
     The protocol of Liang et al. (WWW 2018, section 4.1): models are trained on the training
     users alone and tested on users that they never saw.
 
-    With ``at`` they are tested on a time that they never saw, too: training users have what took place before that
-    moment, validation and test users have it as their fold-in, and what came then or later is held out.
+    With ``at`` the models are also tested on a later time. Training users have only interactions before that moment.
+    For validation and test users these are the fold-in, and interactions at that moment or later are held out.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def strong_generalization_split(
     validation_size, test_size : float or int, default=0.1
         Share or number of the users with min_interactions.
     min_interactions : int, default=5
-        Users with fewer are training users, and with ``at`` those who have none before or none after.
+        Users with fewer are training users; with ``at``, so are users without an interaction before it or after it.
     random_state : int, RandomState instance or None, default=0
         With None each call draws other users.
     timestamps : sparse matrix or array of shape (n_users, n_items), default=None
@@ -291,11 +291,10 @@ def strong_generalization_split(
     Returns
     -------
     UserSplit
-        ``train, validation, test, items``: three CSR matrices, and the kept columns of X, as which
-        ``encoder.keep_items(items)`` keeps those of an `skvae.InteractionEncoder`. With ``at`` validation and
-        test are pairs (fold_in, held_out), as ``fit(train, X_val=validation)`` and ``evaluate(model, test)`` take
-        them. It does not say which rows of X went where: where their ids
-        are needed, `UserShuffleSplit` gives row numbers.
+        ``train, validation, test, items``: three CSR matrices, and the numbers of the kept columns of X, for
+        ``encoder.keep_items(items)`` of an `skvae.InteractionEncoder`. With ``at``, validation and test are pairs
+        (fold_in, held_out), which ``fit(train, X_val=validation)`` and ``evaluate(model, test)`` take. It does not
+        tell the rows of X: if you need the ids of the users, use `UserShuffleSplit`, which gives row numbers.
 
     Examples
     --------

@@ -10,9 +10,9 @@ from .core.objectives import NegativeLogLikelihood
 class MultDAERecommender(BaseAutoencoder):
     """Recommend with a denoising autoencoder (Mult-DAE of Liang et al., 2018).
 
-    The encoder maps a user's interactions, some of them dropped, to a code, the decoder maps the
-    code to a score of every item. One encoder serves every user, so that users whom fit never
-    saw get recommendations without retraining.
+    The encoder maps a user's interactions, some of them dropped, to a code, the decoder maps the code to a score of
+    every item. The same encoder serves all users, so users that were not in the training data get recommendations
+    without retraining.
 
     Parameters
     ----------
@@ -31,21 +31,19 @@ class MultDAERecommender(BaseAutoencoder):
     dropout : float, default=0.5
         Rate on the L2-normalised input, in [0, 1).
     target : {"all", "dropped", "auto"}, default="auto"
-        What the loss is taken over. "all": the user's whole row, as in the paper, with the items that
-        are in the input. "dropped": the interactions that dropout removed from the input, among the
-        items that are not in the input, as in recommending, where seen items are left out; weighted
-        by 1 / dropout. "auto": "dropped" where users have ten interactions or more in the mean,
-        dropout is above 0 and the likelihood is "multinomial". For scores of seen items and for
+        What the loss is computed on. "all": the user's whole row, as in the paper, including the items that are in the
+        input. "dropped": the interactions that dropout removed from the input, ranked among the items that are not in
+        the input, as in recommending; weighted by 1 / dropout. "auto": "dropped" if users have ten interactions or
+        more on average, dropout is above 0 and the likelihood is "multinomial". For scores of seen items and for
         `score_samples` use "all".
     initialization : {"ease", "svd", "xavier", "auto"} or callable, default="auto"
-        xavier: as in the authors' notebook. svd: near PureSVD (Cremonesi, Koren, Turrin, RecSys
-        2010). The item matrices begin with the first right singular vectors of the L2-normalised X,
-        at most a twentieth as many as users, and the output biases with the popularity of the items;
-        hidden layers pass the vectors on. ease: the same with an approximation of EASE^R (Steck, WWW
-        2019), which spends none of its rank on giving items their own score. "auto": ease where
-        users have ten interactions or more in the mean, else svd; it rests on seven data sets
-        (documentation, Accuracy, "Rules for the defaults"). Or a function of (network, rows,
-        generator), as in ``skvae.core.initialization``.
+        xavier: as in the authors' notebook. svd: near PureSVD (Cremonesi, Koren, Turrin, RecSys 2010). The item
+        matrices begin with the first right singular vectors of the L2-normalised X, at most a twentieth as many as
+        users, and the output biases with the popularity of the items; hidden layers pass the vectors on. ease: the
+        same with an approximation of EASE^R (Steck, WWW 2019), which spends none of its rank on giving items their own
+        score. "auto": ease if users have ten interactions or more on average, else svd; this rule was chosen on seven
+        data sets (documentation, Accuracy, "Rules for the defaults"). Or a function of (network, rows, generator), as
+        in ``skvae.core.initialization``.
     learning_rate : float, default=2e-3
         Of Adam; the paper's 1e-3 takes twice the epochs (with `averaging_epochs`, to no better end).
     l2_regularization : float, default=2e-5
@@ -55,11 +53,10 @@ class MultDAERecommender(BaseAutoencoder):
         Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500:
         small data need small batches more than anything else.
     n_sampled_items : int, "auto" or None, default="auto"
-        An update uses the items of its users and this many others, which are drawn for each update
-        and weighted by how likely they were drawn: its time and memory then do not grow with the
-        number of items. l2_regularization counts in an update for the items that it uses. None:
-        all items. "auto": all up to 100 000 items; above that a tenth of them, at most 20 000; all
-        with a likelihood of your own without ``takes_item_weights = True``.
+        An update uses the items of its users and this many others, which are drawn for each update and weighted by the
+        inverse of their probability. So its time and memory do not grow with the number of items. The L2 term of an
+        update covers only the items that it uses. None: all items. "auto": all up to 100 000 items; above that a tenth
+        of them, at most 20 000; all with a likelihood of your own without ``takes_item_weights = True``.
     max_iter : int, default=200
         Epochs at the most.
     averaging_epochs : float, default=2.0
@@ -72,26 +69,25 @@ class MultDAERecommender(BaseAutoencoder):
         False means that all max_iter epochs run. Whenever there are validation users, the best
         epoch is kept.
     validation_fraction : float, default=0.1
-        Share of the users with at least 5 interactions to hold out. Where these are too few, it is that of the users
-        with 2 or more, each of whom hides one. 10 000 users at the most.
+        Share of the users with at least 5 interactions to hold out. If these are too few, it is the share of the users
+        with 2 or more, of whom those with fewer than 5 hide one item. At most 10 000 users are held out.
     n_iter_no_change : int or "auto", default="auto"
         Patience, in epochs. "auto": as many epochs as three million interactions take, at least 10 and
         at most 100: if an epoch is short, waiting costs little, and NDCG may fall before it rises again.
     refit : bool, default=True
-        Train once more, on all users of X and by as many epochs as were best, where users were held out for
-        early stopping and no callback ended the training. That takes the time of ``best_iter_`` more epochs; with
-        False, such as in a search that has to be quick, the model has not seen the held-out users. Not with
-        X_val or warm_start.
+        If users were held out for early stopping and no callback ended the training, train once more, on all users of
+        X and for as many epochs as were best. This takes the time of ``best_iter_`` more epochs. With False, for
+        example in a quick search, the model is not trained on the held-out users. There is no refit with X_val or
+        warm_start.
     warm_start : bool, default=False
-        Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
-        Sizes of layers, activation and likelihood must be those of before; parameters that were "auto" stay
-        what they were resolved to.
-        Validation users are those that the model was not trained on; where these are too few, there are none, with
-        a warning. Users whose histories have grown are new ones to it: pass X_val then.
+        Go on from the last fit's weights, optimizer and update counter instead of starting afresh. Sizes of layers,
+        activation and likelihood must be those of before; parameters that were "auto" keep their resolved values.
+        Validation users are those that the model was not trained on; if these are too few, there are none, and a
+        warning says so. Users whose histories have grown count as new users: pass X_val in this case.
     checkpoint : path or None, default=None
-        A file in which fit keeps its state, after five seconds and then once a minute, more seldom where writing it
-        takes over a second. After a kill, the same fit goes on from there and ends with the same weights. Or a
-        folder with a file for each fit, for searches. As in `MultVAERecommender`.
+        A file in which fit saves its state, after five seconds and then once a minute, or less often if writing takes
+        over a second. After a kill, the same fit continues from there and ends with the same weights. Or a folder with
+        a file for each fit, for searches. As in `MultVAERecommender`.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the products with the decoder's item matrix, which take most of the time; weights and
         Adam are always float32. "auto" is bfloat16 where the processor or GPU has it in hardware.
@@ -104,8 +100,8 @@ class MultDAERecommender(BaseAutoencoder):
     verbose : int, default=0
         Above 0, print one line per epoch, with its seconds.
     store_user_hashes : bool, default=True
-        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
+        Keep a hash of each user's items, 8 bytes, so that `evaluate` can warn of users that the model was fitted on.
+        Anyone who has the model can test whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
@@ -119,7 +115,7 @@ class MultDAERecommender(BaseAutoencoder):
     n_updates_ : int
         Updates made: batches over all epochs.
     best_iter_ : int
-        Epoch, from 1, that was the best: whose weights are kept, or by whose number the refit trains.
+        The best epoch, counted from 1: its weights are kept, or the refit trains for this number of epochs.
     loss_curve_ : list of float
         Mean objective per user of each epoch, without the L2 term.
     beta_curve_ : list of float
@@ -127,7 +123,7 @@ class MultDAERecommender(BaseAutoencoder):
     validation_scores_ : list of float or None
         NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
-        Of the best epoch; with warm_start that may be the score of the weights it began with.
+        Score of the best epoch; with warm_start it may be the score of the weights that the fit began with.
     target_ : {"all", "dropped"}
         The resolved ``target``.
     batch_size_ : int
@@ -137,9 +133,8 @@ class MultDAERecommender(BaseAutoencoder):
     early_stopping_ : bool
         The resolved value.
     refitted_ : bool
-        Whether users that were held out have been trained on since, by the refit. ``n_iter_``, ``best_iter_``,
-        ``loss_curve_``, ``beta_curve_`` and the validation scores tell of the training before it, ``n_updates_`` of the
-        refit.
+        Whether a refit has trained on the held-out users. ``n_iter_``, ``best_iter_``, ``loss_curve_``,
+        ``beta_curve_`` and the validation scores describe the training before the refit, ``n_updates_`` the refit.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str

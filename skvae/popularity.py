@@ -19,8 +19,8 @@ class PopularityRecommender(CallbackSupportMixin, BaseRecommender):
     Parameters
     ----------
     store_user_hashes : bool, default=True
-        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
+        Keep a hash of each user's items, 8 bytes, so that `evaluate` can warn of users that the model was fitted on.
+        Anyone who has the model can test whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------

@@ -33,8 +33,8 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
       A user that fit never saw is a row like any other.
     - Columns are ``item_ids_``. An item that fit did not keep has no column.
 
-    Many events make one row, and splitters and scorers count rows as users: use the encoder before
-    a Pipeline, not in it. Encode first, then search, validate and fit on the matrix.
+    Many events make one row, and splitters and scorers count rows as users. So use the encoder before a Pipeline, not
+    in it, and search, validate and fit on the matrix.
 
     Events are filtered, merged and counted in this order: ``threshold``, ``duplicates``,
     ``binary``, and in fit ``min_user_interactions`` and ``min_item_interactions``. A weight of 0
@@ -60,10 +60,10 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         fit keeps the items with at least this many users. Users and items are counted among those
         kept (the k-core).
     threshold : float, default=None
-        Events of less weight are no interactions: two ratings of 2 are not one of 4. With
-        duplicates="last" the last event counts; without weight, the number of events of the user
-        and item is compared (with "sum"; otherwise every event is a one). To compare a total, sum the
-        table first. None: every weight above 0 is an interaction.
+        Events with a lower weight are not interactions: two ratings of 2 are not one of 4. With duplicates="last" the
+        last event counts. Without weight and with duplicates="sum", the number of events of the user and item is
+        compared; with other duplicates every event counts as 1. To compare a total, sum the table first. None: every
+        weight above 0 is an interaction.
     binary : bool, default=True
         Entries are 1 (what the models expect: with a multinomial likelihood a 5 weighs five 1s, and linear
         models square the values, so that a threshold for ratings does better than their stars).
@@ -72,8 +72,8 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         How the weights of a repeated (user, item) are merged; "last" takes the weight of the latest
         timestamp, of equal timestamps the largest weight; "error" refuses repeats, of less than threshold too.
     handle_unknown : {"warn", "ignore", "error"}, default="warn"
-        Events of items without a column: "ignore" leaves them out, "warn" too, with a warning where they are more than
-        twice the share that fit left out for min_item_interactions; "error" raises.
+        Events of items without a column: "ignore" leaves them out. "warn" does too, and warns if their share is more
+        than twice the share that fit left out for min_item_interactions. "error" raises.
 
     Attributes
     ----------
@@ -211,10 +211,10 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         Parameters
         ----------
         events : table of events, or several
-            As in `fit`; the first call is a fit. This week's rows are enough: items that have a column keep it,
-            whether they occur or not. A new item needs min_item_interactions users in these rows alone: for an item
-            with few users each week pass a table of several weeks. For ``model.partial_fit`` transform the whole
-            histories of users, since a row is all that the model knows of a user.
+            As in `fit`; the first call is a fit. This week's rows are enough: items that have a column keep it, even
+            if they do not occur. Only these rows count for min_item_interactions: if new items have few users each
+            week, pass a table of several weeks. For ``model.partial_fit`` transform the whole histories of users,
+            since a row is all that the model knows of a user.
         y : ignored
 
         Returns
@@ -285,8 +285,8 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         Returns
         -------
         float32 csr_array of shape (n_users, n_items)
-            A row for each of users, by default of ``user_ids_of(events)``, also for one without
-            an interaction with the items of ``item_ids_``.
+            One row for each of users, by default ``user_ids_of(events)``, including users without an interaction with
+            the items of ``item_ids_``.
 
         Raises
         ------
@@ -313,9 +313,8 @@ class InteractionEncoder(IdAnswersMixin, BaseEstimator):
         Returns
         -------
         int64 or float64 csr_array of shape (n_users, n_items)
-            Entries where the matrix has them, a time of 0 included; of repeated events the latest
-            time, so that a cut in time counts them as late. Dates are microseconds since 1970 in
-            UTC, durations microseconds.
+            It has the same entries as the matrix, and stores a time of 0 too. Repeated events have the latest time, so
+            a split in time counts them as late. Dates are microseconds since 1970 in UTC, durations microseconds.
 
         Raises
         ------

@@ -57,11 +57,10 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     batch_size : int or "auto", default="auto"
         Users per update. "auto": a fortieth of the users, at least 32, at most the paper's 500.
     n_sampled_items : int, "auto" or None, default="auto"
-        An update uses the items of its users and this many others, which are drawn for each update
-        and weighted by how likely they were drawn: its time and memory then do not grow with the
-        number of items. l2_regularization counts in an update for the items that it uses. None:
-        all items. "auto": all up to 100 000 items; above that a tenth of them, at most 20 000; all
-        with a likelihood of your own without ``takes_item_weights = True``.
+        An update uses the items of its users and this many others, which are drawn for each update and weighted by the
+        inverse of their probability. So its time and memory do not grow with the number of items. The L2 term of an
+        update covers only the items that it uses. None: all items. "auto": all up to 100 000 items; above that a tenth
+        of them, at most 20 000; all with a likelihood of your own without ``takes_item_weights = True``.
     max_iter : int, default=50
         Epochs at the most, each of n_encoder_passes + 1 passes over the users.
     averaging_epochs : float, default=2.0
@@ -73,21 +72,20 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
         least 25 users. With X_val no users are held out, and False means that all max_iter epochs
         run. Whenever there are validation users, the best epoch is kept.
     validation_fraction : float, default=0.1
-        Share of the users with at least 5 interactions to hold out. Where these are too few, it is that of the users
-        with 2 or more, each of whom hides one. 10 000 users at the most.
+        Share of the users with at least 5 interactions to hold out. If these are too few, it is the share of the users
+        with 2 or more, of whom those with fewer than 5 hide one item. At most 10 000 users are held out.
     n_iter_no_change : int or "auto", default="auto"
         Patience, in epochs; "auto" as in `MultVAERecommender`.
     refit : bool, default=True
-        Train once more, on all users of X and by as many epochs as were best, where users were held out for
-        early stopping and no callback ended the training. That takes the time of ``best_iter_`` more epochs; with
-        False, such as in a search that has to be quick, the model has not seen the held-out users. Not with
-        X_val or warm_start.
+        If users were held out for early stopping and no callback ended the training, train once more, on all users of
+        X and for as many epochs as were best. This takes the time of ``best_iter_`` more epochs. With False, for
+        example in a quick search, the model is not trained on the held-out users. There is no refit with X_val or
+        warm_start.
     warm_start : bool, default=False
-        Go on from the last fit's weights, optimizer and update counter instead of starting afresh.
-        Sizes of layers, activation, likelihood and prior must be those of before; parameters that were "auto" stay
-        what they were resolved to.
-        Validation users are those that the model was not trained on; where these are too few, there are none, with
-        a warning. Users whose histories have grown are new ones to it: pass X_val then.
+        Go on from the last fit's weights, optimizer and update counter instead of starting afresh. Sizes of layers,
+        activation, likelihood and prior must be those of before; parameters that were "auto" keep their resolved
+        values. Validation users are those that the model was not trained on; if these are too few, there are none, and
+        a warning says so. Users whose histories have grown count as new users: pass X_val in this case.
     checkpoint : path or None, default=None
         Where fit keeps its state, a file or a folder, to go on from after a kill. As in
         `MultVAERecommender`.
@@ -103,8 +101,8 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     verbose : int, default=0
         Above 0, print one line per epoch, with its seconds.
     store_user_hashes : bool, default=True
-        Keep a hash of each user's items, 8 bytes, by which `evaluate` warns of users that the model was fitted on.
-        Anyone who has the model can ask whether a user was among them: set False if that must not be possible.
+        Keep a hash of each user's items, 8 bytes, so that `evaluate` can warn of users that the model was fitted on.
+        Anyone who has the model can test whether a user was among them: set False if that must not be possible.
 
     Attributes
     ----------
@@ -118,7 +116,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     n_updates_ : int
         Updates made: batches over all passes of all epochs.
     best_iter_ : int
-        Epoch, from 1, that was the best: whose weights are kept, or by whose number the refit trains.
+        The best epoch, counted from 1: its weights are kept, or the refit trains for this number of epochs.
     loss_curve_ : list of float
         Mean objective per user over all passes of each epoch, without the L2 term.
     beta_curve_ : list of float
@@ -126,7 +124,7 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     validation_scores_ : list of float or None
         NDCG@100 of the validation users after each epoch; None where the last training had none.
     best_validation_score_ : float or None
-        Of the best epoch; with warm_start that may be the score of the weights it began with.
+        Score of the best epoch; with warm_start it may be the score of the weights that the fit began with.
     batch_size_ : int
     n_sampled_items_ : int or None
         The resolved value; None: all items.
@@ -134,9 +132,8 @@ class RecVAERecommender(PosteriorMixin, BaseAutoencoder):
     early_stopping_ : bool
         The resolved value.
     refitted_ : bool
-        Whether users that were held out have been trained on since, by the refit. ``n_iter_``, ``best_iter_``,
-        ``loss_curve_``, ``beta_curve_`` and the validation scores tell of the training before it, ``n_updates_`` of the
-        refit.
+        Whether a refit has trained on the held-out users. ``n_iter_``, ``best_iter_``, ``loss_curve_``,
+        ``beta_curve_`` and the validation scores describe the training before the refit, ``n_updates_`` the refit.
     n_features_in_ : int
         n_items.
     feature_names_in_ : array of str
