@@ -291,6 +291,26 @@ def test_some_hundred_weights_are_tried_each_member_alone_and_near_equal_ones_am
     assert (grid.max(axis=0) == 1).all()
     assert np.abs(grid - 1 / n_members).max(axis=1).min() <= 1 / 6
     assert len({*map(tuple, grid)}) == len(grid)
+    n_steps = grid[grid > 0].min() ** -1
+    assert n_members > 4 or np.allclose(n_steps * grid, np.rint(n_steps * grid))  # of more, some on the way to equal
+
+
+@pytest.mark.parametrize("n_errors", [1.9, 2.1])
+def test_a_mean_that_is_more_than_two_standard_errors_behind_gives_way_to_the_best(n_errors, monkeypatch):
+    """As where no weights between those of the members alone do well."""
+    n_users = 40
+    spread = np.tile([1.0, -1.0], n_users // 2)  # as far behind as its mean says, give or take one
+    behind = n_errors * spread.std(ddof=1) / np.sqrt(n_users) + spread
+
+    def scores(members, normalize, candidates, fold_in, held_out):
+        is_learned = len(candidates) == 1
+        return np.zeros((1, n_users)) - behind if is_learned else np.zeros((len(candidates), n_users))
+
+    monkeypatch.setattr(blend_weights, "_scores_of_users", scores)
+    weights, score = blend_weights.learned_weights([None, None], None, None, None)
+    is_best = max(weights) == 1
+    assert is_best == (n_errors > 2)
+    assert score == pytest.approx(0 if is_best else -behind.mean())
 
 
 def test_a_member_that_forbids_items_that_are_wanted_gets_no_weight(members, many):
@@ -889,7 +909,7 @@ def test_members_of_other_names_are_blended_where_none_is_shared(X):
 
 
 def test_weights_that_are_no_numbers_are_named(X):
-    for weights in (["1"], [None], [1j]):
+    for weights in (["1"], [None], [1j], [np.inf]):
         with pytest.raises(ValueError, match="weights must be finite, not negative and not all 0"):
             BlendRecommender([("ease", EASERecommender())], weights=weights).fit(X)
     for weights in ([np.array(2.0)], [np.True_], np.array([3])):

@@ -802,3 +802,16 @@ def test_a_function_of_the_same_name_is_another_fit(users, tmp_path):
     with pytest.raises(ValueError, match="initialization"):
         clone(model).set_params(initialization=scaled(3)).fit(users)
     clone(model).set_params(initialization=scaled(2)).fit(users)
+
+
+@pytest.mark.parametrize("change", [lambda arrays: arrays.pop("1"), lambda arrays: arrays.update({"2": np.ones(1)})])
+def test_a_file_that_lacks_an_array_or_has_another_is_damaged(path, change):
+    checkpoint_file.write(path, {}, [np.zeros(3), np.ones(2)])
+    assert checkpoint_file.read_document(path) == {}
+    with np.load(path) as file:
+        arrays = dict(file)
+    change(arrays)
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)
+    with pytest.raises(ValueError, match="its list of arrays is not as it was written"):
+        checkpoint_file.read_document(path)

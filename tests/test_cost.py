@@ -27,7 +27,7 @@ from skvae import (
     linear_search,
     memory,
 )
-from skvae.core import item_regression, probe
+from skvae.core import gram, item_regression, probe
 from skvae.core.item_products import BYTES_OF_TILE
 
 AUTOENCODERS = {
@@ -249,6 +249,100 @@ def test_a_blend_of_members_that_fit_alone_but_not_together_says_so_before_any_w
         blend.fit(X)
 
 
+def held_beside_X(model, n_users):
+    """Of a model that is fitted alone, and bytes that are left of it."""
+    told = estimate_cost(model, n_users, ITEMS, INTERACTIONS * n_users // USERS, probe=False)
+    return told.total_bytes - told.throughout["X"], told.model_bytes
+
+
+LEARNED = LinearRecommender()
+GIVEN_ALL = LinearRecommender(l2_regularization=5, dropout=0.3, user_exponent=0.1, item_exponent=0)
+OF_EPOCHS = MultDAERecommender(8, max_iter=1, early_stopping=False)
+N_FEWER = USERS - USERS // 10  # by validation_fraction=0.1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rounds"),
+    [
+        ({}, {"fit": (N_FEWER, LEARNED), "refit": (USERS, GIVEN_ALL)}),
+        ({"refit": False}, {"fit": (N_FEWER, LEARNED)}),
+        ({"validation_fraction": 0.001}, {"fit": (USERS, LEARNED)}),
+        ({"weights": [1, 1, 1]}, {"fit": (USERS, LEARNED)}),
+    ],
+    ids=["learned", "no refit", "nobody held out", "given"],
+)
+def test_members_of_a_blend_take_what_they_take_alone_beside_those_that_are_fitted(parameters, rounds):
+    members = [("linear", LEARNED), ("dae", OF_EPOCHS), ("ease", EASERecommender())]
+    told = estimate_cost(BlendRecommender(members, **parameters), USERS, ITEMS, INTERACTIONS, probe=False)
+    expected, fitted = {}, 0
+    for what, (n_users, linear) in rounds.items():
+        for name, alone in (("linear", linear), ("dae", OF_EPOCHS), ("ease", EASERecommender())):
+            needed, left = held_beside_X(alone, n_users)
+            expected[f"{what} {name}"] = needed + fitted
+            fitted += left
+    assert {phase: sum(parts.values()) for phase, parts in told.phases.items()} == expected
+    is_split = N_FEWER in {n_users for n_users, _ in rounds.values()}
+    hashes = {"hashes of the users": 8 * USERS}
+    of_users = {"X": 8 * INTERACTIONS + 4 * (USERS + 1)} | hashes
+    assert sum(told.throughout.values()) == sum(of_users.values()) + is_split * of_users["X"]
+
+
+def test_a_blend_in_a_blend_learns_no_weights_in_the_refit():
+    inner = BlendRecommender([("ease", EASERecommender()), ("linear", GIVEN_ALL)])
+    outer = BlendRecommender([("inner", inner), ("dae", OF_EPOCHS)])
+    told = estimate_cost(outer, USERS, ITEMS, INTERACTIONS, probe=False)
+    with_given = clone(inner).set_params(weights=[1, 1])
+    fitted = sum(held_beside_X(model, N_FEWER)[1] for model in (inner, OF_EPOCHS))
+    assert sum(told.phases["refit inner"].values()) == fitted + held_beside_X(with_given, USERS)[0]
+
+
+def test_validation_users_of_a_blend_are_held_once_by_the_blend():
+    blend = BlendRecommender([("dae", AUTOENCODERS["dae"]), ("ease", EASERecommender())])
+    parts = estimate_cost(blend, USERS, ITEMS, INTERACTIONS, probe=False).phases
+    alone = estimate_cost(AUTOENCODERS["dae"], N_FEWER, ITEMS, INTERACTIONS * N_FEWER // USERS, probe=False)
+    saved = alone.total_bytes - alone.throughout["X"] - parts["fit dae"]["dae"]
+    assert saved == alone.throughout[autoencoder_memory.VALIDATION_USERS] > 0
+
+
+def test_where_validation_users_are_given_a_blend_splits_none_off(X, monkeypatch):
+    blend, users = BlendRecommender([("ease", EASERecommender()), ("popularity", PopularityRecommender())]), X[:400]
+    split, whole = (
+        estimate_cost(clone(blend).set_params(**given), users, probe=False).total_bytes
+        for given in ({}, {"weights": [1, 1]})
+    )
+    monkeypatch.setattr(memory, "memory_of", lambda device: split - 1)
+    assert split > whole
+    with pytest.raises(MemoryError, match="BlendRecommender needs"):
+        clone(blend).fit(users)
+    blend.fit(users, X_val=X[400:])
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=lambda given: "-".join(given) or "nothing")
+@pytest.mark.parametrize("keep_gram", [False, True])
+@pytest.mark.parametrize("n_users", [60, 450, 2000])
+def test_a_linear_model_is_told_to_hold_the_matrices_that_it_holds(given, keep_gram, n_users, X, monkeypatch):
+    """A Gram matrix from one trial to the next, or that is kept; the users who are not held out; either inverse."""
+    grams, forms = [], []
+
+    class Noted(gram.Gram):
+        def __init__(self, *arguments, **keywords):
+            grams.append(self)
+            super().__init__(*arguments, **keywords)
+
+    for room in ("linear", "linear_search"):
+        monkeypatch.setattr(f"skvae.{room}.Gram", Noted)
+    monkeypatch.setattr(linear_search, "MOST_FURTHER", 0)
+    invert = item_regression.invert
+    monkeypatch.setattr(item_regression, "invert", lambda matrix: forms.append(len(matrix)) or invert(matrix))
+    rows = sp.vstack([X] * 5, format="csr")[:n_users]
+    model = LinearRecommender(keep_gram=keep_gram, **given).fit(rows)
+    told = estimate_cost(model, *rows.shape, rows.nnz, probe=False)
+    held = any(kept._single is not None for kept in grams) or keep_gram
+    assert ("Gram matrix" in told.phases["inverse"]) == held
+    assert (memory.COPY_OF_USERS in told.throughout) == (model.best_validation_score_ is not None)
+    assert any("matrix of users" in part for part in told.phases["inverse"]) == (forms[-1] == n_users)
+
+
 @pytest.mark.parametrize(("model", "advice"), [("vae", "on a part of the users"), ("linear", "with the most users")])
 def test_a_fit_of_days_says_what_makes_it_shorter(model, advice, monkeypatch):
     for rate in ("product_rate", "copy_rate", "call_rate", "inverse_rate"):
@@ -334,6 +428,19 @@ def test_fitted_members_of_a_blend_take_nothing_more(X):
     members = [("popularity", PopularityRecommender().fit(X))]
     told = estimate_cost(skvae.BlendRecommender(members, prefit=True), *X.shape, X.nnz)
     assert told.total_bytes == sum(told.throughout.values())
+
+
+def test_a_blend_of_fitted_members_that_is_too_large_takes_fewer_users(X, monkeypatch):
+    blend = BlendRecommender([("popularity", PopularityRecommender().fit(X))], prefit=True)
+    monkeypatch.setattr(memory, "memory_of", lambda device: 1)
+    with pytest.raises(MemoryError, match="fit on a part of the users"):
+        blend.fit(X)
+
+
+def test_an_inverse_of_users_has_the_parts_of_one_of_as_many_items():
+    of_users = estimate_cost(EASERecommender(), 60, ITEMS, 600, probe=False).phases["inverse"]
+    of_items = estimate_cost(EASERecommender(), USERS, 60, 600, probe=False).phases["inverse"]
+    assert sum(of_users.values()) == 4 * 60**2 + sum(of_items.values())
 
 
 def test_a_class_is_no_recommender():

@@ -2,11 +2,14 @@
 
 import signal
 import threading
+from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 from conftest import same_weights
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -14,7 +17,7 @@ from sklearn.preprocessing import Binarizer
 
 from skvae import MultDAERecommender, UserKFold, fitting, ndcg_scorer
 from skvae.core.initialization import INITIALIZATIONS
-from skvae.core.interrupts import Interrupts
+from skvae.core.interrupts import Interrupts, opening
 from skvae.core.likelihoods import Multinomial
 from skvae.core.optimizer import Adam
 
@@ -262,6 +265,100 @@ def test_an_interrupt_that_nobody_passed_on_is_passed_on_at_the_end():
     with pytest.raises(KeyboardInterrupt):
         block()
     assert done == [True]
+
+
+@pytest.fixture
+def reached():
+    """A list that gets an item for each Ctrl-C that reaches the handler of the user, which raises nothing."""
+    calls = []
+    before = signal.signal(signal.SIGINT, lambda *_: calls.append(True))
+    yield calls
+    signal.signal(signal.SIGINT, before)
+
+
+MOVES = ["a Ctrl-C", "enter", "enter with openings", "open", "leave", "pass on"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=st.lists(st.sampled_from(MOVES), max_size=25))
+@example(moves=["enter with openings", "a Ctrl-C", "open"])
+@example(moves=["enter", "open"])
+def test_one_interrupt_waits_in_contexts_of_any_depth_and_each_is_passed_on_once(reached, moves):
+    handler, within, n_sent = signal.getsignal(signal.SIGINT), [], 0
+    reached.clear()
+    for move in [*moves, *["leave"] * len(moves)]:
+        innermost = within[-1] if within else None
+        is_within = isinstance(innermost, Interrupts)
+        if move == "a Ctrl-C":
+            is_second, n_sent = is_within and innermost.has_arrived, n_sent + 1
+            was_impatient = is_within and innermost.impatient
+            signal.raise_signal(signal.SIGINT)
+            assert len(reached) == n_sent - is_within
+            assert not is_within or innermost.impatient == (was_impatient or is_second)
+        elif move.startswith("enter"):
+            within.append(Interrupts(has_openings=move != "enter").__enter__())
+            assert within[-1].has_arrived == (len(reached) < n_sent)
+        elif move == "open" and is_within:
+            if innermost.has_openings:
+                within.append(opening())
+                within[-1].__enter__()
+                assert len(reached) == n_sent
+            else:
+                with opening():
+                    n_sent += 1
+                    signal.raise_signal(signal.SIGINT)
+                    assert len(reached) == n_sent - 1
+        elif move == "leave" and within:
+            within.pop().__exit__(None, None, None)
+            assert not is_within or len(reached) == n_sent
+        elif move == "pass on" and is_within:
+            innermost.pass_on()
+            assert len(reached) == n_sent
+    assert len(reached) == n_sent
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("n_around", [0, 1])
+def test_an_interrupt_is_passed_on_where_the_end_of_its_context_fails(reached, n_around):
+    """By the context around it, if there is one, in which it waits."""
+
+    @contextmanager
+    def failing():
+        raise ArithmeticError
+        yield
+
+    def block():
+        with Interrupts(failing):
+            signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    if n_around:
+        with Interrupts() as around:
+            with pytest.raises(ArithmeticError):
+                block()
+            assert around.has_arrived
+            assert not reached
+    else:
+        with pytest.raises(ArithmeticError):
+            block()
+    assert len(reached) == 1
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_where_a_block_fails_nothing_is_agreed_on_at_the_end(reached):
+    agreements = []
+
+    @contextmanager
+    def agreed():
+        agreements.append(True)
+        yield
+
+    with Interrupts(agreed):
+        assert not agreements
+    assert len(agreements) == 1
+    with pytest.raises(ArithmeticError), Interrupts(agreed):
+        raise ArithmeticError
+    assert len(agreements) == 1
 
 
 def test_a_second_interrupt_does_not_wait_and_leaves_no_model(estimator, users):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import statistics
 import traceback
 import warnings
 from decimal import Decimal
@@ -44,7 +45,7 @@ from skvae.metrics import METRICS, diversity_at_k, novelty_at_k, popularity_at_k
 from skvae.model_selection import eligible_users
 from skvae.scoring import score_users
 from skvae.validation_users import hold_out_users
-from skvae.value_checks import warn_of_lone_items, warn_of_scale, warn_of_uneven_counts
+from skvae.value_checks import warn_of_full_users, warn_of_lone_items, warn_of_scale, warn_of_uneven_counts
 
 PACKAGE, VALIDATION = Path(skvae.__file__).parent, Path(sklearn.utils.__file__).parent
 NAMES = [f"item {i}" for i in range(25)]
@@ -838,6 +839,23 @@ def test_a_matrix_with_a_value_for_nearly_every_item_is_warned_of(n_lacking):
     likes = nearly_full(10)
     skvae.LinearRecommender().fit(likes)
     evaluate(model.fit(likes[:100]), likes[100:])
+
+
+@given(
+    n_items=st.sampled_from([19, 20, 24, 30]),
+    counts=st.lists(st.integers(0, 30), min_size=3, max_size=3),
+    n_of_counts=st.tuples(*[st.sampled_from([0, 33, 49, 50, 51, 100])] * 3),
+)
+def test_where_the_median_user_has_more_than_five_sixths_of_the_items_it_is_warned_of(n_items, counts, n_of_counts):
+    """Of a hundred users or more, who have an item, and twenty items or more."""
+    counts = [min(count, n_items) for count, n_users in zip(counts, n_of_counts, strict=True) for _ in range(n_users)]
+    X = sp.csr_array(np.arange(n_items) < np.array(counts, int)[:, None], dtype=np.float32)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_full_users(X)
+    of_users = [count for count in counts if count]
+    is_large = len(of_users) >= 100 and n_items >= 20
+    assert bool(caught) == (is_large and 6 * statistics.median(of_users) > 5 * n_items)
 
 
 def test_an_object_that_holds_a_matrix_is_told_so():

@@ -21,6 +21,7 @@ from skvae import (
     UserShuffleSplit,
     fold_in_split,
     strong_generalization_split,
+    user_hashes,
     validation_users,
 )
 from skvae import ndcg_scorer as scorer
@@ -818,3 +819,46 @@ def test_twins_do_not_choose_what_remembers_best():
     twice = sp.vstack([X[:600]] * 2, format="csr")
     model = skvae.LinearRecommender(dropout=0.33, user_exponent=0.3, item_exponent=0).fit(twice)
     assert model.best_validation_score_ < 1.1 * skvae.evaluate(model, X[600:]).mean["ndcg@100"]
+
+
+@pytest.mark.parametrize("entries_per_block", [1, 7, 10**6])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_hash_is_that_of_a_users_items_whoever_is_beside_them(entries_per_block, seed, monkeypatch):
+    X = sp.csr_array(np.random.default_rng(0).random((60, 12)) < 0.3, dtype=np.float32)
+    monkeypatch.setattr(skvae.matrix, "ENTRIES_PER_BLOCK", entries_per_block)
+    hashes, of_entries = user_hashes.user_hashes(X, seed), user_hashes.entry_hashes(X, seed)
+    sets = [tuple(X[[user]].indices) for user in range(60)]
+    for user in range(60):
+        alone = X[[user]]  # of fewer entries than there are items
+        assert user_hashes.user_hashes(alone, seed) == hashes[user]
+        of_user = of_entries[X.indptr[user] : X.indptr[user + 1]]
+        np.testing.assert_array_equal(user_hashes.entry_hashes(alone, seed), of_user)
+        assert (hashes[user] == 0) == (not sets[user])
+    assert len(set(hashes.tolist())) == len(set(sets))
+    users = np.repeat(np.arange(60), np.diff(X.indptr)).tolist()
+    drawn = {(sets[user], item): n for user, item, n in zip(users, X.indices.tolist(), of_entries, strict=True)}
+    assert len(set(drawn.values())) == len(drawn)
+    others = user_hashes.user_hashes(X, seed + 1)
+    assert not np.isin(others[others > 0], hashes).any()
+
+
+@pytest.mark.parametrize("n_items_of_each", [9, 10])
+@pytest.mark.parametrize("n_same", [2, 5, 6])
+def test_two_to_five_users_with_the_same_ten_items_are_copies_and_no_others(n_items_of_each, n_same):
+    kinds = np.argsort(np.random.default_rng(0).random((40, 60)), axis=1) < n_items_of_each
+    X, kind_of = sp.csr_array(np.repeat(kinds, n_same, axis=0), dtype=np.float32), np.repeat(np.arange(40), n_same)
+    trained, validated = hold_out_users(X, 0.3, required=True)
+    in_both = set(kind_of[trained]) & set(kind_of[validated])
+    assert bool(in_both) == (n_items_of_each < 10 or n_same > 5)
+    assert set(kind_of[trained]) | set(kind_of[validated]) == set(range(40))
+
+
+def test_how_many_are_validated_grows_with_the_users_and_is_a_fifth_of_many():
+    folds = {n: validation_users.n_validation_folds(n, n) for n in range(1, 7000)}
+    assert {n for n in folds if not folds[n]} == set(range(1, 100))
+    assert {n for n in folds if folds[n] == 1} == set(range(2000, 7000))  # a fifth of them are 400
+    assert {n for n in folds if folds[n] == 5} == set(range(100, 2000))
+    assert validation_users.n_validation_folds(5001, 249) == 0  # of a fifth of whom are fewer than fifty
+    assert validation_users.n_validation_folds(5001, 250) == 1
+    assert validation_users.n_validation_folds(5000, 250) == 5
+    assert validation_users.n_validation_folds(5000, 99) == 0

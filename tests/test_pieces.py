@@ -20,7 +20,7 @@ from skvae.core.annealing import KL_WEIGHTINGS, SCHEDULES, LinearAnnealing
 from skvae.core.initialization import INITIALIZATIONS, xavier
 from skvae.core.likelihoods import LIKELIHOODS, Multinomial
 from skvae.core.objectives import TARGETS
-from skvae.core.pieces import has_part
+from skvae.core.pieces import has_part, is_ours
 from skvae.core.priors import PRIORS, CompositePrior, StandardNormal
 from skvae.export import to_onnx
 from skvae.metrics import METRICS
@@ -442,3 +442,27 @@ def test_what_stands_beside_log_prob_in_one_class_belongs_to_it():
     assert has_part(Multinomial(), "residuals")
     assert has_part(StandardNormal, "kl_divergence")
     assert not has_part(OfStandard(), "kl_divergence")
+
+
+def test_what_a_getattr_hands_on_is_a_part_and_a_package_of_a_similar_name_is_not_ours():
+    class HandsOn:
+        def __getattr__(self, name):
+            if name not in ("log_prob", "mean"):
+                raise AttributeError(name)
+            return lambda *arguments: None
+
+    class OwnLogProb(HandsOn):
+        def log_prob(self, logits, batch):
+            pass
+
+    class OwnMean(HandsOn):
+        def mean(self, logits):
+            pass
+
+    for kind in (HandsOn, OwnLogProb, OwnMean):
+        assert has_part(kind(), "mean")
+        assert not has_part(kind(), "residuals")
+    Own = type("Own", (), {"__module__": "skvae_of_others.pieces"})
+    assert not is_ours(Own())
+    assert is_ours(Multinomial())
+    assert is_ours(None)

@@ -648,6 +648,22 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
     assert unseen["item"].tolist() == expected.loc[~is_shown, "item"].tolist()
 
 
+@pytest.mark.parametrize("of_each", [{100: ["i1"]}, ([100], ["i1"])], ids=["dict", "table"])
+def test_of_candidates_each_user_gets_those_that_are_not_excluded_for_that_user(fitted, of_each):
+    encoder, columns, model = fitted
+    asked = {"users": [100, 7], "exclude_seen": False, "k": 12}
+    table = encoder.recommend(model, named(columns), candidates=["i1", "i2"], exclude=of_each, **asked)
+    assert {*zip(table["user"], table["item"], strict=True)} == {(100, "i2"), (7, "i1"), (7, "i2")}
+
+
+@pytest.mark.parametrize("kind", [frozenset, dict.fromkeys, lambda ids: dict.fromkeys(ids).keys()])
+def test_ids_of_candidates_come_in_any_set(fitted, kind):
+    encoder, columns, model = fitted
+    asked = {"exclude_seen": False, "k": 12}
+    table = encoder.recommend(model, named(columns), candidates=kind(["i1", "i2"]), **asked)
+    assert {*table["item"]} == {"i1", "i2"}
+
+
 @pytest.mark.parametrize(
     ("exclude", "error", "sentence"),
     [
@@ -662,6 +678,7 @@ def test_nobody_gets_what_is_excluded_for_all_or_for_each_user(fitted, library):
         ({100: "i1"}, TypeError, r"exclude\[100\] must be a list of item ids, got 'i1'"),
         ({100: 5}, TypeError, r"exclude\[100\] must be a list of item ids, got 5"),
         ({1: None}, TypeError, r"exclude\[1\] must be a list of item ids, got None"),
+        ({100: {"i1": 3}}, TypeError, r"exclude\[100\] must be a list of item ids, got {'i1': 3}"),
         ({"user": [100], "thing": ["i1"]}, ValueError, "exclude has no column 'item', its columns are: user, thing"),
         ({100: ["i1", 7]}, TypeError, "Ids in column 'item' must be all strings or all numbers"),
         ({"u": ["i1"]}, ValueError, "User ids are strings here and were numbers in events"),

@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import statistics
+import warnings
 from functools import partial
 
 import numpy as np
@@ -9,6 +11,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from conftest import CONTAINERS, CONTAINERS_OF_ONES, Scores, frame, left_alone
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
@@ -28,7 +32,7 @@ from skvae import (
 from skvae.datasets import make_interactions
 from skvae.hiding import hide_items, interactions_needed
 from skvae.metrics import METRICS, ndcg_at_k, recall_at_k
-from skvae.scoring import metric_functions, score_users
+from skvae.scoring import metric_functions, score_pairs, score_users
 
 X = make_interactions(60, 30, density=0.3, random_state=0)
 TRAIN, TEST = X[:40], X[40:]
@@ -554,3 +558,43 @@ def test_masked_values_of_a_metric_are_no_scores_and_nan_for_everybody_is_said()
         evaluate(MODEL, TEST, nothing)
     with pytest.raises(ValueError, match=r"Or nothing gave NaN for each of them"):
         RankingScorer(nothing)(MODEL, TEST)
+
+
+@given(
+    kinds=st.lists(st.tuples(*[st.integers(0, 12)] * 3), min_size=2, max_size=2),
+    n_of_kinds=st.tuples(*[st.sampled_from([0, 49, 50, 51, 100, 150])] * 2),
+    min_value=st.sampled_from([0, 3]),
+    exclude_seen=st.booleans(),
+)
+@example(kinds=[(0, 0, 12), (0, 0, 5)], n_of_kinds=(49, 51), min_value=0, exclude_seen=True)
+@example(kinds=[(0, 0, 12), (3, 0, 0)], n_of_kinds=(100, 150), min_value=0, exclude_seen=True)
+def test_what_a_random_ranking_would_find_is_warned_of(kinds, n_of_kinds, min_value, exclude_seen):
+    """Where a hundred users or more are scored, and of the items they do not have more than half count, in the median.
+
+    Of a kind of user some items are seen, and of the others some are held out with the value 1, and some with 5.
+    """
+    n_items, shares = 12, []
+    fold_in, held_out = np.zeros((2, sum(n_of_kinds), n_items), np.float32)
+    first = 0
+    for (n_seen, n_low, n_high), n_users in zip(kinds, n_of_kinds, strict=True):
+        users, first = slice(first, first + n_users), first + n_users
+        fold_in[users, :n_seen] = 1
+        held_out[users, n_seen : n_seen + n_low] = 1
+        held_out[users, n_seen + n_low : n_seen + n_low + n_high] = 5
+        n_left = n_items - n_seen
+        n_found = min(n_left, n_low + n_high) - (min(n_left, n_low) if min_value else 0)
+        shares += [n_found / n_left] * n_users if n_found else []
+    model = PopularityRecommender(store_user_hashes=False).fit(np.ones((1, n_items)))
+    half = len(fold_in) // 2
+    pairs = [(sp.csr_array(fold_in[part]), sp.csr_array(held_out[part])) for part in (slice(half), slice(half, None))]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        score_pairs(model, pairs, ["ndcg@10"], min_value=min_value, exclude_seen=exclude_seen)
+    expected = exclude_seen and len(shares) >= 100 and statistics.median(shares) > 0.5
+    assert any("a random ranking would score nearly as well" in str(warning.message) for warning in caught) == expected
+
+
+def test_users_who_have_every_item_may_have_them_again():
+    everything = np.ones((3, 4))
+    model = PopularityRecommender(store_user_hashes=False).fit(everything)
+    assert evaluate(model, everything, "recall@4", y=everything, exclude_seen=False).mean == {"recall@4": 1}
