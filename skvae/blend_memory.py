@@ -53,6 +53,8 @@ def of_blend(estimator, parameters, size, refit=False):
     """
     throughout, phases, held, model_bytes = of_users(parameters, size), {}, 0, 0
     members = [] if parameters.prefit else kept_pairs(estimator._checked_pairs(parameters))
+    if parameters.prefit and isinstance(parameters.weights, str) and not refit:  # all of X is the validation users
+        throughout[COPY_OF_USERS] = size.n_bytes
     for what, (users, again) in rounds_of(parameters, size, refit).items():
         is_part, model_bytes = users.n_users < size.n_users, 0
         if is_part:

@@ -428,6 +428,9 @@ def test_fitted_members_of_a_blend_take_nothing_more(X):
     members = [("popularity", PopularityRecommender().fit(X))]
     told = estimate_cost(skvae.BlendRecommender(members, prefit=True), *X.shape, X.nnz)
     assert told.total_bytes == sum(told.throughout.values())
+    with_weights = estimate_cost(skvae.BlendRecommender(members, prefit=True, weights=[1]), *X.shape, X.nnz)
+    # weights are learned on a fold-in and a held-out matrix, which are together as large as X
+    assert told.total_bytes - with_weights.total_bytes == told.throughout["X"]
 
 
 def test_a_blend_of_fitted_members_that_is_too_large_takes_fewer_users(X, monkeypatch):
