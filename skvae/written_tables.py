@@ -143,7 +143,7 @@ def _cast(series, column, index, cast_numbers):
     is_category = isinstance(form, (nw.Categorical, nw.Enum))
     if is_category and series.dtype == nw.String:
         categories = column.cat.get_categories().to_list()
-        has_all = len(categories) >= len(index) and set(index) <= set(categories)
+        has_all = categories == [*index] or (len(categories) >= len(index) and set(index) <= set(categories))
         if not has_all and isinstance(form, nw.Enum):
             return series
         if library.is_pyarrow():

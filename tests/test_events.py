@@ -666,6 +666,20 @@ def test_times_without_a_zone_are_those_of_utc(unit):
     assert times_of(([1, 1, 1], [1, 2, 3], list(NUMPY_TIMES.astype(f"M8[{unit}]")))).data.tolist() == MICROSECONDS
 
 
+@pytest.mark.parametrize("zone", [None, "Asia/Ho_Chi_Minh"])
+def test_objects_of_every_unit_are_microseconds_rounded_down(zone):
+    before_1970, far = pd.Timestamp(-1, unit="ns", tz="UTC"), pd.Timestamp(np.datetime64("9000-01-01", "s"), tz="UTC")
+    moments = [moment.tz_convert(zone) for moment in (before_1970, far, far.as_unit("ms"))]
+    moments += [datetime.datetime(1970, 1, 1, tzinfo=zone and datetime.UTC)]
+    times = times_of(([1] * 4, [1, 2, 3, 4], objects(moments)))
+    assert times.data.tolist() == [-1, 221845392000000000, 221845392000000000, 0]
+
+
+def test_a_time_of_pandas_beyond_microseconds_is_refused():
+    with pytest.raises(ValueError, match="300000-01-01"):
+        times_of(([1], [1], objects([pd.Timestamp(np.datetime64("300000-01-01", "s"))])))
+
+
 @pytest.mark.parametrize(
     "dates",
     [
@@ -861,6 +875,7 @@ TIMES = {
         datetime.datetime(2021, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=5))),
     ],
     "Timestamps": list(pd.to_datetime(["2020-01-01", "2024-07-01"]).tz_localize("Asia/Ho_Chi_Minh")),
+    "Timestamps and datetimes": [pd.Timestamp(1, tz="UTC"), AWARE],
     "datetimes of NumPy": [np.datetime64("2020-01-01"), np.datetime64("2020-01-01T01", "ns")],
     "dates": [datetime.date(2020, 1, 1), datetime.date.min],
     "durations": [datetime.timedelta(1), datetime.timedelta(-1)],
