@@ -136,6 +136,8 @@ def _without_cells(X, cells):
         stored, n_columns = X.sparse.to_coo(), np.int64(X.shape[1])
         stored.data = stored.data * ~np.isin(stored.row * n_columns + stored.col, rows * n_columns + columns)
         table = type(X).sparse.from_spmatrix(stored, index=X.index)
+        if [*table.dtypes] == [*X.dtypes]:  # else each column is copied to have its own
+            return table.set_axis(X.columns, axis=1)
     else:
         parts = [np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[name]).copy() for i, name in enumerate(names)]
         by_column = cells.tocsc()
