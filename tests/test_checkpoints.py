@@ -611,6 +611,7 @@ def test_after_a_ctrl_c_in_the_last_epoch_the_refit_alone_is_left(users, path, m
     assert_same_model(model.set_params(checkpoint=None), expected)
 
 
+@pytest.mark.usefixtures("python_s_own_handler")
 def test_after_a_ctrl_c_behind_the_last_epoch_there_is_nothing_to_go_on_from(users, path, monkeypatch):
     interrupted, _ = with_a_ctrl_c(fitting._store, 1)
     model = clone(DAE).set_params(early_stopping=False, checkpoint=path)
