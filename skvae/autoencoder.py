@@ -185,8 +185,9 @@ class BaseAutoencoder(
             candidate, X = self._checked_anew(table, y)
             _warn_of_values(X, parameters.likelihood)
             warn_of_lone_items(X)
-            if parameters.early_stopping is not False:
-                warn_of_full_users(X)
+            if X_val is None and parameters.early_stopping is not False:
+                remedy = ", or, to reconstruct the values, pass early_stopping=False"
+                warn_of_full_users(X, ", by which epochs are chosen too,", remedy)
             check_autoencoder(self, parameters, X, hold_out=X_val is None)
             is_warm = fitting.is_warm(self, parameters)
             if is_warm:
@@ -210,7 +211,7 @@ class BaseAutoencoder(
                 forget_inference(self)  # which holds the weights of before
             history = fitting.fit(self, parameters, X, validation, context, checkpoint, processes, held_out=held_out)
         # a Ctrl-C after the last epoch found none to write
-        goes_on = parameters.checkpoint is not None and os.path.exists(parameters.checkpoint)
+        goes_on = parameters.checkpoint is not None and os.path.isfile(parameters.checkpoint)
         fitting.pass_on(history, self, goes_on=goes_on)
         return self
 

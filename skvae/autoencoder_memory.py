@@ -121,7 +121,7 @@ def plan_of(estimator, parameters, size):
     )
 
 
-def of_autoencoder(estimator, parameters, size, refit=False):
+def of_autoencoder(estimator, parameters, size, refit=False, validated=False):
     """What a fit of an autoencoder holds.
 
     Parameters
@@ -133,6 +133,8 @@ def of_autoencoder(estimator, parameters, size, refit=False):
     size : Size
     refit : bool, default=False
         Whether it is one of a blend on all users, which holds nobody out.
+    validated : bool, default=False
+        Whether it gets X_val, here for as many users as would be held out, and so has no refit of its own.
 
     Returns
     -------
@@ -140,6 +142,8 @@ def of_autoencoder(estimator, parameters, size, refit=False):
     """
     if refit:
         parameters = SimpleNamespace(**vars(parameters) | {"early_stopping": False})
+    if validated:
+        parameters = SimpleNamespace(**vars(parameters) | {"refit": False})
     plan = plan_of(estimator, parameters, size)
     network, n_items, is_validated = plan.network, size.n_items, plan.validated.n_users > 0
     weights, has_previous = _bytes_of(network), has_part(getattr(network, "prior", None), "given")

@@ -16,7 +16,7 @@ ADVICE_FOR_LINEAR = (
 )
 
 
-def of_linear(estimator, parameters, size, refit=False):
+def of_linear(estimator, parameters, size, refit=False, validated=False):
     """What a fit of a linear model holds.
 
     Parameters
@@ -28,6 +28,8 @@ def of_linear(estimator, parameters, size, refit=False):
     size : Size
     refit : bool, default=False
         Whether it is one of a blend on all users, which tries nothing.
+    validated : bool, default=False
+        Makes no difference: it takes no X_val.
 
     Returns
     -------

@@ -174,7 +174,7 @@ def of_checks(size):
     return {"blocks of interactions": block + 8 * (size.n_users + size.n_items)}
 
 
-def of_popularity(estimator, parameters, size, refit=False):
+def of_popularity(estimator, parameters, size, refit=False, validated=False):
     """What a fit of a PopularityRecommender holds.
 
     Parameters
@@ -183,8 +183,8 @@ def of_popularity(estimator, parameters, size, refit=False):
     parameters : object
         With its parameters as attributes.
     size : Size
-    refit : bool, default=False
-        Makes no difference.
+    refit, validated : bool, default=False
+        Make no difference.
 
     Returns
     -------

@@ -52,7 +52,7 @@ class BaseRecommender(BaseEstimator):
     # What each entry of X contributes to the scores of its user's items: a method of (X, users, items), where users are
     # the row numbers of the entries -> float32 array of shape (X.nnz, m); None: what the scores lose without the entry
     _contributions: Callable | None = None
-    # What a fit holds, a method of (parameters, size, refit=False) -> Memory, parameters checked; None: not known
+    # What a fit holds, a method of (parameters, size, refit=False, validated=False) -> Memory; None: not known
     _memory_of_fit: Callable | None = None
     _user_hashes: Any
 

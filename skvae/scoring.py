@@ -270,9 +270,10 @@ def score_pairs(model, pairs, metrics, *, min_value=0.0, exclude_seen=True):
     metrics, parts, shares = listed_metrics(metrics), [], []
     for fold_in, held_out in pairs:
         parts.append(score_users(model, fold_in, held_out, metrics, min_value=min_value, exclude_seen=exclude_seen))
-        shares.append(_shares_held_out(fold_in, held_out, min_value))
-    of_users = np.concatenate(shares)
-    if exclude_seen and len(of_users) >= FEWEST_USERS_TO_WARN_OF and np.median(of_users) > LARGE_SHARE_HELD_OUT:
+        if exclude_seen:
+            shares.append(_shares_held_out(fold_in, held_out, min_value))
+    of_users = np.concatenate(shares) if shares else np.empty(0)
+    if len(of_users) >= FEWEST_USERS_TO_WARN_OF and np.median(of_users) > LARGE_SHARE_HELD_OUT:
         warn_user(
             f"Of the items that they do not have, most users have {np.median(of_users):.0%} held out: a random ranking "
             "would score nearly as well. Where X holds a value for nearly every item, as a table of ratings does, keep "

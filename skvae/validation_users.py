@@ -177,7 +177,7 @@ def warn_of_no_validation(estimator, is_pair=False):
     is_pair : bool, default=False
         Whether its validation users were given as (fold_in, held_out).
     """
-    lacking = "has a held-out item" if is_pair else f"can hide an item (that takes {FEWEST_TO_HIDE} interactions)"
+    lacking = "has a held-out item" if is_pair else f"can hide an item (of {FEWEST_TO_HIDE} or more, but not of all)"
     warn_user(f"No validation user {lacking}: {type(estimator).__name__} is fitted without validation.")
 
 

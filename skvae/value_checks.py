@@ -92,13 +92,15 @@ def warn_of_lone_items(matrix):
         )
 
 
-def warn_of_full_users(matrix):
+def warn_of_full_users(matrix, chosen="", otherwise=""):
     """Warn where most users have nearly all items, so that a ranking of what is left says little.
 
     Parameters
     ----------
     matrix : csr_array of shape (n_users, n_items)
         With interactions, to fit.
+    chosen, otherwise : str, default=""
+        What else scores of rankings choose in this fit, and what else can be done, each to end a sentence.
     """
     counts, n_items = np.diff(matrix.indptr), matrix.shape[1]
     n_users = np.count_nonzero(counts)
@@ -106,9 +108,8 @@ def warn_of_full_users(matrix):
     if is_large and np.median(counts[counts > 0]) > ALMOST_ALL * n_items:
         warn_user(
             f"Most users of X have a value for nearly each of the {n_items} items, as in a table of ratings or "
-            "answers: few are left to recommend, and scores of rankings, by which epochs are chosen too, say little. "
-            "Keep what users liked by a threshold (sklearn.preprocessing.Binarizer, InteractionEncoder), or, to "
-            "reconstruct the values, pass early_stopping=False to an autoencoder."
+            f"answers: few are left to recommend, and scores of rankings{chosen} say little. Keep what users liked by "
+            f"a threshold (sklearn.preprocessing.Binarizer, InteractionEncoder){otherwise}."
         )
 
 

@@ -8,7 +8,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 from conftest import SMALL_DAE
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
@@ -300,7 +301,7 @@ def test_validation_users_of_a_blend_are_held_once_by_the_blend():
     blend = BlendRecommender([("dae", AUTOENCODERS["dae"]), ("ease", EASERecommender())])
     parts = estimate_cost(blend, USERS, ITEMS, INTERACTIONS, probe=False).phases
     alone = estimate_cost(AUTOENCODERS["dae"], N_FEWER, ITEMS, INTERACTIONS * N_FEWER // USERS, probe=False)
-    saved = alone.total_bytes - alone.throughout["X"] - parts["fit dae"]["dae"]
+    saved = alone.total_bytes - alone.throughout["X"] - parts["fit dae"]["the member 'dae'"]
     assert saved == alone.throughout[autoencoder_memory.VALIDATION_USERS] > 0
 
 
@@ -341,6 +342,33 @@ def test_a_linear_model_is_told_to_hold_the_matrices_that_it_holds(given, keep_g
     assert ("Gram matrix" in told.phases["inverse"]) == held
     assert (memory.COPY_OF_USERS in told.throughout) == (model.best_validation_score_ is not None)
     assert any("matrix of users" in part for part in told.phases["inverse"]) == (forms[-1] == n_users)
+
+
+def test_frozen_members_and_those_of_other_libraries_hold_nothing_in_the_fit_of_a_blend(X, monkeypatch):
+    class Foreign(BaseEstimator):
+        def __init__(self, device="gpu"):
+            self.device = device
+
+        def fit(self, X, y=None):
+            return self
+
+        def decision_function(self, X):
+            return np.ones(X.shape)
+
+    frozen = FrozenEstimator(EASERecommender().fit(X))
+    members = [("frozen", frozen), ("foreign", Foreign()), ("X", Foreign(None))]
+    blend = BlendRecommender(members, weights=[1, 1, 1])
+    monkeypatch.setattr(memory, "memory_of", lambda device: 2 * X.nnz * 8 + 8 * X.shape[0])
+    blend.fit(X)
+
+
+def test_members_that_get_validation_users_hold_nobody_out(X):
+    inner = BlendRecommender([("ease", EASERecommender()), ("popular", PopularityRecommender())])
+    outer = BlendRecommender([("inner", inner), ("other", EASERecommender())], refit=False)
+    n_fitted = estimate_cost(outer, 10**5, 100, 10**6, probe=False).phases["fit inner"]["the member 'inner'"]
+    of_fixed = clone(inner).set_params(weights=[1, 1], estimators=inner.estimators)
+    fixed = estimate_cost(of_fixed, 9 * 10**4, 100, 9 * 10**5, probe=False)
+    assert n_fitted == fixed.total_bytes - fixed.throughout["X"]
 
 
 @pytest.mark.parametrize(("model", "advice"), [("vae", "on a part of the users"), ("linear", "with the most users")])

@@ -78,12 +78,12 @@ class Interrupts:
     @contextmanager
     def open(self):
         """Context of a block in which a Ctrl-C does not wait, that of before neither."""
-        self._waits = False
+        before, self._waits = self._waits, False
         try:
             self.pass_on()
             yield
         finally:
-            self._waits = True
+            self._waits = before
 
 
 def opening():
@@ -93,7 +93,8 @@ def opening():
     -------
     context manager
     """
-    interrupts = _interrupts_of(signal.getsignal(signal.SIGINT))
+    is_main = threading.current_thread() is threading.main_thread()
+    interrupts = _interrupts_of(signal.getsignal(signal.SIGINT)) if is_main else None
     return interrupts.open() if interrupts is not None and interrupts.has_openings else nullcontext()
 
 
