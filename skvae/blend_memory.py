@@ -126,9 +126,9 @@ def check_blend(estimator, parameters, X, *, hold_out):
 
 
 def _devices(blend, parameters):
-    """What the members of a blend that are recommenders of skvae have as their device."""
+    """What the members that a blend fits have as their device, where they are recommenders of skvae."""
     for _, member in kept_pairs(blend._checked_pairs(parameters)):
-        if _is_known(member):
+        if _is_known(member) and not parameters.prefit:
             of_member = member._checked_parameters()
             yield getattr(of_member, "device", "cpu")
             if hasattr(member, "_checked_pairs"):

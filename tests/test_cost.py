@@ -362,6 +362,14 @@ def test_frozen_members_and_those_of_other_libraries_hold_nothing_in_the_fit_of_
     blend.fit(X)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device")
+def test_fitted_members_of_a_blend_may_be_of_another_device(X):
+    model = clone(AUTOENCODERS["dae"]).fit(X).set_params(device="cuda")
+    blend = BlendRecommender([("dae", model), ("popular", PopularityRecommender().fit(X))], prefit=True, weights=[1, 1])
+    with pytest.warns(UserWarning, match="cuda"):
+        assert blend.fit(X).recommend(X[:3])[0].shape == (3, 10)
+
+
 def test_members_that_get_validation_users_hold_nobody_out(X):
     inner = BlendRecommender([("ease", EASERecommender()), ("popular", PopularityRecommender())])
     outer = BlendRecommender([("inner", inner), ("other", EASERecommender())], refit=False)
